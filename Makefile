@@ -1,0 +1,66 @@
+# Every target sets up what it needs from a bare clone: `make demo` is the whole product, running.
+
+PYTHON ?= python3
+PORT ?= 8000
+BIN := .venv/bin
+MANAGE := $(BIN)/python manage.py
+
+.PHONY: help setup demo run check test lock messages clean
+
+help:
+	@echo "make demo      the site with simulated followers, on port $(PORT) (PORT=...)"
+	@echo "make run       the site alone"
+	@echo "make test      make check, then the whole test suite"
+	@echo "make check     lint, types, migrations, translations, deployment settings"
+	@echo "make setup     the virtual environment alone, in .venv/"
+	@echo "make messages  collects and compiles the translations"
+	@echo "make lock      pins the dependencies anew (needs uv)"
+	@echo "make clean     removes .venv/ and var/"
+
+setup: .venv/installed
+
+.venv/installed: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+demo: setup
+	@exec $(MANAGE) demo --port $(PORT)
+
+run: setup
+	@exec $(MANAGE) serve --port $(PORT)
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(MANAGE) makemigrations --check --dry-run
+	$(MANAGE) check_translations
+	$(MANAGE) check
+	DEBUG=False ALLOWED_HOSTS=wechat.example.com \
+		SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))')" \
+		FIELD_ENCRYPTION_KEYS="$$($(BIN)/python -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())')" \
+		$(MANAGE) check --deploy --fail-level WARNING
+
+# The second run repeats the suite on PostgreSQL, without the browser, which has seen its pages.
+test: check
+	$(BIN)/pytest
+	@if .ci/with-postgres --available; then \
+		.ci/with-postgres $(BIN)/pytest -m "not browser"; \
+	elif [ "$$CI" = true ]; then \
+		echo "FAILED: the suite must also run on PostgreSQL, and there is none."; exit 1; \
+	else \
+		echo "SKIPPED: the suite on PostgreSQL, for the reason above."; \
+	fi
+
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet pyproject.toml -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet pyproject.toml --group dev -o requirements-dev.txt
+
+messages: setup
+	$(MANAGE) makemessages --all --no-obsolete --no-location --ignore var --ignore .venv
+	$(MANAGE) compilemessages --ignore .venv
+
+clean:
+	rm -rf .venv var
