@@ -1,0 +1,100 @@
+"""The protocol between WeChat and an Official Account's server, as pure functions.
+
+Nothing here knows Django, reads the clock, or makes randomness: times, nonces and random bytes
+are arguments. The way of one push through the modules:
+
+1. `envelope.authenticate` checks the query's `signature`, before the body is read;
+2. `envelope.open_push` verifies and decrypts the body by the account's `Credentials`;
+3. `message.parse_message` turns it into a `Message`, which knows its kind, scene and dedup key;
+4. `replies.render` writes the reply, if there is one, as XML;
+5. `envelope.seal` encrypts it with the key that opened the push.
+
+`NotAuthentic` means 403 and nothing stored, `Unreadable` means stored as it came and acknowledged.
+`platform_side` (not re-exported) plays WeChat's part for the simulator and tests.
+"""
+
+from __future__ import annotations
+
+from .envelope import (
+    Credentials,
+    Opened,
+    Parameters,
+    SealingKey,
+    SecurityMode,
+    authenticate,
+    check_parameters,
+    open_push,
+    seal,
+    verify_url,
+)
+from .errors import (
+    AppIdMismatch,
+    DecryptionFailed,
+    Downgraded,
+    InvalidKey,
+    InvalidParameters,
+    NotAuthentic,
+    SignatureMismatch,
+    Unreadable,
+    WeChatError,
+)
+from .message import (
+    AUTHORIZATION_EVENTS,
+    PLATFORM_EVENTS,
+    Message,
+    parse_message,
+    unreadable_key,
+)
+from .replies import (
+    ACKNOWLEDGEMENT,
+    Article,
+    ImageReply,
+    MusicReply,
+    NewsReply,
+    Reply,
+    TextReply,
+    TransferBizAiIvrReply,
+    TransferCustomerServiceReply,
+    VideoReply,
+    VoiceReply,
+    render,
+)
+
+__all__ = [
+    "ACKNOWLEDGEMENT",
+    "AUTHORIZATION_EVENTS",
+    "PLATFORM_EVENTS",
+    "AppIdMismatch",
+    "Article",
+    "Credentials",
+    "DecryptionFailed",
+    "Downgraded",
+    "ImageReply",
+    "InvalidKey",
+    "InvalidParameters",
+    "Message",
+    "MusicReply",
+    "NewsReply",
+    "NotAuthentic",
+    "Opened",
+    "Parameters",
+    "Reply",
+    "SealingKey",
+    "SecurityMode",
+    "SignatureMismatch",
+    "TextReply",
+    "TransferBizAiIvrReply",
+    "TransferCustomerServiceReply",
+    "Unreadable",
+    "VideoReply",
+    "VoiceReply",
+    "WeChatError",
+    "authenticate",
+    "check_parameters",
+    "open_push",
+    "parse_message",
+    "render",
+    "seal",
+    "unreadable_key",
+    "verify_url",
+]

@@ -1,0 +1,262 @@
+"""The envelope around a message: signatures, encryption modes, and keys that are being changed.
+
+WeChat signs every request with `signature`, which covers Token, timestamp and nonce but not the
+body. In compatible and safe mode the body has an `Encrypt` element, covered by `msg_signature`.
+What an account accepts is decided by the mode it is configured with, never by what the request
+says of itself: otherwise anybody who has seen one `signature` could post plain forgeries to an
+account in safe mode.
+
+Credentials hold several tokens and AES keys, since requests made with the previous ones arrive
+for a while after a change; the answer is sealed with those that opened the request.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from . import crypto, xml_body
+from .errors import (
+    AppIdMismatch,
+    DecryptionFailed,
+    Downgraded,
+    InvalidParameters,
+    NotAuthentic,
+    SignatureMismatch,
+    Unreadable,
+)
+from .signature import sign, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "Credentials",
+    "Opened",
+    "Parameters",
+    "SealingKey",
+    "SecurityMode",
+    "authenticate",
+    "check_parameters",
+    "decrypt_signed",
+    "open_push",
+    "seal",
+    "verify_url",
+]
+
+_SIGNATURE = re.compile(r"[0-9a-fA-F]{40}")
+_TIMESTAMP = re.compile(r"[0-9]{1,20}")
+_NONCE = re.compile(r".{1,128}", re.DOTALL)
+
+# WeChat's echostr is a number of about 19 digits; we only refuse to echo a book.
+_ECHOSTR = re.compile(r".{1,1024}", re.DOTALL)
+
+
+class SecurityMode(enum.StrEnum):
+    """How the account's pushes are configured in WeChat's console (消息加解密方式)."""
+
+    PLAINTEXT = "plaintext"
+    COMPATIBLE = "compatible"
+    SAFE = "safe"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What proves that a request is for this account: the current secrets first, then previous.
+
+    `tokens` and `aes_keys` (EncodingAESKey, as entered in WeChat's console) hold those that are
+    accepted now: how long a previous one still is, the caller decides.
+    """
+
+    app_id: str
+    mode: SecurityMode
+    tokens: tuple[str, ...] = field(repr=False)
+    aes_keys: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SealingKey:
+    """The token and EncodingAESKey that opened a request, and seal its answer."""
+
+    token: str = field(repr=False)
+    aes_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The query parameters of a push, each present once and of the documented form.
+
+    `msg_signature` is None if the body is not encrypted (`encrypt_type` absent or `raw`).
+    """
+
+    signature: str
+    timestamp: str
+    nonce: str
+    msg_signature: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An authentic push: the message body, decrypted where it was encrypted.
+
+    `timestamp` is the time of the push in Unix seconds by WeChat's clock. It is signed but not
+    compared with ours here. `key` is None for a plain body, whose answer is plain too.
+    """
+
+    body: bytes = field(repr=False)
+    timestamp: int
+    key: SealingKey | None
+
+
+def verify_url(credentials: Credentials, query: Mapping[str, Sequence[str]]) -> str:
+    """Return the `echostr` to answer to WeChat's GET request; raise `NotAuthentic` otherwise.
+
+    It is plain in every mode (接入概述). Answer it as `text/plain`, byte for byte.
+    """
+    signature = _single(query, "signature", _SIGNATURE)
+    timestamp = _single(query, "timestamp", _TIMESTAMP)
+    nonce = _single(query, "nonce", _NONCE)
+    echostr = _single(query, "echostr", _ECHOSTR)
+    _tokens_behind(credentials.tokens, signature, timestamp, nonce)
+    return echostr
+
+
+def check_parameters(credentials: Credentials, query: Mapping[str, Sequence[str]]) -> Parameters:
+    """Return the parameters of a push, without verifying the signatures in them.
+
+    Raises `InvalidParameters` for a missing, repeated or malformed one, and `Downgraded` for a
+    plain request to an account that is configured for encryption.
+    """
+    signature = _single(query, "signature", _SIGNATURE)
+    timestamp = _single(query, "timestamp", _TIMESTAMP)
+    nonce = _single(query, "nonce", _NONCE)
+    match list(query.get("encrypt_type", ())):
+        case ["aes"]:
+            msg_signature = _single(query, "msg_signature", _SIGNATURE)
+            return Parameters(signature, timestamp, nonce, msg_signature)
+        case [] | ["raw"]:
+            if credentials.mode is not SecurityMode.PLAINTEXT:
+                raise Downgraded(f"a plain body for an account in {credentials.mode} mode")
+            return Parameters(signature, timestamp, nonce, None)
+        case _:
+            raise InvalidParameters("encrypt_type is repeated or unknown")
+
+
+def authenticate(credentials: Credentials, query: Mapping[str, Sequence[str]]) -> Parameters:
+    """Return the parameters of a push whose `signature` is right; raise `NotAuthentic` otherwise.
+
+    Needs no body, so that a stranger's request can be refused before its body is read.
+    """
+    parameters = check_parameters(credentials, query)
+    _tokens_behind(credentials.tokens, parameters.signature, parameters.timestamp, parameters.nonce)
+    return parameters
+
+
+def open_push(credentials: Credentials, query: Mapping[str, Sequence[str]], body: bytes) -> Opened:
+    """Return what WeChat pushed, or raise `NotAuthentic` (the subclass says why).
+
+    Of an encrypted body only the decrypted content is returned: the plain fields that compatible
+    mode sends beside it are covered by no signature. An account in plaintext mode opens encrypted
+    pushes too if it has an AES key: the console was switched first, and the push is better
+    protected than was asked for. Without a key it gets the outer body as it came.
+
+    Raises `InvalidKey` if an AES key that is needed is malformed: the operator's mistake.
+    """
+    parameters = check_parameters(credentials, query)
+    tokens = _tokens_behind(
+        credentials.tokens, parameters.signature, parameters.timestamp, parameters.nonce
+    )
+    timestamp = int(parameters.timestamp)
+    cannot_decrypt = credentials.mode is SecurityMode.PLAINTEXT and not credentials.aes_keys
+    if parameters.msg_signature is None or cannot_decrypt:
+        return Opened(body, timestamp, key=None)
+    message, key = decrypt_signed(
+        _encrypted_part(body),
+        msg_signature=parameters.msg_signature,
+        timestamp=parameters.timestamp,
+        nonce=parameters.nonce,
+        app_id=credentials.app_id,
+        tokens=tokens,
+        aes_keys=credentials.aes_keys,
+    )
+    return Opened(message, timestamp, key)
+
+
+def seal(
+    reply_xml: str, key: SealingKey, *, app_id: str, timestamp: int, nonce: str, random: bytes
+) -> str:
+    """Return the encrypted form of a reply.
+
+    `timestamp` is now, in Unix seconds; `nonce` any fresh string; `random` 16 fresh bytes.
+    `ACKNOWLEDGEMENT` is not sealed. Raises ValueError if `random` has another length.
+    """
+    encrypted = crypto.encrypt(
+        reply_xml.encode(), key=crypto.decode_aes_key(key.aes_key), app_id=app_id, random=random
+    )
+    return (
+        "<xml>"
+        + xml_body.element("Encrypt", encrypted)
+        + xml_body.element("MsgSignature", sign(key.token, str(timestamp), nonce, encrypted))
+        + xml_body.element("TimeStamp", timestamp)
+        + xml_body.element("Nonce", nonce)
+        + "</xml>"
+    )
+
+
+def decrypt_signed(
+    encrypted: str,
+    *,
+    msg_signature: str,
+    timestamp: str,
+    nonce: str,
+    app_id: str,
+    tokens: Sequence[str],
+    aes_keys: Sequence[str],
+) -> tuple[bytes, SealingKey]:
+    """Return the message in Base64 `encrypted`, and the token and key that it was made with.
+
+    Raises `SignatureMismatch`, or what `crypto.decrypt` raises if no key opens it.
+    """
+    token = _tokens_behind(tokens, msg_signature, timestamp, nonce, encrypted)[0]
+    failure: NotAuthentic = DecryptionFailed("the account has no AES key")
+    # The signature depends on the token alone, so only trying tells which key was used. A wrong
+    # key shows as bad padding, an absurd length or another AppID: each means trying the next.
+    for aes_key in aes_keys:
+        key = crypto.decode_aes_key(aes_key)
+        try:
+            message = crypto.decrypt(encrypted, key=key, app_id=app_id)
+        except (DecryptionFailed, AppIdMismatch) as error:
+            # A right key with the wrong AppID is the more telling failure.
+            failure = failure if isinstance(failure, AppIdMismatch) else error
+        else:
+            return message, SealingKey(token, aes_key)
+    raise failure
+
+
+def _single(query: Mapping[str, Sequence[str]], name: str, form: re.Pattern[str]) -> str:
+    values = query.get(name, ())
+    if len(values) != 1:
+        raise InvalidParameters(f"{name} must be given once, not {len(values)} times")
+    if not form.fullmatch(values[0]):
+        raise InvalidParameters(f"{name} is malformed")
+    return values[0]
+
+
+def _tokens_behind(tokens: Sequence[str], signature: str, *parts: str) -> tuple[str, ...]:
+    """Return those of `tokens` that made `signature`, at least one."""
+    found = tuple(token for token in tokens if verify(signature, token, *parts))
+    if not found:
+        raise SignatureMismatch("no token of the account made this signature")
+    return found
+
+
+def _encrypted_part(body: bytes) -> str:
+    try:
+        encrypted = xml_body.parse(body).get("Encrypt")
+    except Unreadable as error:
+        raise NotAuthentic(f"no ciphertext to verify: {error}") from error
+    if not isinstance(encrypted, str) or not encrypted:
+        raise NotAuthentic("no ciphertext to verify: Encrypt is missing or repeated")
+    return encrypted

@@ -1,0 +1,84 @@
+"""What can go wrong on the wire, told apart by what the caller has to do about it.
+
+Each error carries `code`, the number that WeChat's own sample code uses for the same failure
+(消息加解密说明: −40001 to −40011): operators search logs and forums for these numbers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from .xml_body import Value
+
+__all__ = [
+    "AppIdMismatch",
+    "DecryptionFailed",
+    "Downgraded",
+    "InvalidKey",
+    "InvalidParameters",
+    "NotAuthentic",
+    "SignatureMismatch",
+    "Unreadable",
+    "WeChatError",
+]
+
+
+class WeChatError(Exception):
+    """Base of every error of this package; `code` is WeChat's number for it."""
+
+    code: ClassVar[int]
+
+
+class NotAuthentic(WeChatError):
+    """The request cannot be shown to come from WeChat for this account: answer 403."""
+
+    code = -40001
+
+
+class InvalidParameters(NotAuthentic):
+    """A query parameter is missing, repeated, over-long, or not of the documented form."""
+
+
+class SignatureMismatch(NotAuthentic):
+    """None of the account's tokens made this signature."""
+
+
+class Downgraded(NotAuthentic):
+    """A plain body where the account's mode promises an encrypted one.
+
+    `signature` does not cover the body, so whoever has seen one valid triple of signature,
+    timestamp and nonce could otherwise post forged messages to an account in safe mode.
+    """
+
+
+class DecryptionFailed(NotAuthentic):
+    """None of the account's AES keys opens the ciphertext."""
+
+    code = -40007
+
+
+class AppIdMismatch(NotAuthentic):
+    """Decrypted properly, but addressed to another AppID than the account's."""
+
+    code = -40005
+
+
+class Unreadable(WeChatError):
+    """An authentic body that is not a message we can read: keep it and acknowledge it.
+
+    `fields` holds what could be read of it, empty if it was not even XML, so that the caller can
+    still store ToUserName, MsgType and the like.
+    """
+
+    code = -40002
+
+    def __init__(self, reason: str, *, fields: dict[str, Value] | None = None) -> None:
+        super().__init__(reason)
+        self.fields: dict[str, Value] = {} if fields is None else fields
+
+
+class InvalidKey(WeChatError):
+    """The EncodingAESKey that the operator entered is not one."""
+
+    code = -40004

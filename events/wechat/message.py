@@ -1,0 +1,222 @@
+"""A pushed message or event: the fields every one has, and what follows from them.
+
+Names are WeChat's, in snake case. Nothing here knows all events: an unknown one is a `Message`
+like any other, with everything it carried in `fields`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .errors import Unreadable
+from .xml_body import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .xml_body import Value
+
+__all__ = [
+    "AUTHORIZATION_EVENTS",
+    "PLATFORM_EVENTS",
+    "Message",
+    "parse_message",
+    "unreadable_key",
+]
+
+# Kinds whose FromUserName is a system sender: verification results (微信认证), results of mass
+# sending and publishing, and audits of cards, stores and products.
+PLATFORM_EVENTS = frozenset(
+    {
+        "event.add_store_audit_info",
+        "event.annual_renew",
+        "event.apply_merchant_audit_info",
+        "event.card_merchant_check_result",
+        "event.card_not_pass_check",
+        "event.card_pass_check",
+        "event.card_pay_order",
+        "event.card_sku_remind",
+        "event.create_map_poi_audit_info",
+        "event.freepublishjobfinish",  # an SDK's spelling of publishjobfinish
+        "event.masssendjobfinish",
+        "event.modify_store_audit_info",
+        "event.naming_verify_fail",
+        "event.naming_verify_success",
+        "event.poi_check_notify",
+        "event.publishjobfinish",
+        "event.qualification_verify_fail",
+        "event.qualification_verify_success",
+        "event.user_scan_product_verify_action",
+        "event.verify_expired",
+        "event.wx_verify_dispatch",
+        "event.wx_verify_fail",
+        "event.wx_verify_pay_succ",
+        "event.wx_verify_refill",
+    }
+)
+
+# Kinds that concern the user named in OpenID, while FromUserName is somebody else
+# (授权用户信息变更).
+AUTHORIZATION_EVENTS = frozenset(
+    {
+        "event.user_authorization_cancellation",
+        "event.user_authorization_revoke",
+        "event.user_info_modified",
+    }
+)
+
+_FOLLOW_OR_SCAN = frozenset({"event.subscribe", "event.unsubscribe", "event.scan"})
+
+# MsgTypes that carry an Event; device_event is 微信硬件.
+_EVENT_TYPES = frozenset({"event", "device_event"})
+
+_SCENE_PREFIX = "qrscene_"
+
+_KIND_LENGTH = 64
+
+# An OpenID has 28 characters today; no longer one than this is believed.
+_USER_NAME_LENGTH = 64
+
+# 9999-12-30T23:59:59Z: the end of what datetime can represent, less the day that showing the
+# moment in a time zone may add.
+_LAST_SECOND = 253_402_214_399
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message or event as WeChat pushed it; texts are "" where the field is absent.
+
+    `create_time` is in Unix seconds. `msg_id` is the id of a message or, in an event, of the
+    sending job it reports on (`MsgID`): a 64-bit number, kept as text.
+    """
+
+    fields: Mapping[str, Value] = field(repr=False, hash=False)
+    to_user_name: str
+    from_user_name: str
+    create_time: int
+    msg_type: str
+    event: str = ""
+    event_key: str = ""
+    ticket: str = ""
+    msg_id: str = ""
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Value]) -> Message:
+        """Return the message in a parsed body; the `Encrypt` of compatible mode is left out.
+
+        Raises `Unreadable`, with the fields, if MsgType or FromUserName is missing, FromUserName
+        has more than 64 characters, or CreateTime is not a number of seconds from 1 up to the end
+        of the year 9999. Such a body cannot be placed in time or given to anybody.
+        """
+        fields = {name: value for name, value in fields.items() if name != "Encrypt"}
+        create_time = _text(fields, "CreateTime")
+        if not re.fullmatch(r"[0-9]{1,12}", create_time):
+            raise Unreadable("CreateTime is missing or not a number", fields=fields)
+        if not 0 < int(create_time) <= _LAST_SECOND:
+            raise Unreadable("CreateTime is outside the calendar", fields=fields)
+        from_user_name = _text(fields, "FromUserName")
+        if not 0 < len(from_user_name) <= _USER_NAME_LENGTH:
+            raise Unreadable("FromUserName is missing or too long", fields=fields)
+        msg_type = _text(fields, "MsgType")
+        if not msg_type:
+            raise Unreadable("MsgType is missing", fields=fields)
+        return cls(
+            fields=fields,
+            to_user_name=_text(fields, "ToUserName"),
+            from_user_name=from_user_name,
+            create_time=int(create_time),
+            msg_type=msg_type,
+            event=_text(fields, "Event"),
+            event_key=_text(fields, "EventKey"),
+            ticket=_text(fields, "Ticket"),
+            msg_id=_text(fields, "MsgId", "MsgID"),
+        )
+
+    @property
+    def kind(self) -> str:
+        """What to dispatch on: `text`, `event.subscribe`, …; 1 to 64 characters of `[a-z0-9_.]`.
+
+        Real traffic varies the case of event names. The pair keeps the event LOCATION (a position
+        report) apart from the message location; a dot in a name becomes `_`, so that no message
+        type can pass for an event.
+        """
+        names = [self.msg_type.lower()]
+        if names[0] in _EVENT_TYPES and self.event:
+            names.append(self.event.lower())
+        return ".".join(re.sub(r"[^a-z0-9_]", "_", name) for name in names)[:_KIND_LENGTH]
+
+    @property
+    def scene(self) -> str:
+        """The scene of the QR code that was scanned, or "".
+
+        `subscribe` gives `qrscene_` and the scene; other keys of subscribe (`last_trade_no_…`) are
+        no scenes. SCAN gives the bare scene by WeChat's documentation, and with the prefix in
+        teaching material, so one is removed there too.
+        """
+        if self.kind == "event.scan" or (
+            self.kind == "event.subscribe" and self.event_key.startswith(_SCENE_PREFIX)
+        ):
+            return self.event_key.removeprefix(_SCENE_PREFIX)
+        return ""
+
+    @property
+    def openid(self) -> str:
+        """The OpenID of the person this is about, "" if it is about none (`PLATFORM_EVENTS`)."""
+        if self.kind in PLATFORM_EVENTS:
+            return ""
+        if self.kind in AUTHORIZATION_EVENTS:
+            openid = _text(self.fields, "OpenID", "openid", "OpenId")
+            return openid if len(openid) <= _USER_NAME_LENGTH else ""
+        return self.from_user_name
+
+    @property
+    def dedup_key(self) -> str:
+        """32 hexadecimal digits, the same for every delivery of one push and only for these.
+
+        WeChat's advice is MsgId for messages, and FromUserName with CreateTime for events
+        (接收普通消息, 接收事件推送: 排重). The account is added since MsgId is only known to be
+        unique within one; follows and scans add what was scanned; any other event is told apart
+        by its whole content, since a follower can cause several within a second. Ciphertext and
+        query string differ between deliveries and take no part.
+        """
+        account_and_sender = [self.to_user_name, self.from_user_name, str(self.create_time)]
+        if self.kind in _FOLLOW_OR_SCAN:
+            return _digest([*account_and_sender, self.kind, self.event_key, self.ticket])
+        if self.msg_id and self.msg_type.lower() not in _EVENT_TYPES:
+            return _digest([*account_and_sender, self.msg_id])
+        return _digest([self.to_user_name, dict(self.fields)])
+
+
+def parse_message(body: bytes) -> Message:
+    """Return the message in a plain (decrypted) body; raise `Unreadable` if there is none."""
+    return Message.from_fields(parse(body))
+
+
+def unreadable_key(body: bytes) -> str:
+    """Return the dedup key of a body that `parse_message` refused: 32 hexadecimal digits."""
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+def _digest(parts: list[Value]) -> str:
+    # JSON because it keeps the parts apart whatever they contain. Changing anything here makes
+    # every push in flight, and every import that is run again, look new.
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
+
+
+def _text(fields: Mapping[str, Value], *names: str) -> str:
+    """Return the first non-empty text under any of `names` (spellings of one field), or "".
+
+    An element that should be single may come twice, and one that should be text may come with
+    children; the first text among them counts.
+    """
+    for name in names:
+        value = fields.get(name, "")
+        for candidate in value if isinstance(value, list) else [value]:
+            if isinstance(candidate, str) and candidate.strip():
+                return candidate.strip()
+    return ""

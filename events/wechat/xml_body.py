@@ -1,0 +1,141 @@
+"""WeChat's XML, read with suspicion and written with care.
+
+Rules of reading: the root is `<xml>`; attributes do not exist; an element is either a text or a
+mapping of its children. The bodies are UTF-8 whatever an XML declaration says, since WeChat sends
+nothing else. Whoever calls `parse` has to handle `Unreadable` and nothing more.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeAlias
+from xml.etree.ElementTree import ParseError
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import DefusedXMLParser
+
+from .errors import Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["REPEATABLE", "Value", "cdata", "clean", "element", "parse"]
+
+Value: TypeAlias = "str | dict[str, Value] | list[Value]"
+
+# Elements that WeChat repeats (事件推送: subscribe_msg_*, MASSSENDJOBFINISH, PUBLISHJOBFINISH,
+# ShakearoundUserShake, pic_*). They are a list even when there is one: a parser that gives a dict
+# for one and a list for two changes type under code that was only ever tried with one.
+REPEATABLE = frozenset({"item", "List", "fail_idx", "AroundBeacon", "PicList"})
+
+# The deepest documented message has 5 levels (MASSSENDJOBFINISH).
+MAX_DEPTH = 32
+
+# White space as XML has it. An ideographic space (U+3000) at the edge of a scene is part of it.
+WHITE_SPACE = " \t\r\n"
+
+NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def parse(body: bytes) -> dict[str, Value]:
+    """Return the children of the root `<xml>` by name, raising `Unreadable` for anything else.
+
+    Texts are stripped of the white space around them (some events are pretty-printed around the
+    CDATA), an empty element is "". Names in `REPEATABLE` always give a list, other names give one
+    only where they do repeat.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise Unreadable("the body is not UTF-8") from error
+    try:
+        return _parse_text(text)
+    except ParseError:
+        # Users type control characters into fields, and WeChat passes them on inside CDATA.
+        cleaned = clean(text)
+    try:
+        return _parse_text(cleaned)
+    except ParseError as error:
+        raise Unreadable("the body is not well-formed XML") from error
+
+
+def clean(text: str) -> str:
+    """Return `text` without the characters that XML 1.0 cannot carry, lone surrogates included."""
+    return NOT_XML.sub("", text)
+
+
+def cdata(text: str) -> str:
+    """Return `text`, cleaned, as CDATA."""
+    # "]]>" would end the section; it is cut in two, each half in a section of its own.
+    safe = clean(text).replace("]]>", "]]]]><![CDATA[>")
+    return f"<![CDATA[{safe}]]>"
+
+
+def element(name: str, value: str | int | Mapping[str, str | int]) -> str:
+    """Return `<name>` around `value`: a string as CDATA, an integer bare, a mapping as children."""
+    if isinstance(value, str):
+        content = cdata(value)
+    elif isinstance(value, int):
+        content = str(value)
+    else:
+        content = "".join(element(child, text) for child, text in value.items())
+    return f"<{name}>{content}</{name}>"
+
+
+def _parse_text(text: str) -> dict[str, Value]:
+    """Parse `text`; malformed XML is ElementTree's `ParseError`, the rest is `Unreadable`."""
+    builder = _Builder()
+    # The encoding given here overrides the one in an XML declaration.
+    parser = DefusedXMLParser(
+        target=builder,
+        encoding="utf-8",
+        forbid_dtd=True,
+        forbid_entities=True,
+        forbid_external=True,
+    )
+    try:
+        parser.feed(text.encode())
+        parser.close()
+    except DefusedXmlException as error:
+        raise Unreadable("the XML has a DTD, entities or external references") from error
+    return builder.fields
+
+
+class _Builder:
+    """Parser target that builds the mapping directly, so that depth is bounded while reading."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Value] = {}
+        self._children: list[dict[str, Value]] = []
+        self._text: list[str] = []
+
+    def start(self, name: str, _attributes: dict[str, str]) -> None:
+        if not self._children and name != "xml":
+            raise Unreadable("the root element is not <xml>")
+        if len(self._children) == MAX_DEPTH:
+            raise Unreadable(f"the XML is nested more than {MAX_DEPTH} levels deep")
+        self._children.append({})
+        self._text.clear()
+
+    def data(self, text: str) -> None:
+        self._text.append(text)
+
+    def end(self, name: str) -> None:
+        children = self._children.pop()
+        text = "".join(self._text).strip(WHITE_SPACE)
+        self._text.clear()
+        if self._children:
+            _add(self._children[-1], name, children or text)
+        else:
+            self.fields = children
+
+
+def _add(fields: dict[str, Value], name: str, value: Value) -> None:
+    if name not in fields:
+        fields[name] = [value] if name in REPEATABLE else value
+        return
+    present = fields[name]
+    if isinstance(present, list):
+        present.append(value)
+    else:
+        fields[name] = [present, value]
