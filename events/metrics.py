@@ -1,0 +1,12 @@
+"""Counters of this process, read at /metrics."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+
+callbacks = Counter("wechat_callbacks_total", "Requests to the callback, by outcome", ["outcome"])
+refusals = Counter("wechat_callback_refusals_total", "Requests answered 403, by reason", ["reason"])
+odd_timestamps = Counter(
+    "wechat_callback_odd_timestamps_total",
+    "Authentic pushes dated more than five minutes away from our clock",
+)

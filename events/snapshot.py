@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection, transaction
+
+__all__ = ["read_snapshot"]
+
+
+@contextmanager
+def read_snapshot() -> Iterator[None]:
+    """Everything read inside is of one moment, while others go on writing.
+
+    Inside an outer transaction it has that transaction's view.
+    """
+    if connection.in_atomic_block:
+        yield
+    elif connection.vendor == "postgresql":
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+    else:
+        # atomic() would take SQLite's write lock for as long as the reading lasts. A deferred
+        # transaction reads one state of the write-ahead log and stops nobody.
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN DEFERRED")
+        try:
+            yield
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("ROLLBACK")

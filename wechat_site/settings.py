@@ -1,0 +1,369 @@
+"""One settings file for every environment; what differs comes from environment variables.
+
+With nothing set, a local site works: SQLite in ``var/``, DEBUG on, this machine only. With
+``DEBUG=False`` whatever is missing or weak stops the start with a sentence that says what to set.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+
+env = environ.Env()
+
+DEBUG = env.bool("DEBUG", default=True)
+
+
+# --- Secrets -------------------------------------------------------------------------------------
+
+# Used only while DEBUG is on and the hosts are local. Both are public: they protect nothing.
+_LOCAL_SECRET_KEY = "local-only-key-that-protects-nothing-set-SECRET_KEY-for-a-real-site"
+_LOCAL_ENCRYPTION_KEY = "bG9jYWwtb25seS1rZXktcHJvdGVjdHMtbm90aGluZyE="
+
+
+def _secret(name: str, local_default: str, how_to_make: str) -> str:
+    value: str = env.str(name, default="")
+    if value:
+        return value
+    if DEBUG:
+        return local_default
+    raise ImproperlyConfigured(f"DEBUG is off, so {name} must be set. Make one with: {how_to_make}")
+
+
+SECRET_KEY = _secret(
+    "SECRET_KEY",
+    _LOCAL_SECRET_KEY,
+    "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'",
+)
+if not DEBUG and (len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5):
+    raise ImproperlyConfigured(
+        "SECRET_KEY is too weak: it must have at least 50 characters, made at random."
+    )
+
+# The first key encrypts, all of them decrypt: put a new key in front, run rotate, drop the old one.
+FIELD_ENCRYPTION_KEYS = [
+    key.strip()
+    for key in _secret(
+        "FIELD_ENCRYPTION_KEYS",
+        _LOCAL_ENCRYPTION_KEY,
+        "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'",
+    ).split(",")
+    if key.strip()
+]
+for _key in FIELD_ENCRYPTION_KEYS:
+    try:
+        Fernet(_key)
+    except ValueError:
+        raise ImproperlyConfigured(
+            "Each of FIELD_ENCRYPTION_KEYS must be 32 random bytes in URL-safe base64 "
+            "(44 characters), separated by commas."
+        ) from None
+if not DEBUG and _LOCAL_ENCRYPTION_KEY in FIELD_ENCRYPTION_KEYS:
+    raise ImproperlyConfigured(
+        "FIELD_ENCRYPTION_KEYS holds the public key of local starts. Make a key of your own."
+    )
+
+
+# --- Hosts and transport security ----------------------------------------------------------------
+
+_LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=_LOCAL_HOSTS if DEBUG else [])
+if not DEBUG and not ALLOWED_HOSTS:
+    raise ImproperlyConfigured(
+        "DEBUG is off, so ALLOWED_HOSTS must be set to the site's host names, "
+        "for example ALLOWED_HOSTS=wechat.example.com"
+    )
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+for _origin in CSRF_TRUSTED_ORIGINS:
+    if not urlsplit(_origin).scheme:
+        raise ImproperlyConfigured(
+            f"CSRF_TRUSTED_ORIGINS: {_origin!r} must begin with http:// or https://"
+        )
+
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
+# WeChat does not follow redirects, and balancers ask for health over plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^wechat/", r"^healthz$", r"^readyz$", r"^metrics$"]
+if env.bool("BEHIND_TLS_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0 if DEBUG else 30 * 24 * 3600)
+# Subdomains and the preload list are promises about a whole domain, which only its owner can make.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+
+# --- Application ---------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "wechat_site",
+    "subscribers",
+    "events",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "wechat_site.middleware.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "wechat_site.urls"
+WSGI_APPLICATION = "wechat_site.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+LOGIN_URL = reverse_lazy("admin:login")
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+# --- Database ------------------------------------------------------------------------------------
+
+VAR_DIR.mkdir(exist_ok=True)
+
+
+def _database() -> dict[str, Any]:
+    config: dict[str, Any] = env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR}/db.sqlite3")
+    options = config.setdefault("OPTIONS", {})
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        # IMMEDIATE takes the write lock at BEGIN, where waiting works; a transaction that began as
+        # a reader and then writes fails at once with "database is locked". FULL keeps what was
+        # committed through a power cut, which NORMAL does not.
+        options.update(
+            transaction_mode="IMMEDIATE",
+            timeout=2,
+            init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        )
+        config["CONN_MAX_AGE"] = None
+    elif config["ENGINE"] == "django.db.backends.postgresql":
+        # The callback has 5 seconds in all: waiting longer than 2 for a connection helps nobody.
+        options.update(
+            pool={
+                "min_size": 1,
+                "max_size": env.int("DATABASE_POOL_SIZE", default=8),
+                "timeout": 2,
+            },
+            connect_timeout=2,
+        )
+        config["CONN_HEALTH_CHECKS"] = True
+    else:
+        raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:// or postgres://")
+    return config
+
+
+DATABASES = {"default": _database()}
+
+
+# --- Languages, times, static files --------------------------------------------------------------
+
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="zh-hans")
+LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
+if LANGUAGE_CODE not in dict(LANGUAGES):
+    raise ImproperlyConfigured("LANGUAGE_CODE must be zh-hans or en.")
+TIME_ZONE = env.str("TIME_ZONE", default="Asia/Shanghai")
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+# A local start serves straight from the packages, so that no collectstatic is needed.
+WHITENOISE_USE_FINDERS = DEBUG
+
+
+# --- API -----------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["events.api.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["events.api.authentication.HasScope"],
+    "DEFAULT_FILTER_BACKENDS": ["events.api.filters.StrictFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "events.api.pagination.NewestFirstPagination",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_VERSIONING_CLASS": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "WeChat Official Account events",
+    "DESCRIPTION": (
+        "Events, followers, QR scenes and bindings of WeChat Official Accounts. "
+        "Send the header `Authorization: Token <key>`; make a key with "
+        "`manage.py create_api_key USERNAME`."
+    ),
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {"EventStatusEnum": "events.models.EventLog.Status"},
+}
+
+
+# --- Receiving -----------------------------------------------------------------------------------
+
+# Bytes. A real push is below 10 kB.
+CALLBACK_MAX_BODY = env.int("CALLBACK_MAX_BODY", default=64 * 1024)
+# Seconds between a push's timestamp and our clock. None: old pushes are counted, not refused, since
+# a wrong clock must not become an outage.
+CALLBACK_MAX_AGE: int | None = env.int("CALLBACK_MAX_AGE", default=0) or None
+# Seconds during which the previous token and AES key are still accepted after a change.
+SECRET_ROTATION_SECONDS = env.int("SECRET_ROTATION_SECONDS", default=3600)
+# None keeps everything.
+EVENT_RETENTION_DAYS: int | None = env.int("EVENT_RETENTION_DAYS", default=0) or None
+# Bearer token for /metrics; without one, only internal addresses may read it.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+
+
+# --- Admin ---------------------------------------------------------------------------------------
+
+
+def _admin_link(title: Any, icon: str, app: str, model: str) -> dict[str, Any]:
+    """A line of the sidebar, for those who may see what it leads to."""
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
+        "permission": lambda request: request.user.has_perm(f"{app}.view_{model}"),
+    }
+
+
+UNFOLD = {
+    "SITE_TITLE": _("WeChat Official Accounts"),
+    "SITE_HEADER": _("WeChat Official Accounts"),
+    "SITE_SUBHEADER": _("Events, followers, bindings"),
+    "SITE_SYMBOL": "forum",
+    "SITE_URL": None,
+    "SHOW_LANGUAGES": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "wechat_site.dashboard.dashboard",
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .02 155)",
+            "100": "oklch(94% .05 155)",
+            "200": "oklch(89% .09 155)",
+            "300": "oklch(82% .14 155)",
+            "400": "oklch(73% .17 154)",
+            "500": "oklch(65% .18 153)",
+            "600": "oklch(54% .15 154)",
+            "700": "oklch(46% .12 155)",
+            "800": "oklch(39% .10 156)",
+            "900": "oklch(34% .08 157)",
+            "950": "oklch(24% .06 157)",
+        },
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": [
+            {
+                "items": [
+                    {
+                        "title": _("Dashboard"),
+                        "icon": "monitoring",
+                        "link": reverse_lazy("admin:index"),
+                    },
+                ],
+            },
+            {
+                "title": _("Receiving"),
+                "separator": True,
+                "items": [
+                    _admin_link(_("Events"), "receipt_long", "events", "eventlog"),
+                    _admin_link(_("Reply rules"), "quickreply", "events", "replyrule"),
+                    _admin_link(_("Official Accounts"), "verified", "events", "officialaccount"),
+                ],
+            },
+            {
+                "title": _("Followers"),
+                "separator": True,
+                "items": [
+                    _admin_link(_("Followers"), "group", "subscribers", "subscriber"),
+                    _admin_link(_("QR scenes"), "qr_code_2", "subscribers", "qrscene"),
+                    _admin_link(_("Bindings"), "link", "subscribers", "binding"),
+                    _admin_link(_("Binding requests"), "add_link", "subscribers", "bindingrequest"),
+                    _admin_link(
+                        _("Binding scans"), "qr_code_scanner", "subscribers", "bindingscan"
+                    ),
+                ],
+            },
+            {
+                "title": _("Access"),
+                "separator": True,
+                "items": [
+                    _admin_link(_("Users"), "person", "auth", "user"),
+                    _admin_link(_("Groups"), "groups", "auth", "group"),
+                    _admin_link(_("API keys"), "key", "events", "apikey"),
+                ],
+            },
+        ],
+    },
+}
+
+
+# --- Logging -------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+}
