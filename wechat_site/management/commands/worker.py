@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from wechat_site.worker import work
+
+
+class Command(BaseCommand):
+    help = (
+        "Serves what is to be done in the background: events that failed or were abandoned, "
+        "binding codes that expired. Any number may run; SIGTERM and Ctrl-C let the current duty "
+        "finish."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        work(stop)
