@@ -59,7 +59,7 @@ lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet pyproject.toml --group dev -o requirements-dev.txt
 
 messages: setup
-	$(MANAGE) makemessages --all --no-obsolete --no-location --ignore var --ignore .venv
+	$(MANAGE) makemessages --locale zh_Hans --no-obsolete --no-location --ignore 'var/*' --ignore '.venv/*' --ignore '*/tests/*'
 	$(MANAGE) compilemessages --ignore .venv
 
 clean:

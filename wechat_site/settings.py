@@ -209,6 +209,8 @@ if LANGUAGE_CODE not in dict(LANGUAGES):
     raise ImproperlyConfigured("LANGUAGE_CODE must be zh-hans or en.")
 TIME_ZONE = env.str("TIME_ZONE", default="Asia/Shanghai")
 USE_TZ = True
+# The second holds the Chinese of the admin's theme, which ships none.
+LOCALE_PATHS = [BASE_DIR / "wechat_site" / "locale", BASE_DIR / "wechat_site" / "theme_locale"]
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
