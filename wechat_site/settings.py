@@ -214,6 +214,7 @@ LOCALE_PATHS = [BASE_DIR / "wechat_site" / "locale", BASE_DIR / "wechat_site" / 
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

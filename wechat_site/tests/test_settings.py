@@ -1,0 +1,71 @@
+"""The start with DEBUG off, in a fresh process as it would be."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCTION = {
+    "DEBUG": "False",
+    "SECRET_KEY": "k3y-" * 4 + "abcdefghijklmnopqrstuvwxyz0123456789-ABCDEFGH",
+    "FIELD_ENCRYPTION_KEYS": base64.urlsafe_b64encode(bytes(range(32))).decode(),
+    "ALLOWED_HOSTS": "wechat.example.com",
+}
+
+
+def start(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_complete_production_configuration_passes_the_deployment_check():
+    result = start(PRODUCTION)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY must be set"),
+        ({"SECRET_KEY": "short"}, "SECRET_KEY is too weak"),
+        ({"SECRET_KEY": "a" * 60}, "SECRET_KEY is too weak"),
+        ({"FIELD_ENCRYPTION_KEYS": ""}, "FIELD_ENCRYPTION_KEYS must be set"),
+        ({"FIELD_ENCRYPTION_KEYS": "not-a-key"}, "must be 32 random bytes"),
+        (
+            {"FIELD_ENCRYPTION_KEYS": "bG9jYWwtb25seS1rZXktcHJvdGVjdHMtbm90aGluZyE="},
+            "public key of local starts",
+        ),
+        ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS must be set"),
+        ({"CSRF_TRUSTED_ORIGINS": "wechat.example.com"}, "must begin with http"),
+        ({"DATABASE_URL": "mysql://root@localhost/x"}, "must begin with sqlite:// or postgres://"),
+        ({"LANGUAGE_CODE": "fr"}, "LANGUAGE_CODE must be"),
+    ],
+)
+def test_what_is_missing_or_weak_stops_the_start_with_what_to_set(change, sentence):
+    result = start(PRODUCTION | change)
+    assert result.returncode != 0
+    assert sentence in result.stderr
+
+
+def test_a_local_start_needs_nothing():
+    result = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
