@@ -69,9 +69,16 @@ def _fold_statement(*, table: str, columns: list[str], least: str, greatest: str
     # A bare MAX() of SQLite is NULL as soon as one argument is, hence the pair of COALESCE.
     def extreme(function: str, name: str) -> str:
         return (
-            f"{name} = {function}(COALESCE(old.{name}, excluded.{name}), "
+            f"{function}(COALESCE(old.{name}, excluded.{name}), "
             f"COALESCE(excluded.{name}, old.{name}))"
         )
+
+    extremes = {
+        "first_followed_at": extreme(least, "first_followed_at"),
+        "last_followed_at": extreme(greatest, "last_followed_at"),
+        "last_unfollowed_at": extreme(greatest, "last_unfollowed_at"),
+        "last_seen_at": extreme(greatest, "last_seen_at"),
+    }
 
     def scene_at(which: str, wins: str) -> list[str]:
         better = (
@@ -84,21 +91,17 @@ def _fold_statement(*, table: str, columns: list[str], least: str, greatest: str
             for name in (which, f"{which}_at", f"{which}_key")
         ]
 
-    last_followed = extreme(greatest, "last_followed_at").partition(" = ")[2]
-    last_unfollowed = extreme(greatest, "last_unfollowed_at").partition(" = ")[2]
     assignments = [
-        extreme(least, "first_followed_at"),
-        extreme(greatest, "last_followed_at"),
-        extreme(greatest, "last_unfollowed_at"),
-        extreme(greatest, "last_seen_at"),
+        *(f"{name} = {expression}" for name, expression in extremes.items()),
         *(
             f"{name} = old.{name} + excluded.{name}"
             for name in ("follow_count", "unfollow_count", "event_count")
         ),
         *scene_at("first_scene", "<"),
         *scene_at("last_scene", ">"),
-        # A follow and an unfollow in one second have no knowable order: ask the platform.
-        f"refresh_requested_at = CASE WHEN {last_followed} = {last_unfollowed} "
+        # What proves following and an unfollow in one second have no knowable order: ask WeChat.
+        f"refresh_requested_at = CASE WHEN {extremes['last_unfollowed_at']} "
+        f"IN ({extremes['last_followed_at']}, {extremes['last_seen_at']}) "
         "THEN COALESCE(old.refresh_requested_at, excluded.updated_at) "
         "ELSE old.refresh_requested_at END",
         "updated_at = excluded.updated_at",
