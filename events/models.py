@@ -299,6 +299,18 @@ class EventLog(models.Model):
             text = text.replace(self.ticket, "••••")
         return text
 
+    def masked_payload(self, payload: Any) -> Any:
+        """A payload of this row, or any part of one, with every text masked."""
+        match payload:
+            case str():
+                return self.masked(payload)
+            case dict():
+                return {name: self.masked_payload(value) for name, value in payload.items()}
+            case list():
+                return [self.masked_payload(value) for value in payload]
+            case _:
+                return payload
+
 
 class ReplyRule(models.Model):
     """What a follower is answered, as operators write it in the admin."""

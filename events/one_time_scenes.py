@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
-from typing import Any
 
-__all__ = ["MASK", "is_one_time_scene", "mask", "mask_values", "new_one_time_scene"]
+__all__ = ["MASK", "is_one_time_scene", "mask", "new_one_time_scene"]
 
 MASK = "bind-••••"
 _SHAPE = re.compile(r"bind-[A-Za-z0-9_-]{32}")
@@ -31,14 +29,3 @@ def is_one_time_scene(scene: str) -> bool:
 def mask(text: str) -> str:
     """The text with every one-time scene in it made unreadable."""
     return _SHAPE.sub(MASK, text)
-
-
-def mask_values(value: Any) -> Any:
-    """A parsed payload (nested mappings, lists, strings) with every string masked."""
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, Mapping):
-        return {key: mask_values(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [mask_values(item) for item in value]
-    return value

@@ -1,0 +1,119 @@
+"""Filters that refuse what they do not know: a misspelt one must not return everything."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import django_filters
+from django import forms
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django_filters.rest_framework import DjangoFilterBackend, FilterSet
+from rest_framework.exceptions import ValidationError
+
+from events.log import EventLogQuerySet
+from events.models import EventLog
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
+
+__all__ = ["EventFilter", "ExactFilter", "MomentFilter", "StrictFilterBackend"]
+
+_NOT_FILTERS = {"cursor", "page_size"}
+
+
+class StrictFilterBackend(DjangoFilterBackend):
+    """django-filter's backend that answers 400 to a parameter nobody knows."""
+
+    def filter_queryset(
+        self, request: HttpRequest, queryset: QuerySet[Any], view: APIView
+    ) -> QuerySet[Any]:
+        filterset_class = self.get_filterset_class(view, queryset)
+        if filterset_class is not None:
+            known = _NOT_FILTERS | set(filterset_class.base_filters)
+            unknown = sorted(set(request.GET) - known)
+            if unknown:
+                raise ValidationError({name: [_("There is no such filter.")] for name in unknown})
+        return super().filter_queryset(request, queryset, view)
+
+
+class _ExactField(forms.CharField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(strip=False, max_length=2000, **kwargs)
+
+
+class ExactFilter(django_filters.CharFilter):
+    """The exact text; white space counts."""
+
+    field_class = _ExactField
+
+
+class _MomentField(forms.CharField):
+    def clean(self, value: Any) -> datetime.datetime | None:
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            # A "+" that was not escaped arrives as a space.
+            whole = text.replace(" ", "+") if "T" in text else text
+            moment = datetime.datetime.fromisoformat(whole)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=datetime.UTC)
+            return moment.astimezone(datetime.UTC)
+        except (ValueError, OverflowError):
+            raise forms.ValidationError(
+                _("Enter a time in ISO 8601, such as 2026-11-23T08:00:00Z.")
+            ) from None
+
+
+class MomentFilter(django_filters.Filter):
+    """A time in ISO 8601; without an offset it is UTC."""
+
+    field_class = _MomentField
+
+
+class _IdFilter(django_filters.Filter):
+    field_class = forms.IntegerField
+
+
+class EventFilter(FilterSet):
+    account = ExactFilter("account__slug", label="The account's handle.")
+    kind = ExactFilter("kind", label="Normalised kind: `event.subscribe`, `text`, …")
+    msg_type = ExactFilter("msg_type", label="MsgType as received.")
+    event = ExactFilter("event", label="Event as received: `subscribe`, `SCAN`, …")
+    event_key = ExactFilter(method="by_event_key", label="EventKey: a menu key or URL.")
+    scene = ExactFilter(method="by_scene", label="QR scene, without `qrscene_`.")
+    openid = ExactFilter(method="by_openid", label="The follower.")
+    status = django_filters.ChoiceFilter(
+        choices=EventLog.Status.choices, method="by_status", label="What became of the event."
+    )
+    event_time_after = MomentFilter("event_time", "gte", label="CreateTime, from then on.")
+    event_time_before = MomentFilter("event_time", "lt", label="CreateTime, before then.")
+    received_after = MomentFilter("received_at", "gte", label="Received, from then on.")
+    received_before = MomentFilter("received_at", "lt", label="Received, before then.")
+    after_id = _IdFilter(
+        "id",
+        "gt",
+        min_value=0,
+        max_value=2**63 - 1,
+        label="Turns the list round: ascending by id, from the one after this. Each row comes once "
+        "and none is skipped. `next` is always there, to be asked again later.",
+    )
+
+    class Meta:
+        model = EventLog
+        fields: list[str] = []
+
+    def by_event_key(self, events: EventLogQuerySet, name: str, value: str) -> EventLogQuerySet:
+        return events.with_event_key(value)
+
+    def by_scene(self, events: EventLogQuerySet, name: str, value: str) -> EventLogQuerySet:
+        return events.with_scene(value)
+
+    def by_openid(self, events: EventLogQuerySet, name: str, value: str) -> EventLogQuerySet:
+        return events.with_openid(value)
+
+    def by_status(self, events: EventLogQuerySet, name: str, value: str) -> EventLogQuerySet:
+        return events.with_status(value)

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from events.models import EventLog, OfficialAccount
+
+__all__ = ["AccountSerializer", "EventDetailSerializer", "EventSerializer"]
+
+
+class AccountSerializer(serializers.ModelSerializer[OfficialAccount]):
+    class Meta:
+        model = OfficialAccount
+        fields = [
+            "slug", "name", "original_id", "app_id", "security_mode", "time_zone", "is_active",
+            "created_at",
+        ]  # fmt: skip
+
+
+class EventSerializer(serializers.ModelSerializer[EventLog]):
+    """An event as it may be shown: one-time binding scenes and their tickets are masked."""
+
+    account = serializers.SlugRelatedField[OfficialAccount](slug_field="slug", read_only=True)
+    payload = serializers.SerializerMethodField(
+        help_text="The parsed body; null when it cannot be read."
+    )
+
+    class Meta:
+        model = EventLog
+        fields = [
+            "id", "account", "source", "kind", "msg_type", "event", "event_key", "scene", "ticket",
+            "msg_id", "openid", "event_time", "received_at", "delivery_count", "status", "error",
+            "payload",
+        ]  # fmt: skip
+
+    @extend_schema_field({"type": "object", "nullable": True, "additionalProperties": True})
+    def get_payload(self, event: EventLog) -> dict[str, Any] | None:
+        payload = event.payload
+        return None if payload is None else event.masked_payload(payload)
+
+    def to_representation(self, event: EventLog) -> dict[str, Any]:
+        shown = super().to_representation(event)
+        for name in ("event_key", "scene", "ticket", "error", "raw", "reply"):
+            if shown.get(name):
+                shown[name] = event.masked(shown[name])
+        return shown
+
+
+class EventDetailSerializer(EventSerializer):
+    raw = serializers.SerializerMethodField(help_text="The body as received, decrypted, as text.")
+
+    class Meta(EventSerializer.Meta):
+        fields = [*EventSerializer.Meta.fields, "raw", "reply"]
+
+    def get_raw(self, event: EventLog) -> str:
+        return bytes(event.raw).decode("utf-8", errors="replace")

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+from django.db.models import Exists, OuterRef, QuerySet
+from django_filters.rest_framework import FilterSet
+
+from events.api.filters import ExactFilter, MomentFilter
+from subscribers.models import Binding, BindingRequest, QRScene, Subscriber
+
+__all__ = ["BindingFilter", "BindingRequestFilter", "QRSceneFilter", "SubscriberFilter"]
+
+_BOOLEANS = [("true", "true"), ("false", "false")]
+
+
+class TruthFilter(django_filters.TypedChoiceFilter):
+    """`true` or `false`, and nothing that one would have to guess at."""
+
+    def __init__(self, field_name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(
+            field_name, choices=_BOOLEANS, coerce=lambda value: value == "true", **kwargs
+        )
+
+
+class SubscriberFilter(FilterSet):
+    account = ExactFilter("account__slug", label="The account's handle.")
+    openid = ExactFilter("openid")
+    is_following = TruthFilter("is_following")
+    first_scene = ExactFilter(method="by_scene", label="First QR scene of a follow or scan.")
+    last_scene = ExactFilter(method="by_scene", label="Last QR scene of a follow or scan.")
+    followed_after = MomentFilter("last_followed_at", "gte", label="Last follow, from then on.")
+    followed_before = MomentFilter("last_followed_at", "lt", label="Last follow, before then.")
+    updated_after = MomentFilter("updated_at", "gte", label="Changed, from then on.")
+    bound = TruthFilter(method="by_bound", label="Bound to a site account now.")
+
+    class Meta:
+        model = Subscriber
+        fields: list[str] = []
+
+    def by_scene(
+        self, subscribers: QuerySet[Subscriber], name: str, value: str
+    ) -> QuerySet[Subscriber]:
+        # The exclusion says to SQLite that the partial index will do.
+        return subscribers.filter(**{name: value}).exclude(**{name: ""})
+
+    def by_bound(
+        self, subscribers: QuerySet[Subscriber], name: str, value: bool
+    ) -> QuerySet[Subscriber]:
+        bound = Exists(Binding.objects.active().filter(subscriber=OuterRef("pk")))
+        return subscribers.filter(bound if value else ~bound)
+
+
+class QRSceneFilter(FilterSet):
+    account = ExactFilter("account__slug", label="The account's handle.")
+    scene = ExactFilter("scene")
+
+    class Meta:
+        model = QRScene
+        fields: list[str] = []
+
+
+class BindingFilter(FilterSet):
+    account = ExactFilter("account__slug", label="The account's handle.")
+    openid = ExactFilter("subscriber__openid", label="The follower.")
+    user = ExactFilter("user__username", label="User name of the site account.")
+    active = TruthFilter(
+        "unbound_at", lookup_expr="isnull", label="true: not unbound; false: history."
+    )
+
+    class Meta:
+        model = Binding
+        fields: list[str] = []
+
+
+class BindingRequestFilter(FilterSet):
+    account = ExactFilter("account__slug", label="The account's handle.")
+    user = ExactFilter("user__username", label="User name of the site account.")
+
+    class Meta:
+        model = BindingRequest
+        fields: list[str] = []

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from rest_framework import serializers
+
+from events.models import OfficialAccount
+from subscribers.models import Binding, BindingRequest, QRScene, Subscriber
+
+__all__ = [
+    "BindingRequestSerializer",
+    "BindingSerializer",
+    "QRSceneSerializer",
+    "StartedBindingSerializer",
+    "SubscriberSerializer",
+]
+
+
+class SubscriberSerializer(serializers.ModelSerializer[Subscriber]):
+    account = serializers.SlugRelatedField[OfficialAccount](slug_field="slug", read_only=True)
+    is_following = serializers.BooleanField(read_only=True)
+    bound_user = serializers.CharField(
+        source="bound_username",
+        read_only=True,
+        allow_null=True,
+        help_text="User name of the site account this follower is bound to, or null.",
+    )
+
+    class Meta:
+        model = Subscriber
+        fields = [
+            "id", "account", "openid", "is_following", "first_followed_at", "last_followed_at",
+            "last_unfollowed_at", "last_seen_at", "follow_count", "unfollow_count", "event_count",
+            "first_scene", "last_scene", "unionid", "bound_user", "updated_at",
+        ]  # fmt: skip
+
+
+class QRSceneSerializer(serializers.ModelSerializer[QRScene]):
+    account = serializers.SlugRelatedField[OfficialAccount](slug_field="slug", read_only=True)
+    is_expired = serializers.BooleanField(read_only=True)
+
+    class Meta:
+        model = QRScene
+        fields = [
+            "id", "account", "scene", "name", "note", "is_permanent", "expires_at", "is_expired",
+            "ticket", "url", "created_at",
+        ]  # fmt: skip
+
+
+class BindingSerializer(serializers.ModelSerializer[Binding]):
+    account = serializers.SlugRelatedField[OfficialAccount](slug_field="slug", read_only=True)
+    openid = serializers.CharField(source="subscriber.openid", read_only=True)
+    user = serializers.CharField(source="user.username", read_only=True)
+    event = serializers.IntegerField(
+        source="event_id", read_only=True, help_text="Id of the scan in the event log."
+    )
+    is_active = serializers.BooleanField(read_only=True)
+    is_dormant = serializers.BooleanField(
+        read_only=True, help_text="Bound, but the follower has left; a new follow wakes it."
+    )
+
+    class Meta:
+        model = Binding
+        fields = [
+            "id", "account", "openid", "user", "bound_at", "unbound_at", "event", "is_active",
+            "is_dormant",
+        ]  # fmt: skip
+
+
+class BindingRequestSerializer(serializers.ModelSerializer[BindingRequest]):
+    """A binding request without its code. To make one, give account and user."""
+
+    account = serializers.SlugRelatedField[OfficialAccount](
+        slug_field="slug", queryset=OfficialAccount.objects.filter(is_active=True)
+    )
+    user = serializers.SlugRelatedField[User](
+        slug_field="username", queryset=get_user_model().objects.filter(is_active=True)
+    )
+    state = serializers.ChoiceField(choices=BindingRequest.State.choices, read_only=True)
+
+    class Meta:
+        model = BindingRequest
+        fields = [
+            "id", "account", "user", "state", "created_at", "expires_at", "completed_at",
+            "refused_reason",
+        ]  # fmt: skip
+        read_only_fields = ["created_at", "expires_at", "completed_at", "refused_reason"]
+
+
+class StartedBindingSerializer(BindingRequestSerializer):
+    """The answer to making a request: the one place where the code's scene is shown."""
+
+    scene = serializers.CharField(
+        read_only=True,
+        help_text="For WeChat's qrcode/create as scene_str; show the code to this user alone.",
+    )
+
+    class Meta(BindingRequestSerializer.Meta):
+        fields = [*BindingRequestSerializer.Meta.fields, "scene"]

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from events.api.views import ReadViewSet
+from subscribers.api.filters import (
+    BindingFilter,
+    BindingRequestFilter,
+    QRSceneFilter,
+    SubscriberFilter,
+)
+from subscribers.api.serializers import (
+    BindingRequestSerializer,
+    BindingSerializer,
+    QRSceneSerializer,
+    StartedBindingSerializer,
+    SubscriberSerializer,
+)
+from subscribers.binding import start_binding
+from subscribers.models import Binding, BindingRequest, QRScene, Subscriber
+
+__all__ = ["BindingRequestViewSet", "BindingViewSet", "QRSceneViewSet", "SubscriberViewSet"]
+
+_ID = "[0-9]{1,18}"
+
+
+class SubscriberViewSet(ReadViewSet[Subscriber]):
+    """The followers, those who left included, as the log says they are."""
+
+    scope = "subscribers"
+    queryset = Subscriber.objects.select_related("account").with_bound_user()
+    serializer_class = SubscriberSerializer
+    filterset_class = SubscriberFilter
+    lookup_value_regex = _ID
+
+
+class QRSceneViewSet(ReadViewSet[QRScene]):
+    """The QR codes of campaigns."""
+
+    scope = "scenes"
+    queryset = QRScene.objects.select_related("account")
+    serializer_class = QRSceneSerializer
+    filterset_class = QRSceneFilter
+    lookup_value_regex = _ID
+
+
+class BindingViewSet(ReadViewSet[Binding]):
+    """Which follower belongs to which site account; ended bindings are history."""
+
+    scope = "bindings"
+    queryset = Binding.objects.select_related("account", "subscriber", "user")
+    serializer_class = BindingSerializer
+    filterset_class = BindingFilter
+    lookup_value_regex = _ID
+
+
+class BindingRequestViewSet(ReadViewSet[BindingRequest]):
+    """Requests of site users to bind their WeChat."""
+
+    scope = "bindings"
+    queryset = BindingRequest.objects.select_related("account", "user")
+    serializer_class = BindingRequestSerializer
+    filterset_class = BindingRequestFilter
+    lookup_value_regex = _ID
+
+    @extend_schema(responses={201: StartedBindingSerializer})
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Makes a request with a fresh code, and withdraws a former one of this user.
+
+        The answer shows the code's scene, once: whoever reads it can bind his WeChat to the user.
+        """
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        started = start_binding(**serializer.validated_data)
+        return Response(
+            StartedBindingSerializer(started).data,
+            status=status.HTTP_201_CREATED,
+            headers={"Cache-Control": "no-store"},
+        )
