@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from events import one_time_scenes
 from events.fields import EncryptedTextField
+from events.kinds import label
 from events.log import EventKeyPrefix, EventLogQuerySet
 from events.wechat import Credentials, InvalidKey, SecurityMode, Unreadable, xml_body
 from events.wechat.crypto import decode_aes_key
@@ -277,7 +278,7 @@ class EventLog(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} #{self.pk}"
+        return f"#{self.pk} {label(self.kind)}"
 
     @property
     def payload(self) -> dict[str, Any] | None:

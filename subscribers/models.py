@@ -214,7 +214,8 @@ class Subscriber(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.openid
+        # The theme writes the first letter of a title large, and an OpenID must stay as it is.
+        return f"OpenID {self.openid}"
 
     @property
     def state(self) -> State:

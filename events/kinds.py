@@ -1,0 +1,106 @@
+"""What the kinds of messages and events are called, for people. An unknown kind has no entry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+__all__ = ["KINDS", "label"]
+
+KINDS: dict[str, StrOrPromise] = {
+    "text": _("text message"),
+    "image": _("image"),
+    "voice": _("voice message"),
+    "video": _("video"),
+    "shortvideo": _("short video"),
+    "location": _("location message"),
+    "link": _("link"),
+    "file": _("file"),
+    "miniprogrampage": _("mini program card"),
+    "event.subscribe": _("follow"),
+    "event.unsubscribe": _("unfollow"),
+    "event.scan": _("QR scan"),
+    "event.location": _("position report"),
+    "event.click": _("menu click"),
+    "event.view": _("menu link"),
+    "event.view_miniprogram": _("menu mini program"),
+    "event.scancode_push": _("menu code scan"),
+    "event.scancode_waitmsg": _("menu code scan, waiting"),
+    "event.pic_sysphoto": _("menu photo"),
+    "event.pic_photo_or_album": _("menu photo or album"),
+    "event.pic_weixin": _("menu album"),
+    "event.location_select": _("menu location"),
+    "event.templatesendjobfinish": _("template message result"),
+    "event.masssendjobfinish": _("mass message result"),
+    "event.publishjobfinish": _("publishing result"),
+    "event.freepublishjobfinish": _("publishing result"),
+    "event.subscribe_msg_popup_event": _("notice subscription answered"),
+    "event.subscribe_msg_change_event": _("notice subscription changed"),
+    "event.subscribe_msg_sent_event": _("notice result"),
+    "event.user_info_modified": _("profile changed"),
+    "event.user_authorization_revoke": _("authorization withdrawn"),
+    "event.user_authorization_cancellation": _("WeChat account closed"),
+    "event.qualification_verify_success": _("qualification verified"),
+    "event.qualification_verify_fail": _("qualification refused"),
+    "event.naming_verify_success": _("name verified"),
+    "event.naming_verify_fail": _("name refused"),
+    "event.annual_renew": _("verification due for renewal"),
+    "event.verify_expired": _("verification expired"),
+    "event.kf_create_session": _("service session opened"),
+    "event.kf_close_session": _("service session closed"),
+    "event.kf_switch_session": _("service session handed over"),
+    "event.card_pass_check": _("card approved"),
+    "event.card_not_pass_check": _("card refused"),
+    "event.user_get_card": _("card received"),
+    "event.user_gifting_card": _("card given away"),
+    "event.user_del_card": _("card deleted"),
+    "event.user_consume_card": _("card used"),
+    "event.user_pay_from_pay_cell": _("card payment"),
+    "event.user_view_card": _("card viewed"),
+    "event.user_enter_session_from_card": _("chat opened from a card"),
+    "event.update_member_card": _("member card changed"),
+    "event.card_sku_remind": _("card stock low"),
+    "event.card_pay_order": _("card coin order"),
+    "event.submit_membercard_user_info": _("member card activated"),
+    "event.card_merchant_check_result": _("card merchant checked"),
+    "event.giftcard_pay_done": _("gift card bought"),
+    "event.giftcard_send_to_friend": _("gift card given"),
+    "event.giftcard_user_accept": _("gift card accepted"),
+    "event.user_authorize_invoice": _("invoice authorized"),
+    "event.update_invoice_status": _("invoice status changed"),
+    "event.submit_invoice_title": _("invoice title given"),
+    "event.cloud_invoice_invoiceresult_event": _("invoice result"),
+    "event.poi_check_notify": _("store checked"),
+    "event.apply_merchant_audit_info": _("merchant audited"),
+    "event.create_map_poi_audit_info": _("map location audited"),
+    "event.add_store_audit_info": _("new store audited"),
+    "event.modify_store_audit_info": _("store change audited"),
+    "event.wificonnected": _("Wi-Fi connected"),
+    "event.shakearoundusershake": _("shake"),
+    "event.shakearoundlotterybind": _("shake lottery"),
+    "event.merchant_order": _("shop order"),
+    "event.user_scan_product": _("product scanned"),
+    "event.user_scan_product_enter_session": _("chat opened from a product"),
+    "event.user_scan_product_async": _("product scanned, region"),
+    "event.user_scan_product_verify_action": _("product verified"),
+    "event.guide_qrcode_scan_event": _("guide code scanned"),
+    "event.guide_invite_result_event": _("guide invitation result"),
+    "event.add_guide_buyer_relation_event": _("guide customer added"),
+    "event.debug_demo": _("debugging push"),
+    "event.enter": _("chat opened"),
+    "device_text": _("device message"),
+    "device_event.bind": _("device bound"),
+    "device_event.unbind": _("device unbound"),
+    "device_event.subscribe_status": _("device watched"),
+    "device_event.unsubscribe_status": _("device no longer watched"),
+    "unreadable": _("unreadable push"),
+}
+
+
+def label(kind: str) -> str:
+    """The kind's name in the current language; an unknown kind as it was received."""
+    return str(KINDS.get(kind, kind))

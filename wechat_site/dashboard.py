@@ -1,0 +1,122 @@
+"""The operators' first page: how many follow, who came and left, and what happened last."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from events.admin import STATUS_COLOURS
+from events.kinds import KINDS, label
+from events.models import EventLog, OfficialAccount
+from subscribers.models import Subscriber
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+__all__ = ["dashboard"]
+
+_LATEST = 20
+# "99+" is all an operator needs to know, and it keeps the question cheap.
+_COUNTED_UP_TO = 99
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """New and cancelled followers since a business day began, as distinct people."""
+
+    name: StrOrPromise
+    new: int
+    cancelled: int
+
+    @property
+    def net(self) -> int:
+        return self.new - self.cancelled
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Adds the figures, of one account with ``?account=``, otherwise of all together."""
+    accounts = list(OfficialAccount.objects.all())
+    chosen = next((a for a in accounts if a.slug == request.GET.get("account")), None)
+    followers = Subscriber.objects.all()
+    events = EventLog.objects.select_related("account")
+    if chosen:
+        followers, events = followers.filter(account=chosen), events.filter(account=chosen)
+    else:
+        # With its leading column bound, the index on account serves all accounts at once.
+        followers = followers.filter(account__in=accounts)
+    zone = chosen.zone if chosen else timezone.get_current_timezone()
+    today = timezone.now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    if request.user.has_perm("subscribers.view_subscriber"):
+        context["followers"] = followers.filter(is_following=True).count()
+        context["periods"] = [
+            _period(followers, name, today - datetime.timedelta(days=days))
+            for name, days in [(_("Today"), 0), (_("Last 7 days"), 6), (_("Last 30 days"), 29)]
+        ]
+    if request.user.has_perm("events.view_eventlog"):
+        context["latest"] = [_row(event) for event in events.newest_first()[:_LATEST]]
+        context["attention"] = _attention(events)
+        context["unknown_kinds"] = [
+            (kind, f"{_log_url()}?kind={kind}")
+            for kind in EventLog.objects.kinds()
+            if kind not in KINDS
+        ]
+    context |= {"accounts": accounts, "chosen": chosen}
+    return context
+
+
+def _period(
+    followers: QuerySet[Subscriber], name: StrOrPromise, since: datetime.datetime
+) -> Period:
+    # A person followed in a period that ends now exactly if his last follow lies in it, so these
+    # two columns suffice, and nothing is counted over the log.
+    return Period(
+        name=name,
+        new=followers.filter(last_followed_at__gte=since).count(),
+        cancelled=followers.filter(last_unfollowed_at__gte=since).count(),
+    )
+
+
+def _row(event: EventLog) -> dict[str, Any]:
+    return {
+        "url": reverse("admin:events_eventlog_change", args=[event.pk]),
+        "time": event.event_time.astimezone(event.account.zone),
+        "account": event.account.name,
+        "kind": label(event.kind),
+        "openid": event.openid,
+        "key": event.masked(event.scene or event.event_key),
+        "status": event.get_status_display(),
+        "colour": STATUS_COLOURS[EventLog.Status(event.status)],
+    }
+
+
+def _attention(events: Any) -> list[dict[str, Any]]:
+    counted = []
+    for status in (
+        EventLog.Status.FAILED,
+        EventLog.Status.DEAD,
+        EventLog.Status.UNREADABLE,
+        EventLog.Status.SET_ASIDE,
+    ):
+        ids = events.with_status(status).values_list("pk", flat=True)[: _COUNTED_UP_TO + 1]
+        number = len(ids)
+        if number:
+            counted.append(
+                {
+                    "status": status.label,
+                    "colour": STATUS_COLOURS[status],
+                    "number": f"{_COUNTED_UP_TO}+" if number > _COUNTED_UP_TO else str(number),
+                    "url": f"{_log_url()}?status={status.value}",
+                }
+            )
+    return counted
+
+
+def _log_url() -> str:
+    return reverse("admin:events_eventlog_changelist")
