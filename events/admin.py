@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -48,7 +49,12 @@ def follower_link(openid: str) -> str:
     if not openid:
         return "–"
     url = reverse("admin:subscribers_subscriber_changelist")
-    return format_html('<a href="{}?{}">{}</a>', url, urlencode({"q": openid}), openid)
+    return format_html(
+        '<a class="text-primary-600 dark:text-primary-500" href="{}?{}">{}</a>',
+        url,
+        urlencode({"q": openid}),
+        openid,
+    )
 
 
 def confirmation(
@@ -176,8 +182,6 @@ class OfficialAccountAdmin(ModelAdmin):
 
     @display(description=_("secrets"))
     def secrets_set(self, account: OfficialAccount) -> str:
-        if account.pk is None:
-            return "–"
         rows = [
             (_("token (令牌)"), account.token, account.token_changed_at),
             (
@@ -202,8 +206,6 @@ class OfficialAccountAdmin(ModelAdmin):
 
     @display(description=_("server configuration (服务器配置)"))
     def console(self, account: OfficialAccount) -> str:
-        if account.pk is None:
-            return "–"
         return format_html(
             '<dl style="display:grid;gap:.4rem;overflow-wrap:anywhere">'
             "<div><dt>{}</dt><dd><code>{}</code></dd></div>"
@@ -305,7 +307,7 @@ class EventTimeFilter(admin.SimpleListFilter):
             return queryset
         today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
         return queryset.filter(
-            event_time__gte=today - timezone.timedelta(days=int(self.value() or 1) - 1)
+            event_time__gte=today - datetime.timedelta(days=int(self.value() or 1) - 1)
         )
 
 

@@ -34,7 +34,7 @@ class NewestFirstPagination(CursorPagination):
         cursor = super().decode_cursor(request)
         # DRF hands a made-up position on to the database as it is.
         position = cursor.position if cursor else None
-        if position is not None and not re.fullmatch(r"[0-9]{1,18}", position):
+        if position is not None and not re.fullmatch(r"[0-9]{1,18}", str(position)):
             raise NotFound(self.invalid_cursor_message)
         return cursor
 
