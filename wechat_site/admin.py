@@ -24,5 +24,5 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[type-arg]
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     pass

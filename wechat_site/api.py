@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from rest_framework.permissions import IsAuthenticated
-from rest_framework.routers import APIRootView, DefaultRouter
+from rest_framework.routers import DefaultRouter
 
+from events.api import schema  # noqa: F401  (registers the key's scheme)
 from events.api.views import AccountViewSet, EventViewSet
 from subscribers.api.views import (
     BindingRequestViewSet,
@@ -13,23 +13,11 @@ from subscribers.api.views import (
 
 __all__ = ["router"]
 
-
-class ApiRoot(APIRootView):
-    """What there is, for any valid key."""
-
-    http_method_names = ["get", "head"]
-    permission_classes = [IsAuthenticated]
-
-
-class Router(DefaultRouter):
-    include_format_suffixes = False
-    APIRootView = ApiRoot
-
-
-router = Router()
+router = DefaultRouter()
+router.include_root_view = False
+router.register("accounts", AccountViewSet, basename="account")
 router.register("events", EventViewSet, basename="event")
 router.register("subscribers", SubscriberViewSet, basename="subscriber")
 router.register("scenes", QRSceneViewSet, basename="scene")
 router.register("bindings", BindingViewSet, basename="binding")
 router.register("binding-requests", BindingRequestViewSet, basename="binding-request")
-router.register("accounts", AccountViewSet, basename="account")
