@@ -141,18 +141,18 @@ def reopen(events: EventLogQuerySet) -> list[int]:
 
 
 def _claimed(event_id: int) -> EventLog | None:
-    """The row, locked, if it has no outcome and nobody else is at it.
+    """The row, if it has no outcome and nobody else is at it.
 
-    The row lock is the lease: it ends with the transaction, and with the process if that is killed.
-    SQLite needs none, as its transactions here take the write lock at their beginning.
+    The lease ends with the transaction, and so with the process if that is killed. On PostgreSQL it
+    is an advisory lock: a lock on the row itself would make a duplicate, which must count itself
+    there, wait for the reply handler. SQLite needs none, as a transaction here is the only writer.
     """
-    return (
-        EventLog.objects.select_for_update(skip_locked=True, of=("self",))
-        .awaiting_outcome()
-        .select_related("account")
-        .filter(pk=event_id)
-        .first()
-    )
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [event_id])
+            if not cursor.fetchone()[0]:
+                return None
+    return EventLog.objects.awaiting_outcome().select_related("account").filter(pk=event_id).first()
 
 
 def _project(event: EventLog) -> None:
