@@ -1,0 +1,39 @@
+"""WeChat's side of the callback, for demonstrations, load and acceptance tests.
+
+It knows the product from outside only: an address, an account's secrets, and the protocol.
+
+1. `population.Population` is the people: who follows, scans, taps, writes and leaves;
+2. `traffic` puts their acts on a clock, then duplicates and reorders what is to be delivered;
+3. `platform.Platform` signs, encrypts and posts each delivery, tries again as WeChat does, and
+   holds every answer against the protocol (`answers`).
+
+The same seed and the same times give the same events. Signatures, nonces and ciphertext are fresh
+for each try, as WeChat's are.
+"""
+
+from __future__ import annotations
+
+from .answers import IllegalAnswer, check_answer
+from .platform import Platform, Tally
+from .population import Follower, Population
+from .pushes import Push
+from .repertoire import Code, Poster, Repertoire
+from .traffic import Delivery, acts, believable_times, disturbed, paced
+
+__all__ = [
+    "Code",
+    "Delivery",
+    "Follower",
+    "IllegalAnswer",
+    "Platform",
+    "Population",
+    "Poster",
+    "Push",
+    "Repertoire",
+    "Tally",
+    "acts",
+    "believable_times",
+    "check_answer",
+    "disturbed",
+    "paced",
+]

@@ -1,0 +1,68 @@
+"""What followers of the simulated account find to do: its posters, its menu, their words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["Code", "Poster", "Repertoire"]
+
+
+@dataclass(frozen=True, slots=True)
+class Poster:
+    """A QR code that hangs somewhere: a campaign's scene. `weight` is how often it is scanned."""
+
+    scene: str
+    ticket: str
+    weight: float = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A QR code that is shown to one person, such as a binding code.
+
+    `made_at` is in Unix seconds: nobody scans it before.
+    """
+
+    scene: str = field(repr=False)
+    ticket: str = field(repr=False)
+    made_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repertoire:
+    """What the account offers, and what its followers write. The first menu entries are favourites.
+
+    `unbind_text` is written by people who scanned a `Code` before. `places` are latitude,
+    longitude and address.
+    """
+
+    posters: tuple[Poster, ...] = (
+        Poster("metro-poster", "gQH47zwAAAAAAAAAAS5odHRwOi8vd2VpeGluLnFxLmNvbS9xLzAx", 3),
+        Poster("100245", "gQFe8DwAAAAAAAAAAS5odHRwOi8vd2VpeGluLnFxLmNvbS9xLzAy", 1),
+    )
+    menu_keys: tuple[str, ...] = ("MENU_MY_ORDERS", "MENU_COUPONS", "MENU_CONTACT")
+    urls: tuple[str, ...] = (
+        "https://www.example.com/shop?from=menu&v=2",
+        "https://www.example.com/stores",
+    )
+    texts: tuple[str, ...] = (
+        "你好",
+        "营业时间",
+        "优惠",
+        "人工客服",
+        "请问今天还能发货吗？",
+        "谢谢 😀🎉",
+        "👨‍👩‍👧 周末一起来",
+        "/::) 好的",
+        "[微笑]",
+        "规则 & 时间 <必读> ]]>",
+        "第一行\n第二行",
+        "Where is my order?",
+        "【收到不支持的消息类型，暂无法显示】",
+    )
+    unbind_text: str = "解绑"
+    places: tuple[tuple[str, str, str], ...] = (
+        ("31.230391", "121.473701", "上海市黄浦区人民大道200号"),
+        ("30.245853", "120.209947", "杭州市上城区钱江路"),
+        ("22.543096", "114.057865", "深圳市福田区福中三路"),
+    )

@@ -1,0 +1,106 @@
+"""From what people do to what is delivered: when, how often, and in which order."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from random import Random
+
+from .population import Population
+from .pushes import Push
+from .repertoire import Code
+
+__all__ = ["Delivery", "acts", "believable_times", "disturbed", "paced"]
+
+_DAY = 24 * 3600
+# How busy each hour of a shop's day is, by its clock: quiet nights, noon and evening peaks.
+_HOURS = (2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 11, 13, 15, 12, 10, 10, 10, 11, 13, 16, 18, 17, 12, 6)
+
+# By how many places a delivery is held back at most.
+_FURTHEST_BACK = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One push on its way, or a further copy of it."""
+
+    push: Push
+    is_duplicate: bool
+
+
+def believable_times(
+    random: Random, *, start: int, end: int, count: int, utc_offset: int = 8 * 3600
+) -> list[int]:
+    """`count` times from `start` to `end` (Unix seconds), ascending, as a shop's days go by.
+
+    `utc_offset` is where the shop is, in seconds east of UTC.
+    """
+    busiest = max(_HOURS)
+    times: list[int] = []
+    while len(times) < count:
+        at = random.randrange(start, end)
+        hour = (at + utc_offset) % _DAY // 3600
+        if random.uniform(0, busiest) < _HOURS[hour]:
+            times.append(at)
+    return sorted(times)
+
+
+def acts(
+    population: Population,
+    times: Iterable[int],
+    *,
+    next_code: Callable[[], Code | None] | None = None,
+    code_every: int = 25,
+) -> Iterator[Push]:
+    """What the people do at `times` (Unix seconds, ascending).
+
+    Every `code_every` acts, `next_code` is asked for a code that is waiting to be scanned.
+    """
+    for number, at in enumerate(times, start=1):
+        code = next_code() if next_code is not None and number % code_every == 0 else None
+        if code is None:
+            yield population.next_push(at)
+        else:
+            yield from population.scan(code, at)
+
+
+def disturbed(
+    pushes: Iterable[Push], *, duplicates: float, reorder: float, random: Random
+) -> Iterator[Delivery]:
+    """The deliveries of `pushes`: a share of them twice, a share of them held back.
+
+    A second copy follows at once, so that it arrives while the first is being served, or later.
+    """
+    held: list[tuple[int, int, Delivery]] = []
+    place = number = 0
+
+    def hold(delivery: Delivery, back: int) -> None:
+        nonlocal number
+        number += 1
+        heapq.heappush(held, (place + back, number, delivery))
+
+    for push in pushes:
+        place += 1
+        is_late = random.random() < reorder
+        hold(Delivery(push, False), random.randint(1, _FURTHEST_BACK) if is_late else 0)
+        if random.random() < duplicates:
+            hold(Delivery(push, True), random.choice((0, random.randint(1, _FURTHEST_BACK))))
+        while held and held[0][0] <= place:
+            yield heapq.heappop(held)[2]
+    while held:
+        yield heapq.heappop(held)[2]
+
+
+def paced(
+    deliveries: Iterable[Delivery], *, rate: float, stop: threading.Event, random: Random
+) -> Iterator[Delivery]:
+    """`deliveries` at `rate` a second on average, irregularly; ends when `stop` is set."""
+    due = time.monotonic()
+    for delivery in deliveries:
+        if stop.wait(max(0.0, due - time.monotonic())):
+            return
+        yield delivery
+        due += random.expovariate(rate)

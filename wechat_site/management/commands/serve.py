@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandParser
+
+from events.models import OfficialAccount
+from wechat_site.processes import Site, prepare, refuse_taken_port
+
+
+class Command(BaseCommand):
+    help = "Runs the site: database brought up to date, web server, worker. Ctrl-C stops it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, port = options["host"], options["port"]
+        refuse_taken_port(host, port)
+        prepare()
+        site = Site(host, port)
+        with site.running():
+            site.wait_until_ready()
+            self.stdout.write(f"Admin       {site.url}/admin/")
+            self.stdout.write(f"API docs    {site.url}/api/docs/")
+            for account in OfficialAccount.objects.filter(is_active=True):
+                self.stdout.write(
+                    f"Callback    {site.url}{account.callback_path}  ({account.slug})"
+                )
+            if not get_user_model().objects.filter(is_superuser=True).exists():
+                self.stdout.write(
+                    "Nobody can sign in yet: .venv/bin/python manage.py createsuperuser"
+                )
+            if not OfficialAccount.objects.exists():
+                self.stdout.write("No account yet:  .venv/bin/python manage.py add_account --help")
+            self.stdout.flush()
+            site.wait()

@@ -1,0 +1,132 @@
+"""The site's processes, started and stopped together: the web server and the worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
+
+__all__ = ["Site", "prepare", "refuse_taken_port"]
+
+# Seconds for requests and duties under way to finish.
+_GRACE = 10
+
+
+def prepare() -> None:
+    """Brings database and static files up to date."""
+    call_command("migrate", verbosity=0)
+    if not settings.DEBUG:
+        call_command("collectstatic", interactive=False, verbosity=0)
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Raises CommandError when something else listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CommandError(
+                f"Port {port} of {host} cannot be used ({error.strerror}). "
+                f"Choose another: PORT={port + 1} make …"
+            ) from None
+
+
+class Site:
+    """A web server and a worker as child processes."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+        self.stopping = threading.Event()
+        manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+        self._commands = {
+            "web server": [
+                *(sys.executable, "-m", "granian", "--interface", "wsgi"),
+                *("--host", host, "--port", str(port), "--no-ws", "--log-level", "warning"),
+                "--respawn-failed-workers",
+                # Measured with 16 pushes at a time: SQLite has one writer, so a second process only
+                # adds waiting; more threads than these make the slowest pushes slower.
+                *("--workers", "2" if connection.vendor == "postgresql" else "1"),
+                *("--blocking-threads", "4"),
+                "wechat_site.wsgi:application",
+            ],
+            "worker": [*manage, "worker"],
+        }
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Starts both, and stops both at the end, however it comes."""
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            self.stopping.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        try:
+            for name in self._commands:
+                self._start(name)
+            yield
+        finally:
+            self.stopping.set()
+            self._stop_children()
+
+    def wait_until_ready(self, *, seconds: float = 30) -> None:
+        """Returns when the site answers; raises CommandError when it does not in time."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not self.stopping.is_set():
+            self._look_after_children()
+            try:
+                with urllib.request.urlopen(f"{self.url}/readyz", timeout=2):
+                    return
+            except OSError:
+                self.stopping.wait(0.1)
+        if not self.stopping.is_set():
+            raise CommandError(f"The site does not answer at {self.url}.")
+
+    def wait(self, *, each_second: Callable[[], None] = lambda: None) -> None:
+        """Returns when told to stop; a worker that ended is started again.
+
+        Raises CommandError when the web server ends by itself.
+        """
+        while not self.stopping.wait(1):
+            self._look_after_children()
+            each_second()
+
+    def _start(self, name: str) -> None:
+        # In sessions of their own, so that Ctrl-C reaches them through us, once and in order.
+        self._children[name] = subprocess.Popen(
+            self._commands[name],
+            cwd=settings.BASE_DIR,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
+        )
+
+    def _look_after_children(self) -> None:
+        if self._children["web server"].poll() is not None:
+            raise CommandError("The web server has ended; its messages stand above.")
+        if self._children["worker"].poll() is not None:
+            self._start("worker")
+
+    def _stop_children(self) -> None:
+        for child in self._children.values():
+            child.terminate()
+        for child in self._children.values():
+            try:
+                child.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
