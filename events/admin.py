@@ -380,9 +380,10 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
 
     @display(description=_("event time"))
     def time(self, event: EventLog) -> str:
-        return f"{event.event_time.astimezone(event.account.zone):%Y-%m-%d %H:%M:%S}"
+        moment = event.event_time.astimezone(event.account.zone)
+        return format_html('<span style="white-space:nowrap">{:%Y-%m-%d %H:%M:%S}</span>', moment)
 
-    @display(description=_("received"))
+    @display(description=_("received at"))
     def received(self, event: EventLog) -> str:
         return f"{event.received_at.astimezone(event.account.zone):%Y-%m-%d %H:%M:%S}"
 

@@ -15,6 +15,8 @@ __all__ = ["MASK", "is_one_time_scene", "mask", "new_one_time_scene"]
 
 MASK = "bind-••••"
 _SHAPE = re.compile(r"bind-[A-Za-z0-9_-]{32}")
+# The ticket of a code leads to its picture, so it is as secret as the scene it stands beside.
+_TICKET = re.compile(r"<Ticket>.*?(</Ticket>|\Z)", re.DOTALL)
 
 
 def new_one_time_scene() -> str:
@@ -27,5 +29,6 @@ def is_one_time_scene(scene: str) -> bool:
 
 
 def mask(text: str) -> str:
-    """The text with every one-time scene in it made unreadable."""
-    return _SHAPE.sub(MASK, text)
+    """The text with every one-time scene in it, and a ticket beside one, made unreadable."""
+    masked, found = _SHAPE.subn(MASK, text)
+    return _TICKET.sub("<Ticket>••••</Ticket>", masked) if found else text

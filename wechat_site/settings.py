@@ -276,6 +276,12 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 # --- Admin ---------------------------------------------------------------------------------------
 
 
+def _static(name: str) -> str:
+    from django.templatetags.static import static
+
+    return static(f"wechat_site/{name}")
+
+
 def _admin_link(title: Any, icon: str, app: str, model: str) -> dict[str, Any]:
     """A line of the sidebar, for those who may see what it leads to."""
     return {
@@ -291,6 +297,9 @@ UNFOLD = {
     "SITE_HEADER": _("WeChat Official Accounts"),
     "SITE_SUBHEADER": _("Events, followers, bindings"),
     "SITE_SYMBOL": "forum",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: _static("icon.svg")}
+    ],
     "SITE_URL": None,
     "SHOW_LANGUAGES": True,
     "SHOW_VIEW_ON_SITE": False,

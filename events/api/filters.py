@@ -31,11 +31,14 @@ class StrictFilterBackend(DjangoFilterBackend):
         self, request: HttpRequest, queryset: QuerySet[Any], view: APIView
     ) -> QuerySet[Any]:
         filterset_class = self.get_filterset_class(view, queryset)
-        if filterset_class is not None:
-            known = _NOT_FILTERS | set(filterset_class.base_filters)
-            unknown = sorted(set(request.GET) - known)
-            if unknown:
-                raise ValidationError({name: [_("There is no such filter.")] for name in unknown})
+        filters = set(filterset_class.base_filters) if filterset_class else set()
+        known = set() if view.detail else filters | _NOT_FILTERS  # type: ignore[attr-defined]
+        unknown = sorted(set(request.GET) - known)
+        if unknown:
+            raise ValidationError({name: [_("There is no such filter.")] for name in unknown})
+        empty = sorted(name for name in filters & set(request.GET) if not request.GET[name])
+        if empty:
+            raise ValidationError({name: [_("Give a value, or leave this out.")] for name in empty})
         return super().filter_queryset(request, queryset, view)
 
 
@@ -74,8 +77,13 @@ class MomentFilter(django_filters.Filter):
     field_class = _MomentField
 
 
+class _IdField(forms.RegexField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(r"\A[0-9]{1,18}\Z", strip=False, **kwargs)
+
+
 class _IdFilter(django_filters.Filter):
-    field_class = forms.IntegerField
+    field_class = _IdField
 
 
 class EventFilter(FilterSet):
@@ -96,8 +104,6 @@ class EventFilter(FilterSet):
     after_id = _IdFilter(
         "id",
         "gt",
-        min_value=0,
-        max_value=2**63 - 1,
         label="Turns the list round: ascending by id, from the one after this. Each row comes once "
         "and none is skipped. `next` is always there, to be asked again later.",
     )

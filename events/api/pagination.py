@@ -32,9 +32,10 @@ class NewestFirstPagination(CursorPagination):
 
     def decode_cursor(self, request: Request) -> Any:
         cursor = super().decode_cursor(request)
-        # DRF hands a made-up position on to the database as it is.
+        # DRF hands a made-up position on to the database as it is. Its own cursors have no offset
+        # here, which is for rows of equal position, and ids are unique.
         position = cursor.position if cursor else None
-        if position is not None and not re.fullmatch(r"[0-9]{1,18}", str(position)):
+        if cursor and (cursor.offset or not re.fullmatch(r"[0-9]{1,18}", str(position))):
             raise NotFound(self.invalid_cursor_message)
         return cursor
 
@@ -67,14 +68,17 @@ class EventPagination(NewestFirstPagination):
         if self.after_id is None:
             return super().paginate_queryset(queryset, request, view)
         assert isinstance(queryset, QuerySet)
+        if self.cursor_query_param in request.query_params:
+            raise ValidationError({"cursor": [_("after_id has no cursors: follow its next link.")]})
         self.request = request
+        size = self.get_page_size(request)
         bound = settled_upper_bound()
-        rows: list[Any] = []
-        if bound is not None:
-            rows = list(
-                queryset.filter(id__lte=bound).order_by("id")[: self.get_page_size(request)]
-            )
-        self.continue_after = rows[-1].pk if rows else int(self.after_id or 0)
+        if bound is None:
+            self.continue_after = int(self.after_id)
+            return []
+        rows = list(queryset.filter(id__lte=bound).order_by("id")[:size])
+        # A page that is not full has seen all up to the bound, whatever the filters left out.
+        self.continue_after = rows[-1].pk if len(rows) == size else max(bound, int(self.after_id))
         return rows
 
     def get_paginated_response(self, data: Any) -> Response:

@@ -11,9 +11,12 @@ from rest_framework.serializers import BaseSerializer
 from events.api.filters import EventFilter
 from events.api.pagination import EventPagination
 from events.api.serializers import AccountSerializer, EventDetailSerializer, EventSerializer
-from events.models import EventLog, OfficialAccount
+from events.models import ACCOUNT_SECRETS, EventLog, OfficialAccount
 
-__all__ = ["AccountViewSet", "EventViewSet", "ReadViewSet"]
+__all__ = ["ACCOUNT_SECRETS_BESIDE", "AccountViewSet", "EventViewSet", "ReadViewSet"]
+
+# The same, seen from a row that has an account.
+ACCOUNT_SECRETS_BESIDE = tuple(f"account__{name}" for name in ACCOUNT_SECRETS)
 
 _M = TypeVar("_M", bound=Model)
 
@@ -33,7 +36,7 @@ class EventViewSet(ReadViewSet[EventLog]):
     """The event log, newest first; with `after_id` ascending, each row once and none skipped."""
 
     scope = "events"
-    queryset = EventLog.objects.select_related("account")
+    queryset = EventLog.objects.select_related("account").defer(*ACCOUNT_SECRETS_BESIDE)
     filterset_class = EventFilter
     pagination_class = EventPagination
     lookup_value_regex = "[0-9]{1,18}"
@@ -46,7 +49,7 @@ class AccountViewSet(ReadViewSet[OfficialAccount]):
     """The Official Accounts of this site, without their secrets."""
 
     scope = "accounts"
-    queryset = OfficialAccount.objects.all()
+    queryset = OfficialAccount.objects.defer(*ACCOUNT_SECRETS)
     serializer_class = AccountSerializer
     lookup_field = "slug"
     filterset_fields: list[str] = []

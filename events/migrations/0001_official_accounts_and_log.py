@@ -222,7 +222,7 @@ class Migration(migrations.Migration):
                 ("ticket", models.TextField(blank=True, verbose_name="Ticket")),
                 ("msg_id", models.CharField(blank=True, max_length=64, verbose_name="MsgId")),
                 ("event_time", models.DateTimeField(verbose_name="event time")),
-                ("received_at", models.DateTimeField(verbose_name="received")),
+                ("received_at", models.DateTimeField(verbose_name="received at")),
                 ("last_delivered_at", models.DateTimeField(verbose_name="last delivery")),
                 (
                     "delivery_count",

@@ -145,6 +145,11 @@ def test_each_filter(api, account, query, numbers):
         {"after_id": "-1"},
         {"after_id": "9" * 40},
         {"after_id": "1.5"},
+        {"after_id": " 3 "},
+        {"after_id": "٣"},
+        {"after_id": ""},
+        {"openid": ""},
+        {"status": ""},
         {"openid": "a\0b"},
     ],
 )
@@ -155,7 +160,7 @@ def test_what_cannot_be_understood_is_400_and_names_the_parameter(api, query):
 
 
 def test_an_unknown_or_broken_cursor_is_not_a_server_error(api):
-    for cursor in ("%%%", "cD05OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "cD1hYmM=", "\0"):
+    for cursor in ("%%%", "cD01Jm89NQ==", "cD05OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "cD1hYmM=", "\0"):
         assert api("events/", cursor=cursor).status_code < 500
 
 
@@ -167,8 +172,10 @@ def test_no_pending_binding_code_is_shown_anywhere(api, account):
         raw=body, error=f"ValueError: {scene}", reply=f"<xml>{scene}</xml>",
     )  # fmt: skip
     broken = store(account, 2, status="unreadable", event_key="", raw=body.replace(b"</xml>", b""))
-    for response in (api("events/"), api(f"events/{scan.pk}/"), api(f"events/{broken.pk}/")):
+    cut = store(account, 3, status="unreadable", event_key="", raw=body[:-20])
+    for response in [api("events/")] + [api(f"events/{e.pk}/") for e in (scan, broken, cut)]:
         assert scene not in response.content.decode()
+        assert ticket not in response.content.decode()
     shown = api(f"events/{scan.pk}/").json()
     assert ticket not in json.dumps(shown)
     assert (shown["scene"], shown["payload"]["EventKey"]) == (MASK, MASK)
@@ -267,6 +274,19 @@ def test_after_id_waits_no_longer_than_its_limit(api, account, monkeypatch):
     assert results[0]["id"] == first.pk
 
 
+def test_after_id_passes_over_what_a_filter_leaves_out(api, account):
+    rows = [store(account, number) for number in range(3)]
+    page = api("events/", after_id=0, kind="text").json()
+    assert page["results"] == []
+    assert f"after_id={rows[-1].pk}" in page["next"]
+
+
+def test_a_parameter_that_does_nothing_is_400_on_every_list_and_detail(api, account):
+    event = store(account, 1)
+    for path in ("accounts/", "accounts/shop/", f"events/{event.pk}/"):
+        assert api(path, openid="x").status_code == 400
+
+
 def test_accounts_show_no_secret(api, account):
     (row,) = api("accounts/").json()["results"]
     assert list(row) == [
@@ -312,7 +332,8 @@ def test_a_key_opens_its_scopes_alone(client, user):
     response = client.get("/api/v1/accounts/", headers=headers)
     assert response.status_code == 403
     assert "accounts:read" in response.json()["detail"]
-    assert client.post("/api/v1/events/", headers=headers).status_code in {403, 405}
+    assert client.post("/api/v1/events/", headers=headers).status_code == 405
+    assert client.delete("/api/v1/accounts/shop/", headers=headers).status_code in {403, 405}
 
 
 def test_the_use_of_a_key_is_noted(client, user):

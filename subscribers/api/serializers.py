@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import User
 from rest_framework import serializers
 
 from events.models import OfficialAccount
@@ -67,13 +68,22 @@ class BindingSerializer(serializers.ModelSerializer[Binding]):
         ]  # fmt: skip
 
 
+class _NamedField(serializers.SlugRelatedField[Any]):
+    """A row by its name; PostgreSQL would refuse to look for a name with a NUL in it."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str) or "\0" in data:
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class BindingRequestSerializer(serializers.ModelSerializer[BindingRequest]):
     """A binding request without its code. To make one, give account and user."""
 
-    account = serializers.SlugRelatedField[OfficialAccount](
+    account = _NamedField(
         slug_field="slug", queryset=OfficialAccount.objects.filter(is_active=True)
     )
-    user = serializers.SlugRelatedField[User](
+    user = _NamedField(
         slug_field="username", queryset=get_user_model().objects.filter(is_active=True)
     )
     state = serializers.ChoiceField(choices=BindingRequest.State.choices, read_only=True)

@@ -7,7 +7,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.api.views import ReadViewSet
+from events.api.views import ACCOUNT_SECRETS_BESIDE, ReadViewSet
 from subscribers.api.filters import (
     BindingFilter,
     BindingRequestFilter,
@@ -33,7 +33,11 @@ class SubscriberViewSet(ReadViewSet[Subscriber]):
     """The followers, those who left included, as the log says they are."""
 
     scope = "subscribers"
-    queryset = Subscriber.objects.select_related("account").with_bound_user()
+    queryset = (
+        Subscriber.objects.select_related("account")
+        .defer(*ACCOUNT_SECRETS_BESIDE)
+        .with_bound_user()
+    )
     serializer_class = SubscriberSerializer
     filterset_class = SubscriberFilter
     lookup_value_regex = _ID
@@ -43,7 +47,7 @@ class QRSceneViewSet(ReadViewSet[QRScene]):
     """The QR codes of campaigns."""
 
     scope = "scenes"
-    queryset = QRScene.objects.select_related("account")
+    queryset = QRScene.objects.select_related("account").defer(*ACCOUNT_SECRETS_BESIDE)
     serializer_class = QRSceneSerializer
     filterset_class = QRSceneFilter
     lookup_value_regex = _ID
@@ -53,7 +57,9 @@ class BindingViewSet(ReadViewSet[Binding]):
     """Which follower belongs to which site account; ended bindings are history."""
 
     scope = "bindings"
-    queryset = Binding.objects.select_related("account", "subscriber", "user")
+    queryset = Binding.objects.select_related("account", "subscriber", "user").defer(
+        *ACCOUNT_SECRETS_BESIDE
+    )
     serializer_class = BindingSerializer
     filterset_class = BindingFilter
     lookup_value_regex = _ID
@@ -63,7 +69,9 @@ class BindingRequestViewSet(ReadViewSet[BindingRequest]):
     """Requests of site users to bind their WeChat."""
 
     scope = "bindings"
-    queryset = BindingRequest.objects.select_related("account", "user")
+    queryset = BindingRequest.objects.select_related("account", "user").defer(
+        *ACCOUNT_SECRETS_BESIDE, "scene", "ticket", "url"
+    )
     serializer_class = BindingRequestSerializer
     filterset_class = BindingRequestFilter
     lookup_value_regex = _ID

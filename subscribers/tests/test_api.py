@@ -204,6 +204,8 @@ def test_a_second_request_withdraws_the_first(client, api, headers, account, use
         {"account": "nowhere", "user": "alice"},
         {"account": "shop", "user": "nobody"},
         {"account": "shop", "user": "gone"},
+        {"account": "shop", "user": "ali\0ce"},
+        {"account": ["shop"], "user": {"username": "alice"}},
     ],
 )
 def test_a_request_for_nobody_is_400(client, headers, account, data):
