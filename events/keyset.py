@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.admin import ShowFacets
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
@@ -72,12 +73,15 @@ class KeysetModelAdmin(ModelAdmin):
 
     list_per_page = 50
     show_full_result_count = False
+    # Facets would count the whole table once for each choice of each filter.
+    show_facets = ShowFacets.NEVER
     sortable_by = ()
     ordering = ("-pk",)
     # The theme shows a search box where there are fields; which are searched, search_exactly says.
     search_fields = ("pk",)
     list_filter_sheet = False
     list_fullwidth = True
+    empty_value_display = "–"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return _KeysetChangeList
@@ -90,7 +94,7 @@ class KeysetModelAdmin(ModelAdmin):
 
     def search_exactly(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         """The rows that have this term, whole, in an indexed column."""
-        number = _id(term)
+        number = _id(term.removeprefix("#"))
         return queryset.none() if number is None else queryset.filter(pk=number)
 
 

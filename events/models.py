@@ -257,6 +257,8 @@ class EventLog(models.Model):
             ),
         ]  # fmt: skip
         indexes = [
+            # One account's events, newest first.
+            models.Index(fields=["account", "id"], name="event_account"),
             # A day's rows of one account: statistics, and the API's event_time filters.
             models.Index(fields=["account", "event_time"], name="event_account_time"),
             # One follower's events, newest first; the refold of one follower.

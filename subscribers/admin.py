@@ -5,24 +5,33 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import flatten
 from django.db.models import Count, Exists, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from events.admin import AccountFilter, follower_link
+from events.admin.filters import AccountFilter
+from events.admin.markup import follower_link, moment
 from events.keyset import KeysetModelAdmin, ReadOnly
 from events.kinds import label
-from events.models import EventLog
+from events.models import ACCOUNT_SECRETS, EventLog
 from subscribers.binding import start_binding, unbind
 from subscribers.models import Binding, BindingRequest, BindingScan, QRScene, Subscriber
 
 _LATEST_EVENTS = 20
+
+
+def _without_secrets(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """The rows with their account, of which nothing is decrypted."""
+    secrets = (f"account__{name}" for name in ACCOUNT_SECRETS)
+    return rows.select_related("account").defer(*secrets)
 
 
 class FollowingFilter(admin.SimpleListFilter):
@@ -46,12 +55,13 @@ class BoundFilter(admin.SimpleListFilter):
         return [("yes", _("bound to a user")), ("no", _("not bound"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        bound = Exists(Binding.objects.active().filter(subscriber=OuterRef("pk")))
+        active = Binding.objects.active()
         match self.value():
             case "yes":
-                return queryset.filter(bound)
+                # Beginning at the bindings, which are far fewer than the followers.
+                return queryset.filter(pk__in=active.values("subscriber"))
             case "no":
-                return queryset.filter(~bound)
+                return queryset.filter(~Exists(active.filter(subscriber=OuterRef("pk"))))
             case _:
                 return queryset
 
@@ -59,20 +69,20 @@ class BoundFilter(admin.SimpleListFilter):
 @admin.register(Subscriber)
 class SubscriberAdmin(ReadOnly, KeysetModelAdmin):
     list_display = [
-        "openid", "account", "following", "last_followed_at", "last_seen_at", "first_scene",
-        "bound_user", "event_count",
+        "openid", "following", "last_followed", "last_unfollowed", "first_scene", "bound_user",
+        "event_count", "account",
     ]  # fmt: skip
     list_filter = [AccountFilter, FollowingFilter, BoundFilter]
     list_select_related = ["account"]
     search_help_text = _("OpenID, QR scene or bound user name; the whole value")
     fieldsets = [
-        (None, {"fields": [("openid", "account"), ("following", "bound_user")]}),
+        (None, {"fields": [("openid", "account"), ("follows_now", "bound_user")]}),
         (
             _("Follows"),
             {
                 "fields": [
-                    ("first_followed_at", "last_followed_at"),
-                    ("last_unfollowed_at", "last_seen_at"),
+                    ("first_followed", "last_followed"),
+                    ("last_unfollowed", "last_seen"),
                     ("follow_count", "unfollow_count", "event_count"),
                     ("first_scene", "last_scene"),
                 ]
@@ -84,11 +94,14 @@ class SubscriberAdmin(ReadOnly, KeysetModelAdmin):
     ]  # fmt: skip
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        own = ["following", "bound_user", "bindings", "latest_events"]
+        own = [
+            "follows_now", "bound_user", "first_followed", "last_followed", "last_unfollowed",
+            "last_seen", "bindings", "latest_events",
+        ]  # fmt: skip
         return own + [field.name for field in self.opts.fields]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Subscriber]:
-        return super().get_queryset(request).with_bound_user()
+        return _without_secrets(super().get_queryset(request).with_bound_user())
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
         for matching in (
@@ -102,11 +115,31 @@ class SubscriberAdmin(ReadOnly, KeysetModelAdmin):
                 return matching
         return super().search_exactly(queryset, term)
 
-    @display(
-        description=_("status"), label={_("following"): "success", _("not following"): "warning"}
-    )
-    def following(self, subscriber: Subscriber) -> str:
-        return str(_("following") if subscriber.is_following else _("not following"))
+    @display(description=_("status"), label={"yes": "success", "no": "warning"})
+    def following(self, subscriber: Subscriber) -> tuple[str, str]:
+        if subscriber.is_following:
+            return "yes", str(_("following"))
+        return "no", str(_("not following"))
+
+    @display(description=_("status"))
+    def follows_now(self, subscriber: Subscriber) -> str:
+        return self.following(subscriber)[1]
+
+    @display(description=_("first followed"))
+    def first_followed(self, subscriber: Subscriber) -> str:
+        return moment(subscriber.first_followed_at, subscriber.account)
+
+    @display(description=_("last followed"))
+    def last_followed(self, subscriber: Subscriber) -> str:
+        return moment(subscriber.last_followed_at, subscriber.account)
+
+    @display(description=_("last unfollowed"))
+    def last_unfollowed(self, subscriber: Subscriber) -> str:
+        return moment(subscriber.last_unfollowed_at, subscriber.account)
+
+    @display(description=_("last seen"))
+    def last_seen(self, subscriber: Subscriber) -> str:
+        return moment(subscriber.last_seen_at, subscriber.account)
 
     @display(description=_("bound user"))
     def bound_user(self, subscriber: Any) -> str:
@@ -114,23 +147,27 @@ class SubscriberAdmin(ReadOnly, KeysetModelAdmin):
 
     @display(description=_("bindings"))
     def bindings(self, subscriber: Subscriber) -> str:
-        rows = subscriber.bindings.select_related("user").order_by("-bound_at")
-        return (
-            format_html_join(
-                format_html("<br>"),
-                "{}: {:%Y-%m-%d %H:%M} – {}",
+        bindings = subscriber.bindings.select_related("user").order_by("-bound_at")
+        rows = format_html_join(
+            "",
+            "<tr><td>{}</td><td>{}</td><td>{}</td></tr>",
+            (
                 (
-                    (
-                        binding.user.get_username(),
-                        binding.bound_at.astimezone(subscriber.account.zone),
-                        f"{binding.unbound_at.astimezone(subscriber.account.zone):%Y-%m-%d %H:%M}"
-                        if binding.unbound_at
-                        else "",
-                    )
-                    for binding in rows
-                ),
-            )
-            or "–"
+                    binding.user.get_username(),
+                    moment(binding.bound_at, subscriber.account),
+                    moment(binding.unbound_at, subscriber.account),
+                )
+                for binding in bindings
+            ),
+        )
+        if not rows:
+            return "–"
+        return format_html(
+            '<table class="facts"><tr><th>{}</th><th>{}</th><th>{}</th></tr>{}</table>',
+            capfirst(_("user")),
+            capfirst(_("bound")),
+            capfirst(_("unbound")),
+            rows,
         )
 
     @display(description=_("events"))
@@ -138,29 +175,25 @@ class SubscriberAdmin(ReadOnly, KeysetModelAdmin):
         events = (
             EventLog.objects.with_openid(subscriber.openid)
             .filter(account=subscriber.account_id)
-            .select_related("account")
             .newest_first()[:_LATEST_EVENTS]
         )
         rows = format_html_join(
             "",
-            '<tr><td style="padding:.2rem 1rem .2rem 0;white-space:nowrap"><a href="{}">{:%Y-%m-%d '
-            '%H:%M:%S}</a></td><td style="padding-right:1rem">{}</td>'
-            '<td style="overflow-wrap:anywhere">{}</td></tr>',
+            '<tr><td><a href="{}">{}</a></td><td>{}</td><td>{}</td></tr>',
             (
                 (
                     reverse("admin:events_eventlog_change", args=[event.pk]),
-                    event.event_time.astimezone(event.account.zone),
+                    moment(event.event_time, subscriber.account),
                     label(event.kind),
                     event.masked(event.scene or event.event_key),
                 )
                 for event in events
             ),
         )
-        everything = reverse("admin:events_eventlog_changelist")
         return format_html(
-            '<table>{}</table><p><a href="{}?{}">{}</a></p>',
+            '<table class="facts">{}</table><p><a href="{}?{}">{}</a></p>',
             rows,
-            everything,
+            reverse("admin:events_eventlog_changelist"),
             urlencode({"q": subscriber.openid}),
             _("All events of this follower"),
         )
@@ -208,7 +241,9 @@ class QRSceneAdmin(ModelAdmin):
     def validity(self, scene: QRScene) -> str:
         if scene.expires_at is None:
             return str(_("permanent"))
-        return str(_("expired")) if scene.is_expired else f"{scene.expires_at:%Y-%m-%d %H:%M}"
+        if scene.is_expired:
+            return str(_("expired"))
+        return moment(scene.expires_at, scene.account)
 
     @display(description=_("came through it first"), ordering="first_count")
     def came_first(self, scene: Any) -> int:
@@ -240,12 +275,14 @@ class BindingAdmin(ReadOnly, KeysetModelAdmin):
 
     @display(
         description=_("status"),
-        label={_("bound"): "success", _("dormant"): "info", _("ended"): "warning"},
+        label={"bound": "success", "dormant": "info", "ended": "warning"},
     )
-    def state(self, binding: Binding) -> str:
+    def state(self, binding: Binding) -> tuple[str, str]:
         if not binding.is_active:
-            return str(_("ended"))
-        return str(_("dormant") if binding.is_dormant else _("bound"))
+            return "ended", str(_("ended"))
+        if binding.is_dormant:
+            return "dormant", str(_("dormant"))
+        return "bound", str(_("bound"))
 
     @action(description=_("Unbind"), permissions=["unbind"])
     def unbind(self, request: HttpRequest, queryset: QuerySet[Binding]) -> None:
@@ -264,7 +301,7 @@ class BindingRequestForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(BindingRequest)
 class BindingRequestAdmin(KeysetModelAdmin):
     form = BindingRequestForm
-    list_display = ["user", "account", "shown_state", "reason", "created_at", "expires_at"]
+    list_display = ["user", "account", "badge", "reason", "created_at", "expires_at"]
     list_filter = [AccountFilter]
     list_select_related = ["account", "user"]
     autocomplete_fields = ["user"]
@@ -285,17 +322,7 @@ class BindingRequestAdmin(KeysetModelAdmin):
         ]  # fmt: skip
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        if obj is None:
-            return []
-        return [
-            "account",
-            "user",
-            "shown_state",
-            "reason",
-            "created_at",
-            "expires_at",
-            "completed_at",
-        ]
+        return [] if obj is None else flatten(self.get_fields(request, obj))
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
         matching: QuerySet[Any] = queryset.filter(user__username=term)
@@ -304,12 +331,16 @@ class BindingRequestAdmin(KeysetModelAdmin):
     @display(
         description=_("status"),
         label={
-            BindingRequest.State.WAITING.label: "info",
-            BindingRequest.State.BOUND.label: "success",
-            BindingRequest.State.EXPIRED.label: "warning",
-            BindingRequest.State.REFUSED.label: "danger",
+            BindingRequest.State.WAITING.value: "info",
+            BindingRequest.State.BOUND.value: "success",
+            BindingRequest.State.EXPIRED.value: "warning",
+            BindingRequest.State.REFUSED.value: "danger",
         },
     )
+    def badge(self, request: BindingRequest) -> tuple[str, str]:
+        return request.state.value, str(request.state.label)
+
+    @display(description=_("status"))
     def shown_state(self, request: BindingRequest) -> str:
         return str(request.state.label)
 
@@ -353,13 +384,13 @@ class BindingScanAdmin(ReadOnly, KeysetModelAdmin):
     @display(
         description=_("outcome"),
         label={
-            BindingScan.Outcome.BOUND.label: "success",
-            BindingScan.Outcome.ALREADY_BOUND.label: "info",
-            BindingScan.Outcome.REFUSED.label: "danger",
+            BindingScan.Outcome.BOUND.value: "success",
+            BindingScan.Outcome.ALREADY_BOUND.value: "info",
+            BindingScan.Outcome.REFUSED.value: "danger",
         },
     )
-    def result(self, scan: BindingScan) -> str:
-        return scan.get_outcome_display()
+    def result(self, scan: BindingScan) -> tuple[str, str]:
+        return scan.outcome, scan.get_outcome_display()
 
     @display(description=_("refused because"))
     def reason(self, scan: BindingScan) -> str:

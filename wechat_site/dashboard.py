@@ -5,16 +5,17 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from events.admin import STATUS_COLOURS
+from events.admin.log import STATUS_COLOURS
 from events.kinds import KINDS, label
-from events.models import EventLog, OfficialAccount
+from events.models import ACCOUNT_SECRETS, EventLog, OfficialAccount
 from subscribers.models import Subscriber
 
 if TYPE_CHECKING:
@@ -42,17 +43,23 @@ class Period:
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Adds the figures, of one account with ``?account=``, otherwise of all together."""
-    accounts = list(OfficialAccount.objects.all())
+    now = timezone.now()
+    accounts = _accounts(now)
     chosen = next((a for a in accounts if a.slug == request.GET.get("account")), None)
     followers = Subscriber.objects.all()
-    events = EventLog.objects.select_related("account")
+    events = EventLog.objects.select_related("account").defer(
+        *(f"account__{name}" for name in ACCOUNT_SECRETS)
+    )
+    latest = events.newest_first()
     if chosen:
         followers, events = followers.filter(account=chosen), events.filter(account=chosen)
+        # Ids would lead through the events of all other accounts, to find those of a quiet one.
+        latest = events.filter(event_time__lte=now).order_by("-event_time")
     else:
         # With its leading column bound, the index on account serves all accounts at once.
         followers = followers.filter(account__in=accounts)
     zone = chosen.zone if chosen else timezone.get_current_timezone()
-    today = timezone.now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     if request.user.has_perm("subscribers.view_subscriber"):
         context["followers"] = followers.filter(is_following=True).count()
         context["periods"] = [
@@ -60,15 +67,45 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             for name, days in [(_("Today"), 0), (_("Last 7 days"), 6), (_("Last 30 days"), 29)]
         ]
     if request.user.has_perm("events.view_eventlog"):
-        context["latest"] = [_row(event) for event in events.newest_first()[:_LATEST]]
-        context["attention"] = _attention(events)
+        context["latest"] = [_row(event) for event in latest[:_LATEST]]
+        context["attention"] = _attention(events, chosen)
         context["unknown_kinds"] = [
-            (kind, f"{_log_url()}?kind={kind}")
-            for kind in EventLog.objects.kinds()
-            if kind not in KINDS
+            (kind, _log_url(kind=kind)) for kind in EventLog.objects.kinds() if kind not in KINDS
         ]
     context |= {"accounts": accounts, "chosen": chosen}
+    context["callbacks"] = (
+        [_callback(account) for account in accounts if chosen in {None, account}]
+        if request.user.has_perm("events.view_officialaccount")
+        else []
+    )
     return context
+
+
+def _accounts(now: datetime.datetime) -> list[Any]:
+    """All accounts, each with the time of its latest event: one index probe for each."""
+    # A clock that runs ahead at WeChat's end must not hide that nothing comes any more.
+    latest = EventLog.objects.filter(account=OuterRef("pk"), event_time__lte=now)
+    return list(
+        OfficialAccount.objects.defer(*ACCOUNT_SECRETS).annotate(
+            has_token=~Q(token=""),
+            last_event_at=Subquery(latest.order_by("-event_time").values("event_time")[:1]),
+        )
+    )
+
+
+def _callback(account: Any) -> dict[str, Any]:
+    """Whether an account's callback is alive; the state is what keeps events from coming."""
+    state: StrOrPromise = ""
+    if not account.is_active:
+        state = _("inactive")
+    elif not account.has_token:
+        state = _("no token is set")
+    return {
+        "name": account.name,
+        "url": reverse("admin:events_officialaccount_change", args=[account.pk]),
+        "state": state,
+        "last_event_at": account.last_event_at,
+    }
 
 
 def _period(
@@ -96,8 +133,9 @@ def _row(event: EventLog) -> dict[str, Any]:
     }
 
 
-def _attention(events: Any) -> list[dict[str, Any]]:
+def _attention(events: Any, account: OfficialAccount | None) -> list[dict[str, Any]]:
     counted = []
+    of_account = {"account": account.slug} if account else {}
     for status in (
         EventLog.Status.FAILED,
         EventLog.Status.DEAD,
@@ -112,11 +150,11 @@ def _attention(events: Any) -> list[dict[str, Any]]:
                     "status": status.label,
                     "colour": STATUS_COLOURS[status],
                     "number": f"{_COUNTED_UP_TO}+" if number > _COUNTED_UP_TO else str(number),
-                    "url": f"{_log_url()}?status={status.value}",
+                    "url": _log_url(status=status.value, **of_account),
                 }
             )
     return counted
 
 
-def _log_url() -> str:
-    return reverse("admin:events_eventlog_changelist")
+def _log_url(**filters: str) -> str:
+    return f"{reverse('admin:events_eventlog_changelist')}?{urlencode(filters)}"

@@ -155,6 +155,8 @@ TEMPLATES = [
 ]
 
 LOGIN_URL = reverse_lazy("admin:login")
+# Unfold's sign-in form does not say where to go on to when it was opened directly.
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -300,6 +302,7 @@ UNFOLD = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: _static("icon.svg")}
     ],
+    "STYLES": [lambda request: _static("admin.css")],
     "SITE_URL": None,
     "SHOW_LANGUAGES": True,
     "SHOW_VIEW_ON_SITE": False,

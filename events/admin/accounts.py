@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminPasswordWidget
+
+from events.admin.markup import confirmation, facts, moment
+from events.models import OfficialAccount, new_callback_key, validate_aes_key
+from events.wechat import SecurityMode
+
+__all__ = ["OfficialAccountAdmin"]
+
+
+def _secret_field(text: Any, **kwargs: Any) -> forms.CharField:
+    return forms.CharField(
+        label=capfirst(text),
+        required=False,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text=_("Leave empty to keep what is set."),
+        **kwargs,
+    )
+
+
+class OfficialAccountForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Secrets go in and never come out."""
+
+    new_token = _secret_field(_("token (令牌)"))
+    new_encoding_aes_key = _secret_field(
+        _("EncodingAESKey (消息加解密密钥)"), validators=[validate_aes_key]
+    )
+    new_app_secret = _secret_field(_("AppSecret"))
+
+    class Meta:
+        model = OfficialAccount
+        fields = [
+            "slug", "name", "original_id", "app_id", "security_mode", "time_zone", "is_active"
+        ]  # fmt: skip
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        now = timezone.now()
+        if token := cleaned.get("new_token"):
+            self.instance.set_token(token, now=now)
+        if key := cleaned.get("new_encoding_aes_key"):
+            self.instance.set_encoding_aes_key(key, now=now)
+        if secret := cleaned.get("new_app_secret"):
+            self.instance.app_secret = secret
+        # The database's constraint says the same, but could only name the whole form.
+        encrypted = cleaned.get("security_mode") not in {None, SecurityMode.PLAINTEXT.value}
+        missing = encrypted and not self.instance.encoding_aes_key
+        if missing and "new_encoding_aes_key" not in self.errors:
+            self.add_error(
+                "new_encoding_aes_key",
+                _("Compatible and safe mode need an AppID and an EncodingAESKey."),
+            )
+        return cleaned
+
+
+@admin.register(OfficialAccount)
+class OfficialAccountAdmin(ModelAdmin):
+    form = OfficialAccountForm
+    list_display = ["name", "slug", "original_id", "mode", "is_active"]
+    readonly_fields = ["plaintext_warning", "console", "secrets_set", "created_at", "updated_at"]
+    actions_detail = ["renew_callback_key"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [*(["slug"] if obj else []), *self.readonly_fields]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        security = ["security_mode", "secrets_set"]
+        if obj is None:
+            security.remove("secrets_set")
+        elif obj.security_mode == SecurityMode.PLAINTEXT.value:
+            security.insert(1, "plaintext_warning")
+        if self.has_change_permission(request, obj):
+            security += ["new_token", "new_encoding_aes_key", "new_app_secret"]
+        fieldsets: list[Any] = [
+            (
+                None,
+                {"fields": ["name", "slug", "original_id", "app_id", "time_zone", "is_active"]},
+            ),
+            (_("Security"), {"fields": security}),
+        ]
+        if obj is not None:
+            fieldsets += [
+                (_("What to enter in WeChat's console"), {"fields": ["console"]}),
+                (None, {"fields": [("created_at", "updated_at")]}),
+            ]
+        return fieldsets
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        account = super().get_object(request, object_id, from_field)
+        if account is not None:
+            # The page shows the whole URL, and only the request knows this site's name.
+            account.callback_url = request.build_absolute_uri(account.callback_path)
+        return account
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        # Django would list what stands in the way, and that may be millions of events.
+        kept = [_("the events of %s") % account for account in objs if account.events.exists()]
+        return ([], {}, set(), kept) if kept else super().get_deleted_objects(objs, request)
+
+    @display(
+        description=_("security mode"),
+        label={
+            SecurityMode.SAFE.value: "success",
+            SecurityMode.COMPATIBLE.value: "info",
+            SecurityMode.PLAINTEXT.value: "warning",
+        },
+    )
+    def mode(self, account: OfficialAccount) -> tuple[str, str]:
+        return account.security_mode, account.get_security_mode_display()
+
+    @display(description=_("Warning"))
+    def plaintext_warning(self, account: OfficialAccount) -> str:
+        return format_html(
+            '<p class="notice">{}</p>',
+            _(
+                "In plaintext mode anybody who has seen one signed request can forge events of "
+                "this account. Switch to safe mode, here and in WeChat's console."
+            ),
+        )
+
+    @display(description=_("secrets"))
+    def secrets_set(self, account: OfficialAccount) -> str:
+        return facts(
+            (name, _state_of(value, changed, account))
+            for name, value, changed in [
+                (_("token (令牌)"), account.token, account.token_changed_at),
+                (
+                    _("EncodingAESKey (消息加解密密钥)"),
+                    account.encoding_aes_key,
+                    account.encoding_aes_key_changed_at,
+                ),
+                (_("AppSecret"), account.app_secret, None),
+            ]
+        )
+
+    @display(description=_("settings"))
+    def console(self, account: Any) -> str:
+        return facts(
+            [
+                (_("URL (服务器地址)"), format_html("<code>{}</code>", account.callback_url)),
+                (_("Token (令牌)"), _("the token that is set here")),
+                ("EncodingAESKey", _("the key that is set here")),
+                (_("security mode (消息加解密方式)"), account.get_security_mode_display()),
+                (_("data format (数据格式)"), "XML"),
+            ]
+        )
+
+    @action(description=_("Renew the callback URL"), permissions=["change"])
+    def renew_callback_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        account = self.get_object(request, object_id)
+        page = HttpResponseRedirect(
+            reverse("admin:events_officialaccount_change", args=[object_id])
+        )
+        if account is None:
+            return page
+        if request.method != "POST":
+            return confirmation(
+                request,
+                self,
+                title=_("Renew the callback URL"),
+                sentences=[
+                    _(
+                        "The callback URL will be replaced by a new one, and the present one will "
+                        "stop working at once."
+                    ),
+                    _(
+                        "Until the new one is entered in WeChat's console, pushes are lost. Do "
+                        "this only if the present one has become known to strangers."
+                    ),
+                ],
+                back=page.url,
+            )
+        account.callback_key = new_callback_key()
+        account.save(update_fields=["callback_key", "updated_at"])
+        self.log_change(request, account, "callback URL renewed")
+        messages.success(request, _("The callback URL is new. Enter it in WeChat's console now."))
+        return page
+
+
+def _state_of(value: str, changed: Any, account: OfficialAccount) -> str:
+    if not value:
+        return str(_("not set"))
+    if changed is None:
+        return str(_("set"))
+    return format_html("{} ({})", _("set"), moment(changed, account))

@@ -1,0 +1,180 @@
+"""The demo as an operator sees it, in Debian's Chromium."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from wechat_site.tests.test_settings import ROOT
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass
+class Demo:
+    url: str
+    user_name: str
+    password: str
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """`manage.py demo` on a database of its own, from its start to Ctrl-C."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    database = tmp_path_factory.mktemp("demo") / "demo.sqlite3"
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "demo", "--port", str(port)],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "DATABASE_URL": f"sqlite:///{database}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    printed = ""
+    deadline = time.monotonic() + 60
+    while "Ctrl-C" not in printed and time.monotonic() < deadline:
+        printed += process.stdout.readline()
+    # Whatever else it says must not fill the pipe and stop it.
+    reader = threading.Thread(target=process.stdout.read, daemon=True)
+    reader.start()
+    found = re.search(r"User name +(\S+).*Password +(\S+)", printed, re.DOTALL)
+    assert found, printed
+    yield Demo(f"http://127.0.0.1:{port}", found[1], found[2])
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 0
+    reader.join(timeout=10)
+    process.stdout.close()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0, "the server outlived the demo"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    if not os.path.exists(CHROMIUM):
+        pytest.skip("there is no Chromium (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+WORDS = {
+    "zh-CN": {
+        "dashboard": "概览", "followers": "粉丝", "latest": "最新事件", "new": "新增",
+        "follow": "关注", "all_events": "此粉丝的全部事件", "older": "较早", "filters": "筛选",
+        "text": "文本消息", "fields": "字段",
+    },
+    "en-US": {
+        "dashboard": "Dashboard", "followers": "Followers", "latest": "Latest events",
+        "new": "New", "follow": "follow", "all_events": "All events of this follower",
+        "older": "Older", "filters": "Filters", "text": "text message", "fields": "Fields",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("language", WORDS)
+def test_an_operator_looks_at_the_demo(demo, chromium, language, width):
+    words = WORDS[language]
+    context = chromium.new_context(viewport={"width": width, "height": 900}, locale=language)
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    page.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith((demo.url, "data:"))
+            else problems.append(f"from outside: {request.url}")
+        ),
+    )
+
+    def shows(text: str) -> None:
+        page.get_by_text(text).first.wait_for(state="attached", timeout=10_000)
+        width_over = page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert width_over <= 0, f"{page.url} is wider than the window"
+
+    page.goto(f"{demo.url}/admin/")
+    page.fill("input[name=username]", demo.user_name)
+    page.fill("input[name=password]", demo.password)
+    page.click("button[type=submit]")
+    for word in ("dashboard", "followers", "latest", "new"):
+        shows(words[word])
+
+    # events arrive while the page is looked at, without a reload
+    newest = page.locator("#dashboard-live a[href*='/eventlog/']").first
+    before = newest.get_attribute("href")
+    page.wait_for_function(
+        "before => document.querySelector(\"#dashboard-live a[href*='/eventlog/']\")"
+        ".getAttribute('href') !== before",
+        arg=before,
+        timeout=20_000,
+    )
+
+    page.goto(f"{demo.url}/admin/events/eventlog/?kind=text")
+    shows(words["text"])
+    rows = page.locator("#result_list tbody tr")
+    assert rows.count() > 0
+    assert page.locator("#result_list").get_by_text(words["text"]).count() >= rows.count()
+
+    page.locator("#result_list a[href*='/eventlog/']").first.click()
+    shows(words["fields"])
+    shows("ToUserName")
+
+    page.goto(f"{demo.url}/admin/subscribers/subscriber/")
+    page.locator("#result_list a[href*='/subscriber/']").first.click()
+    shows(words["all_events"])
+    page.get_by_text(words["all_events"]).click()
+    page.wait_for_load_state()
+    assert "q=o" in page.url
+    assert page.locator("#result_list tbody tr").count() > 0
+
+    page.goto(f"{demo.url}/admin/events/officialaccount/")
+    page.locator("#result_list a[href*='/officialaccount/']").first.click()
+    page.wait_for_load_state()
+    assert "/wechat/" in page.content()
+    assert problems == []
+    context.close()
+
+
+def test_the_api_documentation_needs_nothing_from_outside(demo, chromium):
+    page = chromium.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    page.goto(f"{demo.url}/api/docs/")
+    page.get_by_text("/api/v1/events/").first.wait_for(timeout=15_000)
+    assert problems == []
+    page.close()
