@@ -86,11 +86,15 @@ class Site:
 
     def wait_until_ready(self, *, seconds: float = 30) -> None:
         """Returns when the site answers; raises CommandError when it does not in time."""
+        # Asked by its own name: Django answers to no other.
+        host = settings.ALLOWED_HOSTS[0].lstrip(".")
+        name = "localhost" if host == "*" else host
+        ready = urllib.request.Request(f"{self.url}/readyz", headers={"Host": name})
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self.stopping.is_set():
             self._look_after_children()
             try:
-                with urllib.request.urlopen(f"{self.url}/readyz", timeout=2):
+                with urllib.request.urlopen(ready, timeout=2):
                     return
             except OSError:
                 self.stopping.wait(0.1)

@@ -1,0 +1,115 @@
+"""`manage.py serve` as a deployment starts it, in the production configuration."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from wechat_site.tests.test_settings import PRODUCTION, ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def get(port: int, path: str, host: str = "wechat.example.com", **headers: str):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path, headers={"Host": host, **headers})
+    response = connection.getresponse()
+    body = response.read().decode()
+    connection.close()
+    return response, body
+
+
+@pytest.fixture
+def site(tmp_path):
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "serve", "--port", str(port)],
+        cwd=ROOT,
+        env={
+            **PRODUCTION,
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": f"sqlite:///{tmp_path}/site.sqlite3",
+            "BEHIND_TLS_PROXY": "True",
+            "PYTHONUNBUFFERED": "1",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    printed = ""
+    while "add_account" not in printed:
+        line = process.stdout.readline()
+        assert line, printed
+        printed += line
+    yield port, process
+    if process.poll() is None:
+        process.kill()
+    process.stdout.close()
+    process.wait()
+
+
+def test_production_serves_pages_health_and_callback_and_ends_cleanly(site):
+    port, process = site
+    assert get(port, "/readyz")[1] == "ok"
+
+    # WeChat follows no redirect, browsers are sent to HTTPS
+    response, _ = get(port, "/wechat/nobody/")
+    assert response.status == 403
+    response, _ = get(port, "/admin/login/")
+    assert (response.status, response.headers["Location"][:8]) == (301, "https://")
+
+    through_proxy = {"X-Forwarded-Proto": "https"}
+    response, page = get(port, "/admin/login/", **through_proxy)
+    assert response.status == 200
+    assert "Strict-Transport-Security" in response.headers
+    assert "'unsafe-eval'" in response.headers["Content-Security-Policy"]
+    stylesheets = re.findall(r'<link href="([^"]+\.css)"', page)
+    assert stylesheets
+    for stylesheet in stylesheets:
+        assert get(port, stylesheet, **through_proxy)[0].status == 200
+
+    assert get(port, "/admin/login/", host="evil.example", **through_proxy)[0].status == 400
+    response, page = get(port, "/no/such/page", **through_proxy)
+    assert response.status == 404
+    assert "SECRET_KEY" not in page
+
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 0
+    deadline = time.monotonic() + 5
+    with socket.socket() as probe:
+        while probe.connect_ex(("127.0.0.1", port)) == 0 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_taken_port_is_said_plainly():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        result = subprocess.run(
+            [sys.executable, "manage.py", "serve", "--port", str(taken.getsockname()[1])],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert "cannot be used" in result.stderr
+    assert "Traceback" not in result.stderr
