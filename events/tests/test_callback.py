@@ -20,7 +20,7 @@ from events.wechat import SealingKey, seal
 from events.wechat.signature import sign
 from subscribers.models import Subscriber
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("state_is_the_fold")]
 
 PAYLOADS = sorted((Path(__file__).parent / "wechat" / "payloads").glob("*.xml"))
 MODES = ["plaintext", "compatible", "safe"]

@@ -13,7 +13,7 @@ from events.testing import make_account, message_xml, push, reply_in
 from subscribers.binding import LIFETIME, end_expired_requests, start_binding, unbind
 from subscribers.models import Binding, BindingRequest, BindingScan, Subscriber
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("state_is_the_fold")]
 
 
 @pytest.fixture
