@@ -381,4 +381,6 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    # Django has a handler of its own while DEBUG is on, which would say everything twice.
+    "loggers": {"django": {"handlers": [], "propagate": True}},
 }
