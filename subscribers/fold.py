@@ -4,7 +4,7 @@ A follower's state is a fold over the log that does not care about order: minima
 "the value at the minimum / maximum" with ties broken by dedup_key, never by arrival. combine() is
 commutative and associative with State() as its neutral element; folding each event once, in any
 order and any grouping, gives the same state. The same rules stand a second time as one SQL
-statement in subscribers/models.py (SubscriberQuerySet.fold), for live traffic; tests hold the two
+statement in subscribers/fold_statement.py, for live traffic; tests hold the two
 against each other.
 """
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from events.fields import EncryptedTextField
 from events.models import OfficialAccount
 from subscribers.fold import STATE_COLUMNS, State
+from subscribers.fold_statement import fold_statement
 
 __all__ = ["Binding", "BindingRequest", "BindingScan", "QRScene", "Subscriber"]
 
@@ -33,9 +34,6 @@ class SubscriberQuerySet(models.QuerySet["Subscriber"]):
         row at a time. The rules are those of subscribers.fold.combine.
         """
         connection = connections[self.db]
-        least, greatest = (
-            ("LEAST", "GREATEST") if connection.vendor == "postgresql" else ("MIN", "MAX")
-        )
         quote = connection.ops.quote_name
         row = self.model(
             account_id=account_id,
@@ -50,11 +48,10 @@ class SubscriberQuerySet(models.QuerySet["Subscriber"]):
         ]
         with connection.cursor() as cursor:
             cursor.execute(
-                _fold_statement(
+                fold_statement(
                     table=quote(self.model._meta.db_table),
                     columns=[quote(field.attname) for field in fields],
-                    least=least,
-                    greatest=greatest,
+                    vendor=connection.vendor,
                 ),
                 [
                     field.get_db_prep_save(getattr(row, field.attname), connection)
@@ -63,54 +60,6 @@ class SubscriberQuerySet(models.QuerySet["Subscriber"]):
             )
             (pk,) = cursor.fetchone()
         return int(pk)
-
-
-def _fold_statement(*, table: str, columns: list[str], least: str, greatest: str) -> str:
-    # A bare MAX() of SQLite is NULL as soon as one argument is, hence the pair of COALESCE.
-    def extreme(function: str, name: str) -> str:
-        return (
-            f"{function}(COALESCE(old.{name}, excluded.{name}), "
-            f"COALESCE(excluded.{name}, old.{name}))"
-        )
-
-    extremes = {
-        "first_followed_at": extreme(least, "first_followed_at"),
-        "last_followed_at": extreme(greatest, "last_followed_at"),
-        "last_unfollowed_at": extreme(greatest, "last_unfollowed_at"),
-        "last_seen_at": extreme(greatest, "last_seen_at"),
-    }
-
-    def scene_at(which: str, wins: str) -> list[str]:
-        better = (
-            f"excluded.{which}_at IS NOT NULL AND (old.{which}_at IS NULL OR "
-            f"(excluded.{which}_at, excluded.{which}_key) {wins} "
-            f"(old.{which}_at, old.{which}_key))"
-        )
-        return [
-            f"{name} = CASE WHEN {better} THEN excluded.{name} ELSE old.{name} END"
-            for name in (which, f"{which}_at", f"{which}_key")
-        ]
-
-    assignments = [
-        *(f"{name} = {expression}" for name, expression in extremes.items()),
-        *(
-            f"{name} = old.{name} + excluded.{name}"
-            for name in ("follow_count", "unfollow_count", "event_count")
-        ),
-        *scene_at("first_scene", "<"),
-        *scene_at("last_scene", ">"),
-        # What proves following and an unfollow in one second have no knowable order: ask WeChat.
-        f"refresh_requested_at = CASE WHEN {extremes['last_unfollowed_at']} "
-        f"IN ({extremes['last_followed_at']}, {extremes['last_seen_at']}) "
-        "THEN COALESCE(old.refresh_requested_at, excluded.updated_at) "
-        "ELSE old.refresh_requested_at END",
-        "updated_at = excluded.updated_at",
-    ]
-    return (
-        f"INSERT INTO {table} AS old ({', '.join(columns)}) "
-        f"VALUES ({', '.join(['%s'] * len(columns))}) "
-        f"ON CONFLICT (account_id, openid) DO UPDATE SET {', '.join(assignments)} RETURNING id"
-    )
 
 
 class Subscriber(models.Model):

@@ -16,6 +16,7 @@ from django.utils.dateparse import parse_datetime
 from events.api.authentication import READ_SCOPES
 from events.models import ApiKey, EventLog, OfficialAccount
 from events.one_time_scenes import MASK, new_one_time_scene
+from events.testing import make_account
 
 pytestmark = pytest.mark.django_db
 
@@ -24,10 +25,7 @@ START = datetime.datetime(2026, 11, 1, 12, tzinfo=datetime.UTC)
 
 @pytest.fixture
 def account():
-    return OfficialAccount.objects.create(
-        slug="shop", name="Shop", original_id="gh_1", app_id="wx1", security_mode="plaintext",
-        token="T0pSecretToken",
-    )  # fmt: skip
+    return make_account(mode="plaintext")
 
 
 @pytest.fixture

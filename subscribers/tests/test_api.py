@@ -8,7 +8,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from events.api.authentication import READ_SCOPES, SCOPES
-from events.models import ApiKey, OfficialAccount
+from events.models import ApiKey
+from events.testing import make_account
 from subscribers.fold import State
 from subscribers.models import Binding, BindingRequest, QRScene, Subscriber
 
@@ -19,9 +20,7 @@ START = datetime.datetime(2026, 11, 1, 12, tzinfo=datetime.UTC)
 
 @pytest.fixture
 def account():
-    return OfficialAccount.objects.create(
-        slug="shop", name="Shop", original_id="gh_1", app_id="wx1", security_mode="plaintext"
-    )
+    return make_account(mode="plaintext")
 
 
 @pytest.fixture

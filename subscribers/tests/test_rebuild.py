@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from events.models import EventLog, OfficialAccount
 from events.processing import deliver
+from events.testing import make_account
 from subscribers.models import Subscriber
 from subscribers.rebuild import compare, rebuild
 
@@ -19,9 +20,7 @@ START = datetime.datetime(2026, 11, 1, 12, tzinfo=datetime.UTC)
 
 @pytest.fixture
 def account():
-    return OfficialAccount.objects.create(
-        slug="shop", name="Shop", original_id="gh_1", app_id="wx1", security_mode="plaintext"
-    )
+    return make_account(mode="plaintext")
 
 
 @pytest.fixture

@@ -20,14 +20,6 @@ DASHBOARD = "/admin/"
 
 
 @pytest.fixture
-def operator(client):
-    """A browser in English, signed in as an operator who may do everything."""
-    client.force_login(User.objects.create_superuser("operator"))
-    client.cookies["django_language"] = "en"
-    return client
-
-
-@pytest.fixture
 def account():
     return make_account(name="Spruce Books")
 
