@@ -58,10 +58,23 @@ def _short_transaction() -> Iterator[None]:
     if not _sqlite_turn.acquire(timeout=_PATIENCE):
         raise OperationalError("no turn to write within the time a push has")
     try:
-        with transaction.atomic():
+        with _busy_timeout(_PATIENCE), transaction.atomic():
             yield
     finally:
         _sqlite_turn.release()
+
+
+@contextmanager
+def _busy_timeout(seconds: float) -> Iterator[None]:
+    """Lets SQLite wait for other processes no longer than this; all else may wait longer."""
+    usual = connection.settings_dict["OPTIONS"]["timeout"]
+    with connection.cursor() as cursor:
+        cursor.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA busy_timeout = {int(usual * 1000)}")
 
 
 def deliver(event: EventLog) -> bool:

@@ -180,7 +180,7 @@ def _database() -> dict[str, Any]:
         # committed through a power cut, which NORMAL does not.
         options.update(
             transaction_mode="IMMEDIATE",
-            timeout=2,
+            timeout=20,  # seconds; a callback lowers it for itself (events/processing.py)
             init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         )
         config["CONN_MAX_AGE"] = None

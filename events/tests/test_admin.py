@@ -17,15 +17,6 @@ pytestmark = pytest.mark.django_db
 OTHER_AES_KEY = "b" * 42 + "A"
 
 
-@pytest.fixture
-def operator(client):
-    """A browser in English, signed in as an operator who may do everything."""
-    user = User.objects.create_superuser("operator")
-    client.force_login(user)
-    client.cookies["django_language"] = "en"
-    return client
-
-
 def account_url(account: OfficialAccount, view: str = "change") -> str:
     return reverse(f"admin:events_officialaccount_{view}", args=[account.pk])
 

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -192,3 +193,22 @@ def test_five_kills_lose_nothing_that_was_acknowledged(site: Site):
         time.sleep(1)
     rows = check_nothing_lost(site)
     assert {row["status"] for row in rows} == {"processed"}
+
+
+def test_a_database_that_is_locked_for_a_while_is_refused_in_time_and_tried_again(site: Site):
+    if site.is_postgres:
+        pytest.skip("the callback's tests lock PostgreSQL's table")
+    site.start_web()
+    other = sqlite3.connect(site.environment["DATABASE_URL"].removeprefix("sqlite:///"))
+    other.execute("BEGIN IMMEDIATE")
+    traffic = site.start(*site.simulation("--count", "1", "--duplicates", "0"))
+    time.sleep(4.5)
+    other.rollback()
+    other.close()
+    assert traffic.wait(timeout=30) == 0
+    # 503 within WeChat's deadline, and its next try is stored
+    tally = site.log.read_text()
+    assert "refused 1" in tally
+    assert "timed out 0" in tally
+    assert "lost 0" in tally
+    assert len(check_nothing_lost(site)) == 1
