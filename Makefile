@@ -55,8 +55,8 @@ test: check
 	fi
 
 lock:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet pyproject.toml -o requirements.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet pyproject.toml --group dev -o requirements-dev.txt
+	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet pyproject.toml -o requirements.txt
+	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet pyproject.toml --group dev -o requirements-dev.txt
 
 messages: setup
 	$(MANAGE) makemessages --locale zh_Hans --no-obsolete --no-location --ignore 'var/*' --ignore '.venv/*' --ignore '*/tests/*'
