@@ -76,6 +76,9 @@ class Site:
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
+        # A closed terminal must not leave the children behind, but nohup is a wish to go on.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, stop)
         try:
             for name in self._commands:
                 self._start(name)

@@ -277,9 +277,14 @@ class _Connection:
         connection.request("POST", target, body, _HEADERS)
         limit()
         response = connection.getresponse()
-        pieces = []
-        while not response.isclosed():
+        pieces: list[bytes] = []
+        while response.length != 0 and not response.isclosed():
             limit()
-            pieces.append(response.read(4096))
+            # read() would go on until it has all, as long as each piece comes in time.
+            piece = response.read1()
+            if not piece and response.length:
+                raise http.client.IncompleteRead(b"".join(pieces), response.length)
+            pieces.append(piece)
+        response.close()
         limit()
         return response.status, b"".join(pieces)
