@@ -5,7 +5,7 @@ import datetime
 import hashlib
 import secrets
 import zoneinfo
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -21,7 +21,16 @@ from events.log import EventKeyPrefix, EventLogQuerySet
 from events.wechat import Credentials, InvalidKey, SecurityMode, Unreadable, xml_body
 from events.wechat.crypto import decode_aes_key
 
-__all__ = ["ACCOUNT_SECRETS", "ApiKey", "EventLog", "OfficialAccount", "ReplyRule"]
+__all__ = [
+    "ACCOUNT_SECRETS",
+    "ApiKey",
+    "EventLog",
+    "OfficialAccount",
+    "ReplyRule",
+    "with_account",
+]
+
+_Rows = TypeVar("_Rows", bound="models.QuerySet[Any]")
 
 
 # To be deferred where accounts are only named: reading one decrypts it.
@@ -32,6 +41,11 @@ ACCOUNT_SECRETS = (
     "encoding_aes_key",
     "previous_encoding_aes_key",
 )
+
+
+def with_account(rows: _Rows) -> _Rows:
+    """The rows of a model that has an account, each with it, and none of its secrets decrypted."""
+    return rows.select_related("account").defer(*(f"account__{name}" for name in ACCOUNT_SECRETS))
 
 
 def new_callback_key() -> str:

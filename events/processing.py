@@ -90,14 +90,7 @@ def deliver(event: EventLog) -> bool:
             event.folded_at = event.received_at
         is_new = EventLog.objects.deliver(event)
         if is_new and foldable:
-            try:
-                _project(event)
-            except Exception as error:
-                logger.exception("Event %s could not be folded", event.pk)
-                event.folded_at = event.processed_at = event.duration_ms = None
-                event.status = EventLog.Status.RECEIVED
-                _note_failure(event, error)
-                _save_outcome(event, "folded_at")
+            _fold(event)
     return is_new
 
 
@@ -168,10 +161,21 @@ def _claimed(event_id: int) -> EventLog | None:
     return EventLog.objects.awaiting_outcome().select_related("account").filter(pk=event_id).first()
 
 
-def _project(event: EventLog) -> None:
-    with transaction.atomic():
-        for project in projections_for(event.kind):
-            project(event)
+def _fold(event: EventLog) -> bool:
+    """Runs all projections of a row claimed for it, or none: then the claim is given back."""
+    try:
+        with transaction.atomic():
+            for project in projections_for(event.kind):
+                project(event)
+    except Exception as error:
+        logger.exception("Event %s could not be folded", event.pk)
+        event.folded_at = event.processed_at = event.duration_ms = None
+        if event.status == EventLog.Status.PROCESSED:
+            event.status = EventLog.Status.RECEIVED
+        _note_failure(event, error)
+        _save_outcome(event, "folded_at")
+        return False
+    return True
 
 
 def _fold_if_missing(event_id: int) -> bool:
@@ -186,15 +190,7 @@ def _fold_if_missing(event_id: int) -> bool:
         if not claimed:
             return False
         event.folded_at = now
-        try:
-            _project(event)
-        except Exception as error:
-            logger.exception("Event %s could not be folded", event.pk)
-            event.folded_at = None
-            _note_failure(event, error)
-            _save_outcome(event, "folded_at")
-            return False
-        return True
+        return _fold(event)
 
 
 def _reply_to(event: EventLog, now: datetime.datetime) -> str:

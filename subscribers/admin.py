@@ -21,17 +21,11 @@ from events.admin.filters import AccountFilter
 from events.admin.markup import follower_link, moment
 from events.keyset import KeysetModelAdmin, ReadOnly
 from events.kinds import label
-from events.models import ACCOUNT_SECRETS, EventLog
+from events.models import EventLog, with_account
 from subscribers.binding import start_binding, unbind
 from subscribers.models import Binding, BindingRequest, BindingScan, QRScene, Subscriber
 
 _LATEST_EVENTS = 20
-
-
-def _without_secrets(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """The rows with their account, of which nothing is decrypted."""
-    secrets = (f"account__{name}" for name in ACCOUNT_SECRETS)
-    return rows.select_related("account").defer(*secrets)
 
 
 class FollowingFilter(admin.SimpleListFilter):
@@ -73,7 +67,6 @@ class SubscriberAdmin(ReadOnly, KeysetModelAdmin):
         "event_count", "account",
     ]  # fmt: skip
     list_filter = [AccountFilter, FollowingFilter, BoundFilter]
-    list_select_related = ["account"]
     search_help_text = _("OpenID, QR scene or bound user name; the whole value")
     fieldsets = [
         (None, {"fields": [("openid", "account"), ("follows_now", "bound_user")]}),
@@ -101,7 +94,7 @@ class SubscriberAdmin(ReadOnly, KeysetModelAdmin):
         return own + [field.name for field in self.opts.fields]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Subscriber]:
-        return _without_secrets(super().get_queryset(request).with_bound_user())
+        return with_account(super().get_queryset(request).with_bound_user())
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
         for matching in (

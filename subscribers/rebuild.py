@@ -57,7 +57,7 @@ def compare() -> Iterator[Difference]:
         for batch in _batches(_missing()):
             states = _fold(batch)
             for missing in batch:
-                yield from _differences(missing, states[_key(missing)], stored_exists=False)
+                yield Difference(*_key(missing), "row", None, states[_key(missing)])
 
 
 def rebuild() -> int:
@@ -133,13 +133,8 @@ def _missing() -> Iterator[Subscriber]:
         yield Subscriber(account_id=account_id, openid=openid, updated_at=now)
 
 
-def _differences(
-    subscriber: Subscriber, folded: State, *, stored_exists: bool = True
-) -> Iterator[Difference]:
+def _differences(subscriber: Subscriber, folded: State) -> Iterator[Difference]:
     account_id, openid = _key(subscriber)
-    if not stored_exists:
-        yield Difference(account_id, openid, "row", None, folded)
-        return
     for name in STATE_COLUMNS:
         stored, expected = getattr(subscriber, name), getattr(folded, name)
         if stored != expected:

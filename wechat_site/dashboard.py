@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from events.admin.log import STATUS_COLOURS
 from events.kinds import KINDS, label
-from events.models import ACCOUNT_SECRETS, EventLog, OfficialAccount
+from events.models import ACCOUNT_SECRETS, EventLog, OfficialAccount, with_account
 from subscribers.models import Subscriber
 
 if TYPE_CHECKING:
@@ -47,13 +47,11 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     accounts = _accounts(now)
     chosen = next((a for a in accounts if a.slug == request.GET.get("account")), None)
     followers = Subscriber.objects.all()
-    events = EventLog.objects.select_related("account").defer(
-        *(f"account__{name}" for name in ACCOUNT_SECRETS)
-    )
+    events = with_account(EventLog.objects.all())
     latest = events.newest_first()
     if chosen:
         followers, events = followers.filter(account=chosen), events.filter(account=chosen)
-        # Ids would lead through the events of all other accounts, to find those of a quiet one.
+        # By the index on account and event time.
         latest = events.filter(event_time__lte=now).order_by("-event_time")
     else:
         # With its leading column bound, the index on account serves all accounts at once.

@@ -50,7 +50,7 @@ if not DEBUG and (len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5):
         "SECRET_KEY is too weak: it must have at least 50 characters, made at random."
     )
 
-# The first key encrypts, all of them decrypt: put a new key in front, run rotate, drop the old one.
+# The first key encrypts, all of them decrypt: put a new one in front, keep the old one behind it.
 FIELD_ENCRYPTION_KEYS = [
     key.strip()
     for key in _secret(

@@ -23,7 +23,7 @@ from events.admin.markup import (
 from events.keyset import KeysetModelAdmin, ReadOnly
 from events.kinds import KINDS, label
 from events.log import EventLogQuerySet
-from events.models import ACCOUNT_SECRETS, EventLog
+from events.models import EventLog, with_account
 from events.processing import process, reopen
 
 __all__ = ["STATUS_COLOURS", "EventLogAdmin"]
@@ -50,7 +50,6 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
     list_display = ["time", "kind_label", "follower", "key", "badge", "delivery_count", "account"]
     list_display_links = ["time"]
     list_filter = [AccountFilter, KindFilter, StatusFilter, EventTimeFilter]
-    list_select_related = ["account"]
     search_help_text = _(
         "OpenID, QR scene, menu key or URL, or number of the event; the whole value"
     )
@@ -87,8 +86,7 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
     ]  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        events: QuerySet[Any] = super().get_queryset(request).select_related("account")
-        return events.defer(*(f"account__{name}" for name in ACCOUNT_SECRETS))
+        return with_account(super().get_queryset(request))
 
     def has_retry_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Whether the user may try events again; of a given one, also whether it failed."""

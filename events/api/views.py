@@ -11,12 +11,9 @@ from rest_framework.serializers import BaseSerializer
 from events.api.filters import EventFilter
 from events.api.pagination import EventPagination
 from events.api.serializers import AccountSerializer, EventDetailSerializer, EventSerializer
-from events.models import ACCOUNT_SECRETS, EventLog, OfficialAccount
+from events.models import ACCOUNT_SECRETS, EventLog, OfficialAccount, with_account
 
-__all__ = ["ACCOUNT_SECRETS_BESIDE", "AccountViewSet", "EventViewSet", "ReadViewSet"]
-
-# The same, seen from a row that has an account.
-ACCOUNT_SECRETS_BESIDE = tuple(f"account__{name}" for name in ACCOUNT_SECRETS)
+__all__ = ["AccountViewSet", "EventViewSet", "ReadViewSet"]
 
 _M = TypeVar("_M", bound=Model)
 
@@ -36,7 +33,7 @@ class EventViewSet(ReadViewSet[EventLog]):
     """The event log, newest first; with `after_id` ascending, each row once and none skipped."""
 
     scope = "events"
-    queryset = EventLog.objects.select_related("account").defer(*ACCOUNT_SECRETS_BESIDE)
+    queryset = with_account(EventLog.objects.all())
     filterset_class = EventFilter
     pagination_class = EventPagination
     lookup_value_regex = "[0-9]{1,18}"

@@ -7,7 +7,8 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.api.views import ACCOUNT_SECRETS_BESIDE, ReadViewSet
+from events.api.views import ReadViewSet
+from events.models import with_account
 from subscribers.api.filters import (
     BindingFilter,
     BindingRequestFilter,
@@ -33,11 +34,7 @@ class SubscriberViewSet(ReadViewSet[Subscriber]):
     """The followers, those who left included, as the log says they are."""
 
     scope = "subscribers"
-    queryset = (
-        Subscriber.objects.select_related("account")
-        .defer(*ACCOUNT_SECRETS_BESIDE)
-        .with_bound_user()
-    )
+    queryset = with_account(Subscriber.objects.with_bound_user())
     serializer_class = SubscriberSerializer
     filterset_class = SubscriberFilter
     lookup_value_regex = _ID
@@ -47,7 +44,7 @@ class QRSceneViewSet(ReadViewSet[QRScene]):
     """The QR codes of campaigns."""
 
     scope = "scenes"
-    queryset = QRScene.objects.select_related("account").defer(*ACCOUNT_SECRETS_BESIDE)
+    queryset = with_account(QRScene.objects.all())
     serializer_class = QRSceneSerializer
     filterset_class = QRSceneFilter
     lookup_value_regex = _ID
@@ -57,9 +54,7 @@ class BindingViewSet(ReadViewSet[Binding]):
     """Which follower belongs to which site account; ended bindings are history."""
 
     scope = "bindings"
-    queryset = Binding.objects.select_related("account", "subscriber", "user").defer(
-        *ACCOUNT_SECRETS_BESIDE
-    )
+    queryset = with_account(Binding.objects.select_related("subscriber", "user"))
     serializer_class = BindingSerializer
     filterset_class = BindingFilter
     lookup_value_regex = _ID
@@ -69,8 +64,8 @@ class BindingRequestViewSet(ReadViewSet[BindingRequest]):
     """Requests of site users to bind their WeChat."""
 
     scope = "bindings"
-    queryset = BindingRequest.objects.select_related("account", "user").defer(
-        *ACCOUNT_SECRETS_BESIDE, "scene", "ticket", "url"
+    queryset = with_account(
+        BindingRequest.objects.select_related("user").defer("scene", "ticket", "url")
     )
     serializer_class = BindingRequestSerializer
     filterset_class = BindingRequestFilter

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from wechat_site.tests.test_settings import ROOT
+from wechat_site.tests.launch import ROOT, free_port, is_free
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -43,9 +42,7 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """`manage.py demo` on a database of its own, from its start to Ctrl-C."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     database = tmp_path_factory.mktemp("demo") / "demo.sqlite3"
     process = subprocess.Popen(
         [sys.executable, "manage.py", "demo", "--port", str(port)],
@@ -71,8 +68,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     assert process.wait(timeout=30) == 0
     reader.join(timeout=10)
     process.stdout.close()
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0, "the server outlived the demo"
+    assert is_free(port), "the server outlived the demo"
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -15,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from wechat_site.tests.test_serve import free_port
-from wechat_site.tests.test_settings import ROOT
+from wechat_site.tests.launch import ROOT, free_port, is_free
 
 pytestmark = pytest.mark.slow
 
@@ -58,11 +56,6 @@ def wait_for(happened: Callable[[], bool]) -> None:
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.2)
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_the_demo_fills_goes_on_and_leaves_nothing_behind(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wechat_site.tests.test_settings import ROOT
+from wechat_site.tests.launch import ROOT
 
 # What each part must not import, tests included for all but the outermost.
 FORBIDDEN = {

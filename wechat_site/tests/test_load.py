@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from wechat_site.tests.test_settings import ROOT
+from wechat_site.tests.launch import ROOT, free_port
 
 pytestmark = pytest.mark.slow
 
@@ -35,9 +34,7 @@ class Site:
         self.is_postgres = database_url.startswith("postgres")
         self.log = folder / "server.log"
         self.acknowledged = folder / "acknowledged.jsonl"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.processes: list[subprocess.Popen[bytes]] = []
         self.manage("migrate", "-v0")
         self.manage(

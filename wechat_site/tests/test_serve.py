@@ -13,15 +13,9 @@ import time
 
 import pytest
 
-from wechat_site.tests.test_settings import PRODUCTION, ROOT
+from wechat_site.tests.launch import PRODUCTION, ROOT, free_port, is_free
 
 pytestmark = pytest.mark.slow
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def get(port: int, path: str, host: str = "wechat.example.com", **headers: str):
@@ -91,10 +85,9 @@ def test_production_serves_pages_health_and_callback_and_ends_cleanly(site):
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=20) == 0
     deadline = time.monotonic() + 5
-    with socket.socket() as probe:
-        while probe.connect_ex(("127.0.0.1", port)) == 0 and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    while not is_free(port) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert is_free(port)
 
 
 def test_a_taken_port_is_said_plainly():

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PRODUCTION = {
-    "DEBUG": "False",
-    "SECRET_KEY": "k3y-" * 4 + "abcdefghijklmnopqrstuvwxyz0123456789-ABCDEFGH",
-    "FIELD_ENCRYPTION_KEYS": base64.urlsafe_b64encode(bytes(range(32))).decode(),
-    "ALLOWED_HOSTS": "wechat.example.com",
-}
+from wechat_site.tests.launch import PRODUCTION, ROOT
 
 
 def start(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

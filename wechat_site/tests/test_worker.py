@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from wechat_site.tests.test_settings import ROOT
+from wechat_site.tests.launch import ROOT
 from wechat_site.worker import Duty, work
 
 
