@@ -4,7 +4,7 @@ Nothing here knows Django, reads the clock, or makes randomness: times, nonces a
 are arguments. The way of one push through the modules:
 
 1. `envelope.authenticate` checks the query's `signature`, before the body is read;
-2. `envelope.open_push` verifies and decrypts the body by the account's `Credentials`;
+2. `envelope.open_authentic` verifies and decrypts the body by the account's `Credentials`;
 3. `message.parse_message` turns it into a `Message`, which knows its kind, scene and dedup key;
 4. `replies.render` writes the reply, if there is one, as XML;
 5. `envelope.seal` encrypts it with the key that opened the push.
@@ -23,7 +23,9 @@ from .envelope import (
     SecurityMode,
     authenticate,
     check_parameters,
+    open_authentic,
     open_push,
+    parse_query,
     seal,
     verify_url,
 )
@@ -91,8 +93,10 @@ __all__ = [
     "WeChatError",
     "authenticate",
     "check_parameters",
+    "open_authentic",
     "open_push",
     "parse_message",
+    "parse_query",
     "render",
     "seal",
     "unreadable_key",

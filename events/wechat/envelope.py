@@ -16,6 +16,7 @@ import enum
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 from . import crypto, xml_body
 from .errors import (
@@ -41,7 +42,9 @@ __all__ = [
     "authenticate",
     "check_parameters",
     "decrypt_signed",
+    "open_authentic",
     "open_push",
+    "parse_query",
     "seal",
     "verify_url",
 ]
@@ -49,6 +52,9 @@ __all__ = [
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{40}")
 _TIMESTAMP = re.compile(r"[0-9]{1,20}")
 _NONCE = re.compile(r".{1,128}", re.DOTALL)
+
+# WeChat sends six at the most.
+_MAX_PARAMETERS = 100
 
 # WeChat's echostr is a number of about 19 digits; we only refuse to echo a book.
 _ECHOSTR = re.compile(r".{1,1024}", re.DOTALL)
@@ -88,13 +94,15 @@ class SealingKey:
 class Parameters:
     """The query parameters of a push, each present once and of the documented form.
 
-    `msg_signature` is None if the body is not encrypted (`encrypt_type` absent or `raw`).
+    `msg_signature` is None if the body is not encrypted (`encrypt_type` absent or `raw`). `tokens`
+    are those that made `signature`: none before it was verified.
     """
 
     signature: str
     timestamp: str
     nonce: str
     msg_signature: str | None
+    tokens: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,17 @@ class Opened:
     body: bytes = field(repr=False)
     timestamp: int
     key: SealingKey | None
+
+
+def parse_query(query_string: str) -> dict[str, list[str]]:
+    """Return the parameters of a query string, each with all its values, blank ones too.
+
+    Raises `InvalidParameters` for one with far more parameters than WeChat sends.
+    """
+    try:
+        return parse_qs(query_string, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
+    except ValueError as error:
+        raise InvalidParameters("too many parameters") from error
 
 
 def verify_url(credentials: Credentials, query: Mapping[str, Sequence[str]]) -> str:
@@ -149,25 +168,27 @@ def authenticate(credentials: Credentials, query: Mapping[str, Sequence[str]]) -
 
     Needs no body, so that a stranger's request can be refused before its body is read.
     """
-    parameters = check_parameters(credentials, query)
-    _tokens_behind(credentials.tokens, parameters.signature, parameters.timestamp, parameters.nonce)
-    return parameters
+    sent = check_parameters(credentials, query)
+    tokens = _tokens_behind(credentials.tokens, sent.signature, sent.timestamp, sent.nonce)
+    return Parameters(sent.signature, sent.timestamp, sent.nonce, sent.msg_signature, tokens)
 
 
 def open_push(credentials: Credentials, query: Mapping[str, Sequence[str]], body: bytes) -> Opened:
-    """Return what WeChat pushed, or raise `NotAuthentic` (the subclass says why).
+    """Return what WeChat pushed: `authenticate` and `open_authentic` in one."""
+    return open_authentic(credentials, authenticate(credentials, query), body)
+
+
+def open_authentic(credentials: Credentials, parameters: Parameters, body: bytes) -> Opened:
+    """Return what WeChat pushed with the `parameters` that `authenticate` returned.
 
     Of an encrypted body only the decrypted content is returned: the plain fields that compatible
     mode sends beside it are covered by no signature. An account in plaintext mode opens encrypted
     pushes too if it has an AES key: the console was switched first, and the push is better
     protected than was asked for. Without a key it gets the outer body as it came.
 
-    Raises `InvalidKey` if an AES key that is needed is malformed: the operator's mistake.
+    Raises `NotAuthentic` (the subclass says why), and `InvalidKey` if an AES key that is needed is
+    malformed: the operator's mistake.
     """
-    parameters = check_parameters(credentials, query)
-    tokens = _tokens_behind(
-        credentials.tokens, parameters.signature, parameters.timestamp, parameters.nonce
-    )
     timestamp = int(parameters.timestamp)
     cannot_decrypt = credentials.mode is SecurityMode.PLAINTEXT and not credentials.aes_keys
     if parameters.msg_signature is None or cannot_decrypt:
@@ -178,7 +199,7 @@ def open_push(credentials: Credentials, query: Mapping[str, Sequence[str]], body
         timestamp=parameters.timestamp,
         nonce=parameters.nonce,
         app_id=credentials.app_id,
-        tokens=tokens,
+        tokens=parameters.tokens,
         aes_keys=credentials.aes_keys,
     )
     return Opened(message, timestamp, key)

@@ -90,8 +90,9 @@ _LAST_SECOND = 253_402_214_399
 class Message:
     """One message or event as WeChat pushed it; texts are "" where the field is absent.
 
-    `create_time` is in Unix seconds. `msg_id` is the id of a message or, in an event, of the
-    sending job it reports on (`MsgID`): a 64-bit number, kept as text.
+    `kind` is what to dispatch on: `text`, `event.subscribe`, …; 1 to 64 characters of
+    `[a-z0-9_.]`. `create_time` is in Unix seconds. `msg_id` is the id of a message or, in an event,
+    of the sending job it reports on (`MsgID`): a 64-bit number, kept as text.
     """
 
     fields: Mapping[str, Value] = field(repr=False, hash=False)
@@ -103,6 +104,10 @@ class Message:
     event_key: str = ""
     ticket: str = ""
     msg_id: str = ""
+    kind: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", _kind(self.msg_type, self.event))
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Value]) -> Message:
@@ -135,19 +140,6 @@ class Message:
             ticket=_text(fields, "Ticket"),
             msg_id=_text(fields, "MsgId", "MsgID"),
         )
-
-    @property
-    def kind(self) -> str:
-        """What to dispatch on: `text`, `event.subscribe`, …; 1 to 64 characters of `[a-z0-9_.]`.
-
-        Real traffic varies the case of event names. The pair keeps the event LOCATION (a position
-        report) apart from the message location; a dot in a name becomes `_`, so that no message
-        type can pass for an event.
-        """
-        names = [self.msg_type.lower()]
-        if names[0] in _EVENT_TYPES and self.event:
-            names.append(self.event.lower())
-        return ".".join(re.sub(r"[^a-z0-9_]", "_", name) for name in names)[:_KIND_LENGTH]
 
     @property
     def scene(self) -> str:
@@ -199,6 +191,16 @@ def parse_message(body: bytes) -> Message:
 def unreadable_key(body: bytes) -> str:
     """Return the dedup key of a body that `parse_message` refused: 32 hexadecimal digits."""
     return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+def _kind(msg_type: str, event: str) -> str:
+    # Real traffic varies the case of event names. The pair keeps the event LOCATION (a position
+    # report) apart from the message location; a dot in a name becomes `_`, so that no message type
+    # can pass for an event.
+    names = [msg_type.lower()]
+    if names[0] in _EVENT_TYPES and event:
+        names.append(event.lower())
+    return ".".join(re.sub(r"[^a-z0-9_]", "_", name) for name in names)[:_KIND_LENGTH]
 
 
 def _digest(parts: list[Value]) -> str:

@@ -93,6 +93,14 @@ def _parse_text(text: str) -> dict[str, Value]:
         forbid_entities=True,
         forbid_external=True,
     )
+    # The guards stay defusedxml's; what is let through goes to the builder without the detour that
+    # turns namespaces into ElementTree's names, which WeChat does not use.
+    expat = parser.parser
+    expat.StartElementHandler = builder.start
+    expat.CharacterDataHandler = builder.data
+    expat.EndElementHandler = builder.end
+    # It is called for the bounds of every CDATA, and would build a doctype, which is forbidden.
+    expat.DefaultHandlerExpand = None
     try:
         parser.feed(text.encode())
         parser.close()
