@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from events import directory, registry
 from subscribers.rebuild import compare
 
 
@@ -16,6 +17,20 @@ def state_is_the_fold(db: None) -> Iterator[None]:
     """After the test, whatever it did, the followers are what the log says."""
     yield
     assert list(compare()) == []
+
+
+@pytest.fixture(autouse=True)
+def current_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accounts and rules are never older than the database's: a test changes them as it likes."""
+    monkeypatch.setattr(directory, "_MAX_AGE", 0)
+    monkeypatch.setattr(directory, "_MAX_AGE_OF_A_MISS", 0)
+
+
+@pytest.fixture
+def own_registries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is gone after it."""
+    monkeypatch.setattr(registry, "_projections", list(registry._projections))
+    monkeypatch.setattr(registry, "_reply_handlers", dict(registry._reply_handlers))
 
 
 @pytest.fixture

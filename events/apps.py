@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_delete, post_save
 from django.utils.translation import gettext_lazy as _
 
 
@@ -9,4 +10,11 @@ class EventsConfig(AppConfig):
     verbose_name = _("Receiving")
 
     def ready(self) -> None:
-        from events import reply_rules  # noqa: F401  (registers the reply handlers)
+        from events import (
+            directory,
+            reply_rules,  # noqa: F401  (registers the reply handlers)
+        )
+
+        for signal in (post_save, post_delete):
+            for model in ("OfficialAccount", "ReplyRule"):
+                signal.connect(directory.forget, sender=f"events.{model}")

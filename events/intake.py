@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import logging
 
 from django.conf import settings
 
 from events.models import EventLog, OfficialAccount
-from events.registry import reply_handler_for
+from events.processing import written
+from events.registry import LATER, early_reply_for, reply_handler_for
 from events.wechat import Message, Unreadable, parse_message, unreadable_key
 
 __all__ = ["FIRST_RETRY_AFTER", "read_event"]
+
+logger = logging.getLogger(__name__)
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 # One push dated 2100 would hold a maximum for ever, so what is this far ahead of us is not folded.
@@ -38,19 +42,42 @@ def read_event(account: OfficialAccount, body: bytes, now: datetime.datetime) ->
         event.error = str(unreadable)
         return event
     _copy(message, event)
+    event.__dict__["payload"] = message.fields  # so that nobody parses it again
     reason = _reason_to_set_aside(message, event, account, now)
     if reason:
         event.status = EventLog.Status.SET_ASIDE
         event.error = reason
-    elif reply_handler_for(event.kind):
-        event.status = EventLog.Status.RECEIVED
-        event.next_attempt_at = now + FIRST_RETRY_AFTER
     else:
-        # Nobody answers this kind, so storing and folding it is all there is to do.
+        _answer_early(event, now)
+    return event
+
+
+def _answer_early(event: EventLog, now: datetime.datetime) -> None:
+    """Gives the row its outcome where that is known before it is stored."""
+    if not reply_handler_for(event.kind):
+        is_answered = True
+    else:
+        try:
+            is_answered = _has_early_reply(event, now)
+        except Exception:
+            logger.exception("No early reply to an event of kind %s", event.kind)
+            is_answered = False
+    if is_answered:
         event.status = EventLog.Status.PROCESSED
         event.processed_at = now
         event.duration_ms = 0
-    return event
+    else:
+        event.status = EventLog.Status.RECEIVED
+        event.next_attempt_at = now + FIRST_RETRY_AFTER
+
+
+def _has_early_reply(event: EventLog, now: datetime.datetime) -> bool:
+    early = early_reply_for(event.kind)
+    reply = early(event) if early else LATER
+    if reply is LATER:
+        return False
+    event.reply = written(reply, event, now)
+    return True
 
 
 def _copy(message: Message, event: EventLog) -> None:

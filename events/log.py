@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import functools
+import operator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from django.db import connections, models
+
+from events.upsert import Upsert
 
 if TYPE_CHECKING:
     from events.models import EventLog
 
 __all__ = ["EVENT_KEY_PREFIX_LENGTH", "EventKeyPrefix", "EventLogQuerySet"]
+
+# The unique key of the log.
+_KEY = ("account_id", "dedup_key", "event_time")
 
 # PostgreSQL refuses an index entry above 2,704 bytes; 128 characters are 512 bytes at the most.
 EVENT_KEY_PREFIX_LENGTH = 128
@@ -30,43 +37,67 @@ class EventKeyPrefix(models.Func):
     output_field = models.TextField()
 
 
-class EventLogQuerySet(models.QuerySet["EventLog"]):
-    def deliver(self, event: EventLog) -> bool:
-        """Inserts the row, or counts one more delivery of the row that has its key.
+# What intake gives a new row; all else begins with its default.
+_VALUES = (
+    *("source", "msg_type", "event", "kind", "from_user", "openid", "event_key", "scene", "ticket"),
+    *("msg_id", "received_at", "last_delivered_at", "delivery_count", "raw", "folded_at", "status"),
+    *("next_attempt_at", "error", "processed_at", "duration_ms", "reply"),
+)
+_row_of = operator.attrgetter(*_KEY, *_VALUES)
 
-        One statement on both databases, so that the count is exact however many deliveries of one
-        push race. Sets event.pk. Returns whether the row is new.
+
+@functools.cache
+def _delivery(model: type[EventLog]) -> Upsert:
+    return Upsert(
+        model,
+        key=_KEY,
+        values=_VALUES,
+        update={
+            "delivery_count": "old.delivery_count + excluded.delivery_count",
+            "last_delivered_at": "{greatest}(old.last_delivered_at, excluded.last_delivered_at)",
+        },
+        returning=("id", "delivery_count"),
+    )
+
+
+class EventLogQuerySet(models.QuerySet["EventLog"]):
+    def deliver(self, events: Sequence[EventLog]) -> list[bool]:
+        """Inserts each row, or counts one more delivery of the row that has its key.
+
+        In the order of the keys, so that processes that store the same pushes do not wait for each
+        other in a circle; and in one step for each, so that the count is exact however many race.
+        Sets the pk of each. Returns which of them are new: of one push that is there twice, one.
         """
-        connection = connections[self.db]
-        quote = connection.ops.quote_name
-        table = quote(self.model._meta.db_table)
-        fields = [field for field in self.model._meta.concrete_fields if not field.primary_key]
-        columns = ", ".join(quote(field.attname) for field in fields)
-        values = ", ".join(["%s"] * len(fields))
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"""
-                INSERT INTO {table} ({columns}) VALUES ({values})
-                ON CONFLICT (account_id, dedup_key, event_time) DO UPDATE SET
-                    delivery_count = {table}.delivery_count + 1,
-                    last_delivered_at = CASE
-                        WHEN excluded.last_delivered_at > {table}.last_delivered_at
-                        THEN excluded.last_delivered_at ELSE {table}.last_delivered_at END
-                RETURNING id, delivery_count
-                """,
-                [
-                    field.get_db_prep_save(field.pre_save(event, True), connection)
-                    for field in fields
-                ],
-            )
-            event.pk, deliveries = cursor.fetchone()
-        return bool(deliveries == 1)
+        deliveries: dict[tuple[Any, ...], list[EventLog]] = {}
+        for event in events:
+            key = (event.account_id, event.dedup_key, event.event_time)
+            deliveries.setdefault(key, []).append(event)
+        pushes = [same for _, same in sorted(deliveries.items())]
+        for same in pushes:
+            same[0].delivery_count = len(same)
+        stored = _delivery(self.model).execute(
+            connections[self.db], [_row_of(same[0]) for same in pushes]
+        )
+        new: set[int] = set()
+        for same, (pk, count) in zip(pushes, stored, strict=True):
+            for event in same:
+                event.pk = pk
+            if count == len(same):
+                new.add(id(same[0]))
+        return [id(event) in new for event in events]
 
     def same_push(self, event: EventLog) -> EventLogQuerySet:
         """The row that holds the same push as this unsaved one, if there is one."""
         return self.filter(
-            account=event.account, dedup_key=event.dedup_key, event_time=event.event_time
+            account=event.account_id, dedup_key=event.dedup_key, event_time=event.event_time
         )
+
+    def with_key_of(self, event: EventLog) -> EventLogQuerySet:
+        """That row. Its event_time leads PostgreSQL to the one partition that can hold it."""
+        return self.filter(pk=event.pk, event_time=event.event_time)
+
+    def only_key(self) -> EventLogQuerySet:
+        return self.only("pk", "event_time")
 
     def awaiting_outcome(self) -> EventLogQuerySet:
         return self.filter(status__in=[self.model.Status.RECEIVED, self.model.Status.FAILED])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from prometheus_client import Counter
 
 callbacks = Counter("wechat_callbacks_total", "Requests to the callback, by outcome", ["outcome"])
+# Looked up once: nearly every request is one of these.
+stored, duplicate = callbacks.labels("stored"), callbacks.labels("duplicate")
 refusals = Counter("wechat_callback_refusals_total", "Requests answered 403, by reason", ["reason"])
 odd_timestamps = Counter(
     "wechat_callback_odd_timestamps_total",

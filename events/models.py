@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import hashlib
 import secrets
 import zoneinfo
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -307,8 +309,8 @@ class EventLog(models.Model):
     def __str__(self) -> str:
         return f"#{self.pk} {label(self.kind)}"
 
-    @property
-    def payload(self) -> dict[str, Any] | None:
+    @functools.cached_property
+    def payload(self) -> Mapping[str, Any] | None:
         """The body as nested mappings; None when it cannot be read."""
         try:
             return xml_body.parse(bytes(self.raw))

@@ -14,14 +14,20 @@ traffic. Register them from an AppConfig.ready() by importing the module that ho
     @reply_handler("event.click", override=True)
     def answer_click(event: EventLog) -> Reply | None: ...
 
+Pushes that arrive together are stored together, so each registration has a quicker second form that
+may be given: a projection of many events at once, and a reply found in memory before the event is
+stored.
+
 Registries rather than Django signals: a passive reply is one return value, a failure belongs to one
 row, and "go to definition" works.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from events.wechat import Reply
 
@@ -30,48 +36,88 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANY_KIND",
+    "LATER",
+    "BatchProjection",
+    "EarlyReply",
+    "Later",
     "Projection",
     "ReplyHandler",
+    "early_reply_for",
+    "project_together",
     "projection",
     "projections_for",
     "reply_handler",
     "reply_handler_for",
 ]
 
-Projection = Callable[["EventLog"], None]
-ReplyHandler = Callable[["EventLog"], Reply | None]
+
+class Later(enum.Enum):
+    """What an early reply returns when only the reply handler can tell."""
+
+    LATER = enum.auto()
+
+
+LATER: Final = Later.LATER
+
+Projection: TypeAlias = "Callable[[EventLog], None]"
+BatchProjection: TypeAlias = "Callable[[Sequence[EventLog]], None]"
+ReplyHandler: TypeAlias = "Callable[[EventLog], Reply | None]"
+EarlyReply: TypeAlias = "Callable[[EventLog], Reply | Later | None]"
 
 _P = TypeVar("_P", bound=Projection)
 _R = TypeVar("_R", bound=ReplyHandler)
 
 ANY_KIND = "*"
 
-_projections: dict[str, list[Projection]] = {}
-_reply_handlers: dict[str, ReplyHandler] = {}
+
+@dataclass(frozen=True, slots=True)
+class _Projection:
+    kinds: frozenset[str]
+    project: Projection
+    project_batch: BatchProjection | None
+
+    def takes(self, kind: str) -> bool:
+        return kind in self.kinds or ANY_KIND in self.kinds
 
 
-def projection(*kinds: str) -> Callable[[_P], _P]:
+@dataclass(frozen=True, slots=True)
+class _ReplyHandler:
+    answer: ReplyHandler
+    early: EarlyReply | None
+
+
+_projections: list[_Projection] = []
+_reply_handlers: dict[str, _ReplyHandler] = {}
+
+
+def projection(*kinds: str, batch: BatchProjection | None = None) -> Callable[[_P], _P]:
     """Registers a function for events of these kinds, or of ANY_KIND.
 
-    Raises ValueError for no kind at all. Projections run in the order they were registered in,
-    those for ANY_KIND first.
+    `batch` does the same for several events in one go, in any order, and touches rows that others
+    may be touching in a fixed order, against deadlocks. Raises ValueError for no kind at all.
+    Projections run in the order they were registered in, those for ANY_KIND first.
     """
     if not kinds:
         raise ValueError("A projection names the kinds it folds, or ANY_KIND.")
 
     def register(function: _P) -> _P:
-        for kind in kinds:
-            _projections.setdefault(kind, []).append(function)
+        _projections.append(_Projection(frozenset(kinds), function, batch))
+        _projections.sort(key=lambda registered: ANY_KIND not in registered.kinds)
         return function
 
     return register
 
 
-def reply_handler(*kinds: str, override: bool = False) -> Callable[[_R], _R]:
+def reply_handler(
+    *kinds: str, override: bool = False, early: EarlyReply | None = None
+) -> Callable[[_R], _R]:
     """Registers the function that answers events of these kinds.
 
-    Raises ValueError when a kind already has a handler and override is not given, or the other way
-    round: both are a misunderstanding about whose answer a follower gets.
+    `early` is asked first, with the row that is about to be stored: it looks at nothing but the
+    event and this process's memory, and returns the reply (which is then stored with the row), None
+    for no reply, or LATER to leave it to the handler, as it does by raising. Raises ValueError when
+    a kind already has a handler and override is not given, or the other way round: both are a
+    misunderstanding about whose answer a follower gets.
     """
     if not kinds:
         raise ValueError("A reply handler names the kinds it answers.")
@@ -81,15 +127,34 @@ def reply_handler(*kinds: str, override: bool = False) -> Callable[[_R], _R]:
             if (kind in _reply_handlers) is not override:
                 reason = "has none to override" if override else "has one; say override=True"
                 raise ValueError(f"Reply handler for {kind!r}: this kind {reason}.")
-            _reply_handlers[kind] = function
+            _reply_handlers[kind] = _ReplyHandler(function, early)
         return function
 
     return register
 
 
 def projections_for(kind: str) -> list[Projection]:
-    return _projections.get(ANY_KIND, []) + _projections.get(kind, [])
+    return [registered.project for registered in _projections if registered.takes(kind)]
+
+
+def project_together(events: Sequence[EventLog]) -> None:
+    """Runs all projections of these events; raises what the first failing one raised."""
+    for registered in _projections:
+        taken = [event for event in events if registered.takes(event.kind)]
+        if not taken:
+            continue
+        if registered.project_batch is not None:
+            registered.project_batch(taken)
+        else:
+            for event in taken:
+                registered.project(event)
 
 
 def reply_handler_for(kind: str) -> ReplyHandler | None:
-    return _reply_handlers.get(kind)
+    registered = _reply_handlers.get(kind)
+    return registered.answer if registered else None
+
+
+def early_reply_for(kind: str) -> EarlyReply | None:
+    registered = _reply_handlers.get(kind)
+    return registered.early if registered else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from events.directory import rule_content
 from events.models import EventLog, ReplyRule
 from events.registry import reply_handler
 from events.wechat import TextReply
@@ -11,17 +12,11 @@ __all__ = ["reply_by_rule"]
 
 def reply_by_rule(event: EventLog) -> TextReply | None:
     """The reply of the account's active rule for this event's key, or of its rule without a key."""
-    key = _key_of(event)
-    rules = dict(
-        ReplyRule.objects.filter(
-            account=event.account_id, trigger=event.kind, key__in={key, ""}, is_active=True
-        ).values_list("key", "content")
-    )
-    content = rules.get(key) or rules.get("")
+    content = rule_content(event.account_id, event.kind, _key_of(event))
     return TextReply(content) if content else None
 
 
-@reply_handler(ReplyRule.Trigger.CLICK, ReplyRule.Trigger.TEXT)
+@reply_handler(ReplyRule.Trigger.CLICK, ReplyRule.Trigger.TEXT, early=reply_by_rule)
 def answer_by_rule(event: EventLog) -> TextReply | None:
     return reply_by_rule(event)
 

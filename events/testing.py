@@ -7,17 +7,54 @@ import time
 from typing import Any
 from urllib.parse import urlencode
 
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
 
+from events.front import CallbackFront
 from events.models import OfficialAccount
 from events.wechat import SecurityMode
 from events.wechat.platform_side import open_reply, seal_push
 from events.wechat.xml_body import element, parse
 
-__all__ = ["AES_KEY", "make_account", "message_xml", "push", "reply_in"]
+__all__ = ["AES_KEY", "FrontClient", "make_account", "message_xml", "push", "reply_in"]
 
 AES_KEY = "mQ3vT8yB1nXc5KzL0pRs7UeWdG2hJ4aF6iOqYtNbVxD"
+
+
+class FrontClient(Client):
+    """A test client whose requests pass the door before Django, as on a running site."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.handler = _FrontHandler(self.handler)  # type: ignore[assignment]
+
+
+class _FrontHandler:
+    def __init__(self, django: Any) -> None:
+        self._django = django
+
+    def __call__(self, environ: dict[str, Any]) -> HttpResponseBase:
+        behind: list[HttpResponseBase] = []
+        answered: dict[str, Any] = {}
+
+        def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+            behind.append(self._django(environ))
+            return []
+
+        def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
+            answered.update(status=int(status.split()[0]), headers=dict(headers))
+
+        # The connection is the test's, and maybe in a transaction of it.
+        front = CallbackFront(application, release=lambda: None)
+        body = front(environ, start_response)
+        if behind:
+            return behind[0]
+        response = HttpResponse(b"".join(body), **answered)
+        response.wsgi_request = WSGIRequest(environ)  # type: ignore[attr-defined]
+        return response
 
 
 def make_account(slug: str = "shop", mode: str = "safe", **columns: Any) -> OfficialAccount:

@@ -18,13 +18,13 @@ __all__ = ["callback"]
 @require_http_methods(["GET", "HEAD", "POST"])
 def callback(request: HttpRequest, callback_key: str) -> HttpResponse:
     """WeChat's entrance for an account: GET verifies the URL, POST pushes a message or event."""
-    query = dict(request.GET.lists())
+    query_string = request.META.get("QUERY_STRING", "")
     now = timezone.now()
     if request.method == "POST":
         body = request.read(settings.CALLBACK_MAX_BODY + 1)
-        answer = answer_push(callback_key, query, body, now=now)
+        answer = answer_push(callback_key, query_string, body, now=now)
     else:
-        answer = answer_verification(callback_key, query, now=now)
+        answer = answer_verification(callback_key, query_string, now=now)
     return HttpResponse(
         answer.body,
         status=answer.status,

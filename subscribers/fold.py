@@ -14,7 +14,7 @@ import datetime
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from events.one_time_scenes import is_one_time_scene
 
@@ -84,6 +84,9 @@ class State:
     last_scene: str = ""
     last_scene_at: datetime.datetime | None = None
     last_scene_key: str = ""
+
+    def columns(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in STATE_COLUMNS}
 
     @property
     def is_following(self) -> bool:

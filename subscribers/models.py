@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
+from collections.abc import Mapping
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from django.conf import settings
@@ -12,8 +15,9 @@ from django.utils.translation import gettext_lazy as _
 
 from events.fields import EncryptedTextField
 from events.models import OfficialAccount
+from events.upsert import Upsert
 from subscribers.fold import STATE_COLUMNS, State
-from subscribers.fold_statement import fold_statement
+from subscribers.fold_statement import FOLD_EXPRESSIONS, REFRESH_WHEN_UNKNOWABLE
 
 __all__ = ["Binding", "BindingRequest", "BindingScan", "QRScene", "Subscriber"]
 
@@ -27,39 +31,35 @@ class SubscriberQuerySet(models.QuerySet["Subscriber"]):
         active = Binding.objects.active().filter(subscriber=models.OuterRef("pk"))
         return self.annotate(bound_username=models.Subquery(active.values("user__username")[:1]))
 
-    def fold(self, account_id: int, openid: str, state: State, *, now: datetime.datetime) -> int:
-        """Combines a state into the follower's row, made when it is missing; returns the row's id.
+    def fold(self, states: Mapping[tuple[int, str], State], *, now: datetime.datetime) -> None:
+        """Combines states into the rows of followers, named by account id and OpenID.
 
-        One statement without a read before it, so that any number of processes may fold into one
-        row at a time. The rules are those of subscribers.fold.combine.
+        Rows that are missing are made. No row is read before it is written, so that any number of
+        processes may fold into one at a time; and all write in the order of the keys, so that none
+        wait for each other in a circle. The rules are those of subscribers.fold.combine.
         """
-        connection = connections[self.db]
-        quote = connection.ops.quote_name
-        row = self.model(
-            account_id=account_id,
-            openid=openid,
-            updated_at=now,
-            **{name: getattr(state, name) for name in STATE_COLUMNS},
-        )
-        fields = [
-            field
-            for field in self.model._meta.concrete_fields
-            if not field.primary_key and not field.generated
+        rows = [
+            (*key, *_columns_of(state), now)
+            for key, state in sorted(states.items(), key=itemgetter(0))
         ]
-        with connection.cursor() as cursor:
-            cursor.execute(
-                fold_statement(
-                    table=quote(self.model._meta.db_table),
-                    columns=[quote(field.attname) for field in fields],
-                    vendor=connection.vendor,
-                ),
-                [
-                    field.get_db_prep_save(getattr(row, field.attname), connection)
-                    for field in fields
-                ],
-            )
-            (pk,) = cursor.fetchone()
-        return int(pk)
+        _fold_statement(self.model).execute(connections[self.db], rows)
+
+
+_columns_of = attrgetter(*STATE_COLUMNS)
+
+
+@functools.cache
+def _fold_statement(model: type[Subscriber]) -> Upsert:
+    return Upsert(
+        model,
+        key=("account_id", "openid"),
+        values=(*STATE_COLUMNS, "updated_at"),
+        update={
+            **FOLD_EXPRESSIONS,
+            "refresh_requested_at": REFRESH_WHEN_UNKNOWABLE,
+            "updated_at": "excluded.updated_at",
+        },
+    )
 
 
 class Subscriber(models.Model):

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from events.models import EventLog
 from events.registry import projection
 from subscribers.binding import complete_binding, unbind_by_follower
-from subscribers.fold import STATE_KINDS, state_of
+from subscribers.fold import STATE_KINDS, State, combine, state_of
 from subscribers.models import Subscriber
 
 __all__ = ["bind_by_scan", "end_binding_on_request", "fold_into_subscriber"]
 
 
-@projection(*STATE_KINDS)
+def _fold_into_subscribers(events: Sequence[EventLog]) -> None:
+    states: dict[tuple[int, str], State] = {}
+    for event in events:
+        state = state_of(event)
+        if state is not None:
+            key = (event.account_id, event.openid)
+            states[key] = combine(states[key], state) if key in states else state
+    if states:
+        now = max(event.folded_at or event.received_at for event in events)
+        Subscriber.objects.fold(states, now=now)
+
+
+@projection(*STATE_KINDS, batch=_fold_into_subscribers)
 def fold_into_subscriber(event: EventLog) -> None:
-    state = state_of(event)
-    if state is not None:
-        Subscriber.objects.fold(
-            event.account_id, event.openid, state, now=event.folded_at or event.received_at
-        )
+    _fold_into_subscribers([event])
 
 
 @projection("event.subscribe", "event.scan")

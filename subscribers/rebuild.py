@@ -89,7 +89,7 @@ def rebuild() -> int:
                 if subscriber.state != state:
                     Subscriber.objects.filter(pk=subscriber.pk).update(
                         updated_at=timezone.now(),
-                        **{name: getattr(state, name) for name in STATE_COLUMNS},
+                        **state.columns(),
                     )
                     changed += 1
     return changed

@@ -7,16 +7,26 @@ from django.template.loader import render_to_string
 from django.utils import translation
 
 from events.models import EventLog
-from events.registry import reply_handler
+from events.one_time_scenes import is_one_time_scene
+from events.registry import LATER, Later, reply_handler
 from events.reply_rules import reply_by_rule
-from events.wechat import TextReply
+from events.wechat import Reply, TextReply
 from subscribers.binding import is_unbind_request
 from subscribers.models import Binding, BindingScan, Subscriber
 
 __all__ = ["answer_follow_or_scan", "answer_text"]
 
 
-@reply_handler("event.subscribe", "event.scan")
+def _early_to_follow_or_scan(event: EventLog) -> Reply | Later | None:
+    # What a binding code led to is known once the event is folded.
+    return LATER if is_one_time_scene(event.scene) else reply_by_rule(event)
+
+
+def _early_to_text(event: EventLog) -> Reply | Later | None:
+    return LATER if is_unbind_request(event) else reply_by_rule(event)
+
+
+@reply_handler("event.subscribe", "event.scan", early=_early_to_follow_or_scan)
 def answer_follow_or_scan(event: EventLog) -> TextReply | None:
     """Tells the outcome of a binding scan; any other follow or scan is answered by rule."""
     scan = (
@@ -29,7 +39,7 @@ def answer_follow_or_scan(event: EventLog) -> TextReply | None:
     return _text("binding_scan", scan.subscriber, scan=scan)
 
 
-@reply_handler("text", override=True)
+@reply_handler("text", override=True, early=_early_to_text)
 def answer_text(event: EventLog) -> TextReply | None:
     """Confirms an unbinding asked for by message; any other text is answered by rule."""
     if not is_unbind_request(event):

@@ -193,7 +193,10 @@ def _database() -> dict[str, Any]:
                 "timeout": 2,
             },
             connect_timeout=2,
+            # PgBouncer hands one connection to many, and does not know who prepared what.
+            prepare_threshold=None if env.bool("BEHIND_PGBOUNCER", default=False) else 5,
         )
+        config["DISABLE_SERVER_SIDE_CURSORS"] = env.bool("BEHIND_PGBOUNCER", default=False)
         config["CONN_HEALTH_CHECKS"] = True
     else:
         raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:// or postgres://")
@@ -264,6 +267,10 @@ SPECTACULAR_SETTINGS = {
 
 # Bytes. A real push is below 10 kB.
 CALLBACK_MAX_BODY = env.int("CALLBACK_MAX_BODY", default=64 * 1024)
+# How many pushes that are in flight in one process are committed together at the most.
+CALLBACK_BATCH = env.int("CALLBACK_BATCH", default=500)
+if CALLBACK_BATCH < 1:
+    raise ImproperlyConfigured("CALLBACK_BATCH must be at least 1.")
 # Seconds between a push's timestamp and our clock. None: old pushes are counted, not refused, since
 # a wrong clock must not become an outage.
 CALLBACK_MAX_AGE: int | None = env.int("CALLBACK_MAX_AGE", default=0) or None

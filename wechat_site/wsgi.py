@@ -6,4 +6,9 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_site.settings")
 
-application = get_wsgi_application()
+_django = get_wsgi_application()
+
+# Only now are the settings there that it reads.
+from events.front import CallbackFront  # noqa: E402
+
+application = CallbackFront(_django)

@@ -181,21 +181,21 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
         chosen = EventLog.objects.filter(
             pk__in=list(queryset.values_list("pk", flat=True)[:_TRY_AGAIN_AT_ONCE])
         )
-        ids = reopen(chosen)
+        reopened = reopen(chosen)
         done = 0
-        for event_id in ids:
-            event = process(event_id)
+        for key in reopened:
+            event = process(key)
             done += event is not None and event.status == EventLog.Status.PROCESSED
         if done:
             messages.success(
                 request, ngettext("%s event processed.", "%s events processed.", done) % done
             )
-        if failed := len(ids) - done:
+        if failed := len(reopened) - done:
             messages.error(
                 request,
                 ngettext("%s event failed again.", "%s events failed again.", failed) % failed,
             )
-        if not ids:
+        if not reopened:
             messages.info(request, _("Only failed events can be tried again."))
 
     @action(description=_("Try again"), permissions=["retry"])

@@ -14,13 +14,23 @@ from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
+from events.log import EventLogQuerySet
 from events.models import EventLog, OfficialAccount, ReplyRule
-from events.testing import AES_KEY, make_account, message_xml, push, reply_in
-from events.wechat import SealingKey, seal
+from events.registry import reply_handler
+from events.testing import AES_KEY, FrontClient, make_account, message_xml, push, reply_in
+from events.wechat import SealingKey, TextReply, seal
 from events.wechat.signature import sign
 from subscribers.models import Subscriber
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("state_is_the_fold")]
+
+
+@pytest.fixture(autouse=True, params=[Client, FrontClient], ids=["view", "front"])
+def door(request, monkeypatch):
+    """Every test goes through Django's view and through the door before Django."""
+    monkeypatch.setattr("events.testing.Client", request.param)
+    monkeypatch.setattr("events.tests.test_callback.Client", request.param)
+
 
 PAYLOADS = sorted((Path(__file__).parent / "wechat" / "payloads").glob("*.xml"))
 MODES = ["plaintext", "compatible", "safe"]
@@ -183,7 +193,13 @@ def test_a_duplicate_counts_and_gets_the_stored_reply(account, rule):
     assert Subscriber.objects.get().event_count == 1
 
 
-def test_a_duplicate_answers_where_the_first_attempt_died(account, rule):
+@pytest.fixture
+def handler(own_registries):
+    """A handler that can tell its reply only once the event is stored."""
+    reply_handler("event.click", override=True)(lambda event: TextReply("好的 😀"))
+
+
+def test_a_duplicate_answers_where_the_first_attempt_died(account, handler):
     xml = message_xml("event.CLICK", EventKey="MENU", at=1767226105)
     with (
         mock.patch("events.receiver.answer", side_effect=KeyboardInterrupt),
@@ -191,28 +207,27 @@ def test_a_duplicate_answers_where_the_first_attempt_died(account, rule):
     ):
         push(account, xml)
     assert EventLog.objects.get().status == "received"
-    assert reply_in(push(account, xml), account)["Content"] == rule.content
+    assert reply_in(push(account, xml), account)["Content"] == "好的 😀"
     event = EventLog.objects.get()
     assert (event.status, event.delivery_count, event.next_attempt_at) == ("processed", 2, None)
 
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_while_another_process_is_at_it_a_duplicate_is_acknowledged():
+def test_while_another_process_is_at_it_a_duplicate_is_acknowledged(own_registries):
     if connection.vendor != "postgresql":
         pytest.skip("on SQLite the second waits for the first and sends its reply")
     account = make_account(mode="plaintext")
-    ReplyRule.objects.create(account=account, trigger="event.click", key="MENU", content="hi")
     xml = message_xml("event.CLICK", EventKey="MENU", at=1767226105)
     at_it, release, answers = threading.Event(), threading.Event(), []
 
+    @reply_handler("event.click", override=True)
     def slow(event):
         at_it.set()
         release.wait(10)
 
     def first():
-        with mock.patch("events.processing.reply_handler_for", return_value=slow):
-            answers.append(push(account, xml).content)
+        answers.append(push(account, xml).content)
         connection.close()
 
     thread = threading.Thread(target=first)
@@ -576,13 +591,14 @@ def test_a_locked_database_is_503_and_success_for_what_is_stored_already(setting
 
 
 def test_a_database_that_is_away_is_503(plain):
-    with mock.patch("events.receiver.deliver", side_effect=OperationalError("gone")):
+    with mock.patch.object(EventLogQuerySet, "deliver", side_effect=OperationalError("gone")):
         assert push(plain, message_xml()).status_code == 503
-    with mock.patch("events.receiver._active_account", side_effect=OperationalError("gone")):
+    with mock.patch("events.directory._stored", side_effect=OperationalError("gone")):
         assert push(plain, message_xml()).status_code == 503
+        assert verify(plain).status_code == 503
 
 
-def test_once_stored_nothing_makes_the_answer_an_error(plain):
+def test_once_stored_nothing_makes_the_answer_an_error(plain, handler):
     with mock.patch("events.receiver.answer", side_effect=OperationalError("gone")):
         response = push(plain, message_xml("event.CLICK", EventKey="K"))
     assert (response.status_code, response.content) == (200, b"success")

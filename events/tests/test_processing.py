@@ -10,28 +10,22 @@ from django.test import modify_settings
 from django.utils import timezone
 
 from events import registry
-from events.models import EventLog, ReplyRule
+from events.models import EventLog
 from events.processing import RETRY_DELAYS, process, process_due, reopen
 from events.registry import projection, projections_for, reply_handler
 from events.testing import make_account, message_xml, push
 from events.wechat import TextReply
 from subscribers.models import Subscriber
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("state_is_the_fold")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("state_is_the_fold", "own_registries"),
+]
 
 
 @pytest.fixture
 def account():
     return make_account(mode="plaintext")
-
-
-@pytest.fixture(autouse=True)
-def own_registries(monkeypatch):
-    """What a test registers is gone after it."""
-    monkeypatch.setattr(
-        registry, "_projections", {kind: list(all_) for kind, all_ in registry._projections.items()}
-    )
-    monkeypatch.setattr(registry, "_reply_handlers", dict(registry._reply_handlers))
 
 
 def make_due() -> None:
@@ -133,7 +127,7 @@ def test_a_failing_projection_leaves_the_row_unfolded_for_the_worker(account):
     assert (event.status, event.error, event.next_attempt_at) == ("processed", "", None)
     assert event.folded_at is not None
     assert Subscriber.objects.get().follow_count == 1
-    assert process(event.pk) is None
+    assert process(event) is None
     assert Subscriber.objects.get().follow_count == 1
 
 
@@ -148,7 +142,7 @@ def test_a_failing_projection_does_not_disturb_the_next_push(account):
 
 
 def test_a_duplicate_folds_what_the_first_could_not(account):
-    with mock.patch("events.processing.projections_for", side_effect=Boom):
+    with mock.patch("events.processing.project_together", side_effect=Boom):
         push(account, message_xml(at=1767226105))
     assert not Subscriber.objects.exists()
     push(account, message_xml(at=1767226105))
@@ -231,8 +225,13 @@ def test_only_failed_rows_are_reopened(account):
 # --- Abandoned rows ----------------------------------------------------------------------------
 
 
-def test_a_row_whose_process_died_is_taken_by_the_worker_after_the_retries(account):
-    ReplyRule.objects.create(account=account, trigger="event.click", key="", content="hi")
+@pytest.fixture
+def greeting():
+    """A handler that can tell its reply only once the event is stored."""
+    reply_handler("event.click", override=True)(lambda event: TextReply("hi"))
+
+
+def test_a_row_whose_process_died_is_taken_by_the_worker_after_the_retries(account, greeting):
     with mock.patch("events.receiver.answer", side_effect=SystemExit), pytest.raises(SystemExit):
         push(account, message_xml("event.CLICK", EventKey="K"))
     event = EventLog.objects.get()
@@ -245,7 +244,7 @@ def test_a_row_whose_process_died_is_taken_by_the_worker_after_the_retries(accou
     assert (event.status, "hi" in event.reply) == ("processed", True)
 
 
-def test_stuck_rows_are_processed_on_request(account):
+def test_stuck_rows_are_processed_on_request(account, greeting):
     with mock.patch("events.receiver.answer", side_effect=SystemExit), pytest.raises(SystemExit):
         push(account, message_xml("event.CLICK", EventKey="K"))
     make_due()

@@ -41,23 +41,19 @@ def api(client, headers):
 
 def follower(account, openid="o1", *, at=0, scene="", left=None) -> Subscriber:
     moment = START + datetime.timedelta(seconds=at)
-    pk = Subscriber.objects.fold(
-        account.pk,
-        openid,
-        State(
-            first_followed_at=moment,
-            last_followed_at=moment,
-            last_unfollowed_at=left,
-            follow_count=1,
-            event_count=1,
-            first_scene=scene,
-            first_scene_at=moment if scene else None,
-            last_scene=scene,
-            last_scene_at=moment if scene else None,
-        ),
-        now=moment,
+    state = State(
+        first_followed_at=moment,
+        last_followed_at=moment,
+        last_unfollowed_at=left,
+        follow_count=1,
+        event_count=1,
+        first_scene=scene,
+        first_scene_at=moment if scene else None,
+        last_scene=scene,
+        last_scene_at=moment if scene else None,
     )
-    return Subscriber.objects.get(pk=pk)
+    Subscriber.objects.fold({(account.pk, openid): state}, now=moment)
+    return Subscriber.objects.get(account=account, openid=openid)
 
 
 def bind(subscriber, user, **columns) -> Binding:

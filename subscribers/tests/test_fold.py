@@ -114,19 +114,23 @@ def store(account, chosen: EventLog) -> None:
     """Delivers a copy of the event, as a push that arrives now."""
     moment = datetime.datetime.now(datetime.UTC)
     deliver(
-        EventLog(
-            account=account,
-            kind=chosen.kind,
-            openid=chosen.openid,
-            event_time=chosen.event_time,
-            scene=chosen.scene,
-            # the key of a push follows from what it says
-            dedup_key=f"{chosen.openid}{chosen.dedup_key[-4:]}{chosen.kind[6:]}{chosen.scene}"[:32],
-            received_at=moment,
-            last_delivered_at=moment,
-            raw=b"",
-            status=EventLog.Status.PROCESSED,
-        )
+        [
+            EventLog(
+                account=account,
+                kind=chosen.kind,
+                openid=chosen.openid,
+                event_time=chosen.event_time,
+                scene=chosen.scene,
+                # the key of a push follows from what it says
+                dedup_key=f"{chosen.openid}{chosen.dedup_key[-4:]}{chosen.kind[6:]}{chosen.scene}"[
+                    :32
+                ],
+                received_at=moment,
+                last_delivered_at=moment,
+                raw=b"",
+                status=EventLog.Status.PROCESSED,
+            )
+        ]
     )
 
 

@@ -40,7 +40,7 @@ def log(account):
             raw=b"",
             status=EventLog.Status.PROCESSED,
         )
-        deliver(event)
+        deliver([event])
         return event
 
     return store

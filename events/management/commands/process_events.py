@@ -27,12 +27,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not (options["ids"] or options["failed"] or options["stuck"]):
             raise CommandError("Say which: ids, --failed or --stuck.")
-        wanted: set[int] = set()
+        wanted: set[EventLog] = set()
         if options["ids"]:
-            known = set(EventLog.objects.filter(pk__in=options["ids"]).values_list("pk", flat=True))
-            for unknown in sorted(set(options["ids"]) - known):
+            chosen = EventLog.objects.filter(pk__in=options["ids"])
+            known = set(chosen.only_key())
+            for unknown in sorted(set(options["ids"]) - {event.pk for event in known}):
                 self.stderr.write(f"There is no event {unknown}.")
-            reopen(EventLog.objects.filter(pk__in=known))
+            reopen(chosen)
             wanted |= known
         if options["failed"]:
             wanted |= set(reopen(EventLog.objects.all()))
@@ -40,12 +41,12 @@ class Command(BaseCommand):
             stuck = EventLog.objects.filter(
                 status=EventLog.Status.RECEIVED, next_attempt_at__lte=timezone.now()
             )
-            wanted |= set(stuck.values_list("pk", flat=True))
+            wanted |= set(stuck.only_key())
         processed = failed = 0
-        for event_id in sorted(wanted):
-            event = process(event_id)
+        for key in sorted(wanted, key=lambda event: event.pk):
+            event = process(key)
             if event is not None and event.status == EventLog.Status.PROCESSED:
                 processed += 1
             else:
-                failed += EventLog.objects.awaiting_outcome().filter(pk=event_id).exists()
+                failed += EventLog.objects.awaiting_outcome().with_key_of(key).exists()
         self.stdout.write(f"{processed} processed, {failed} failed again, {len(wanted)} looked at")

@@ -1,0 +1,109 @@
+"""Accounts and reply rules as this process remembers them: what every push needs and few change.
+
+A change made elsewhere is noticed within a second, one made in this process at once. Rows are
+compared as they are stored, so secrets are decrypted only when something changed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.db import connection, models
+
+from events.models import OfficialAccount, ReplyRule
+
+__all__ = ["account_with_key", "forget", "rule_content"]
+
+logger = logging.getLogger(__name__)
+
+# Seconds after which what is remembered is compared with the database.
+_MAX_AGE = 0.5
+# The same when a callback key is not known: an account may be used as soon as it was made, and a
+# stranger who tries keys must not cost a query each.
+_MAX_AGE_OF_A_MISS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    read_at: float
+    rows: tuple[list[tuple[Any, ...]], ...]
+    # An exception where an account cannot be read: the other accounts must not suffer from it.
+    accounts: dict[str, OfficialAccount | Exception]
+    rules: dict[tuple[int, str, str], str]
+
+
+_lock = threading.Lock()
+_remembered: _Snapshot | None = None
+
+
+def account_with_key(callback_key: str) -> OfficialAccount | None:
+    """The active account with this callback key; it is shared by all threads, so only read it.
+
+    Raises WrongEncryptionKey when its secrets cannot be decrypted, DatabaseError when nothing is
+    known and the database cannot be asked.
+    """
+    account = _snapshot(_MAX_AGE).accounts.get(callback_key)
+    if account is None:
+        account = _snapshot(_MAX_AGE_OF_A_MISS).accounts.get(callback_key)
+    if isinstance(account, Exception):
+        raise account
+    return account
+
+
+def rule_content(account_id: int, trigger: str, key: str) -> str | None:
+    """The text of the account's active rule for this key, or of its rule without a key."""
+    rules = _snapshot(_MAX_AGE).rules
+    return rules.get((account_id, trigger, key)) or rules.get((account_id, trigger, ""))
+
+
+def forget(**_signal: Any) -> None:
+    """Makes the next look-up ask the database."""
+    global _remembered
+    _remembered = None
+
+
+def _snapshot(max_age: float) -> _Snapshot:
+    global _remembered
+    snapshot = _remembered
+    if snapshot is not None and time.monotonic() - snapshot.read_at < max_age:
+        return snapshot
+    with _lock:
+        former = _remembered
+        if former is None or time.monotonic() - former.read_at >= max_age:
+            _remembered = former = _read(former)
+        return former
+
+
+def _read(former: _Snapshot | None) -> _Snapshot:
+    read_at = time.monotonic()
+    rows = (_stored(OfficialAccount), _stored(ReplyRule))
+    if former is not None and former.rows == rows:
+        return replace(former, read_at=read_at)
+    active = OfficialAccount.objects.filter(is_active=True)
+    accounts: dict[str, OfficialAccount | Exception] = {}
+    for pk, callback_key in active.values_list("pk", "callback_key"):
+        try:
+            accounts[callback_key] = OfficialAccount.objects.get(pk=pk)
+        except OfficialAccount.DoesNotExist:
+            continue  # deleted a moment ago
+        except Exception as error:
+            logger.exception("Account %s cannot be read", pk)
+            accounts[callback_key] = error
+    rules = {
+        (account_id, trigger, key): content
+        for account_id, trigger, key, content in ReplyRule.objects.filter(
+            is_active=True
+        ).values_list("account_id", "trigger", "key", "content")
+    }
+    return _Snapshot(read_at, rows, accounts, rules)
+
+
+def _stored(model: type[models.Model]) -> list[tuple[Any, ...]]:
+    table = connection.ops.quote_name(model._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {table} ORDER BY id")
+        return list(cursor.fetchall())

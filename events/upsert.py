@@ -1,0 +1,151 @@
+"""Many rows inserted, or combined with those that are there, by one constant statement.
+
+The two statements of the hot path, into the log and into the followers, go past the ORM and
+Django's cursors: on PostgreSQL one prepared statement takes all rows as arrays, on SQLite the
+driver repeats one it has compiled.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+__all__ = ["Upsert"]
+
+_Row = Sequence[Any]
+
+
+class Upsert:
+    """An INSERT of rows of a model, and what is to be done with those whose key is taken.
+
+    A row has `key`, the columns of a unique constraint, and then the columns in `values`; all
+    others get their field's default. `update` gives the expression for each column of a row that is
+    there, in SQL: `old` is that row, `excluded` the given one; `{least}` and `{greatest}` stand for
+    the functions of that name, which are not the same everywhere.
+    """
+
+    def __init__(
+        self,
+        model: type[models.Model],
+        *,
+        key: Sequence[str],
+        values: Sequence[str],
+        update: Mapping[str, str],
+        returning: Sequence[str] = (),
+    ) -> None:
+        self._table = model._meta.db_table
+        self._names = [*key, *values]
+        by_name = {field.attname: field for field in model._meta.concrete_fields}
+        self._fields = [by_name.pop(name) for name in self._names]
+        self._defaults = {
+            name: _literal(field.get_default())
+            for name, field in by_name.items()
+            if not (field.primary_key or field.generated)
+        }
+        self._key = list(key)
+        self._update = update
+        self._returning = returning
+        self._moments = [
+            position
+            for position, field in enumerate(self._fields)
+            if isinstance(field, models.DateTimeField)
+        ]
+        self._statements: dict[str, str] = {}
+
+    def execute(self, connection: BaseDatabaseWrapper, rows: Sequence[_Row]) -> list[_Row]:
+        """Writes the rows, no two of one key; gives `returning` of each, in their order.
+
+        Raises DatabaseError.
+        """
+        connection.ensure_connection()
+        connection.validate_no_broken_transaction()
+        with connection.wrap_database_errors:
+            if connection.vendor == "postgresql":
+                return self._execute_arrays(connection, rows)
+            return self._execute_each(connection, rows)
+
+    def _execute_arrays(self, connection: BaseDatabaseWrapper, rows: Sequence[_Row]) -> list[_Row]:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        # Django's own cursor would write the values into the statement.
+        with psycopg.Cursor(connection.connection) as cursor:
+            cursor.execute(self._statement(connection), columns, prepare=True)
+            if not self._returning:
+                return []
+            width = len(self._key)
+            by_key = {row[:width]: row[width:] for row in cursor.fetchall()}
+        return [by_key[tuple(row[:width])] for row in rows]
+
+    def _execute_each(self, connection: BaseDatabaseWrapper, rows: Sequence[_Row]) -> list[_Row]:
+        statement = self._statement(connection)
+        # Most moments of a row are the same one.
+        texts: dict[datetime.datetime | None, str | None] = {None: None}
+        results = []
+        for row in rows:
+            values = list(row)
+            for position in self._moments:
+                moment = values[position]
+                if moment not in texts:
+                    texts[moment] = connection.ops.adapt_datetimefield_value(moment)
+                values[position] = texts[moment]
+            results.append(connection.connection.execute(statement, values).fetchone())
+        return results
+
+    def _statement(self, connection: BaseDatabaseWrapper) -> str:
+        statement = self._statements.get(connection.vendor)
+        if statement is None:
+            statement = self._statements[connection.vendor] = self._composed(connection)
+        return statement
+
+    def _composed(self, connection: BaseDatabaseWrapper) -> str:
+        quote = connection.ops.quote_name
+        is_postgres = connection.vendor == "postgresql"
+        columns = ", ".join(map(quote, [*self._names, *self._defaults]))
+        given = (
+            ", ".join(map(quote, self._names)) if is_postgres else ", ".join("?" * len(self._names))
+        )
+        values = ", ".join([given, *self._defaults.values()])
+        if is_postgres:
+            arrays = ", ".join(f"%s::{_array_type(field, connection)}" for field in self._fields)
+            source = f"SELECT {values} FROM unnest({arrays}) AS given ({given})"
+            functions = {"least": "LEAST", "greatest": "GREATEST"}
+        else:
+            source = f"VALUES ({values})"
+            functions = {"least": "MIN", "greatest": "MAX"}
+        assignments = ", ".join(
+            f"{quote(name)} = {expression.format(**functions)}"
+            for name, expression in self._update.items()
+        )
+        statement = (
+            f"INSERT INTO {quote(self._table)} AS old ({columns}) "
+            f"{source} ON CONFLICT ({', '.join(map(quote, self._key))}) DO UPDATE SET {assignments}"
+        )
+        if self._returning:
+            # In which order PostgreSQL gives the rows back is not promised.
+            returned = [*(self._key if is_postgres else ()), *self._returning]
+            statement += f" RETURNING {', '.join(map(quote, returned))}"
+        return statement
+
+
+def _literal(default: str | int | None) -> str:
+    """A default as SQL; only of the plain kinds that these tables have."""
+    match default:
+        case None:
+            return "NULL"
+        case "":
+            return "''"
+        case int():
+            return str(default)
+        case _:
+            raise ValueError(f"{default!r} is not a default this statement can write")
+
+
+def _array_type(field: Any, connection: BaseDatabaseWrapper) -> str:
+    # A cast to varchar(64)[] would cut what is too long in silence; text is checked by the column.
+    element = re.sub(r"^varchar\(\d+\)$", "text", field.db_type(connection))
+    return f"{element}[]"
