@@ -19,7 +19,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-__all__ = ["Site", "prepare", "refuse_taken_port"]
+__all__ = ["Site", "prepare", "refuse_taken_port", "web_server"]
 
 # Seconds for requests and duties under way to finish.
 _GRACE = 10
@@ -45,6 +45,21 @@ def refuse_taken_port(host: str, port: int) -> None:
             ) from None
 
 
+def web_server(host: str, port: int, *, vendor: str) -> list[str]:
+    """The command that serves the site, with what was measured for that kind of database."""
+    # docs/performance.md has the figures. The pushes that a process holds at one time share a
+    # commit, so there is a thread for each; SQLite has one writer, so a second process there only
+    # adds waiting.
+    workers, threads = (2, 16) if vendor == "postgresql" else (1, 32)
+    return [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi"),
+        *("--host", host, "--port", str(port), "--no-ws", "--log-level", "error"),
+        "--respawn-failed-workers",
+        *("--workers", str(workers), "--blocking-threads", str(threads)),
+        "wechat_site.wsgi:application",
+    ]
+
+
 class Site:
     """A web server and a worker as child processes."""
 
@@ -53,16 +68,7 @@ class Site:
         self.stopping = threading.Event()
         manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
         self._commands = {
-            "web server": [
-                *(sys.executable, "-m", "granian", "--interface", "wsgi"),
-                *("--host", host, "--port", str(port), "--no-ws", "--log-level", "warning"),
-                "--respawn-failed-workers",
-                # Measured with 16 pushes at a time: SQLite has one writer, so a second process only
-                # adds waiting; more threads than these make the slowest pushes slower.
-                *("--workers", "2" if connection.vendor == "postgresql" else "1"),
-                *("--blocking-threads", "4"),
-                "wechat_site.wsgi:application",
-            ],
+            "web server": web_server(host, port, vendor=connection.vendor),
             "worker": [*manage, "worker"],
         }
         self._children: dict[str, subprocess.Popen[bytes]] = {}

@@ -24,13 +24,16 @@ PROCESSES = 8
 NOW = int(time.time())
 
 
-def race(share: Callable[[int], list[bytes]]) -> list[int]:
-    """Each process posts its share of bodies, all beginning together; returns all status codes."""
+def race(share: Callable[[int], list[bytes]], *, batch_size: int = 500) -> list[int]:
+    """Each process posts its share of bodies, all beginning together; returns all status codes.
+
+    Through the door before Django, several at a time, so that they are written in batches.
+    """
     database = str(connection.settings_dict["NAME"])
     start_at = time.time() + 4
     with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
         work = [
-            pool.apply_async(post_all, (database, start_at, share(number)))
+            pool.apply_async(post_all, (database, start_at, share(number), batch_size))
             for number in range(PROCESSES)
         ]
         return [code for result in work for code in result.get(timeout=40)]
@@ -44,13 +47,17 @@ def account(settings):
     return make_account(mode="plaintext")
 
 
+sizes = pytest.mark.parametrize("batch_size", [1, 2, 500])
+
+
 def shuffled(bodies: list[bytes], seed: int) -> list[bytes]:
     return random.Random(seed).sample(bodies, len(bodies))
 
 
-def test_one_push_delivered_by_all_is_one_row_counted_exactly(account):
+@sizes
+def test_one_push_delivered_by_all_is_one_row_counted_exactly(account, batch_size):
     body = message_xml("event.subscribe", at=NOW, EventKey="qrscene_poster")
-    codes = race(lambda number: [body] * 5)
+    codes = race(lambda number: [body] * 5, batch_size=batch_size)
     assert codes == [200] * PROCESSES * 5
     assert EventLog.objects.get().delivery_count == PROCESSES * 5
     subscriber = Subscriber.objects.get()
@@ -65,25 +72,27 @@ def test_a_push_with_a_reply_is_answered_once_and_counted_exactly(account):
     assert (event.delivery_count, event.status) == (PROCESSES * 5, "processed")
 
 
-def test_different_events_of_one_follower_fold_to_what_the_log_says(account):
+@sizes
+def test_different_events_of_one_follower_fold_to_what_the_log_says(account, batch_size):
     bodies = [
         message_xml(kind, at=NOW - number, EventKey=f"qrscene_s{number}", Ticket=str(number))
         for number in range(6)
         for kind in ("event.subscribe", "event.unsubscribe", "event.SCAN")
     ]
-    assert set(race(lambda number: shuffled(bodies, number))) == {200}
+    assert set(race(lambda number: shuffled(bodies, number), batch_size=batch_size)) == {200}
     assert EventLog.objects.count() == len(bodies)
     assert list(compare()) == []
     subscriber = Subscriber.objects.get()
     assert (subscriber.follow_count, subscriber.unfollow_count) == (6, 6)
 
 
-def test_many_followers_in_every_order_meet_no_deadlock(account):
+@sizes
+def test_many_followers_in_every_order_meet_no_deadlock(account, batch_size):
     bodies = [
         message_xml("event.SCAN", openid=f"o{number}", at=NOW, EventKey="poster")
         for number in range(20)
     ]
-    assert set(race(lambda number: shuffled(bodies, number))) == {200}
+    assert set(race(lambda number: shuffled(bodies, number), batch_size=batch_size)) == {200}
     assert Subscriber.objects.count() == EventLog.objects.count() == 20
     assert list(compare()) == []
 
@@ -113,7 +122,8 @@ def test_of_codes_one_follower_scans_at_once_one_wins(account):
     assert BindingRequest.objects.open().count() == 0
 
 
-def test_all_at_once_leaves_no_follower_and_no_user_bound_twice(account):
+@sizes
+def test_all_at_once_leaves_no_follower_and_no_user_bound_twice(account, batch_size):
     scenes = [
         start_binding(account=account, user=User.objects.create_user(f"u{number}")).scene
         for number in range(4)
@@ -121,7 +131,7 @@ def test_all_at_once_leaves_no_follower_and_no_user_bound_twice(account):
     bodies = [
         scan(scene, f"o{follower}", NOW + follower) for scene in scenes for follower in range(4)
     ]
-    assert set(race(lambda number: shuffled(bodies, number))) == {200}
+    assert set(race(lambda number: shuffled(bodies, number), batch_size=batch_size)) == {200}
     bound = list(Binding.objects.active().values_list("subscriber", "user"))
     assert len({follower for follower, _ in bound}) == len(bound)
     assert len({user for _, user in bound}) == len(bound)

@@ -1,0 +1,128 @@
+"""A running site for tests: real server processes on a database of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from wechat_site.processes import web_server
+from wechat_site.tests.launch import ROOT, free_port
+
+__all__ = ["Site", "check_nothing_lost"]
+
+
+class Site:
+    """A web server and a worker, as a deployment would run them."""
+
+    def __init__(self, database_url: str, folder: Path, **environment: str) -> None:
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": database_url,
+            **environment,
+        }
+        self.is_postgres = database_url.startswith("postgres")
+        self.log = folder / "server.log"
+        self.acknowledged = folder / "acknowledged.jsonl"
+        self.port = free_port()
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def prepare(self) -> None:
+        """Makes tables, an account and a rule that answers menu clicks."""
+        self.manage("migrate", "-v0")
+        self.manage(
+            *("add_account", "load", "--original-id", "gh_5f2c81d0a7be", "--mode", "safe"),
+            *("--app-id", "wx3a9f0c27d81be645", "--token", "Rk7mWechatTok2026"),
+            *("--aes-key", "mQ3vT8yB1nXc5KzL0pRs7UeWdG2hJ4aF6iOqYtNbVxD"),
+        )
+        rule = (
+            "from events.models import *; ReplyRule.objects.create("
+            "account=OfficialAccount.objects.get(), trigger='event.click', content='好的 😀')"
+        )
+        self.manage("shell", "-v0", "-c", rule)
+
+    def manage(self, *arguments: str, code: int = 0) -> str:
+        result = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert result.returncode == code, result.stdout + result.stderr
+        return result.stdout
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def start_web(self) -> subprocess.Popen[bytes]:
+        vendor = "postgresql" if self.is_postgres else "sqlite"
+        web = self.start(*web_server("127.0.0.1", self.port, vendor=vendor)[1:])
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=1):
+                    return web
+            except OSError:
+                time.sleep(0.05)
+        pytest.fail(f"the site does not answer: {self.log.read_text()}")
+
+    def simulation(self, *options: str) -> list[str]:
+        return [
+            *("manage.py", "simulate", "--url", f"http://127.0.0.1:{self.port}/"),
+            *("--account", "load", "--seed", "load", "--concurrency", "16"),
+            *("--acknowledged", str(self.acknowledged), *options),
+        ]
+
+    def rows(self) -> list[dict[str, str]]:
+        code = (
+            "import json; from events.models import EventLog; "
+            "print(json.dumps(list(EventLog.objects.values('openid', 'kind', 'event_key', 'msg_id',"
+            "'status', 'event_time', 'delivery_count')), default=lambda t: int(t.timestamp())))"
+        )
+        rows: list[dict[str, str]] = json.loads(self.manage("shell", "-v0", "-c", code))
+        return rows
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def identity(row: dict[str, str], time_field: str) -> tuple[object, ...]:
+    """What tells a push apart. In events MsgID is a job's number, which the record leaves out."""
+    msg_id = "" if row["kind"].startswith("event.") else row["msg_id"]
+    return (row["openid"], int(row[time_field]), row["kind"], row["event_key"], str(msg_id))
+
+
+def check_nothing_lost(site: Site) -> list[dict[str, str]]:
+    acknowledged = [json.loads(line) for line in site.acknowledged.read_text().splitlines()]
+    rows = site.rows()
+    stored = Counter(identity(row, "event_time") for row in rows)
+    assert max(stored.values()) == 1
+    missing = [line for line in acknowledged if identity(line, "create_time") not in stored]
+    assert missing == []
+    assert len(acknowledged) > 0
+    site.manage("rebuild_subscribers", "--check")
+    return rows

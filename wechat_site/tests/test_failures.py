@@ -1,0 +1,238 @@
+"""What breaks under a site that is receiving: what was acknowledged is there afterwards, once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import select
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from wechat_site.tests.launch import ROOT
+from wechat_site.tests.site import Site, check_nothing_lost
+
+pytestmark = pytest.mark.slow
+
+WITH_POSTGRES = str(ROOT / ".ci" / "with-postgres")
+needs_postgres = [
+    pytest.mark.postgres,
+    pytest.mark.skipif(
+        not os.environ.get("DATABASE_URL", "").startswith("postgres"),
+        reason="breaks a PostgreSQL server",
+    ),
+]
+
+
+def receive_while(site: Site, breaks: Callable[[], None]) -> str:
+    """Posts to the site, breaks something in the middle, and returns what the server said."""
+    site.start_web()
+    traffic = site.start(*site.simulation("--count", "3000", "--tolerate-loss"))
+    wait_for_acknowledgements(site, 300)
+    breaks()
+    assert traffic.wait(timeout=200) == 0, site.log.read_text()[-3000:]
+    # What was stored without its outcome is the worker's.
+    site.start("manage.py", "worker")
+    deadline = time.monotonic() + 60
+    while any(row["status"] in {"received", "failed"} for row in site.rows()):
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    check_nothing_lost(site)
+    return site.log.read_text()
+
+
+def wait_for_acknowledgements(site: Site, more: int) -> None:
+    def count() -> int:
+        return site.acknowledged.read_text().count("\n") if site.acknowledged.exists() else 0
+
+    wanted = count() + more
+    deadline = time.monotonic() + 60
+    while count() < wanted:
+        assert time.monotonic() < deadline, site.log.read_text()[-3000:]
+        time.sleep(0.02)
+
+
+def refused(log: str) -> int:
+    return sum(int(number) for number in re.findall(r"refused (\d+)", log))
+
+
+# --- SQLite ------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_refuses_and_loses_nothing(site: Site):
+    if site.is_postgres:
+        pytest.skip("the same on PostgreSQL is below")
+
+    def fill_the_disk() -> None:
+        children = subprocess.run(
+            ["pgrep", "-P", str(site.processes[0].pid)], capture_output=True, text=True, check=True
+        )
+        servers = [site.processes[0].pid, *map(int, children.stdout.split())]
+        wal = Path(site.environment["DATABASE_URL"].removeprefix("sqlite:///") + "-wal")
+        for pid in servers:
+            resource.prlimit(
+                pid, resource.RLIMIT_FSIZE, (wal.stat().st_size // 2, resource.RLIM_INFINITY)
+            )
+        time.sleep(1.5)
+        for pid in servers:
+            resource.prlimit(
+                pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            )
+        wait_for_acknowledgements(site, 100)
+
+    log = receive_while(site, fill_the_disk)
+    assert "A push could not be stored" in log
+    assert refused(log) > 0
+
+
+# --- PostgreSQL --------------------------------------------------------------------------------
+
+
+class Postgres:
+    """A server of the test's own, to be broken."""
+
+    def __init__(self, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [WITH_POSTGRES, "bash", "-c", 'echo "$DATABASE_URL $POSTGRES_FOLDER"; read -r'],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": str(folder)},
+        )
+        assert self._process.stdout is not None
+        self.url, self._folder = self._process.stdout.readline().split()
+
+    def restart(self) -> None:
+        subprocess.run(
+            [WITH_POSTGRES, "--restart"],
+            check=True,
+            env={**os.environ, "POSTGRES_FOLDER": self._folder},
+        )
+
+    def end(self) -> None:
+        self._process.communicate("\n", timeout=30)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    # PostgreSQL's own user must be able to enter it.
+    folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def site_on(postgres: Postgres, tmp_path: Path, url: str = "") -> Iterator[Site]:
+    site = Site(url or postgres.url, tmp_path)
+    try:
+        site.prepare()
+        yield site
+    finally:
+        site.stop()
+        postgres.end()
+
+
+class TestPostgres:
+    pytestmark = needs_postgres
+
+    @pytest.mark.parametrize("batch", ["1", "2", "500"])
+    def test_a_restart_in_the_middle_of_a_batch(self, folder: Path, tmp_path: Path, batch: str):
+        postgres = Postgres(folder)
+        with site_on(postgres, tmp_path) as site:
+            site.environment["CALLBACK_BATCH"] = batch
+
+            def restart_twice() -> None:
+                for _ in range(2):
+                    postgres.restart()
+                    wait_for_acknowledgements(site, 100)
+
+            log = receive_while(site, restart_twice)
+            assert "A push could not be stored" in log
+
+    def test_a_full_disk(self, folder: Path, tmp_path: Path):
+        if os.geteuid() != 0:
+            pytest.skip("only root can mount a small disk")
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=200m,mode=755", "tmpfs", folder], check=True
+        )
+        try:
+            postgres = Postgres(folder)
+            with site_on(postgres, tmp_path) as site:
+
+                def fill_the_disk() -> None:
+                    filler = folder / "filler"
+                    with contextlib.suppress(OSError), filler.open("wb") as file:
+                        while True:
+                            file.write(b"\0" * 65536)
+                            file.flush()
+                    time.sleep(3)
+                    filler.unlink()
+                    # Without room for its journal the server stops itself.
+                    postgres.restart()
+                    wait_for_acknowledgements(site, 100)
+
+                log = receive_while(site, fill_the_disk)
+                assert "No space left on device" in log or "A push could not be stored" in log
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+
+    def test_a_connection_that_is_cut_after_the_commit_was_sent(self, folder: Path, tmp_path: Path):
+        """The transaction failed, as far as can be seen: so the log is asked whether it holds it."""
+        postgres = Postgres(folder)
+        server_port = int(re.findall(r":(\d+)/", postgres.url)[0])
+        wire = CuttingWire(server_port)
+        url = postgres.url.replace(f":{server_port}/", f":{wire.port}/")
+        with site_on(postgres, tmp_path, url) as site:
+
+            def cut_some() -> None:
+                wire.cuts_left = 5
+                wait_for_acknowledgements(site, 300)
+
+            log = receive_while(site, cut_some)
+            assert wire.cuts_left == 0
+            assert log.count("discarding closed connection") == 5
+            assert refused(log) == 0
+
+
+class CuttingWire:
+    """Stands between a client and PostgreSQL; can pass a COMMIT on and cut the answer off."""
+
+    def __init__(self, server_port: int) -> None:
+        self.cuts_left = 0
+        self._server_port = server_port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            threading.Thread(target=self._carry, args=[client], daemon=True).start()
+
+    def _carry(self, client: socket.socket) -> None:
+        server = socket.create_connection(("127.0.0.1", self._server_port))
+        is_pushs = False
+        with client, server, contextlib.suppress(OSError):
+            while True:
+                for source in select.select([client, server], [], [])[0]:
+                    data = source.recv(1 << 20)
+                    if not data:
+                        return
+                    (server if source is client else client).sendall(data)
+                    if source is server:
+                        continue
+                    # Only the transactions of pushes begin so.
+                    is_pushs = is_pushs or b"lock_timeout" in data
+                    if is_pushs and b"COMMIT" in data and self.cuts_left > 0:
+                        self.cuts_left -= 1
+                        time.sleep(0.1)
+                        return
