@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
@@ -9,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -45,15 +45,19 @@ def refuse_taken_port(host: str, port: int) -> None:
             ) from None
 
 
-def web_server(host: str, port: int, *, vendor: str) -> list[str]:
-    """The command that serves the site, with what was measured for that kind of database."""
+def web_server(host: str, port: int, *, vendor: str, uds: str = "") -> list[str]:
+    """The command that serves the site, with what was measured for that kind of database.
+
+    `uds` is the path of a Unix socket to listen on instead of host and port.
+    """
     # docs/performance.md has the figures. The pushes that a process holds at one time share a
     # commit, so there is a thread for each; SQLite has one writer, so a second process there only
     # adds waiting.
     workers, threads = (2, 16) if vendor == "postgresql" else (1, 32)
     return [
         *(sys.executable, "-m", "granian", "--interface", "wsgi"),
-        *("--host", host, "--port", str(port), "--no-ws", "--log-level", "error"),
+        *(("--uds", uds) if uds else ("--host", host, "--port", str(port))),
+        *("--no-ws", "--log-level", "error"),
         "--respawn-failed-workers",
         *("--workers", str(workers), "--blocking-threads", str(threads)),
         "wechat_site.wsgi:application",
@@ -63,12 +67,15 @@ def web_server(host: str, port: int, *, vendor: str) -> list[str]:
 class Site:
     """A web server and a worker as child processes."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, uds: str = "") -> None:
         self.url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
         self.stopping = threading.Event()
+        self._reload_wanted = threading.Event()
+        self._address = ("127.0.0.1" if host == "0.0.0.0" else host, port)
+        self._uds = uds
         manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
         self._commands = {
-            "web server": web_server(host, port, vendor=connection.vendor),
+            "web server": web_server(host, port, vendor=connection.vendor, uds=uds),
             "worker": [*manage, "worker"],
         }
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -80,8 +87,12 @@ class Site:
         def stop(number: int, frame: FrameType | None) -> None:
             self.stopping.set()
 
+        def reload(number: int, frame: FrameType | None) -> None:
+            self._reload_wanted.set()
+
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
+        signal.signal(signal.SIGUSR1, reload)
         # A closed terminal must not leave the children behind, but nohup is a wish to go on.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, stop)
@@ -95,28 +106,41 @@ class Site:
 
     def wait_until_ready(self, *, seconds: float = 30) -> None:
         """Returns when the site answers; raises CommandError when it does not in time."""
-        # Asked by its own name: Django answers to no other.
-        host = settings.ALLOWED_HOSTS[0].lstrip(".")
-        name = "localhost" if host == "*" else host
-        ready = urllib.request.Request(f"{self.url}/readyz", headers={"Host": name})
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self.stopping.is_set():
             self._look_after_children()
-            try:
-                with urllib.request.urlopen(ready, timeout=2):
-                    return
-            except OSError:
-                self.stopping.wait(0.1)
+            if self._is_ready():
+                return
+            self.stopping.wait(0.1)
         if not self.stopping.is_set():
-            raise CommandError(f"The site does not answer at {self.url}.")
+            raise CommandError(f"The site does not answer at {self._uds or self.url}.")
+
+    def _is_ready(self) -> bool:
+        family = socket.AF_UNIX if self._uds else socket.AF_INET
+        # Asked by its own name: Django answers to no other.
+        host = settings.ALLOWED_HOSTS[0].lstrip(".")
+        asking = http.client.HTTPConnection("localhost" if host == "*" else host)
+        with socket.socket(family) as asking.sock:
+            asking.sock.settimeout(2)
+            try:
+                asking.sock.connect(self._uds or self._address)
+                asking.request("GET", "/readyz")
+                return asking.getresponse().status == 200
+            except (OSError, http.client.HTTPException):
+                return False
 
     def wait(self, *, each_second: Callable[[], None] = lambda: None) -> None:
         """Returns when told to stop; a worker that ended is started again.
 
+        On SIGUSR1 the code is loaded anew: new web processes answer before the old ones end.
         Raises CommandError when the web server ends by itself.
         """
         while not self.stopping.wait(1):
             self._look_after_children()
+            if self._reload_wanted.is_set():
+                self._reload_wanted.clear()
+                self._children["web server"].send_signal(signal.SIGHUP)
+                self._children["worker"].terminate()
             each_second()
 
     def _start(self, name: str) -> None:

@@ -186,7 +186,7 @@ class TestPostgres:
             subprocess.run(["umount", "-l", folder], check=True)
 
     def test_a_connection_that_is_cut_after_the_commit_was_sent(self, folder: Path, tmp_path: Path):
-        """The transaction failed, as far as can be seen: so the log is asked whether it holds it."""
+        """As far as can be seen the transaction failed: so the log is asked what it holds."""
         postgres = Postgres(folder)
         server_port = int(re.findall(r":(\d+)/", postgres.url)[0])
         wire = CuttingWire(server_port)

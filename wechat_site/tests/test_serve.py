@@ -9,7 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 
 import pytest
 
@@ -106,3 +108,77 @@ def test_a_taken_port_is_said_plainly():
     assert result.returncode == 1
     assert "cannot be used" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def ask_over(path: str) -> int:
+    """The status of /readyz, asked on a connection of its own."""
+    connection = http.client.HTTPConnection("localhost", timeout=10)
+    with socket.socket(socket.AF_UNIX) as connection.sock:
+        connection.sock.settimeout(10)
+        connection.sock.connect(path)
+        connection.request("GET", "/readyz", headers={"Connection": "close"})
+        return connection.getresponse().status
+
+
+def test_a_reload_refuses_no_connection(tmp_path):
+    """A connection that the ending process had accepted may be closed unanswered; the next is not.
+
+    That is what a proxy in front does at once, as docs/deployment.md has it.
+    """
+    path = str(tmp_path / "site.sock")
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "serve", "--uds", path],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": f"sqlite:///{tmp_path}/site.sqlite3",
+            "PYTHONUNBUFFERED": "1",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    statuses: Counter[int] = Counter()
+    failures: list[Exception] = []
+    ending = threading.Event()
+
+    def ask_on_and_on() -> None:
+        while not ending.is_set():
+            try:
+                try:
+                    statuses[ask_over(path)] += 1
+                except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
+                    statuses[ask_over(path)] += 1
+            except (OSError, http.client.HTTPException) as failure:
+                failures.append(failure)
+
+    def web_processes() -> set[str]:
+        listed = subprocess.run(["pgrep", "-f", path], capture_output=True, text=True, check=True)
+        return set(listed.stdout.split())
+
+    try:
+        assert process.stdout is not None
+        while "add_account" not in process.stdout.readline():
+            assert process.poll() is None
+        threads = [threading.Thread(target=ask_on_and_on) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(2):
+            before = web_processes()
+            process.send_signal(signal.SIGUSR1)
+            deadline = time.monotonic() + 30
+            # the server stays, the process that answers is another one
+            while len(web_processes() & before) == len(before) or web_processes() <= before:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+        ending.set()
+        for thread in threads:
+            thread.join(15)
+    finally:
+        ending.set()
+        process.terminate()
+        process.wait(timeout=20)
+        process.stdout.close()
+    assert failures == []
+    assert set(statuses) == {200}
+    assert statuses[200] > 100

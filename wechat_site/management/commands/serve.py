@@ -10,17 +10,24 @@ from wechat_site.processes import Site, prepare, refuse_taken_port
 
 
 class Command(BaseCommand):
-    help = "Runs the site: database brought up to date, web server, worker. Ctrl-C stops it."
+    help = (
+        "Runs the site: database brought up to date, web server, worker. Ctrl-C stops it, SIGUSR1 "
+        "loads its code anew without refusing a request."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument(
+            "--uds", default="", help="listen on this Unix socket instead, for a proxy beside it"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
-        refuse_taken_port(host, port)
+        if not options["uds"]:
+            refuse_taken_port(host, port)
         prepare()
-        site = Site(host, port)
+        site = Site(host, port, options["uds"])
         with site.running():
             site.wait_until_ready()
             self.stdout.write(f"Admin       {site.url}/admin/")
