@@ -111,7 +111,7 @@ class Upsert:
         )
         values = ", ".join([given, *self._defaults.values()])
         if is_postgres:
-            arrays = ", ".join(f"%s::{_array_type(field, connection)}" for field in self._fields)
+            arrays = ", ".join(f"%b::{_array_type(field, connection)}" for field in self._fields)
             source = f"SELECT {values} FROM unnest({arrays}) AS given ({given})"
             functions = {"least": "LEAST", "greatest": "GREATEST"}
         else:
