@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import post_delete, post_migrate, post_save
 from django.utils.translation import gettext_lazy as _
 
 
@@ -14,7 +14,9 @@ class EventsConfig(AppConfig):
             directory,
             reply_rules,  # noqa: F401  (registers the reply handlers)
         )
+        from events.sqlite_planner import describe_log
 
         for signal in (post_save, post_delete):
             for model in ("OfficialAccount", "ReplyRule"):
                 signal.connect(directory.forget, sender=f"events.{model}")
+        post_migrate.connect(describe_log, sender=self)

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
+
+from events.places import Place, page
+from events.time_limit import TookTooLong, time_limit
 
 __all__ = ["KeysetModelAdmin", "ReadOnly"]
 
@@ -35,22 +40,18 @@ class _KeysetChangeList(ChangeList):
         return {name: value for name, value in lookups.items() if name not in {_OLDER, _NEWER}}
 
     def get_results(self, request: HttpRequest) -> None:
-        older, newer = (_id(request.GET.get(name)) for name in (_OLDER, _NEWER))
+        # Only a KeysetModelAdmin has this list.
+        column: str | None = self.model_admin.time_column(request)  # type: ignore[attr-defined]
+        older, newer = (Place.parse(request.GET.get(name), column) for name in (_OLDER, _NEWER))
         size = self.list_per_page
-        rows: list[Any]
-        if newer is not None:
-            rows = list(self.queryset.filter(pk__gt=newer).order_by("pk")[: size + 1])
-            more_newer, more_older = len(rows) > size, True
-            rows = rows[:size][::-1]
-        else:
-            page = self.queryset if older is None else self.queryset.filter(pk__lt=older)
-            rows = list(page.order_by("-pk")[: size + 1])
-            more_newer, more_older = older is not None, len(rows) > size
-            rows = rows[:size]
-        if rows and more_older:
-            self.older_url = self.get_query_string({_OLDER: rows[-1].pk}, [_NEWER])
-        if rows and more_newer:
-            self.newer_url = self.get_query_string({_NEWER: rows[0].pk}, [_OLDER])
+        upwards = newer is not None
+        rows, more = page(
+            self.queryset, size, column=column, place=newer if upwards else older, upwards=upwards
+        )
+        if rows and (upwards or more):
+            self.older_url = self.get_query_string({_OLDER: Place.of(rows[-1], column)}, [_NEWER])
+        if rows and (more if upwards else older is not None):
+            self.newer_url = self.get_query_string({_NEWER: Place.of(rows[0], column)}, [_OLDER])
         self.newest_url = self.get_query_string(remove=[_OLDER, _NEWER])
         self.result_list = rows
         self.result_count = len(rows)
@@ -66,7 +67,7 @@ def _id(text: str | None) -> int | None:
 
 
 class KeysetModelAdmin(ModelAdmin):
-    """A list in the order of the ids, newest first, searched by whole values alone.
+    """A list newest first, in the order of the ids or of a time, searched by whole values alone.
 
     A subclass says in search_exactly() what a search term may be.
     """
@@ -83,8 +84,25 @@ class KeysetModelAdmin(ModelAdmin):
     list_fullwidth = True
     empty_value_display = "–"
 
+    def time_column(self, request: HttpRequest) -> str | None:
+        """The time by which the list is in order under the request's filters; None: by the id."""
+        return None
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return _KeysetChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        if request.method != "GET":
+            return super().changelist_view(request, extra_context)
+        try:
+            with time_limit():
+                return super().changelist_view(request, extra_context)
+        except TookTooLong:
+            messages.warning(
+                request,
+                _("These filters together take too long. Leave one out, or choose a shorter time."),
+            )
+            return HttpResponseRedirect(request.path)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

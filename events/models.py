@@ -277,12 +277,19 @@ class EventLog(models.Model):
             models.Index(fields=["account", "id"], name="event_account"),
             # A day's rows of one account: statistics, and the API's event_time filters.
             models.Index(fields=["account", "event_time"], name="event_account_time"),
+            # A stretch of time, of all accounts: the filters by event_time and received_at, which
+            # put the list in that order. Both grow at their end: an insert costs little.
+            models.Index(fields=["event_time", "id"], name="event_by_time"),
+            models.Index(fields=["received_at", "id"], name="event_by_receipt"),
             # One follower's events, newest first; the refold of one follower.
             models.Index(
                 fields=["openid", "id"], name="event_openid", condition=~models.Q(openid="")
             ),
             # One kind's events, newest first; the list of kinds that occur.
             models.Index(fields=["kind", "id"], name="event_kind"),
+            # One kind's events in a stretch of time, of which the ones above and before find
+            # either far too many rows.
+            models.Index(fields=["kind", "event_time", "id"], name="event_kind_time"),
             # One scene's follows and scans.
             models.Index(fields=["scene", "id"], name="event_scene", condition=~models.Q(scene="")),
             # One menu key or URL. EventKey has no length limit, an index entry has.

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import flatten
+from django.contrib.admin.views.main import ORDER_VAR, ChangeList
 from django.db.models import Count, Exists, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
@@ -22,6 +23,7 @@ from events.admin.markup import follower_link, moment
 from events.keyset import KeysetModelAdmin, ReadOnly
 from events.kinds import label
 from events.models import EventLog, with_account
+from events.remembered import remembered
 from subscribers.binding import start_binding, unbind
 from subscribers.models import Binding, BindingRequest, BindingScan, QRScene, Subscriber
 
@@ -192,6 +194,49 @@ class SubscriberAdmin(ReadOnly, KeysetModelAdmin):
         )
 
 
+def _with_counts(scenes: QuerySet[QRScene]) -> QuerySet[Any]:
+    """Adds first_count, how many came through each scene first, and following_count of them."""
+    followers = (
+        Subscriber.objects.filter(account=OuterRef("account"), first_scene=OuterRef("scene"))
+        .exclude(first_scene="")
+        .order_by()
+        .values("first_scene")
+    )
+
+    def counted(rows: Any) -> Any:
+        return Coalesce(
+            Subquery(
+                rows.annotate(number=Count("pk")).values("number"),
+                output_field=IntegerField(),
+            ),
+            0,
+        )
+
+    return scenes.annotate(
+        first_count=counted(followers),
+        following_count=counted(followers.filter(is_following=True)),
+    )
+
+
+class _QRSceneChangeList(ChangeList):
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        shown: list[Any] = list(self.result_list)
+        if shown and ORDER_VAR not in request.GET:
+            keys = sorted(scene.pk for scene in shown)
+            counts = remembered(
+                f"scenes {keys}",
+                lambda: {
+                    scene.pk: (scene.first_count, scene.following_count)
+                    for scene in _with_counts(QRScene.objects.filter(pk__in=keys))
+                },
+                rows=lambda counts: sum(first for first, _following in counts.values()),
+            ).value
+            for scene in shown:
+                scene.first_count, scene.following_count = counts.get(scene.pk, (0, 0))
+        self.result_list = shown
+
+
 @admin.register(QRScene)
 class QRSceneAdmin(ModelAdmin):
     list_display = ["name", "scene", "account", "validity", "came_first", "still_following"]
@@ -204,31 +249,13 @@ class QRSceneAdmin(ModelAdmin):
         # The printed code carries the scene: another one would be another code.
         return ["account", "scene"] if obj else []
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return _QRSceneChangeList
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[QRScene]:
-        followers = (
-            Subscriber.objects.filter(account=OuterRef("account"), first_scene=OuterRef("scene"))
-            .exclude(first_scene="")
-            .order_by()
-            .values("first_scene")
-        )
-
-        def counted(rows: Any) -> Any:
-            return Coalesce(
-                Subquery(
-                    rows.annotate(number=Count("pk")).values("number"),
-                    output_field=IntegerField(),
-                ),
-                0,
-            )
-
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                first_count=counted(followers),
-                following_count=counted(followers.filter(is_following=True)),
-            )
-        )
+        scenes = super().get_queryset(request)
+        # A list in the order of the counts needs those of all scenes, whatever page is shown.
+        return _with_counts(scenes) if ORDER_VAR in request.GET else scenes
 
     @display(description=_("validity"))
     def validity(self, scene: QRScene) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -10,3 +11,6 @@ class SubscribersConfig(AppConfig):
 
     def ready(self) -> None:
         from subscribers import projections, replies  # noqa: F401  (they register themselves)
+        from subscribers.sqlite_planner import describe_followers
+
+        post_migrate.connect(describe_followers, sender=self)

@@ -145,18 +145,30 @@ class Subscriber(models.Model):
             models.UniqueConstraint(fields=["account", "openid"], name="subscriber_one_per_openid"),
         ]
         indexes = [
+            # On PostgreSQL a follower's row is written again with each of his events, and into each
+            # of these, as updated_at is among them: every further one costs every event.
             # An OpenID alone: the operators' search.
             models.Index(fields=["openid"], name="subscriber_openid"),
-            # Who follows now; who followed or left since a day began (dashboard, API filters).
-            models.Index(fields=["account", "is_following"], name="subscriber_following"),
-            models.Index(fields=["account", "last_followed_at"], name="subscriber_followed"),
-            models.Index(fields=["account", "last_unfollowed_at"], name="subscriber_unfollowed"),
-            # The followers of one poster.
+            # One account's followers, who came last first; how many of them follow now.
+            models.Index(fields=["account", "id", "is_following"], name="subscriber_account"),
+            # Those who left, who came last first. They are few, and write nothing any more.
+            models.Index(fields=["id"], name="subscriber_left", condition=Q(is_following=False)),
+            # Who followed or left since a day began (dashboard, API filters).
             models.Index(
-                fields=["first_scene"], name="subscriber_first_scene", condition=~Q(first_scene="")
+                fields=["last_followed_at", "id", "account"], name="subscriber_followed_at"
+            ),
+            models.Index(fields=["account", "last_unfollowed_at"], name="subscriber_unfollowed"),
+            # The followers of one poster, who came last first; how many came through it first, and
+            # how many of them stayed.
+            models.Index(
+                fields=["first_scene", "id", "account", "is_following"],
+                name="subscriber_first_poster",
+                condition=~Q(first_scene=""),
             ),
             models.Index(
-                fields=["last_scene"], name="subscriber_last_scene", condition=~Q(last_scene="")
+                fields=["last_scene", "id"],
+                name="subscriber_last_poster",
+                condition=~Q(last_scene=""),
             ),
             # What changed since a warehouse last asked.
             models.Index(fields=["updated_at", "id"], name="subscriber_updated"),

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from events.admin.log import STATUS_COLOURS
 from events.kinds import KINDS, label
 from events.models import ACCOUNT_SECRETS, EventLog, OfficialAccount, with_account
+from events.remembered import remembered
 from subscribers.models import Subscriber
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["dashboard"]
 
+# Days before today with which each period begins.
+_PERIODS: dict[int, StrOrPromise] = {0: _("Today"), 6: _("Last 7 days"), 29: _("Last 30 days")}
 _LATEST = 20
 # "99+" is all an operator needs to know, and it keeps the question cheap.
 _COUNTED_UP_TO = 99
@@ -54,16 +57,25 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         # By the index on account and event time.
         latest = events.filter(event_time__lte=now).order_by("-event_time")
     else:
-        # With its leading column bound, the index on account serves all accounts at once.
+        # With its leading column bound, an index that begins with the account serves all accounts.
         followers = followers.filter(account__in=accounts)
     zone = chosen.zone if chosen else timezone.get_current_timezone()
     today = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     if request.user.has_perm("subscribers.view_subscriber"):
-        context["followers"] = followers.filter(is_following=True).count()
+        counted = remembered(
+            f"followers of {chosen.pk if chosen else 'all'} on {today.isoformat()}",
+            lambda: (
+                followers.filter(is_following=True).count(),
+                [_numbers(followers, today - datetime.timedelta(days=days)) for days in _PERIODS],
+            ),
+            rows=lambda numbers: numbers[0],
+        )
+        context["followers"], numbers = counted.value
         context["periods"] = [
-            _period(followers, name, today - datetime.timedelta(days=days))
-            for name, days in [(_("Today"), 0), (_("Last 7 days"), 6), (_("Last 30 days"), 29)]
+            Period(name, new, cancelled)
+            for name, (new, cancelled) in zip(_PERIODS.values(), numbers, strict=True)
         ]
+        context["counted_at"] = counted.counted_at and counted.counted_at.astimezone(zone)
     if request.user.has_perm("events.view_eventlog"):
         context["latest"] = [_row(event) for event in latest[:_LATEST]]
         context["attention"] = _attention(events, chosen)
@@ -106,15 +118,13 @@ def _callback(account: Any) -> dict[str, Any]:
     }
 
 
-def _period(
-    followers: QuerySet[Subscriber], name: StrOrPromise, since: datetime.datetime
-) -> Period:
+def _numbers(followers: QuerySet[Subscriber], since: datetime.datetime) -> tuple[int, int]:
+    """How many people are new since then, and how many left."""
     # A person followed in a period that ends now exactly if his last follow lies in it, so these
     # two columns suffice, and nothing is counted over the log.
-    return Period(
-        name=name,
-        new=followers.filter(last_followed_at__gte=since).count(),
-        cancelled=followers.filter(last_unfollowed_at__gte=since).count(),
+    return (
+        followers.filter(last_followed_at__gte=since).count(),
+        followers.filter(last_unfollowed_at__gte=since).count(),
     )
 
 

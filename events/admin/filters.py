@@ -24,7 +24,12 @@ class AccountFilter(admin.SimpleListFilter):
         return list(OfficialAccount.objects.values_list("slug", "name"))
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        return queryset.filter(account__slug=self.value()) if self.value() else queryset
+        if not self.value():
+            return queryset
+        # Looked up first: in a join PostgreSQL could not tell how many rows this account has.
+        accounts = OfficialAccount.objects.filter(slug=self.value())
+        pk = accounts.values_list("pk", flat=True).first()
+        return queryset.none() if pk is None else queryset.filter(account=pk)
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -55,12 +60,17 @@ class StatusFilter(admin.SimpleListFilter):
 class EventTimeFilter(admin.SimpleListFilter):
     title = _("event time")
     parameter_name = "days"
+    choices_of_days = (("1", _("today")), ("7", _("last 7 days")), ("30", _("last 30 days")))
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return [("1", _("today")), ("7", _("last 7 days")), ("30", _("last 30 days"))]
+        return self.choices_of_days
+
+    @classmethod
+    def is_chosen(cls, request: HttpRequest) -> bool:
+        return request.GET.get(cls.parameter_name) in dict(cls.choices_of_days)
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        if self.value() not in {"1", "7", "30"}:
+        if not self.is_chosen(request):
             return queryset
         today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
         return queryset.filter(

@@ -88,6 +88,9 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return with_account(super().get_queryset(request))
 
+    def time_column(self, request: HttpRequest) -> str | None:
+        return "event_time" if EventTimeFilter.is_chosen(request) else None
+
     def has_retry_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Whether the user may try events again; of a given one, also whether it failed."""
         if not request.user.has_perm("events.change_eventlog"):

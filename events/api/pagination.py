@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -10,11 +9,12 @@ from urllib.parse import urlencode
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.pagination import CursorPagination
+from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.api.sync import settled_upper_bound
+from events.places import Place, page
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -23,21 +23,48 @@ __all__ = ["EventPagination", "NewestFirstPagination"]
 
 
 class NewestFirstPagination(CursorPagination):
-    """DRF's cursors over the id, which is unique: rows that arrive meanwhile move nothing."""
+    """DRF's cursors over a place in the list: rows that arrive meanwhile move nothing.
+
+    A view says in `time_columns` which of its filters put the list in the order of a time.
+    """
 
     ordering = "-id"
     page_size = 100
     page_size_query_param = "page_size"
     max_page_size = 1000
 
-    def decode_cursor(self, request: Request) -> Any:
-        cursor = super().decode_cursor(request)
+    def paginate_queryset(
+        self,
+        queryset: QuerySet[Any] | Sequence[Any],
+        request: Request,
+        view: APIView | None = None,
+    ) -> list[Any] | None:
+        assert isinstance(queryset, QuerySet)
+        self.base_url = request.build_absolute_uri()
+        self.column = _time_column(request, view)
+        cursor = self.decode_cursor(request)
+        place = None if cursor is None else Place.parse(str(cursor.position), self.column)
         # DRF hands a made-up position on to the database as it is. Its own cursors have no offset
-        # here, which is for rows of equal position, and ids are unique.
-        position = cursor.position if cursor else None
-        if cursor and (cursor.offset or not re.fullmatch(r"[0-9]{1,18}", str(position))):
+        # here, which is for rows of equal position, and there are none.
+        if cursor and (cursor.offset or place is None):
             raise NotFound(self.invalid_cursor_message)
-        return cursor
+        upwards = bool(cursor and cursor.reverse)
+        size = self.get_page_size(request)
+        self.rows, more = page(queryset, size, column=self.column, place=place, upwards=upwards)
+        self.has_next = bool(self.rows) and (upwards or more)
+        self.has_previous = bool(self.rows) and (more if upwards else cursor is not None)
+        return self.rows
+
+    def get_next_link(self) -> str | None:
+        return self._link(self.rows[-1], reverse=False) if self.has_next else None
+
+    def get_previous_link(self) -> str | None:
+        return self._link(self.rows[0], reverse=True) if self.has_previous else None
+
+    def _link(self, row: Any, *, reverse: bool) -> str:
+        # DRF takes any text; its types know numbers alone.
+        position: Any = str(Place.of(row, self.column))
+        return str(self.encode_cursor(Cursor(offset=0, reverse=reverse, position=position)))
 
     def get_page_size(self, request: Request) -> int:
         given = request.query_params.get("page_size")
@@ -50,6 +77,11 @@ class NewestFirstPagination(CursorPagination):
                 {"page_size": [_("A whole number from 1 to %s.") % self.max_page_size]}
             )
         return int(given)
+
+
+def _time_column(request: Request, view: APIView | None) -> str | None:
+    columns: dict[str, str] = getattr(view, "time_columns", {})
+    return next((column for name, column in columns.items() if name in request.query_params), None)
 
 
 class EventPagination(NewestFirstPagination):

@@ -1,21 +1,36 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django.db.models import Model
 from django.utils import timezone
-from rest_framework import mixins, viewsets
+from django.utils.translation import gettext_lazy as _
+from rest_framework import mixins, status, viewsets
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from events.api.filters import EventFilter
+from events.api.filters import NOT_FILTERS, EventFilter
 from events.api.pagination import EventPagination
 from events.api.serializers import AccountSerializer, EventDetailSerializer, EventSerializer
 from events.models import ACCOUNT_SECRETS, EventLog, OfficialAccount, with_account
+from events.time_limit import TookTooLong, time_limit
 
 __all__ = ["AccountViewSet", "EventViewSet", "ReadViewSet"]
 
 _M = TypeVar("_M", bound=Model)
+
+
+class TooSlow(APIException):
+    """400, since asking again would take as long again."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_detail = _(
+        "These filters together take too long. Leave one out, or choose a shorter time."
+    )
+    default_code = "too_slow"
 
 
 class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[_M]):
@@ -23,6 +38,19 @@ class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
 
     # What stands before the colon in the scopes that a key needs.
     scope: str
+    # Filters by a time, each with the column of which the list is then in the order; the first that
+    # is given counts.
+    time_columns: ClassVar[dict[str, str]] = {}
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        filters = set(request.query_params) - NOT_FILTERS
+        if len(filters) < 2:
+            return super().list(request, *args, **kwargs)
+        try:
+            with time_limit():
+                return super().list(request, *args, **kwargs)
+        except TookTooLong:
+            raise TooSlow from None
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         with timezone.override(datetime.UTC):
@@ -30,9 +58,18 @@ class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
 
 
 class EventViewSet(ReadViewSet[EventLog]):
-    """The event log, newest first; with `after_id` ascending, each row once and none skipped."""
+    """The event log, newest first; with `after_id` ascending, each row once and none skipped.
+
+    Newest is what was received last; with a filter by `event_time`, what happened last.
+    """
 
     scope = "events"
+    time_columns = {
+        "event_time_after": "event_time",
+        "event_time_before": "event_time",
+        "received_after": "received_at",
+        "received_before": "received_at",
+    }
     queryset = with_account(EventLog.objects.all())
     filterset_class = EventFilter
     pagination_class = EventPagination

@@ -161,7 +161,7 @@ def test_the_time_filter_begins_with_the_sites_day(operator, account):
     week = store(account, 3, event_time=today - datetime.timedelta(days=6))
     store(account, 4, event_time=today - datetime.timedelta(days=30))
     assert listed(operator.get(reverse(LOG), {"days": "1"})) == [this.pk]
-    assert listed(operator.get(reverse(LOG), {"days": "7"})) == [week.pk, last.pk, this.pk]
+    assert listed(operator.get(reverse(LOG), {"days": "7"})) == [this.pk, last.pk, week.pk]
     assert len(listed(operator.get(reverse(LOG), {"days": "30"}))) == 3
 
 

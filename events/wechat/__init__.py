@@ -42,8 +42,10 @@ from .errors import (
 )
 from .message import (
     AUTHORIZATION_EVENTS,
+    EVENT_TYPES,
     PLATFORM_EVENTS,
     Message,
+    kind_of,
     parse_message,
     unreadable_key,
 )
@@ -65,6 +67,7 @@ from .replies import (
 __all__ = [
     "ACKNOWLEDGEMENT",
     "AUTHORIZATION_EVENTS",
+    "EVENT_TYPES",
     "PLATFORM_EVENTS",
     "AppIdMismatch",
     "Article",
@@ -93,6 +96,7 @@ __all__ = [
     "WeChatError",
     "authenticate",
     "check_parameters",
+    "kind_of",
     "open_authentic",
     "open_push",
     "parse_message",

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AUTHORIZATION_EVENTS",
+    "EVENT_TYPES",
     "PLATFORM_EVENTS",
     "Message",
+    "kind_of",
     "parse_message",
     "unreadable_key",
 ]
@@ -69,10 +71,10 @@ AUTHORIZATION_EVENTS = frozenset(
     }
 )
 
-_FOLLOW_OR_SCAN = frozenset({"event.subscribe", "event.unsubscribe", "event.scan"})
-
 # MsgTypes that carry an Event; device_event is 微信硬件.
-_EVENT_TYPES = frozenset({"event", "device_event"})
+EVENT_TYPES = ("event", "device_event")
+
+_FOLLOW_OR_SCAN = frozenset({"event.subscribe", "event.unsubscribe", "event.scan"})
 
 _SCENE_PREFIX = "qrscene_"
 
@@ -107,7 +109,7 @@ class Message:
     kind: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kind", _kind(self.msg_type, self.event))
+        object.__setattr__(self, "kind", kind_of(self.msg_type, self.event))
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Value]) -> Message:
@@ -178,9 +180,22 @@ class Message:
         account_and_sender = [self.to_user_name, self.from_user_name, str(self.create_time)]
         if self.kind in _FOLLOW_OR_SCAN:
             return _digest([*account_and_sender, self.kind, self.event_key, self.ticket])
-        if self.msg_id and self.msg_type.lower() not in _EVENT_TYPES:
+        if self.msg_id and self.msg_type.lower() not in EVENT_TYPES:
             return _digest([*account_and_sender, self.msg_id])
         return _digest([self.to_user_name, dict(self.fields)])
+
+
+def kind_of(msg_type: str, event: str = "") -> str:
+    """Return the kind of a message with this MsgType and this Event; see `Message`.
+
+    Real traffic varies the case of event names. The pair keeps the event LOCATION (a position
+    report) apart from the message location; a dot in a name becomes `_`, so that no message type
+    can pass for an event.
+    """
+    names = [msg_type.lower()]
+    if names[0] in EVENT_TYPES and event:
+        names.append(event.lower())
+    return ".".join(re.sub(r"[^a-z0-9_]", "_", name) for name in names)[:_KIND_LENGTH]
 
 
 def parse_message(body: bytes) -> Message:
@@ -191,16 +206,6 @@ def parse_message(body: bytes) -> Message:
 def unreadable_key(body: bytes) -> str:
     """Return the dedup key of a body that `parse_message` refused: 32 hexadecimal digits."""
     return hashlib.blake2b(body, digest_size=16).hexdigest()
-
-
-def _kind(msg_type: str, event: str) -> str:
-    # Real traffic varies the case of event names. The pair keeps the event LOCATION (a position
-    # report) apart from the message location; a dot in a name becomes `_`, so that no message type
-    # can pass for an event.
-    names = [msg_type.lower()]
-    if names[0] in _EVENT_TYPES and event:
-        names.append(event.lower())
-    return ".".join(re.sub(r"[^a-z0-9_]", "_", name) for name in names)[:_KIND_LENGTH]
 
 
 def _digest(parts: list[Value]) -> str:

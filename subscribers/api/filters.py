@@ -6,7 +6,7 @@ import django_filters
 from django.db.models import Exists, OuterRef, QuerySet
 from django_filters.rest_framework import FilterSet
 
-from events.api.filters import ExactFilter, MomentFilter
+from events.api.filters import AccountFilter, ExactFilter, MomentFilter
 from subscribers.models import Binding, BindingRequest, QRScene, Subscriber
 
 __all__ = ["BindingFilter", "BindingRequestFilter", "QRSceneFilter", "SubscriberFilter"]
@@ -24,7 +24,7 @@ class TruthFilter(django_filters.TypedChoiceFilter):
 
 
 class SubscriberFilter(FilterSet):
-    account = ExactFilter("account__slug", label="The account's handle.")
+    account = AccountFilter()
     openid = ExactFilter("openid")
     is_following = TruthFilter("is_following")
     first_scene = ExactFilter(method="by_scene", label="First QR scene of a follow or scan.")
@@ -52,7 +52,7 @@ class SubscriberFilter(FilterSet):
 
 
 class QRSceneFilter(FilterSet):
-    account = ExactFilter("account__slug", label="The account's handle.")
+    account = AccountFilter()
     scene = ExactFilter("scene")
 
     class Meta:
@@ -61,7 +61,7 @@ class QRSceneFilter(FilterSet):
 
 
 class BindingFilter(FilterSet):
-    account = ExactFilter("account__slug", label="The account's handle.")
+    account = AccountFilter()
     openid = ExactFilter("subscriber__openid", label="The follower.")
     user = ExactFilter("user__username", label="User name of the site account.")
     active = TruthFilter(
@@ -74,7 +74,7 @@ class BindingFilter(FilterSet):
 
 
 class BindingRequestFilter(FilterSet):
-    account = ExactFilter("account__slug", label="The account's handle.")
+    account = AccountFilter()
     user = ExactFilter("user__username", label="User name of the site account.")
 
     class Meta:

@@ -31,9 +31,17 @@ _ID = "[0-9]{1,18}"
 
 
 class SubscriberViewSet(ReadViewSet[Subscriber]):
-    """The followers, those who left included, as the log says they are."""
+    """The followers, those who left included, as the log says they are.
+
+    Who came last is first; with a filter by a time, who followed or changed last.
+    """
 
     scope = "subscribers"
+    time_columns = {
+        "updated_after": "updated_at",
+        "followed_after": "last_followed_at",
+        "followed_before": "last_followed_at",
+    }
     queryset = with_account(Subscriber.objects.with_bound_user())
     serializer_class = SubscriberSerializer
     filterset_class = SubscriberFilter

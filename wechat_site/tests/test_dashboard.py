@@ -100,7 +100,13 @@ def test_nothing_is_counted_over_the_log_and_every_question_is_bounded(operator,
     of_log = [sql for sql in many if 'FROM "events_eventlog"' in sql]
     assert len(many) == len(few)
     assert of_log
-    assert not [sql for sql in of_log if "COUNT(" in sql.upper() or "LIMIT" not in sql.upper()]
+    # The kinds that occur are found by the smallest after each one, as a test of plans makes sure.
+    bounds = ("LIMIT", "MIN(KIND)")
+    assert not [
+        sql
+        for sql in of_log
+        if "COUNT(" in sql.upper() or not any(bound in sql.upper() for bound in bounds)
+    ]
 
 
 def test_what_needs_attention_is_counted_up_to_a_bound_and_linked(operator, account):

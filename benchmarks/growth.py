@@ -1,0 +1,360 @@
+"""How much slower the site gets as its log grows: inserts and every read, at several sizes.
+
+    python -m benchmarks.growth --rows 10000,1000000,10000000 --databases sqlite,postgresql
+
+PostgreSQL is measured where DATABASE_URL names a server (``.ci/with-postgres`` starts one), in
+databases of its own. All sizes are measured by turns, so that a busy minute of the machine strikes
+all of them. Reads go through the real pages and API, signed in, in this process; "database" is the
+part of the time that was spent in statements. Inserts go through the receiving path, from the
+signed and encrypted body to the answer. Exits with 1 and says what missed its target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["main"]
+
+ROOT = Path(__file__).resolve().parent.parent
+VENDORS = ("sqlite", "postgresql")
+# Rounds of each read, and of each portion of inserts, of which the first is not counted.
+ROUNDS, PUSHES = 4, 500
+# Of the reads' time at the smallest size, and of the inserts' rate into an empty log. The page
+# around a read takes milliseconds, so a difference below this many is none.
+SLOWEST_READ, SLOWEST_INSERT, NOTHING_MS = 2.0, 0.9, 3.0
+# A read that once took as many seconds is not measured again.
+_TEDIOUS = 2.0
+
+
+@dataclass(slots=True)
+class Measured:
+    """One read at one size: milliseconds of each round, in all and in the database.
+
+    `slowest` counts the first time too, on a fresh connection and with nothing remembered.
+    """
+
+    total: list[float] = field(default_factory=list)
+    database: list[float] = field(default_factory=list)
+    statements: int = 0
+    status: int = 0
+    slowest: float = 0.0
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.total)
+
+
+@dataclass(slots=True)
+class Results:
+    """Everything measured on one database; sizes are numbers of rows."""
+
+    vendor: str
+    sizes: list[int]
+    inserts: dict[int, list[float]]
+    reads: dict[str, dict[int, Measured]]
+    combined: list[str]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="How much slower the site gets as its log grows.")
+    parser.add_argument("--rows", default="10000,1000000,10000000", help="sizes of the log")
+    parser.add_argument("--databases", default="sqlite,postgresql")
+    parser.add_argument("--folder", help="where SQLite's files are made; default: the system's")
+    parser.add_argument("--measure", metavar="FILE", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    sizes = sorted({int(size) for size in options.rows.split(",")})
+    vendors = options.databases.split(",")
+    if unknown := set(vendors) - set(VENDORS):
+        parser.error(f"no such database: {', '.join(sorted(unknown))}")
+    if options.measure:
+        Path(options.measure).write_text(json.dumps(asdict(_measure(sizes))))
+        return 0
+    missed = []
+    for vendor in vendors:
+        results = _in_a_process_of_its_own(vendor, sizes, options.folder)
+        print(_table(results), flush=True)
+        missed += _missed(results)
+    print("\n".join(["", "Missed:", *missed] if missed else ["", "All targets met."]))
+    return 1 if missed else 0
+
+
+def _in_a_process_of_its_own(vendor: str, sizes: list[int], folder: str | None) -> Results:
+    """Settings are read once in a process, so each database has one, and gives its results back."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "wechat_site.settings"}
+        if vendor == "sqlite":
+            environment["DATABASE_URL"] = f"sqlite:///{place}/empty.sqlite3"
+        elif not environment.get("DATABASE_URL", "").startswith("postgres"):
+            raise SystemExit("PostgreSQL is measured under .ci/with-postgres, or a DATABASE_URL.")
+        file = Path(place) / "results.json"
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "benchmarks.growth", "--measure", str(file)),
+                *("--rows", ",".join(map(str, sizes))),
+            ],
+            cwd=ROOT,
+            env={**environment, "LOG_LEVEL": "ERROR"},
+            check=True,
+        )
+        found = json.loads(file.read_text())
+    return Results(
+        vendor=vendor,
+        sizes=sizes,
+        inserts={int(size): rates for size, rates in found["inserts"].items()},
+        reads={
+            name: {int(size): Measured(**measured) for size, measured in at.items()}
+            for name, at in found["reads"].items()
+        },
+        combined=found["combined"],
+    )
+
+
+# --- Measuring, in a process with Django --------------------------------------------------------
+
+
+def _measure(sizes: list[int]) -> Results:
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django.db import connection
+    from django.utils import timezone
+
+    from benchmarks.reads import all_reads
+
+    settings.ALLOWED_HOSTS = ["testserver"]
+    settings.SECURE_SSL_REDIRECT = False
+    now = timezone.now()
+    results = Results(connection.vendor, sizes, {}, {}, [])
+    with _databases([0, *sizes]) as databases:
+        clients: dict[int, Any] = {}
+        reads: dict[int, Any] = {}
+        for size, name in databases.items():
+            _use(name)
+            started = time.monotonic()
+            _make(size, now)
+            if size:
+                reads[size], clients[size] = all_reads(now), _signed_in()
+            seconds = time.monotonic() - started
+            print(f"{connection.vendor}: {size:,} rows in {seconds:.0f} s", file=sys.stderr)
+        results.combined = [read.name for read in reads[sizes[0]] if read.combined]
+        for turn in range(ROUNDS):
+            for same in zip(*(reads[size] for size in sizes), strict=True):
+                for size, read in zip(sizes, same, strict=True):
+                    measured = results.reads.setdefault(read.name, {}).setdefault(size, Measured())
+                    if turn and measured.slowest > 1000 * _TEDIOUS:
+                        continue
+                    _use(databases[size])
+                    _read(clients[size], read.url, measured)
+        for turn in range(ROUNDS):
+            for size, name in databases.items():
+                _use(name)
+                rate = _insert(turn)
+                if turn:
+                    results.inserts.setdefault(size, []).append(rate)
+    return results
+
+
+@contextmanager
+def _databases(sizes: list[int]) -> Iterator[dict[int, str]]:
+    """A fresh database for each size, by its name; all are gone at the end."""
+    from django.db import connection
+
+    if connection.vendor == "sqlite":
+        folder = Path(tempfile.mkdtemp(dir=Path(connection.settings_dict["NAME"]).parent))
+        try:
+            yield {size: str(folder / f"{size}.sqlite3") for size in sizes}
+        finally:
+            connection.close()
+            shutil.rmtree(folder)
+        return
+    base = connection.settings_dict["NAME"]
+    names = {size: f"growth_{os.getpid()}_{size}" for size in sizes}
+    try:
+        for name in names.values():
+            with connection.cursor() as cursor:
+                cursor.execute(f"CREATE DATABASE {name}")
+        yield names
+    finally:
+        _use(base)
+        for name in names.values():
+            with connection.cursor() as cursor:
+                cursor.execute(f"DROP DATABASE IF EXISTS {name}")
+
+
+def _use(name: str) -> None:
+    from django.core.cache import cache
+    from django.db import connection
+
+    connection.close()
+    if connection.vendor == "postgresql":
+        connection.close_pool()  # type: ignore[attr-defined]
+    connection.settings_dict["NAME"] = name
+    cache.clear()
+
+
+def _make(size: int, now: Any) -> None:
+    from django.core.management import call_command
+
+    from benchmarks.filling import ACCOUNT, fill
+    from events.models import OfficialAccount, ReplyRule
+
+    call_command("migrate", verbosity=0)
+    fill(size, now=now)
+    account = OfficialAccount.objects.get(slug=ACCOUNT)
+    ReplyRule.objects.create(account=account, trigger="event.click", content="好的")
+
+
+def _signed_in() -> tuple[Any, str]:
+    from django.contrib.auth.models import User
+    from django.test import Client
+
+    from events.api.authentication import READ_SCOPES
+    from events.models import ApiKey
+
+    user = User.objects.create_superuser("operator")
+    client = Client()
+    client.force_login(user)
+    return client, ApiKey.issue(user=user, scopes=list(READ_SCOPES))[1]
+
+
+def _read(client: tuple[Any, str], url: str, measured: Measured) -> None:
+    """Asks twice on a fresh connection, and counts the second time; the slower of both is kept."""
+    from django.db import connection
+
+    browser, key = client
+    for warm in (False, True):
+        spent: list[float] = []
+
+        def timed(execute: Any, *arguments: Any, spent: list[float] = spent) -> Any:
+            began = time.perf_counter()
+            try:
+                return execute(*arguments)
+            finally:
+                spent.append(time.perf_counter() - began)
+
+        with connection.execute_wrapper(timed):
+            began = time.perf_counter()
+            response = browser.get(url, headers={"Authorization": f"Token {key}"})
+            whole = 1000 * (time.perf_counter() - began)
+        measured.slowest = max(measured.slowest, whole)
+        if warm or whole > 1000 * _TEDIOUS:
+            measured.total.append(whole)
+            measured.database.append(1000 * sum(spent))
+            measured.statements, measured.status = len(spent), response.status_code
+            return
+
+
+def _insert(turn: int) -> float:
+    """Pushes of a new turn through the receiving path, one after the other; returns how many/s."""
+    from django.utils import timezone
+
+    from benchmarks.filling import ACCOUNT
+    from events.models import OfficialAccount
+    from events.receiver import answer_push
+    from events.testing import message_xml
+    from events.wechat import SecurityMode
+    from events.wechat.platform_side import seal_push
+
+    account = OfficialAccount.objects.get(slug=ACCOUNT)
+    now = timezone.now()
+    kinds = ["text"] * 5 + ["event.CLICK"] * 6 + ["event.VIEW"] * 5
+    kinds += ["event.subscribe"] * 2 + ["event.unsubscribe", "event.SCAN"]
+    pushes = []
+    for number in range(PUSHES):
+        kind = kinds[number % len(kinds)]
+        fields: dict[str, Any] = {"EventKey": ""}
+        match kind:
+            case "text":
+                fields = {"Content": "Hello", "MsgId": 10**18 + turn * PUSHES + number}
+            case "event.CLICK":
+                fields = {"EventKey": f"MENU_{number % 24}"}
+            case "event.VIEW":
+                fields = {"EventKey": f"https://shop.example.com/pages/{number % 30}"}
+            case "event.SCAN":
+                fields = {"EventKey": f"poster-{number % 40}", "Ticket": "gQH47joAAAAAAAAA"}
+        # Spread over the followers there are, as the real ones would be.
+        openid = f"oT3xk5Qm{(turn * PUSHES + number) * 7919 % 500_000:020}"
+        pushes.append(
+            seal_push(
+                message_xml(kind, openid=openid, at=int(now.timestamp()) - 1, **fields),
+                credentials=account.credentials(now),
+                mode=SecurityMode(account.security_mode),
+                timestamp=int(now.timestamp()),
+                nonce=str(number),
+                random=os.urandom(16),
+            )
+        )
+    queries = [({name: [value] for name, value in query.items()}, body) for query, body in pushes]
+    began = time.perf_counter()
+    for query, body in queries:
+        answer = answer_push(account.callback_key, query, body, now=now)
+        if answer.status != 200:
+            raise RuntimeError(f"A push was answered {answer.status}: {answer.body}")
+    return PUSHES / (time.perf_counter() - began)
+
+
+# --- Reporting ----------------------------------------------------------------------------------
+
+
+def _table(results: Results) -> str:
+    sizes = results.sizes
+    empty = statistics.median(results.inserts[0])
+    lines = [
+        f"\n## {results.vendor}\n",
+        "| inserts, rows there | events/s, median | of an empty log |",
+        "|---|---|---|",
+    ]
+    for size, rates in results.inserts.items():
+        rate = statistics.median(rates)
+        lines.append(f"| {size:,} | {rate:,.0f} | {rate / empty:.2f} |")
+    heads = "".join(f" {size:,}: ms (max) | database | statements |" for size in sizes)
+    lines += ["", f"| read |{heads} ratio |", "|---|" + "---|" * (3 * len(sizes) + 1)]
+    for name, at in results.reads.items():
+        cells = "".join(
+            f" {at[size].median:.1f} ({at[size].slowest:.0f}) "
+            f"| {statistics.median(at[size].database):.1f} | {at[size].statements}"
+            f"{'' if at[size].status == 200 else f' → {at[size].status}'} |"
+            for size in sizes
+        )
+        ratio = at[sizes[-1]].median / at[sizes[0]].median
+        note = " (several filters)" if name in results.combined else ""
+        lines.append(f"| {name}{note} |{cells} {ratio:.1f} |")
+    return "\n".join(lines)
+
+
+def _missed(results: Results) -> list[str]:
+    """What is below target; filters that meet are shown and held to an answer alone."""
+    smallest, largest = results.sizes[0], results.sizes[-1]
+    missed = []
+    rate = statistics.median(results.inserts[largest]) / statistics.median(results.inserts[0])
+    if rate < SLOWEST_INSERT:
+        missed.append(f"{results.vendor}: inserts at {largest:,} rows: {rate:.2f} of an empty log")
+    for name, at in results.reads.items():
+        few, many = at[smallest], at[largest]
+        if name in results.combined:
+            continue
+        if any(at[size].status != 200 for size in results.sizes):
+            missed.append(f"{results.vendor}: {name}: not answered with 200")
+        if many.statements > few.statements:
+            missed.append(f"{results.vendor}: {name}: {few.statements} → {many.statements} queries")
+        if many.median > SLOWEST_READ * few.median + NOTHING_MS:
+            missed.append(f"{results.vendor}: {name}: {few.median:.1f} → {many.median:.1f} ms")
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
