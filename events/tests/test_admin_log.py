@@ -11,11 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from events import registry
 from events.intake import read_event
 from events.kinds import KINDS
 from events.models import EventLog
 from events.one_time_scenes import MASK, new_one_time_scene
+from events.registry import reply_handler
 from events.testing import make_account, message_xml, push
 
 pytestmark = pytest.mark.django_db
@@ -268,15 +268,15 @@ def test_the_log_cannot_be_written(operator, account, view):
 
 
 @pytest.fixture
-def failed(account, monkeypatch):
+def failed(account, own_registries):
     """An event whose reply handler fails until the returned list is emptied."""
     trouble = ["the service is down"]
 
+    @reply_handler("image")
     def handler(event):
         if trouble:
             raise RuntimeError(trouble[0])
 
-    monkeypatch.setitem(registry._reply_handlers, "image", handler)
     push(account, message_xml("image", MsgId=1, PicUrl="http://p", MediaId="m"))
     event = EventLog.objects.get()
     assert event.status == "failed"
