@@ -12,7 +12,9 @@ class EventsConfig(AppConfig):
     def ready(self) -> None:
         from events import (
             directory,
-            reply_rules,  # noqa: F401  (registers the reply handlers)
+            # They register the reply handlers and what the metrics say of the partitions.
+            partitions,  # noqa: F401
+            reply_rules,  # noqa: F401
         )
         from events.sqlite_planner import describe_log
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, models
 
+from events.months import Month
 from events.upsert import Upsert
 from events.wechat import EVENT_TYPES, kind_of
 
@@ -122,6 +123,13 @@ class EventLogQuerySet(models.QuerySet["EventLog"]):
     def folded(self) -> EventLogQuerySet:
         return self.filter(folded_at__isnull=False)
 
+    def outside_base(self) -> EventLogQuerySet:
+        """The rows that state is computed from, on top of what removed rows left in the base."""
+        return self.folded().filter(in_base=False)
+
+    def in_month(self, month: Month) -> EventLogQuerySet:
+        return self.filter(event_time__gte=month.start, event_time__lt=month.end)
+
     def newest_first(self) -> EventLogQuerySet:
         return self.order_by("-id")
 
@@ -201,3 +209,15 @@ class EventLogQuerySet(models.QuerySet["EventLog"]):
                 """
             )
             return [kind for (kind,) in cursor.fetchall()]
+
+    def months(self) -> Iterator[Month]:
+        """The months that occur, account by account: one index probe for each, like kinds()."""
+        accounts = self.model._meta.get_field("account").remote_field.model._default_manager
+        for account in accounts.values_list("pk", flat=True):
+            times = self.filter(account=account).order_by("event_time")
+            moment = times.values_list("event_time", flat=True).first()
+            while moment is not None:
+                month = Month.of(moment)
+                yield month
+                later = times.filter(event_time__gte=month.end)
+                moment = later.values_list("event_time", flat=True).first()

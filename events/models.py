@@ -28,6 +28,7 @@ __all__ = [
     "ApiKey",
     "EventLog",
     "OfficialAccount",
+    "PrunedMonth",
     "ReplyRule",
     "with_account",
 ]
@@ -194,8 +195,8 @@ class EventLog(models.Model):
     """One authentic push of WeChat, or one row brought in by an import. The truth of this site.
 
     Rows are only ever added; what happened to them since (folding, replying) is kept beside what
-    arrived. No foreign key may point at this table, since it is made to be partitioned by
-    event_time; others keep id and event_time.
+    arrived. On PostgreSQL the table is partitioned by month of event_time (events/partitions.py),
+    so no foreign key may point at it; others keep id and event_time.
     """
 
     class Source(models.TextChoices):
@@ -244,6 +245,8 @@ class EventLog(models.Model):
     processed_at = models.DateTimeField(_("outcome"), null=True, blank=True)
     duration_ms = models.PositiveIntegerField(_("duration (ms)"), null=True, blank=True)
     reply = models.TextField(_("reply"), blank=True, default="")
+    # Brought back from an archive after its removal: what it says is in the base already.
+    in_base = models.BooleanField(default=False, db_default=False, editable=False)
 
     objects = EventLogQuerySet.as_manager()
 
@@ -347,6 +350,30 @@ class EventLog(models.Model):
                 return [self.masked_payload(value) for value in payload]
             case _:
                 return payload
+
+
+class PrunedMonth(models.Model):
+    """A month of event_time whose rows were removed from the log, or brought back to it.
+
+    Rows of a month can arrive after its removal (an import); they are the next part of it.
+    """
+
+    month = models.DateField(unique=True)
+    # The last part whose removal has begun; its archive is called by this number.
+    part = models.PositiveSmallIntegerField(default=0)
+    is_archived = models.BooleanField(default=False)
+    rows = models.PositiveBigIntegerField(default=0)
+    began_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    # Rows brought back from an archive are not removed again before this.
+    keep_until = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.began_at is not None and self.finished_at is None
 
 
 class ReplyRule(models.Model):

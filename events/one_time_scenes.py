@@ -11,10 +11,12 @@ from __future__ import annotations
 import re
 import secrets
 
-__all__ = ["MASK", "is_one_time_scene", "mask", "new_one_time_scene"]
+__all__ = ["MASK", "SHAPE", "is_one_time_scene", "mask", "new_one_time_scene"]
 
 MASK = "bind-••••"
-_SHAPE = re.compile(r"bind-[A-Za-z0-9_-]{32}")
+# As a regular expression that Python and both databases read alike.
+SHAPE = r"bind-[A-Za-z0-9_-]{32}"
+_SHAPE = re.compile(SHAPE)
 # The ticket of a code leads to its picture, so it is as secret as the scene it stands beside.
 _TICKET = re.compile(r"<Ticket>.*?(</Ticket>|\Z)", re.DOTALL)
 

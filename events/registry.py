@@ -1,4 +1,4 @@
-"""Where apps say what they do with events: projections and reply handlers.
+"""Where apps say what they do with events: projections, reply handlers, and keepers of the past.
 
 A projection folds an event into state. Every authentic event of ours passes all projections of its
 kind, inside the transaction that stores it; a projection touches the database only, is quick, and
@@ -18,6 +18,15 @@ Pushes that arrive together are stored together, so each registration has a quic
 may be given: a projection of many events at once, and a reply found in memory before the event is
 stored.
 
+Whoever computes state from the log anew must know when rows leave it (events/retention.py) and when
+they come back from an archive (events/archive.py):
+
+    @before_removal
+    def keep_what_they_say(events: EventLogQuerySet) -> None: ...
+
+    @after_restoring
+    def compute_anew(events: EventLogQuerySet) -> None: ...
+
 Registries rather than Django signals: a passive reply is one return value, a failure belongs to one
 row, and "go to definition" works.
 """
@@ -32,6 +41,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 from events.wechat import Reply
 
 if TYPE_CHECKING:
+    from events.log import EventLogQuerySet
     from events.models import EventLog
 
 __all__ = [
@@ -39,9 +49,14 @@ __all__ = [
     "LATER",
     "BatchProjection",
     "EarlyReply",
+    "Keeper",
     "Later",
     "Projection",
     "ReplyHandler",
+    "after_restoring",
+    "announce_removal",
+    "announce_restoring",
+    "before_removal",
     "early_reply_for",
     "project_together",
     "projection",
@@ -63,9 +78,11 @@ Projection: TypeAlias = "Callable[[EventLog], None]"
 BatchProjection: TypeAlias = "Callable[[Sequence[EventLog]], None]"
 ReplyHandler: TypeAlias = "Callable[[EventLog], Reply | None]"
 EarlyReply: TypeAlias = "Callable[[EventLog], Reply | Later | None]"
+Keeper: TypeAlias = "Callable[[EventLogQuerySet], None]"
 
 _P = TypeVar("_P", bound=Projection)
 _R = TypeVar("_R", bound=ReplyHandler)
+_K = TypeVar("_K", bound=Keeper)
 
 ANY_KIND = "*"
 
@@ -88,6 +105,8 @@ class _ReplyHandler:
 
 _projections: list[_Projection] = []
 _reply_handlers: dict[str, _ReplyHandler] = {}
+_before_removal: list[Keeper] = []
+_after_restoring: list[Keeper] = []
 
 
 def projection(*kinds: str, batch: BatchProjection | None = None) -> Callable[[_P], _P]:
@@ -158,3 +177,34 @@ def reply_handler_for(kind: str) -> ReplyHandler | None:
 def early_reply_for(kind: str) -> EarlyReply | None:
     registered = _reply_handlers.get(kind)
     return registered.early if registered else None
+
+
+def before_removal(function: _K) -> _K:
+    """Registers a function for rows that are about to leave the log.
+
+    It runs in the transaction that removes them and touches the database only; one that raises
+    keeps the rows where they are. The rows can be a whole month's, so it works in sets. Of them
+    only outside_base() counts towards state.
+    """
+    _before_removal.append(function)
+    return function
+
+
+def after_restoring(function: _K) -> _K:
+    """Registers a function for rows that an archive brought back, after their transaction.
+
+    Rows whose removal it has seen are marked in_base and change nothing. The others were not folded
+    by this site, or not into what it has now.
+    """
+    _after_restoring.append(function)
+    return function
+
+
+def announce_removal(events: EventLogQuerySet) -> None:
+    for keep in _before_removal:
+        keep(events)
+
+
+def announce_restoring(events: EventLogQuerySet) -> None:
+    for keep in _after_restoring:
+        keep(events)

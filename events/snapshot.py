@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from django.db import connection, transaction
@@ -9,16 +9,19 @@ __all__ = ["read_snapshot"]
 
 
 @contextmanager
-def read_snapshot() -> Iterator[None]:
+def read_snapshot(before: Callable[[], None] | None = None) -> Iterator[None]:
     """Everything read inside is of one moment, while others go on writing.
 
-    Inside an outer transaction it has that transaction's view.
+    Inside an outer transaction it has that transaction's view. `before` can take locks in the
+    transaction while it has no view yet.
     """
     if connection.in_atomic_block:
         yield
     elif connection.vendor == "postgresql":
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            if before is not None:
+                before()
             yield
     else:
         # atomic() would take SQLite's write lock for as long as the reading lasts. A deferred

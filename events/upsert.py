@@ -16,7 +16,13 @@ import psycopg
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["Upsert"]
+__all__ = ["FUNCTIONS", "Upsert"]
+
+# What the functions of several arguments are called, by Django's word for the database.
+FUNCTIONS = {
+    "postgresql": {"least": "LEAST", "greatest": "GREATEST"},
+    "sqlite": {"least": "MIN", "greatest": "MAX"},
+}
 
 _Row = Sequence[Any]
 
@@ -113,12 +119,10 @@ class Upsert:
         if is_postgres:
             arrays = ", ".join(f"%b::{_array_type(field, connection)}" for field in self._fields)
             source = f"SELECT {values} FROM unnest({arrays}) AS given ({given})"
-            functions = {"least": "LEAST", "greatest": "GREATEST"}
         else:
             source = f"VALUES ({values})"
-            functions = {"least": "MIN", "greatest": "MAX"}
         assignments = ", ".join(
-            f"{quote(name)} = {expression.format(**functions)}"
+            f"{quote(name)} = {expression.format(**FUNCTIONS[connection.vendor])}"
             for name, expression in self._update.items()
         )
         statement = (

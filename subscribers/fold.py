@@ -3,9 +3,9 @@
 A follower's state is a fold over the log that does not care about order: minima, maxima, sums, and
 "the value at the minimum / maximum" with ties broken by dedup_key, never by arrival. combine() is
 commutative and associative with State() as its neutral element; folding each event once, in any
-order and any grouping, gives the same state. The same rules stand a second time as one SQL
-statement in subscribers/fold_statement.py, for live traffic; tests hold the two
-against each other.
+order and any grouping, gives the same state. The same rules stand a second time as SQL in
+subscribers/fold_statement.py, for live traffic and for removed rows; tests hold the two against
+each other.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from events.one_time_scenes import is_one_time_scene
 if TYPE_CHECKING:
     from events.models import EventLog
 
-__all__ = ["STATE_KINDS", "Effect", "State", "combine", "state_of", "total"]
+__all__ = ["STATE_KINDS", "Effect", "State", "combine", "kinds_of", "state_of", "total"]
 
 
 class Effect(enum.Enum):
@@ -65,6 +65,10 @@ _EFFECTS: dict[str, Effect] = {
 )  # fmt: skip
 
 STATE_KINDS = tuple(_EFFECTS)
+
+
+def kinds_of(effect: Effect) -> list[str]:
+    return [kind for kind, has in _EFFECTS.items() if has is effect]
 
 
 @dataclass(frozen=True, slots=True)

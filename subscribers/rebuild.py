@@ -1,7 +1,9 @@
-"""Computes followers' state anew from the log, to compare it or to put it right.
+"""Computes followers' state anew from the base and the log, to compare it or to put it right.
 
-The fold here is subscribers.fold in Python, a second implementation beside the SQL statement that
-live traffic uses. A follower is never deleted: bindings and the profile hang on the row.
+The base is what removed rows left behind (subscribers/base.py); below, "the log says" means both.
+Rows move from the one to the other in one transaction, so both must be read at one moment. The fold
+here is subscribers.fold in Python, a second implementation beside the SQL that live traffic uses. A
+follower is never deleted: bindings and the profile hang on the row.
 """
 
 from __future__ import annotations
@@ -12,14 +14,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from events.models import EventLog
 from events.snapshot import read_snapshot
 from subscribers.fold import STATE_COLUMNS, STATE_KINDS, State, combine, state_of
-from subscribers.models import Subscriber
+from subscribers.models import Subscriber, SubscriberBase
 
 __all__ = ["Difference", "compare", "rebuild"]
 
@@ -49,7 +51,7 @@ class Difference:
 
 def compare() -> Iterator[Difference]:
     """The differences between the stored state and the log, both read at one moment."""
-    with read_snapshot():
+    with read_snapshot(_hold_partitions):
         for batch in _batches(Subscriber.objects.order_by("pk").iterator(chunk_size=_BATCH)):
             folded = _fold(batch)
             for subscriber in batch:
@@ -67,8 +69,12 @@ def rebuild() -> int:
     committed, and is read, or waits, and folds on top.
     """
     changed = 0
-    while missing := list(islice(_missing(), _BATCH)):
-        Subscriber.objects.bulk_create(missing, ignore_conflicts=True)
+    # Only their keys at a time: they can be many, and finding them reads the whole log.
+    missing = [_key(subscriber) for subscriber in _missing()]
+    for keys in _batches(missing):
+        Subscriber.objects.bulk_create(
+            [_empty(account_id, openid) for account_id, openid in keys], ignore_conflicts=True
+        )
     last_pk = 0
     while ids := list(
         Subscriber.objects.filter(pk__gt=last_pk)
@@ -77,6 +83,7 @@ def rebuild() -> int:
     ):
         last_pk = ids[-1]
         with transaction.atomic():
+            _hold_base()
             # In the order of the unique key, like everybody who locks several followers.
             batch = list(
                 Subscriber.objects.select_for_update()
@@ -102,10 +109,13 @@ def _key(subscriber: Subscriber) -> _Key:
 def _fold(subscribers: Iterable[Subscriber]) -> defaultdict[_Key, State]:
     """What the log says of these followers; State() for those it does not know."""
     wanted = {_key(subscriber) for subscriber in subscribers}
+    openids = {openid for _, openid in wanted}
     states: defaultdict[_Key, State] = defaultdict(State)
+    for base in SubscriberBase.objects.filter(openid__in=openids):
+        states[base.account_id, base.openid] = base.state
     events = (
-        EventLog.objects.folded()
-        .filter(openid__in={openid for _, openid in wanted}, kind__in=STATE_KINDS)
+        EventLog.objects.outside_base()
+        .filter(openid__in=openids, kind__in=STATE_KINDS)
         .exclude(openid="")  # says to SQLite that the partial index on openid will do
         .only(*_FOLD_INPUTS)
     )
@@ -120,17 +130,43 @@ def _fold(subscribers: Iterable[Subscriber]) -> defaultdict[_Key, State]:
 def _missing() -> Iterator[Subscriber]:
     """Unsaved rows for the followers of whom the log speaks, but who have no row."""
     has_row = Subscriber.objects.filter(account=OuterRef("account"), openid=OuterRef("openid"))
+    removed = SubscriberBase.objects.filter(~Exists(has_row)).values_list("account_id", "openid")
     orphans = (
-        EventLog.objects.folded()
+        EventLog.objects.outside_base()
         .filter(~Exists(has_row), kind__in=STATE_KINDS)
         .exclude(openid="")
-        .order_by("account_id", "openid")
         .values_list("account_id", "openid")
-        .distinct()
+        .union(removed)
+        .order_by("account_id", "openid")
     )
-    now = timezone.now()
     for account_id, openid in orphans.iterator(chunk_size=_BATCH):
-        yield Subscriber(account_id=account_id, openid=openid, updated_at=now)
+        yield _empty(account_id, openid)
+
+
+def _empty(account_id: int, openid: str) -> Subscriber:
+    return Subscriber(account_id=account_id, openid=openid, updated_at=timezone.now())
+
+
+def _hold_partitions() -> None:
+    """Keeps partitions from being removed until the transaction ends.
+
+    Unlike rows, a partition is gone at once, for older snapshots too. So this comes before the
+    snapshot is taken.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {EventLog._meta.db_table} IN ACCESS SHARE MODE")
+
+
+def _hold_base() -> None:
+    """Keeps rows from moving into the base until the transaction ends.
+
+    Whoever moves some writes to the base before he takes them from the log. This waits for him,
+    and so comes before any lock that a callback could need.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {SubscriberBase._meta.db_table} IN SHARE MODE")
 
 
 def _differences(subscriber: Subscriber, folded: State) -> Iterator[Difference]:

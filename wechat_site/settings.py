@@ -278,6 +278,9 @@ CALLBACK_MAX_AGE: int | None = env.int("CALLBACK_MAX_AGE", default=0) or None
 SECRET_ROTATION_SECONDS = env.int("SECRET_ROTATION_SECONDS", default=3600)
 # None keeps everything.
 EVENT_RETENTION_DAYS: int | None = env.int("EVENT_RETENTION_DAYS", default=0) or None
+# A folder for archives. When set, what is past retention is written there before it is removed.
+_archive_dir = env.str("EVENT_ARCHIVE_DIR", default="")
+EVENT_ARCHIVE_DIR: Path | None = Path(_archive_dir) if _archive_dir else None
 # Bearer token for /metrics; without one, only internal addresses may read it.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 

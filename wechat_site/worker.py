@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from django.db import close_old_connections
 
+from events.partitions import make_partitions_ahead
 from events.processing import process_due
+from events.retention import prune
 from subscribers.binding import end_expired_requests
 
 __all__ = ["DUTIES", "Duty", "work"]
@@ -34,6 +36,9 @@ class Duty:
 DUTIES: Sequence[Duty] = (
     Duty("events", process_due, every=1),
     Duty("binding requests", end_expired_requests, every=15),
+    Duty("partitions", make_partitions_ahead, every=3600),
+    # What had to stay the last time has a few more chances each day.
+    Duty("retention", prune, every=6 * 3600),
 )
 
 

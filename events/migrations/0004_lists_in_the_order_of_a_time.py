@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("events", "0001_official_accounts_and_log"),
+        ("events", "0003_pruned_months_and_in_base"),
     ]
 
     operations = [

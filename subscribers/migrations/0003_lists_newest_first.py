@@ -5,8 +5,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("events", "0001_official_accounts_and_log"),
-        ("subscribers", "0001_followers_scenes_and_bindings"),
+        ("events", "0004_lists_in_the_order_of_a_time"),
+        ("subscribers", "0002_what_removed_events_said"),
     ]
 
     operations = [
