@@ -117,16 +117,6 @@ def test_no_more_of_a_body_is_read_than_shows_that_it_is_too_large(settings):
     assert stream.tell() == 101
 
 
-def test_the_site_is_served_through_the_front():
-    from wechat_site.wsgi import application
-
-    assert isinstance(application, CallbackFront)
-    statuses: list[str] = []
-    environ = RequestFactory().get("/healthz").environ
-    body = b"".join(application(environ, lambda status, headers, _=None: statuses.append(status)))
-    assert (statuses, body) == (["200 OK"], b"ok")
-
-
 def test_a_released_connection_is_released_after_each_answer():
     released: list[bool] = []
     front = CallbackFront(lambda environ, start: [b""], release=lambda: released.append(True))

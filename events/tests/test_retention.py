@@ -145,7 +145,7 @@ def test_a_row_awaiting_its_outcome_keeps_its_month(account, months, settings, s
     assert not EventLog.objects.filter(pk=other.pk).exists()
     assert EventLog.objects.in_month(OLD).count() == 2
     assert "2025-03 stays in the log for now: 1 of its rows still await" in caplog.text
-    process(waiting.pk)
+    process(waiting)
     assert prune(NOW) == 2
 
 
@@ -436,7 +436,7 @@ def test_nothing_is_lost_while_a_writer_inserts(account, months):
                 raw=b"<xml/>",
                 status="processed",
             )
-            assert deliver(event)
+            assert deliver([event]) == [True]
             written.append(event.pk)
 
     try:

@@ -49,3 +49,13 @@ def test_with_a_token_only_its_bearer_reads_the_metrics(client, settings):
     assert client.get("/metrics").status_code == 403
     headers = {"Authorization": "Bearer s3cret"}
     assert client.get("/metrics", headers=headers, REMOTE_ADDR="8.8.8.8").status_code == 200
+
+
+def test_the_site_is_served_through_the_front():
+    from wechat_site.wsgi import application
+
+    assert isinstance(application, CallbackFront)
+    statuses: list[str] = []
+    environ = RequestFactory().get("/healthz").environ
+    body = b"".join(application(environ, lambda status, headers, _=None: statuses.append(status)))
+    assert (statuses, body) == (["200 OK"], b"ok")
