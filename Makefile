@@ -5,17 +5,18 @@ PORT ?= 8000
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 
-.PHONY: help setup demo run check test lock messages clean
+.PHONY: help setup demo run check test bench lock messages clean
 
 help:
 	@echo "make demo      the site with simulated followers, on port $(PORT) (PORT=...)"
 	@echo "make run       the site alone"
 	@echo "make test      make check, then the whole test suite"
 	@echo "make check     lint, types, migrations, translations, deployment settings"
+	@echo "make bench     the callback beside its alternatives, as ratios; needs wrk (BENCH=...)"
 	@echo "make setup     the virtual environment alone, in .venv/"
 	@echo "make messages  collects and compiles the translations"
 	@echo "make lock      pins the dependencies anew (needs uv)"
-	@echo "make clean     removes .venv/ and var/"
+	@echo "make clean     removes .venv/, benchmarks/.venv/ and var/"
 
 setup: .venv/installed
 
@@ -54,13 +55,23 @@ test: check
 		echo "SKIPPED: the suite on PostgreSQL, for the reason above."; \
 	fi
 
+bench: setup benchmarks/.venv/installed
+	@.ci/with-postgres $(BIN)/python -m benchmarks.callback $(BENCH)
+
+# The peers have an environment of their own.
+benchmarks/.venv/installed: benchmarks/requirements.txt
+	$(PYTHON) -m venv benchmarks/.venv
+	benchmarks/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 lock:
 	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet pyproject.toml -o requirements.txt
 	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet pyproject.toml --group dev -o requirements-dev.txt
+	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet benchmarks/requirements.in -o benchmarks/requirements.txt
 
 messages: setup
 	$(MANAGE) makemessages --locale zh_Hans --no-obsolete --no-location --ignore 'var/*' --ignore '.venv/*' --ignore '*/tests/*'
 	$(MANAGE) compilemessages --ignore .venv
 
 clean:
-	rm -rf .venv var
+	rm -rf .venv benchmarks/.venv var

@@ -4,6 +4,9 @@ from unittest import mock
 
 import pytest
 from django.db import DatabaseError, connection
+from django.test import RequestFactory
+
+from events.front import CallbackFront
 
 
 def test_alive_needs_no_database(client):

@@ -1,0 +1,240 @@
+"""How fast pushes are taken, beside what else there is: `make bench`.
+
+All contestants of one database are up together, and an idle one costs nothing. Each round measures
+all of them, one after the other and in another order each time, so that a machine that is busy
+for a while is busy for all; ratios are taken within a round, and their median is reported.
+
+After every run of the product its log is compared with what was acknowledged. The exit code is 1
+if a push was lost or stored twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shlex
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from random import Random
+
+from benchmarks.contestants import Contestant, Product, peers
+from benchmarks.databases import PostgreSQL, Server, SQLite
+from benchmarks.load import Pusher, RanOut, Run, find_wrk, followers
+from benchmarks.report import Entry, Load, Outcome, conditions, report
+from events.wechat import SecurityMode
+
+__all__ = ["main"]
+
+_VAR = Path(__file__).resolve().parent.parent / "var"
+# Deliveries a second that nobody here reaches, before it is known what each does reach.
+_BEYOND = 12_000
+# How many pushes are made for each that is expected to be needed, and how many a second at least.
+_HEADROOM = 1.6
+_LEAST = 2000
+_WARM_UP = 1  # seconds
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measures, prints Markdown, returns the exit code. What is being done goes to stderr."""
+    options = _parse(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    outcomes = []
+    print(conditions(shlex.join(["python", "-m", "benchmarks.callback", *arguments])), flush=True)
+    _VAR.mkdir(exist_ok=True)
+    for kind in options.databases.split(","):
+        # Beside the product's own database, for /tmp may be in memory, where nothing is durable.
+        with tempfile.TemporaryDirectory(dir=_VAR, prefix="bench-") as folder:
+            Path(folder, "followers").write_text("\n".join(followers()))
+            try:
+                outcome = _Race(_server(kind, Path(folder)), Path(folder), options).run()
+            except RuntimeError as error:
+                _say(str(error))
+                return 1
+        outcomes.append(outcome)
+        print(report(outcome), flush=True)
+    return int(any(outcome.faults for outcome in outcomes))
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.callback", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--databases", default="sqlite,postgresql")
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        type=_variant,
+        metavar="NAME:KEY=VALUE,…",
+        help="the product once more, with these environment variables",
+    )
+    parser.add_argument("--peers", help="only these, by name, separated by commas; none: ''")
+    options = parser.parse_args(arguments)
+    try:
+        find_wrk()
+        names = [peer.name for peer in peers(Path())]
+    except FileNotFoundError as error:
+        parser.error(str(error))
+    options.peers = names if options.peers is None else [*filter(None, options.peers.split(","))]
+    if unknown := set(options.peers) - set(names):
+        parser.error(f"Unknown peers: {', '.join(unknown)}. There are: {', '.join(names)}.")
+    if unknown := set(options.databases.split(",")) - {"sqlite", "postgresql"}:
+        parser.error(f"Unknown databases: {', '.join(unknown)}.")
+    if "postgresql" in options.databases and not _postgres_url():
+        parser.error("DATABASE_URL must name a PostgreSQL server: run it under .ci/with-postgres.")
+    return options
+
+
+def _variant(text: str) -> tuple[str, dict[str, str]]:
+    name, _, settings = text.partition(":")
+    pairs = [pair.partition("=") for pair in settings.split(",")]
+    if not name.replace("-", "").isalnum() or not all(key and sign for key, sign, _ in pairs):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME:KEY=VALUE,…")
+    return name, {key: value for key, _, value in pairs}
+
+
+def _postgres_url() -> str:
+    url = os.environ.get("DATABASE_URL", "")
+    return url if url.startswith("postgres") else ""
+
+
+def _server(kind: str, folder: Path) -> Server:
+    return SQLite(folder) if kind == "sqlite" else PostgreSQL(_postgres_url())
+
+
+class _Race:
+    """All contestants on one kind of database."""
+
+    def __init__(self, server: Server, folder: Path, options: argparse.Namespace) -> None:
+        self._server = server
+        self._options = options
+        self._products = [Product("product", "this site", folder=folder, extra={})]
+        for name, extra in options.variant:
+            title = f"this site, {name}"
+            self._products.append(
+                Product(name.replace("-", "_").lower(), title, folder=folder, extra=extra)
+            )
+        self._contestants: list[Contestant] = [
+            *self._products,
+            *(peer for peer in peers(folder) if peer.name in options.peers),
+        ]
+        self._highest: dict[tuple[str, SecurityMode], float] = {}
+        self._pusher = Pusher()
+        self._outcome = Outcome(server.title, server.version, server.file_system)
+
+    def run(self) -> Outcome:
+        """Sets up, measures, and takes everything down again."""
+        with self._up():
+            entries = [
+                Entry(contestant, mode, Load.FULL)
+                for contestant in self._contestants
+                for mode in contestant.modes
+            ]
+            for entry in entries:
+                self._warm_up(entry)
+            # The products' other loads need their highest rate.
+            self._rounds(entries)
+            self._rounds(
+                [
+                    Entry(product, SecurityMode.PLAINTEXT, load)
+                    for product in self._products
+                    for load in (Load.SINGLE, Load.HALF)
+                ]
+            )
+            for contestant in self._contestants:
+                stored = contestant.stored()
+                if stored is not None:
+                    self._outcome.stored[contestant.title] = stored
+        return self._outcome
+
+    @contextlib.contextmanager
+    def _up(self) -> Iterator[None]:
+        try:
+            for contestant in self._contestants:
+                _say(f"{self._server.title}: {contestant.title} is being started")
+                contestant.prepare(self._server)
+                contestant.start()
+            yield
+        finally:
+            for contestant in self._contestants:
+                contestant.stop()
+            self._server.close()
+
+    def _rounds(self, entries: list[Entry]) -> None:
+        for number in range(self._options.rounds):
+            for entry in Random(number).sample(entries, len(entries)):
+                run = self._measure(entry, f"{entry.load} round {number}", self._options.seconds)
+                self._outcome.runs.setdefault(entry, []).append((number, run))
+
+    def _warm_up(self, entry: Entry) -> None:
+        run = self._measure(entry, "warm-up", _WARM_UP)
+        if not run.count:
+            raise RuntimeError(
+                f"{entry.contestant.title} acknowledges nothing: {dict(run.answers)}\n"
+                f"{entry.contestant.log.read_text()[-3000:]}"
+            )
+
+    def _measure(self, entry: Entry, what: str, seconds: int) -> Run:
+        contestant = entry.contestant
+        key = contestant.name, entry.mode
+        highest = self._highest.get(key)
+        is_single = entry.load is Load.SINGLE
+        rate = (highest or 0) / 2 if entry.load is Load.HALF else None
+        most = _BEYOND if highest is None else max(_HEADROOM * highest, _LEAST)
+        while True:
+            self._settle(contestant)
+            if isinstance(contestant, Product):
+                contestant.mark()
+            web, database = contestant.seconds(), self._server.seconds()
+            try:
+                run = self._pusher.run(
+                    port=contestant.port,
+                    path=contestant.path(entry.mode),
+                    mode=entry.mode,
+                    seconds=seconds,
+                    connections=1 if is_single else self._options.connections,
+                    most=most,
+                    rate=rate,
+                    seed=f"{what} {entry.mode}",
+                )
+                break
+            except RanOut:
+                most *= 2
+        self._settle(contestant)
+        run.web_cpu = contestant.seconds() - web
+        run.database_cpu = self._server.seconds() - database
+        if not is_single and rate is None:
+            self._highest[key] = max(run.rate, highest or 0)
+        if isinstance(contestant, Product):
+            faults = contestant.faults(run)
+            self._outcome.faults += [f"{contestant.title}, {what}: {fault}" for fault in faults]
+        _say(
+            f"{self._server.title}, {what}: {contestant.title}, {entry.mode}: {run.rate:.0f}/s, "
+            f"p99 {run.latency(0.99):.1f} ms, {run.unreplied} unreplied {dict(run.answers) or ''}"
+        )
+        return run
+
+    def _settle(self, contestant: Contestant) -> None:
+        """Waits until what was under way when wrk ended is done, and the processors with it."""
+        deadline = time.monotonic() + 5
+        before = -1.0
+        while time.monotonic() < deadline:
+            now = contestant.seconds() + self._server.seconds()
+            if now - before < 0.015:
+                return
+            before = now
+            time.sleep(0.3)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""A Django project that receives pushes as wechatpy's documentation shows it, and stores them."""

@@ -1,0 +1,18 @@
+"""Adds the followers, so that the first push of each is not a special case."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "naive.settings")
+django.setup()
+
+from naive.models import Subscriber  # noqa: E402
+
+Subscriber.objects.bulk_create(
+    (Subscriber(openid=openid) for openid in Path(os.environ["FOLLOWERS"]).read_text().split()),
+    batch_size=1000,
+)
