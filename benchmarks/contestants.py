@@ -177,19 +177,7 @@ class Product(Contestant):
                 *("--original-id", ORIGINAL_ID, "--site-url", "http://site"),
             )
             self._paths[mode] = output.splitlines()[-1].removeprefix("http://site")
-        rows = (
-            "import os, pathlib\n"
-            "from events.models import OfficialAccount, ReplyRule\n"
-            "from subscribers.models import Subscriber\n"
-            "openids = pathlib.Path(os.environ['FOLLOWERS']).read_text().split()\n"
-            "for account in OfficialAccount.objects.all():\n"
-            f"    for trigger, key in [('event.click', {CLICK_KEY!r}), ('text', {TEXT!r})]:\n"
-            "        ReplyRule.objects.create(account=account, trigger=trigger, key=key,"
-            " content='每天 10:00–22:00，节假日照常营业。')\n"
-            "    Subscriber.objects.bulk_create("
-            "(Subscriber(account=account, openid=openid) for openid in openids), batch_size=1000)\n"
-        )
-        self._run(*manage, "shell", "--verbosity", "0", "--command", rows)
+        self._run(sys.executable, "-m", "benchmarks.prepare_product")
 
     def path(self, mode: SecurityMode) -> str:
         return self._paths[mode]

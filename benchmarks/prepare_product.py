@@ -1,0 +1,32 @@
+"""Gives every account of this site the two reply rules, and its followers. A process of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_site.settings")
+django.setup()
+
+from django.utils import timezone  # noqa: E402
+
+from events.models import OfficialAccount, ReplyRule  # noqa: E402
+from subscribers.models import Subscriber  # noqa: E402
+
+for account in OfficialAccount.objects.all():
+    for trigger, key in [
+        (ReplyRule.Trigger.CLICK, os.environ["CLICK_KEY"]),
+        (ReplyRule.Trigger.TEXT, os.environ["TEXT"]),
+    ]:
+        ReplyRule.objects.create(
+            account=account, trigger=trigger, key=key, content="每天 10:00–22:00，节假日照常营业。"
+        )
+    Subscriber.objects.bulk_create(
+        (
+            Subscriber(account=account, openid=openid, updated_at=timezone.now())
+            for openid in Path(os.environ["FOLLOWERS"]).read_text().split()
+        ),
+        batch_size=1000,
+    )
