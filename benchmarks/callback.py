@@ -167,10 +167,11 @@ class _Race:
             self._server.close()
 
     def _rounds(self, entries: list[Entry]) -> None:
+        self._outcome.runs |= {entry: [] for entry in entries}
         for number in range(self._options.rounds):
             for entry in Random(number).sample(entries, len(entries)):
                 run = self._measure(entry, f"{entry.load} round {number}", self._options.seconds)
-                self._outcome.runs.setdefault(entry, []).append((number, run))
+                self._outcome.runs[entry].append((number, run))
 
     def _warm_up(self, entry: Entry) -> None:
         run = self._measure(entry, "warm-up", _WARM_UP)

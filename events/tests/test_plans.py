@@ -63,7 +63,8 @@ def api(db):
 
     def get(path: str, code: int = 200, **query: object):
         url = path if path.startswith("http") else f"/api/v1/{path}"
-        response = Client().get(url, query, headers={"Authorization": f"Token {key}"})
+        headers = {"Authorization": f"Token {key}", "Accept-Language": "en"}
+        response = Client().get(url, query, headers=headers)
         assert response.status_code == code, response.json()
         return response.json()
 

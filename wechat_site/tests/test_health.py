@@ -54,6 +54,7 @@ def test_with_a_token_only_its_bearer_reads_the_metrics(client, settings):
     assert client.get("/metrics", headers=headers, REMOTE_ADDR="8.8.8.8").status_code == 200
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_site_is_served_through_the_front():
     from wechat_site.wsgi import application
 
