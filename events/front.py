@@ -11,7 +11,7 @@ from http.client import responses
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from django.urls import reverse
 from django.utils import timezone
 
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["CallbackFront"]
 
 
+def _release_connection() -> None:
+    # Most threads have none: another one wrote for them.
+    if connection.connection is not None:
+        close_old_connections()
+
+
 class CallbackFront:
     """Answers GET and POST of the callback URL; hands all else to `application`.
 
@@ -30,7 +36,7 @@ class CallbackFront:
     """
 
     def __init__(
-        self, application: WSGIApplication, *, release: Callable[[], None] = close_old_connections
+        self, application: WSGIApplication, *, release: Callable[[], None] = _release_connection
     ) -> None:
         self._application = application
         self._release = release

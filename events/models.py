@@ -290,9 +290,6 @@ class EventLog(models.Model):
             ),
             # One kind's events, newest first; the list of kinds that occur.
             models.Index(fields=["kind", "id"], name="event_kind"),
-            # One kind's events in a stretch of time, of which the ones above and before find
-            # either far too many rows.
-            models.Index(fields=["kind", "event_time", "id"], name="event_kind_time"),
             # One scene's follows and scans.
             models.Index(fields=["scene", "id"], name="event_scene", condition=~models.Q(scene="")),
             # One menu key or URL. EventKey has no length limit, an index entry has.

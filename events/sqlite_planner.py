@@ -26,7 +26,6 @@ SHARED = {
     "event_by_time": (_ROWS, 1),
     "event_by_receipt": (_ROWS, 1),
     "event_kind": (_ROWS, 500_000),
-    "event_kind_time": (_ROWS, 500_000),
     "event_key_prefix": (6_000_000, 60_000),
     "event_scene": (1_500_000, 5_000),
     "event_openid": (_ROWS, 20),

@@ -17,8 +17,4 @@ class Migration(migrations.Migration):
             model_name="eventlog",
             index=models.Index(fields=["received_at", "id"], name="event_by_receipt"),
         ),
-        migrations.AddIndex(
-            model_name="eventlog",
-            index=models.Index(fields=["kind", "event_time", "id"], name="event_kind_time"),
-        ),
     ]

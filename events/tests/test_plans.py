@@ -135,7 +135,7 @@ A_DAY = {"event_time_after": "2026-10-30T12:00:00Z", "event_time_before": "2026-
         ({"received_after": "2030-11-01T00:00:00Z"}, "event_by_receipt"),
         ({"received_before": "2026-10-31T00:00:00Z"}, "event_by_receipt"),
         ({"after_id": "0", "kind": RARE}, "event_kind"),
-        ({"kind": "text", **A_DAY}, "event_kind_time"),
+        ({"kind": "text", **A_DAY}, "event_by_time"),
         ({"account": "retired", **A_DAY}, "event_account_time"),
     ],
 )
