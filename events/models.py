@@ -20,6 +20,7 @@ from events import one_time_scenes
 from events.fields import EncryptedTextField
 from events.kinds import label
 from events.log import EventKeyPrefix, EventLogQuerySet
+from events.platform_token import PlatformToken
 from events.wechat import Credentials, InvalidKey, SecurityMode, Unreadable, xml_body
 from events.wechat.crypto import decode_aes_key
 
@@ -28,6 +29,7 @@ __all__ = [
     "ApiKey",
     "EventLog",
     "OfficialAccount",
+    "PlatformToken",
     "PrunedMonth",
     "ReplyRule",
     "with_account",

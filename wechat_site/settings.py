@@ -285,6 +285,30 @@ EVENT_ARCHIVE_DIR: Path | None = Path(_archive_dir) if _archive_dir else None
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 
+# --- WeChat's platform ---------------------------------------------------------------------------
+
+
+def _platform_base(name: str, default: str) -> str:
+    base: str = env.str(name, default=default).rstrip("/")
+    parts = urlsplit(base)
+    if parts.scheme not in {"https", "http"} or not parts.netloc or parts.path:
+        raise ImproperlyConfigured(f"{name} must be an address without a path: {default}")
+    if parts.scheme == "http" and not DEBUG:
+        raise ImproperlyConfigured(f"DEBUG is off, so {name} must begin with https://")
+    return base
+
+
+# Where calls go to; regional hosts such as https://sh.api.weixin.qq.com take the same calls.
+WECHAT_API_BASE = _platform_base("WECHAT_API_BASE", "https://api.weixin.qq.com")
+# Where the pictures of QR codes are.
+WECHAT_MP_BASE = _platform_base("WECHAT_MP_BASE", "https://mp.weixin.qq.com")
+# Seconds: to connect, and between two pieces of an answer.
+WECHAT_API_CONNECT_TIMEOUT = env.float("WECHAT_API_CONNECT_TIMEOUT", default=5)
+WECHAT_API_READ_TIMEOUT = env.float("WECHAT_API_READ_TIMEOUT", default=10)
+# An outgoing proxy, where its address is the one on the account's list (IP白名单).
+WECHAT_API_PROXY = env.str("WECHAT_API_PROXY", default="")
+
+
 # --- Admin ---------------------------------------------------------------------------------------
 
 
@@ -392,5 +416,9 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     # Django has a handler of its own while DEBUG is on, which would say everything twice.
-    "loggers": {"django": {"handlers": [], "propagate": True}},
+    "loggers": {
+        "django": {"handlers": [], "propagate": True},
+        # One line for each call would bury everything else during a follower sync.
+        "httpx": {"level": "WARNING"},
+    },
 }

@@ -28,12 +28,17 @@ _NEWCOMERS, _RETURNS = 9, 1
 
 @dataclass(slots=True, eq=False)
 class Follower:
-    """One person; `last_act` is in Unix seconds, 0 for somebody who has not done anything yet."""
+    """One person; times are in Unix seconds, 0 for what has not happened or is not known.
+
+    `follow_key` is the EventKey of the last follow: `qrscene_…`, `last_trade_no_…` or "".
+    """
 
     openid: str
     is_following: bool = False
     last_act: int = 0
     has_scanned_code: bool = False
+    followed_at: int = 0
+    follow_key: str = ""
 
 
 class Population:
@@ -57,7 +62,9 @@ class Population:
         self._next_msg_id = random.randrange(10**16, 10**18)
         self._following: list[Follower] = []
         self._gone: list[Follower] = []
+        self._people: dict[str, Follower] = {}
         for follower in known:
+            self._people[follower.openid] = follower
             (self._following if follower.is_following else self._gone).append(follower)
         # How often each is done: roughly as on the account of a shop.
         self._acts: dict[Callable[[Follower, int], Push], float] = {
@@ -81,6 +88,14 @@ class Population:
     def following(self) -> int:
         """How many follow now."""
         return len(self._following)
+
+    def followers(self) -> list[Follower]:
+        """Everybody who follows now, from any thread."""
+        return list(self._following)
+
+    def find(self, openid: str) -> Follower | None:
+        """Somebody who follows or once did."""
+        return self._people.get(openid)
 
     def next_push(self, at: int) -> Push:
         """What somebody does next, at `at` (Unix seconds)."""
@@ -147,6 +162,8 @@ class Population:
 
     def _follow_with(self, follower: Follower, at: int, key: str, ticket: str = "") -> Push:
         self._moved(follower, self._gone, self._following)
+        self._people[follower.openid] = follower
+        follower.followed_at, follower.follow_key = at, key
         return self._event(follower, at, "subscribe", key, {"Ticket": ticket} if ticket else None)
 
     def _unfollow(self, follower: Follower, at: int) -> Push:

@@ -43,6 +43,9 @@ def test_a_complete_production_configuration_passes_the_deployment_check():
         ({"CSRF_TRUSTED_ORIGINS": "wechat.example.com"}, "must begin with http"),
         ({"DATABASE_URL": "mysql://root@localhost/x"}, "must begin with sqlite:// or postgres://"),
         ({"LANGUAGE_CODE": "fr"}, "LANGUAGE_CODE must be"),
+        ({"WECHAT_API_BASE": "api.weixin.qq.com"}, "WECHAT_API_BASE must be an address"),
+        ({"WECHAT_API_BASE": "http://127.0.0.1:9000"}, "WECHAT_API_BASE must begin with https"),
+        ({"WECHAT_MP_BASE": "https://mp.weixin.qq.com/cgi-bin"}, "WECHAT_MP_BASE must be"),
     ],
 )
 def test_what_is_missing_or_weak_stops_the_start_with_what_to_set(change, sentence):

@@ -1,0 +1,146 @@
+"""Customer-service messages (客服消息): what may be sent to a follower while their window is open.
+
+A message from the follower opens it for 48 hours and five messages; a follow, a scan, or a tap on
+a `click`, `scancode_push` or `scancode_waitmsg` entry for one minute and three. There is no message
+id and no receipt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, assert_never
+
+from events.wechat.replies import Article
+
+from .calls import Calls
+
+__all__ = [
+    "LONGEST_TEXT",
+    "ArticleMessage",
+    "Choice",
+    "ChoiceMessage",
+    "CustomMessage",
+    "CustomMessages",
+    "ImageMessage",
+    "MaterialMessage",
+    "NewsMessage",
+    "TextMessage",
+]
+
+# Bytes of UTF-8.
+LONGEST_TEXT = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class TextMessage:
+    """A text of 1 to 2048 bytes of UTF-8, else ValueError; links `<a href>` are allowed."""
+
+    content: str
+
+    def __post_init__(self) -> None:
+        if not self.content.strip():
+            raise ValueError("a text message needs content")
+        if len(self.content.encode()) > LONGEST_TEXT:
+            raise ValueError(f"a text message has at most {LONGEST_TEXT} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMessage:
+    """An image that was uploaded as material (素材)."""
+
+    media_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewsMessage:
+    """A link card (图文); WeChat takes one."""
+
+    article: Article
+
+
+@dataclass(frozen=True, slots=True)
+class MaterialMessage:
+    """An article from the account's material (mpnews)."""
+
+    media_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleMessage:
+    """A published article (mpnewsarticle)."""
+
+    article_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One answer of a `ChoiceMessage`; `id` comes back as `bizmsgmenuid`."""
+
+    id: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceMessage:
+    """A question with answers to tap (msgmenu); a tap comes back as a text message."""
+
+    head: str
+    choices: tuple[Choice, ...]
+    tail: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.choices:
+            raise ValueError("a message with choices needs at least one")
+
+
+CustomMessage: TypeAlias = (
+    TextMessage | ImageMessage | NewsMessage | MaterialMessage | ArticleMessage | ChoiceMessage
+)
+
+
+class CustomMessages:
+    """Sends. Not idempotent: after `Unreachable` with `may_have_arrived` it may have been sent."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def send(self, openid: str, message: CustomMessage, *, kf_account: str = "") -> None:
+        """Sends a message, in the name of a customer-service agent (`name@wechatid`) if given.
+
+        Raises `RecipientRejected` if the follower has left or their window is closed or used up.
+        """
+        msg_type, content = _type_and_content(message)
+        body: dict[str, Any] = {"touser": openid, "msgtype": msg_type, msg_type: content}
+        if kf_account:
+            body["customservice"] = {"kf_account": kf_account}
+        self._calls.post("/cgi-bin/message/custom/send", body)
+
+    def show_typing(self, openid: str, *, is_typing: bool = True) -> None:
+        """Shows the follower that an answer is being written, or takes it back."""
+        command: Literal["Typing", "CancelTyping"] = "Typing" if is_typing else "CancelTyping"
+        self._calls.post("/cgi-bin/message/custom/typing", {"touser": openid, "command": command})
+
+
+def _type_and_content(message: CustomMessage) -> tuple[str, dict[str, Any]]:
+    match message:
+        case TextMessage(content):
+            return "text", {"content": content}
+        case ImageMessage(media_id):
+            return "image", {"media_id": media_id}
+        case NewsMessage(article):
+            card = {
+                "title": article.title,
+                "description": article.description,
+                "url": article.url,
+                "picurl": article.pic_url,
+            }
+            return "news", {"articles": [card]}
+        case MaterialMessage(media_id):
+            return "mpnews", {"media_id": media_id}
+        case ArticleMessage(article_id):
+            return "mpnewsarticle", {"article_id": article_id}
+        case ChoiceMessage(head, choices, tail):
+            listed = [{"id": choice.id, "content": choice.content} for choice in choices]
+            return "msgmenu", {"head_content": head, "list": listed, "tail_content": tail}
+        case _:
+            assert_never(message)
