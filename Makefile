@@ -70,7 +70,7 @@ lock:
 	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet benchmarks/requirements.in -o benchmarks/requirements.txt
 
 messages: setup
-	$(MANAGE) makemessages --locale zh_Hans --no-obsolete --no-location --ignore 'var/*' --ignore '.venv/*' --ignore '*/tests/*'
+	$(MANAGE) makemessages --locale zh_Hans --no-obsolete --no-location --ignore 'var/*' --ignore '.venv/*' --ignore 'benchmarks/.venv/*' --ignore '*/tests/*'
 	$(MANAGE) compilemessages --ignore .venv
 
 clean:
