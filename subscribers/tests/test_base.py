@@ -245,7 +245,7 @@ def test_the_invariant_holds_while_others_fold_into_the_same_followers():
     database = str(connection.settings_dict["NAME"])
     start_at = time.time() + 5
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        racing = [pool.apply_async(post_all, (database, start_at, share)) for share in shares]
+        racing = [pool.apply_async(post_all, (database, start_at, share, 500)) for share in shares]
         time.sleep(max(0.0, start_at - time.time()))
         pruning = threading.Thread(target=prune_until, args=(stop, old, outcome))
         pruning.start()
