@@ -30,7 +30,7 @@ def race(share: Callable[[int], list[bytes]], *, batch_size: int = 500) -> list[
     Through the door before Django, several at a time, so that they are written in batches.
     """
     database = str(connection.settings_dict["NAME"])
-    start_at = time.time() + 4
+    start_at = time.time() + 3
     with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
         work = [
             pool.apply_async(post_all, (database, start_at, share(number), batch_size))
