@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from events import one_time_scenes
+from events.duty_run import DutyRun
 from events.fields import EncryptedTextField
 from events.kinds import label
 from events.log import EventKeyPrefix, EventLogQuerySet
@@ -27,6 +28,7 @@ from events.wechat.crypto import decode_aes_key
 __all__ = [
     "ACCOUNT_SECRETS",
     "ApiKey",
+    "DutyRun",
     "EventLog",
     "OfficialAccount",
     "PlatformToken",
