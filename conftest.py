@@ -31,6 +31,7 @@ def own_registries(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone after it."""
     monkeypatch.setattr(registry, "_projections", list(registry._projections))
     monkeypatch.setattr(registry, "_reply_handlers", dict(registry._reply_handlers))
+    monkeypatch.setattr(registry, "_late_reply_senders", list(registry._late_reply_senders))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from events.log import EventLogQuerySet
 from events.models import EventLog
-from events.registry import project_together, projections_for, reply_handler_for
+from events.registry import project_together, projections_for, reply_handler_for, send_late
 from events.transactions import PATIENCE, short_transaction
 from events.wechat import Reply, render
 
@@ -59,20 +59,21 @@ def deliver(events: Sequence[EventLog], patience: float = PATIENCE) -> list[bool
     return are_new
 
 
-def process(event: EventLog) -> EventLog | None:
+def process(event: EventLog, *, is_awaited: bool = False) -> EventLog | None:
     """Brings a stored row to its outcome: folds it if that is missing, then asks for the reply.
 
     Of `event` only the key is read. Returns the row as it is then; or None when there is nothing to
-    do, or another process is at it.
+    do, or another process is at it. `is_awaited` as in answer().
     """
-    return answer(event) if _fold_if_missing(event) else None
+    return answer(event, is_awaited=is_awaited) if _fold_if_missing(event) else None
 
 
-def answer(event: EventLog) -> EventLog | None:
+def answer(event: EventLog, *, is_awaited: bool) -> EventLog | None:
     """Asks the reply handler of a folded row that has no outcome, and keeps what it says.
 
     Of `event` only the key is read. Returns the row as it is then; or None when it is not such a
-    row, or another process is at it.
+    row, or another process is at it. `is_awaited` says that WeChat waits for this reply; otherwise
+    it is handed to the sender of late replies.
     """
     with short_transaction():
         claimed = _claimed(event)
@@ -84,6 +85,8 @@ def answer(event: EventLog) -> EventLog | None:
                 handler = reply_handler_for(claimed.kind)
                 reply = handler(claimed) if handler else None
                 claimed.reply = written(reply, claimed, started)
+                if reply is not None and not is_awaited:
+                    send_late(claimed, reply)
         except Exception as error:
             logger.exception("Event %s could not be answered", claimed.pk)
             claimed.status = EventLog.Status.FAILED

@@ -176,11 +176,11 @@ def _brought_to_outcome(event: EventLog, is_new: bool) -> EventLog:
     if event.status not in {EventLog.Status.RECEIVED, EventLog.Status.FAILED}:
         return event
     if event.folded_at is not None:
-        done = answer(event)
+        done = answer(event, is_awaited=True)
     elif is_new:
         return event  # it could not be folded a moment ago: that is for the worker
     else:
-        done = process(event)
+        done = process(event, is_awaited=True)
     # Without a claim another process is at it, or has just finished.
     return done or EventLog.objects.with_key_of(event).get()
 

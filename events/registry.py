@@ -18,6 +18,9 @@ Pushes that arrive together are stored together, so each registration has a quic
 may be given: a projection of many events at once, and a reply found in memory before the event is
 stored.
 
+A reply that comes too late for the answer to WeChat, since the worker made it, goes to the one
+late_reply_sender(), if an app registered one.
+
 Whoever computes state from the log anew must know when rows leave it (events/retention.py) and when
 they come back from an archive (events/archive.py):
 
@@ -50,6 +53,7 @@ __all__ = [
     "BatchProjection",
     "EarlyReply",
     "Keeper",
+    "LateReplySender",
     "Later",
     "Projection",
     "ReplyHandler",
@@ -58,11 +62,13 @@ __all__ = [
     "announce_restoring",
     "before_removal",
     "early_reply_for",
+    "late_reply_sender",
     "project_together",
     "projection",
     "projections_for",
     "reply_handler",
     "reply_handler_for",
+    "send_late",
 ]
 
 
@@ -78,11 +84,13 @@ Projection: TypeAlias = "Callable[[EventLog], None]"
 BatchProjection: TypeAlias = "Callable[[Sequence[EventLog]], None]"
 ReplyHandler: TypeAlias = "Callable[[EventLog], Reply | None]"
 EarlyReply: TypeAlias = "Callable[[EventLog], Reply | Later | None]"
+LateReplySender: TypeAlias = "Callable[[EventLog, Reply], None]"
 Keeper: TypeAlias = "Callable[[EventLogQuerySet], None]"
 
 _P = TypeVar("_P", bound=Projection)
 _R = TypeVar("_R", bound=ReplyHandler)
 _K = TypeVar("_K", bound=Keeper)
+_L = TypeVar("_L", bound=LateReplySender)
 
 ANY_KIND = "*"
 
@@ -107,6 +115,7 @@ _projections: list[_Projection] = []
 _reply_handlers: dict[str, _ReplyHandler] = {}
 _before_removal: list[Keeper] = []
 _after_restoring: list[Keeper] = []
+_late_reply_senders: list[LateReplySender] = []
 
 
 def projection(*kinds: str, batch: BatchProjection | None = None) -> Callable[[_P], _P]:
@@ -150,6 +159,24 @@ def reply_handler(
         return function
 
     return register
+
+
+def late_reply_sender(function: _L) -> _L:
+    """Registers the function that brings a reply to the follower when WeChat waits no longer.
+
+    It is called inside the transaction that keeps the reply on its row, so it notes what is to be
+    sent and calls nobody; raising makes the reply fail. Raises ValueError when there is one.
+    """
+    if _late_reply_senders:
+        raise ValueError("Late replies have a sender already.")
+    _late_reply_senders.append(function)
+    return function
+
+
+def send_late(event: EventLog, reply: Reply) -> None:
+    """Hands a late reply to the registered sender, if there is one."""
+    for send in _late_reply_senders:
+        send(event, reply)
 
 
 def projections_for(kind: str) -> list[Projection]:

@@ -24,6 +24,7 @@ from events.keyset import KeysetModelAdmin, ReadOnly
 from events.kinds import label
 from events.models import EventLog, with_account
 from events.remembered import remembered
+from subscribers.admin_messages import WithConversation
 from subscribers.binding import start_binding, unbind
 from subscribers.models import Binding, BindingRequest, BindingScan, QRScene, Subscriber
 
@@ -63,7 +64,7 @@ class BoundFilter(admin.SimpleListFilter):
 
 
 @admin.register(Subscriber)
-class SubscriberAdmin(ReadOnly, KeysetModelAdmin):
+class SubscriberAdmin(WithConversation, ReadOnly, KeysetModelAdmin):
     list_display = [
         "openid", "following", "last_followed", "last_unfollowed", "first_scene", "bound_user",
         "event_count", "account",

@@ -10,7 +10,7 @@ class SubscribersConfig(AppConfig):
     verbose_name = _("Followers")
 
     def ready(self) -> None:
-        from subscribers import base, projections, replies  # noqa: F401  (they register themselves)
+        from subscribers import base, messages, projections, replies  # noqa: F401  (they register themselves)
         from subscribers.sqlite_planner import describe_followers
 
         post_migrate.connect(describe_followers, sender=self)

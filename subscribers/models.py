@@ -18,11 +18,13 @@ from events.models import OfficialAccount
 from events.upsert import Upsert
 from subscribers.fold import STATE_COLUMNS, State
 from subscribers.fold_statement import FOLD_EXPRESSIONS, REFRESH_WHEN_UNKNOWABLE
+from subscribers.outgoing_message import OutgoingMessage
 
 __all__ = [
     "Binding",
     "BindingRequest",
     "BindingScan",
+    "OutgoingMessage",
     "QRScene",
     "Subscriber",
     "SubscriberBase",

@@ -10,6 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from wechat_site import admin_work  # noqa: F401  (registers its page)
+
 admin.site.index_title = _("Dashboard")
 
 admin.site.unregister(User)

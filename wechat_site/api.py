@@ -7,6 +7,7 @@ from events.api.views import AccountViewSet, EventViewSet
 from subscribers.api.views import (
     BindingRequestViewSet,
     BindingViewSet,
+    OutgoingMessageViewSet,
     QRSceneViewSet,
     SubscriberViewSet,
 )
@@ -20,4 +21,5 @@ router.register("events", EventViewSet, basename="event")
 router.register("subscribers", SubscriberViewSet, basename="subscriber")
 router.register("scenes", QRSceneViewSet, basename="scene")
 router.register("bindings", BindingViewSet, basename="binding")
+router.register("messages", OutgoingMessageViewSet, basename="message")
 router.register("binding-requests", BindingRequestViewSet, basename="binding-request")

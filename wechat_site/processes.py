@@ -1,4 +1,7 @@
-"""The site's processes, started and stopped together: the web server and the worker."""
+"""The site's processes, started and stopped together: the web server and the worker.
+
+With a broker the worker's duties are Celery's, whose processes are started by themselves.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def web_server(host: str, port: int, *, vendor: str, uds: str = "") -> list[str]
 
 
 class Site:
-    """A web server and a worker as child processes."""
+    """A web server and, unless Celery does its work, a worker, as child processes."""
 
     def __init__(self, host: str, port: int, uds: str = "") -> None:
         self.url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
@@ -73,16 +76,17 @@ class Site:
         self._reload_wanted = threading.Event()
         self._address = ("127.0.0.1" if host == "0.0.0.0" else host, port)
         self._uds = uds
-        manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
         self._commands = {
             "web server": web_server(host, port, vendor=connection.vendor, uds=uds),
-            "worker": [*manage, "worker"],
         }
+        if not settings.CELERY_BROKER_URL:
+            manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+            self._commands["worker"] = [*manage, "worker"]
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Starts both, and stops both at the end, however it comes."""
+        """Starts them, and stops them at the end, however it comes."""
 
         def stop(number: int, frame: FrameType | None) -> None:
             self.stopping.set()
@@ -155,7 +159,8 @@ class Site:
     def _look_after_children(self) -> None:
         if self._children["web server"].poll() is not None:
             raise CommandError("The web server has ended; its messages stand above.")
-        if self._children["worker"].poll() is not None:
+        worker = self._children.get("worker")
+        if worker is not None and worker.poll() is not None:
             self._start("worker")
 
     def _stop_children(self) -> None:

@@ -259,7 +259,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {"EventStatusEnum": "events.models.EventLog.Status"},
+    "ENUM_NAME_OVERRIDES": {
+        "BindingRequestStateEnum": "subscribers.models.BindingRequest.State",
+        "EventStatusEnum": "events.models.EventLog.Status",
+        "MessageStateEnum": "subscribers.outgoing_message.State",
+    },
 }
 
 
@@ -305,8 +309,36 @@ WECHAT_MP_BASE = _platform_base("WECHAT_MP_BASE", "https://mp.weixin.qq.com")
 # Seconds: to connect, and between two pieces of an answer.
 WECHAT_API_CONNECT_TIMEOUT = env.float("WECHAT_API_CONNECT_TIMEOUT", default=5)
 WECHAT_API_READ_TIMEOUT = env.float("WECHAT_API_READ_TIMEOUT", default=10)
+# How many customer-service messages (客服消息) a follower's act allows, and for how many seconds.
+# WeChat has changed these numbers before: they are the rule of 2023-06-12.
+_WINDOWS = {"message": (5, 48 * 3600), "menu": (3, 60), "follow": (3, 60), "scan": (3, 60)}
+
+
+def _message_windows() -> dict[str, tuple[int, int]]:
+    try:
+        given = {
+            act: (int(messages), int(seconds))
+            for act, (messages, seconds) in env.json("MESSAGE_WINDOWS", default={}).items()
+        }
+        if not given.keys() <= _WINDOWS.keys():
+            raise ValueError("unknown act")
+    except (AttributeError, TypeError, ValueError):
+        raise ImproperlyConfigured(
+            'MESSAGE_WINDOWS must be JSON such as {"message": [5, 172800], "follow": [3, 60]}: '
+            "messages and seconds, for any of message, menu, follow and scan."
+        ) from None
+    return _WINDOWS | given
+
+
+MESSAGE_WINDOWS = _message_windows()
 # An outgoing proxy, where its address is the one on the account's list (IP白名单).
 WECHAT_API_PROXY = env.str("WECHAT_API_PROXY", default="")
+
+
+# --- Background work -----------------------------------------------------------------------------
+
+# Empty: `manage.py worker` does it. With Redis or RabbitMQ here, Celery does (docs/workers.md).
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="")
 
 
 # --- Admin ---------------------------------------------------------------------------------------
@@ -383,6 +415,7 @@ UNFOLD = {
                 "separator": True,
                 "items": [
                     _admin_link(_("Followers"), "group", "subscribers", "subscriber"),
+                    _admin_link(_("Messages"), "outgoing_mail", "subscribers", "outgoingmessage"),
                     _admin_link(_("QR scenes"), "qr_code_2", "subscribers", "qrscene"),
                     _admin_link(_("Bindings"), "link", "subscribers", "binding"),
                     _admin_link(_("Binding requests"), "add_link", "subscribers", "bindingrequest"),
@@ -399,6 +432,11 @@ UNFOLD = {
                     _admin_link(_("Groups"), "groups", "auth", "group"),
                     _admin_link(_("API keys"), "key", "events", "apikey"),
                 ],
+            },
+            {
+                "title": _("Operation"),
+                "separator": True,
+                "items": [_admin_link(_("Work"), "manufacturing", "events", "dutyrun")],
             },
         ],
     },
@@ -420,5 +458,9 @@ LOGGING = {
         "django": {"handlers": [], "propagate": True},
         # One line for each call would bury everything else during a follower sync.
         "httpx": {"level": "WARNING"},
+        # So would one for each look at whether there is something to do, several each second.
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
     },
 }

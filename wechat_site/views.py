@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from wechat_site.work_metrics import WORK
+
 __all__ = ["alive", "metrics", "ready"]
 
 
@@ -34,10 +36,13 @@ def ready(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """/metrics: this process's counters, for the token's bearer or for addresses inside."""
+    """/metrics: this process's counters and the worker's queues.
+
+    For the token's bearer or for addresses inside.
+    """
     if not _may_read_metrics(request):
         return HttpResponse("forbidden", status=403, content_type="text/plain")
-    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest() + generate_latest(WORK), content_type=CONTENT_TYPE_LATEST)
 
 
 def _may_read_metrics(request: HttpRequest) -> bool:

@@ -1,61 +1,108 @@
-"""The worker's schedule: what is done in the background, and how often.
+"""The worker's duties: what is done in the background, and how often.
 
 The record of what is to be done is always a row, so a killed worker loses nothing and several of
-them never do one thing twice.
+them never do one thing twice. `manage.py worker` serves the duties in threads of one process; with
+a broker, Celery calls the same functions (wechat_site/celery.py).
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from django.db import close_old_connections
+from django.db import connections
+from django.utils.translation import gettext_lazy as _
 
 from events.partitions import make_partitions_ahead
 from events.processing import process_due
+from events.queues import EventQueue, WorkQueue
 from events.retention import prune
 from subscribers.binding import end_expired_requests
+from subscribers.messages import deliver_next
+from subscribers.models import OutgoingMessage
+from wechat_site.duties import Duty, attend
 
-__all__ = ["DUTIES", "Duty", "work"]
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Duty:
-    """A function over marked rows that returns how many it served, and its pause in seconds."""
-
-    name: str
-    serve: Callable[[], int]
-    every: float
-
+__all__ = ["DUTIES", "Duty", "make_room_in_pool", "work"]
 
 DUTIES: Sequence[Duty] = (
-    Duty("events", process_due, every=1),
-    Duty("binding requests", end_expired_requests, every=15),
-    Duty("partitions", make_partitions_ahead, every=3600),
+    Duty(
+        "events",
+        process_due,
+        every=1,
+        quick=True,
+        queue=EventQueue(),
+        title=_("events that failed or were abandoned"),
+    ),
+    Duty(
+        "binding requests",
+        end_expired_requests,
+        every=15,
+        quick=True,
+        title=_("binding codes that expired"),
+    ),
+    Duty(
+        "messages",
+        deliver_next,
+        every=1,
+        queue=WorkQueue(OutgoingMessage),
+        threads=4,
+        title=_("messages to followers"),
+    ),
+    Duty(
+        "partitions",
+        make_partitions_ahead,
+        every=3600,
+        quick=True,
+        title=_("months made ahead in the log"),
+    ),
     # What had to stay the last time has a few more chances each day.
-    Duty("retention", prune, every=6 * 3600),
+    Duty(
+        "retention",
+        prune,
+        every=6 * 3600,
+        title=_("months past retention"),
+    ),
 )
 
 
 def work(stop: threading.Event, *, duties: Sequence[Duty] = DUTIES) -> None:
-    """Serves the duties until stop is set. A failing duty is logged and tried again later."""
+    """Serves the duties until stop is set; what is under way then is finished.
+
+    Quick duties share the caller's thread, the others have threads of their own.
+    """
+    threads = [
+        threading.Thread(target=_serve, args=(stop, [duty]), name=duty.name)
+        for duty in duties
+        if not duty.quick
+        for _number in range(duty.threads)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        _serve(stop, [duty for duty in duties if duty.quick])
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def make_room_in_pool(duties: Sequence[Duty] = DUTIES) -> None:
+    """Lets each of work()'s threads have a connection; the setting counts those of a web server."""
+    pool = connections["default"].settings_dict.get("OPTIONS", {}).get("pool")
+    if isinstance(pool, dict):
+        # Besides the caller's own, a scheduled duty may have a thread that renews its lease.
+        needed = 2 + sum(duty.threads + 1 for duty in duties if not duty.quick)
+        pool["max_size"] = max(pool["max_size"], needed)
+
+
+def _serve(stop: threading.Event, duties: Sequence[Duty]) -> None:
     due = {duty.name: 0.0 for duty in duties}
     while not stop.is_set():
         for duty in duties:
             if stop.is_set() or time.monotonic() < due[duty.name]:
                 continue
-            close_old_connections()
-            try:
-                served = duty.serve()
-            except Exception:
-                logger.exception("Duty %r failed", duty.name)
-                served = 0
-            if served:
-                logger.info("%s: %s served", duty.name, served)
-            due[duty.name] = time.monotonic() + duty.every
-        stop.wait(0.2)
+            attend(duty, stop)
+            due[duty.name] = time.monotonic() + duty.look_every
+        next_look = min(due.values(), default=time.monotonic() + 1)
+        stop.wait(max(0.01, next_look - time.monotonic()))

@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["READ_SCOPES", "SCOPES", "WRITE_SCOPES", "ApiKeyAuthentication", "HasScope"]
 
-READ_SCOPES = ("accounts:read", "bindings:read", "events:read", "scenes:read", "subscribers:read")
-WRITE_SCOPES = ("bindings:write",)
+READ_SCOPES = (
+    "accounts:read",
+    "bindings:read",
+    "events:read",
+    "messages:read",
+    "scenes:read",
+    "subscribers:read",
+)
+WRITE_SCOPES = ("bindings:write", "messages:write")
 SCOPES = READ_SCOPES + WRITE_SCOPES
 
 

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from events.api.authentication import READ_SCOPES
+from events.api.authentication import READ_SCOPES, WRITE_SCOPES
 from events.models import ApiKey, EventLog, OfficialAccount
 from events.one_time_scenes import MASK, new_one_time_scene
 from events.testing import make_account
@@ -358,7 +358,7 @@ def create_key(*arguments: str) -> str:
         ([], set(READ_SCOPES)),
         (["--scope", "read"], set(READ_SCOPES)),
         (["--scope", "events:read", "accounts:read"], {"events:read", "accounts:read"}),
-        (["--scope", "events:read", "--scope", "write"], {"events:read", "bindings:write"}),
+        (["--scope", "events:read", "--scope", "write"], {"events:read", *WRITE_SCOPES}),
     ],
 )
 def test_the_command_prints_a_key_that_works_with_its_scopes(client, user, arguments, scopes):

@@ -7,9 +7,16 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django_filters.rest_framework import FilterSet
 
 from events.api.filters import AccountFilter, ExactFilter, MomentFilter
-from subscribers.models import Binding, BindingRequest, QRScene, Subscriber
+from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene, Subscriber
+from subscribers.outgoing_message import State
 
-__all__ = ["BindingFilter", "BindingRequestFilter", "QRSceneFilter", "SubscriberFilter"]
+__all__ = [
+    "BindingFilter",
+    "BindingRequestFilter",
+    "OutgoingMessageFilter",
+    "QRSceneFilter",
+    "SubscriberFilter",
+]
 
 _BOOLEANS = [("true", "true"), ("false", "false")]
 
@@ -80,3 +87,22 @@ class BindingRequestFilter(FilterSet):
     class Meta:
         model = BindingRequest
         fields: list[str] = []
+
+
+class OutgoingMessageFilter(FilterSet):
+    account = ExactFilter("account__slug", label="The account's handle.")
+    openid = ExactFilter("subscriber__openid", label="The follower.")
+    state = django_filters.ChoiceFilter(
+        choices=State.choices, method="by_state", label="What became of the message."
+    )
+
+    class Meta:
+        model = OutgoingMessage
+        fields: list[str] = []
+
+    def by_state(
+        self, messages: QuerySet[OutgoingMessage], name: str, value: str
+    ) -> QuerySet[OutgoingMessage]:
+        chosen = messages.filter(state=value)
+        # The exclusion says to SQLite that the partial index will do.
+        return chosen if value == State.SENT else chosen.exclude(state=State.SENT)

@@ -6,11 +6,14 @@ from django.contrib.auth import get_user_model
 from rest_framework import serializers
 
 from events.models import OfficialAccount
-from subscribers.models import Binding, BindingRequest, QRScene, Subscriber
+from subscribers.messages import NotDeliverable, send_message
+from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene, Subscriber
+from subscribers.outgoing_message import unpacked
 
 __all__ = [
     "BindingRequestSerializer",
     "BindingSerializer",
+    "OutgoingMessageSerializer",
     "QRSceneSerializer",
     "StartedBindingSerializer",
     "SubscriberSerializer",
@@ -107,3 +110,57 @@ class StartedBindingSerializer(BindingRequestSerializer):
 
     class Meta(BindingRequestSerializer.Meta):
         fields = [*BindingRequestSerializer.Meta.fields, "scene"]
+
+
+class OutgoingMessageSerializer(serializers.ModelSerializer[OutgoingMessage]):
+    """A customer-service message. To send one, give account, openid, kind and payload."""
+
+    account = _NamedField(
+        slug_field="slug", queryset=OfficialAccount.objects.filter(is_active=True)
+    )
+    openid = serializers.CharField(source="subscriber.openid", max_length=64)
+    kind = serializers.CharField(
+        max_length=20, help_text="text, image, news, mpnews, mpnewsarticle or msgmenu."
+    )
+    payload = serializers.DictField(
+        help_text='By kind: `{"content"}`, `{"media_id"}`, `{"article": {"title", "description", '
+        '"url", "pic_url"}}`, `{"media_id"}`, `{"article_id"}`, '
+        '`{"head", "choices": [{"id", "content"}], "tail"}`.'
+    )
+    event = serializers.IntegerField(
+        source="event_id",
+        read_only=True,
+        allow_null=True,
+        help_text="Id of the event in the log that this answers, or null.",
+    )
+
+    class Meta:
+        model = OutgoingMessage
+        fields = [
+            "id", "account", "openid", "kind", "payload", "state", "failure", "failure_text",
+            "event", "created_at", "window_until", "sent_at",
+        ]  # fmt: skip
+        read_only_fields = [
+            "state", "failure", "failure_text", "created_at", "window_until", "sent_at",
+        ]  # fmt: skip
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        openid = attrs["subscriber"]["openid"]
+        found = Subscriber.objects.filter(account=attrs["account"], openid=openid).first()
+        if found is None:
+            raise serializers.ValidationError({"openid": ["There is no such follower."]})
+        try:
+            message = unpacked(attrs["kind"], attrs["payload"])
+        except ValueError as error:
+            raise serializers.ValidationError({"payload": [str(error)]}) from None
+        return {"subscriber": found, "message": message}
+
+    def create(self, validated_data: dict[str, Any]) -> OutgoingMessage:
+        """Queues it. ValidationError with the reason where WeChat would not deliver it."""
+        user = self.context["request"].user
+        try:
+            return send_message(validated_data["subscriber"], validated_data["message"], by=user)
+        except NotDeliverable as refused:
+            raise serializers.ValidationError(
+                {"openid": [str(refused.reason.label)]}, code=refused.reason.value
+            ) from None

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
-from rest_framework import status
+from rest_framework import mixins, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -12,20 +12,28 @@ from events.models import with_account
 from subscribers.api.filters import (
     BindingFilter,
     BindingRequestFilter,
+    OutgoingMessageFilter,
     QRSceneFilter,
     SubscriberFilter,
 )
 from subscribers.api.serializers import (
     BindingRequestSerializer,
     BindingSerializer,
+    OutgoingMessageSerializer,
     QRSceneSerializer,
     StartedBindingSerializer,
     SubscriberSerializer,
 )
 from subscribers.binding import start_binding
-from subscribers.models import Binding, BindingRequest, QRScene, Subscriber
+from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene, Subscriber
 
-__all__ = ["BindingRequestViewSet", "BindingViewSet", "QRSceneViewSet", "SubscriberViewSet"]
+__all__ = [
+    "BindingRequestViewSet",
+    "BindingViewSet",
+    "OutgoingMessageViewSet",
+    "QRSceneViewSet",
+    "SubscriberViewSet",
+]
 
 _ID = "[0-9]{1,18}"
 
@@ -93,3 +101,13 @@ class BindingRequestViewSet(ReadViewSet[BindingRequest]):
             status=status.HTTP_201_CREATED,
             headers={"Cache-Control": "no-store"},
         )
+
+
+class OutgoingMessageViewSet(mixins.CreateModelMixin, ReadViewSet[OutgoingMessage]):
+    """Customer-service messages (客服消息) to followers, and what became of them."""
+
+    scope = "messages"
+    queryset = with_account(OutgoingMessage.objects.select_related("subscriber"))
+    serializer_class = OutgoingMessageSerializer
+    filterset_class = OutgoingMessageFilter
+    lookup_value_regex = _ID

@@ -26,12 +26,14 @@ def test_not_ready_without_a_database(client):
     assert response.status_code == 503
 
 
+@pytest.mark.django_db
 def test_metrics_count_refusals(client):
     text = client.get("/metrics").content.decode()
     assert "wechat_callbacks_total" in text
     assert "wechat_callback_refusals_total" in text
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("address", "headers", "status"),
     [
@@ -47,6 +49,7 @@ def test_metrics_are_for_addresses_inside(client, address, headers, status):
     assert client.get("/metrics", headers=headers, REMOTE_ADDR=address).status_code == status
 
 
+@pytest.mark.django_db
 def test_with_a_token_only_its_bearer_reads_the_metrics(client, settings):
     settings.METRICS_TOKEN = "s3cret"
     assert client.get("/metrics").status_code == 403

@@ -45,6 +45,9 @@ def test_a_complete_production_configuration_passes_the_deployment_check():
         ({"LANGUAGE_CODE": "fr"}, "LANGUAGE_CODE must be"),
         ({"WECHAT_API_BASE": "api.weixin.qq.com"}, "WECHAT_API_BASE must be an address"),
         ({"WECHAT_API_BASE": "http://127.0.0.1:9000"}, "WECHAT_API_BASE must begin with https"),
+        ({"MESSAGE_WINDOWS": "5 in 48 hours"}, "MESSAGE_WINDOWS must be JSON"),
+        ({"MESSAGE_WINDOWS": '{"message": [5]}'}, "MESSAGE_WINDOWS must be JSON"),
+        ({"MESSAGE_WINDOWS": '{"visit": [5, 60]}'}, "MESSAGE_WINDOWS must be JSON"),
         ({"WECHAT_MP_BASE": "https://mp.weixin.qq.com/cgi-bin"}, "WECHAT_MP_BASE must be"),
     ],
 )

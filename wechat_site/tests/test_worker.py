@@ -1,19 +1,43 @@
 from __future__ import annotations
 
+import contextlib
+import datetime
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
+from django.db import OperationalError, connection
+from django.utils import timezone
 
+from events.models import DutyRun
+from events.queues import EventQueue
+from wechat_site import duties
+from wechat_site.duties import LEASE, Duty, attend
 from wechat_site.tests.launch import ROOT
-from wechat_site.worker import Duty, work
+from wechat_site.worker import DUTIES, make_room_in_pool, work
+
+NEVER = threading.Event()
 
 
-@pytest.mark.django_db
+@pytest.fixture(autouse=True)
+def nothing_said_yet(monkeypatch):
+    monkeypatch.setattr(duties, "_tallies", {})
+
+
+def local(name, serve, **options):
+    """A duty that is served in the test's own thread, where its database is."""
+    return Duty(name, serve, **{"every": 0.01, "quick": True} | options)
+
+
+# --- Threads -----------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_failing_duty_does_not_keep_the_others_from_their_work(caplog):
     stop = threading.Event()
     served = []
@@ -25,15 +49,19 @@ def test_a_failing_duty_does_not_keep_the_others_from_their_work(caplog):
         served.append(1)
         if len(served) == 3:
             stop.set()
-        return 1
+        return 0
 
-    work(stop, duties=[Duty("fails", fails, every=0), Duty("works", works, every=0)])
+    queue = EventQueue()
+    work(stop, duties=[local("fails", fails, queue=queue), local("works", works, queue=queue)])
 
     assert len(served) == 3
     assert "Duty 'fails' failed" in caplog.text
+    run = DutyRun.objects.get(pk="fails")
+    assert run.error == "RuntimeError: no"
+    assert run.failures >= 1
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_a_duty_waits_for_its_pause():
     stop = threading.Event()
     often, seldom = [], []
@@ -47,12 +75,248 @@ def test_a_duty_waits_for_its_pause():
     work(
         stop,
         duties=[
-            Duty("seldom", lambda: seldom.append(1) or 0, every=3600),
-            Duty("often", serve_often, every=0),
+            local("seldom", lambda: seldom.append(1) or 0, every=3600),
+            local("often", serve_often, queue=EventQueue()),
         ],
     )
 
     assert len(seldom) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_queue_is_served_until_it_is_empty():
+    left = [3]
+
+    def serve():
+        served, left[0] = min(left[0], 1), max(left[0] - 1, 0)
+        return served
+
+    attend(local("rows", serve, every=3600, queue=EventQueue()), NEVER)
+    assert left == [0]
+    attend(local("rows", lambda: 1, every=3600, queue=EventQueue()), NEVER, at_most=0.05)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_slow_platform_delays_nothing_else(caplog):
+    stop = threading.Event()
+    calling, several = threading.Event(), threading.Barrier(2)
+    served = []
+
+    def calls_the_platform() -> int:
+        several.wait(timeout=20)  # two threads are in here at a time
+        calling.set()
+        stop.wait(20)
+        return 0
+
+    def retries_events() -> int:
+        if calling.is_set():
+            served.append(1)
+            if len(served) == 3:
+                stop.set()
+        return 0
+
+    began = time.monotonic()
+    queue = EventQueue()
+    work(
+        stop,
+        duties=[
+            Duty("slow", calls_the_platform, every=1, queue=queue, threads=2),
+            local("events", retries_events, queue=queue),
+        ],
+    )
+    assert time.monotonic() - began < 15
+    assert len(served) == 3
+    # what was under way was finished, and nothing is left running
+    assert [thread for thread in threading.enumerate() if thread.name == "slow"] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_ends_nothing(monkeypatch, caplog):
+    def away(*args, **kwargs):
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(DutyRun.objects, "filter", away)
+    attend(local("rows", lambda: 0, every=1), NEVER)
+    assert "could not be looked after" in caplog.text
+
+
+def test_each_thread_has_a_connection(monkeypatch):
+    pool = {"max_size": 4}
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"pool": pool})
+    make_room_in_pool([Duty("a", lambda: 0, every=1, threads=4), Duty("b", lambda: 0, every=1)])
+    assert pool["max_size"] == 2 + 5 + 2
+    pool["max_size"] = 50
+    make_room_in_pool()
+    assert pool["max_size"] == 50
+
+
+# --- The schedule ------------------------------------------------------------------------------
+
+
+def test_a_duty_has_one_schedule():
+    with pytest.raises(ValueError, match="either every or at"):
+        Duty("x", lambda: 0)
+    with pytest.raises(ValueError, match="either every or at"):
+        Duty("x", lambda: 0, every=1, at=datetime.time(4))
+    with pytest.raises(ValueError, match="queue"):
+        Duty("x", lambda: 0, at=datetime.time(4), queue=EventQueue())
+
+
+def test_names_fit_their_column_and_differ():
+    names = [duty.name for duty in DUTIES]
+    assert len(set(names)) == len(names)
+    assert max(map(len, names)) <= 64
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "expected"),
+    [
+        ("Asia/Shanghai", "2026-11-23T19:59:59+00:00", "2026-11-23T20:00:00+00:00"),
+        ("Asia/Shanghai", "2026-11-23T20:00:00+00:00", "2026-11-24T20:00:00+00:00"),
+        # New York's clocks go back on November 1st, 2026.
+        ("America/New_York", "2026-10-31T10:00:00+00:00", "2026-11-01T09:00:00+00:00"),
+    ],
+)
+def test_a_time_of_day_is_by_the_sites_clock(settings, zone, now, expected):
+    settings.TIME_ZONE = zone
+    duty = Duty("x", lambda: 0, at=datetime.time(4))
+    moment = datetime.datetime.fromisoformat(now)
+    assert duty.next_after(moment) == datetime.datetime.fromisoformat(expected)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_scheduled_duty_is_done_once_each_time_and_a_restart_repeats_nothing():
+    done = []
+    duty = local("hourly", lambda: done.append(1) or 7, every=3600)
+    for _ in range(3):
+        attend(duty, NEVER)
+    assert len(done) == 1
+    run = DutyRun.objects.get()
+    assert (run.served, run.served_in_all, run.error, run.lease) == (7, 7, "", "")
+    assert run.next_run_at - run.started_at == datetime.timedelta(hours=1)
+    DutyRun.objects.update(next_run_at=timezone.now())
+    attend(duty, NEVER)
+    assert len(done) == 2
+    assert DutyRun.objects.get().served_in_all == 14
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_daily_duty_waits_for_its_first_time_and_makes_up_for_a_missed_one():
+    done = []
+    at = (timezone.localtime() + datetime.timedelta(hours=2)).time().replace(microsecond=0)
+    duty = local("daily", lambda: done.append(1) or 0, every=None, at=at)
+    attend(duty, NEVER)
+    assert done == []
+    run = DutyRun.objects.get()
+    assert datetime.timedelta(0) < run.next_run_at - timezone.now() <= datetime.timedelta(hours=2)
+    DutyRun.objects.update(next_run_at=timezone.now() - datetime.timedelta(hours=5))
+    attend(duty, NEVER)
+    assert len(done) == 1
+    assert DutyRun.objects.get().next_run_at == run.next_run_at
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_workers_duty_is_done_when_its_lease_is_over():
+    done = []
+    duty = local("hourly", lambda: done.append(1) or 0, every=3600)
+    attend(duty, NEVER)
+    now = timezone.now()
+    DutyRun.objects.update(next_run_at=now)
+    assert DutyRun.objects.claim("hourly", now, next_run_at=duty.next_after(now), lease=LEASE)
+    attend(duty, NEVER)
+    assert len(done) == 1
+    DutyRun.objects.update(leased_until=now)
+    attend(duty, NEVER)
+    assert len(done) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_whose_lease_was_lost_notes_nothing():
+    def loses_it() -> int:
+        DutyRun.objects.update(lease="another", leased_until=timezone.now() + LEASE)
+        return 5
+
+    attend(local("hourly", loses_it, every=3600), NEVER)
+    run = DutyRun.objects.get()
+    assert (run.lease, run.served, run.finished_at) == ("another", 0, None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_long_duty_keeps_its_lease(monkeypatch):
+    monkeypatch.setattr(duties, "LEASE", datetime.timedelta(seconds=0.3))
+    seen = []
+
+    def takes_long() -> int:
+        for _ in range(5):
+            time.sleep(0.2)
+            seen.append(DutyRun.objects.filter(leased_until__gt=timezone.now()).exists())
+        return 0
+
+    attend(local("sync", takes_long, every=3600), NEVER)
+    assert seen == [True] * 5
+    assert DutyRun.objects.get().leased_until is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_failed_duty_is_tried_again_after_growing_pauses(caplog):
+    def fails() -> int:
+        raise RuntimeError("no\0t today")
+
+    duty = local("daily", fails, every=None, at=datetime.time(4))
+    attend(duty, NEVER)
+    pauses = []
+    for _ in range(8):
+        DutyRun.objects.update(next_run_at=timezone.now())
+        attend(duty, NEVER)
+        run = DutyRun.objects.get()
+        pauses.append(round((run.next_run_at - run.failed_at).total_seconds() / 60))
+    tomorrow = round((duty.next_after(run.failed_at) - run.failed_at).total_seconds() / 60)
+    assert pauses == [min(minutes, tomorrow) for minutes in (1, 2, 4, 8, 16, 32, 60, 60)]
+    assert (run.error, run.failures) == ("RuntimeError: not today", 8)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_changed_schedule_holds_from_the_last_run_on():
+    done = []
+    serve = lambda: done.append(1) or 0  # noqa: E731
+    attend(local("x", serve, every=3600), NEVER)
+    attend(local("x", serve, every=60), NEVER)
+    run = DutyRun.objects.get()
+    assert run.next_run_at - run.started_at == datetime.timedelta(seconds=60)
+    # Two versions at work while one replaces the other do not call it again and again.
+    for every in (3600, 60) * 3:
+        attend(local("x", serve, every=every), NEVER)
+    assert len(done) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_done_of_a_queue_is_noted_now_and_then(django_assert_num_queries):
+    duty = local("rows", lambda: 0, every=1, queue=EventQueue())
+    attend(duty, NEVER)
+    assert DutyRun.objects.get().finished_at is not None
+    with django_assert_num_queries(0):
+        attend(duty, NEVER)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_queue_that_is_served_again_has_failed_no_more(caplog):
+    outcomes = [RuntimeError("no"), 0]
+
+    def serve():
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    duty = local("rows", serve, every=1, queue=EventQueue())
+    attend(duty, NEVER)
+    assert DutyRun.objects.get().failures == 1
+    attend(duty, NEVER)
+    run = DutyRun.objects.get()
+    assert (run.failures, run.error) == (0, "")
+
+
+# --- The command -------------------------------------------------------------------------------
 
 
 def test_sigterm_ends_the_worker_cleanly(tmp_path):
@@ -65,7 +329,11 @@ def test_sigterm_ends_the_worker_cleanly(tmp_path):
         [sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environment, check=True
     )
     worker = subprocess.Popen([sys.executable, "manage.py", "worker"], cwd=ROOT, env=environment)
-    time.sleep(2)
+    deadline = time.monotonic() + 30
+    with contextlib.closing(sqlite3.connect(tmp_path / "worker.sqlite3")) as database:
+        while not database.execute("SELECT 1 FROM events_dutyrun").fetchone():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
     assert worker.poll() is None
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=10) == 0

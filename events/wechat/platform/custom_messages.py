@@ -16,6 +16,7 @@ from .calls import Calls
 
 __all__ = [
     "LONGEST_TEXT",
+    "SEND_PATH",
     "ArticleMessage",
     "Choice",
     "ChoiceMessage",
@@ -26,6 +27,9 @@ __all__ = [
     "NewsMessage",
     "TextMessage",
 ]
+
+# The `path` of errors that came after the message went out to the platform.
+SEND_PATH = "/cgi-bin/message/custom/send"
 
 # Bytes of UTF-8.
 LONGEST_TEXT = 2048
@@ -113,7 +117,7 @@ class CustomMessages:
         body: dict[str, Any] = {"touser": openid, "msgtype": msg_type, msg_type: content}
         if kf_account:
             body["customservice"] = {"kf_account": kf_account}
-        self._calls.post("/cgi-bin/message/custom/send", body)
+        self._calls.post(SEND_PATH, body)
 
     def show_typing(self, openid: str, *, is_typing: bool = True) -> None:
         """Shows the follower that an answer is being written, or takes it back."""

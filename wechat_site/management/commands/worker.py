@@ -6,18 +6,19 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from wechat_site.worker import work
+from wechat_site.worker import make_room_in_pool, work
 
 
 class Command(BaseCommand):
     help = (
         "Serves what is to be done in the background: events that failed or were abandoned, "
-        "binding codes that expired. Any number may run; SIGTERM and Ctrl-C let the current duty "
-        "finish."
+        "messages to followers, binding codes that expired. Any number may run; SIGTERM and Ctrl-C "
+        "let what is under way finish."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        make_room_in_pool()
         work(stop)

@@ -1,0 +1,274 @@
+"""Sends customer-service messages (客服消息): queued in a transaction, sent by the worker.
+
+    from subscribers.messages import NotDeliverable, send_message
+
+    @projection("event.click")
+    def tell_order(event: EventLog) -> None:
+        if event.event_key == "MENU_MY_ORDERS":
+            with contextlib.suppress(NotDeliverable):
+                send_message(event, TextMessage("您的订单已发货"))
+
+A message goes out at most once. Where it cannot be known whether WeChat took it, its row says so,
+and an operator decides (`OutgoingMessage`).
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+
+from events.models import EventLog
+from events.platform import client_for
+from events.registry import late_reply_sender
+from events.tokens import TokenPaused
+from events.wechat import ImageReply, NewsReply, Reply, TextReply
+from events.wechat.platform import (
+    BadAnswer,
+    DailyQuotaReached,
+    PlatformError,
+    RateLimitReached,
+    Unreachable,
+)
+from events.wechat.platform.custom_messages import (
+    LONGEST_TEXT,
+    SEND_PATH,
+    CustomMessage,
+    ImageMessage,
+    NewsMessage,
+    TextMessage,
+)
+from subscribers.models import OutgoingMessage, Subscriber
+from subscribers.outgoing_message import State, Undeliverable, packed
+from subscribers.windows import Window, window_of
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+__all__ = ["NotDeliverable", "deliver_next", "refusal_of", "send_message"]
+
+logger = logging.getLogger(__name__)
+
+# A call, a fresh token after a rejected one, and the call once more, each at its longest. Who takes
+# longer still, having waited for a token, is given up on before he is heard of.
+LEASE = datetime.timedelta(seconds=60)
+# A window of a minute does not wait behind those of two days.
+_URGENT = datetime.timedelta(seconds=90)
+
+# Seconds. A busy system is asked three times more, and there may be no more than a minute.
+_PAUSES = (2, 8, 30)
+_PAUSES_FOR_RATE = (60, 60, 60)
+_BEIJING = datetime.timezone(datetime.timedelta(hours=8))
+
+
+class NotDeliverable(Exception):
+    """WeChat would not deliver a message to this follower now; `reason` says why."""
+
+    def __init__(self, reason: Undeliverable) -> None:
+        super().__init__(str(reason.label))
+        self.reason = reason
+
+
+def send_message(
+    to: EventLog | Subscriber, message: CustomMessage, *, by: User | None = None
+) -> OutgoingMessage:
+    """Queues a message to a follower, or to the follower of an event, which it then answers.
+
+    It takes part in the caller's transaction: rolled back, nothing is sent. Raises
+    `NotDeliverable`, and queues nothing, when the follower has no open window with a message left.
+    `by` is the user who wrote it.
+    """
+    now = timezone.now()
+    subscriber = _follower_of(to) if isinstance(to, EventLog) else to
+    window = window_of(subscriber, now)
+    reason = refusal_of(subscriber, window)
+    if reason is not None:
+        raise NotDeliverable(reason)
+    assert window is not None
+    kind, payload = packed(message)
+    answered = to if isinstance(to, EventLog) else None
+    return OutgoingMessage.objects.create(
+        account_id=subscriber.account_id,
+        subscriber=subscriber,
+        kind=kind,
+        payload=payload,
+        created_by=by,
+        event_id=answered.pk if answered else None,
+        event_time=answered.event_time if answered else None,
+        window_until=window.until,
+        created_at=now,
+        due_at=now,
+    )
+
+
+def refusal_of(subscriber: Subscriber, window: Window | None) -> Undeliverable | None:
+    """Why no message may be queued for this follower with this window; None if one may."""
+    if not subscriber.is_following:
+        return Undeliverable.NOT_FOLLOWING
+    if window is None:
+        return Undeliverable.CLOSED
+    return None if window.remaining else Undeliverable.USED_UP
+
+
+def _follower_of(event: EventLog) -> Subscriber:
+    found = Subscriber.objects.filter(account=event.account_id, openid=event.openid).first()
+    if found is None:
+        raise NotDeliverable(Undeliverable.NOT_FOLLOWING)
+    return found
+
+
+@late_reply_sender
+def send_late_reply(event: EventLog, reply: Reply) -> None:
+    """Queues a reply that WeChat waits for no longer, if it can be a message and a window is open.
+
+    Otherwise it stays on the event's row, as what would have been said.
+    """
+    message = _message_of(reply)
+    if message is None:
+        return
+    try:
+        send_message(event, message)
+    except NotDeliverable as refused:
+        logger.info("The late reply to event %s is not sent: %s", event.pk, refused.reason.value)
+
+
+def _message_of(reply: Reply) -> CustomMessage | None:
+    match reply:
+        case TextReply(content):
+            # As in the reply: its beginning is better than nothing.
+            return TextMessage(content.encode()[:LONGEST_TEXT].decode("utf-8", "ignore"))
+        case ImageReply(media_id):
+            return ImageMessage(media_id)
+        case NewsReply(articles):
+            return NewsMessage(articles[0])
+        case _:
+            return None
+
+
+# --- The worker's side -------------------------------------------------------------------------
+
+
+def deliver_next(*, lease: datetime.timedelta = LEASE) -> int:
+    """Sends the message that is due next; returns 1, or 0 if there is none.
+
+    One at a time, so that none waits under a lease behind a slow call. To be called outside a
+    transaction.
+    """
+    now = timezone.now()
+    rows = OutgoingMessage.objects
+    # A look costs no lock, and nearly always there is nothing.
+    if not rows.due(now).exists():
+        return 0
+    urgent = rows.filter(window_until__lte=now + _URGENT)
+    claimed = urgent.claim(now, limit=1, lease=lease) or rows.claim(now, limit=1, lease=lease)
+    for message in claimed:
+        _deliver(message, now, lease)
+    return len(claimed)
+
+
+def _deliver(message: OutgoingMessage, now: datetime.datetime, lease: datetime.timedelta) -> None:
+    if message.state == State.SENDING:
+        _give_up(message, "killed", state=State.UNKNOWN)
+        return
+    has_begun = False
+    try:
+        subscriber = message.subscriber
+        if not subscriber.is_following:
+            _give_up(message, Undeliverable.NOT_FOLLOWING.value)
+            return
+        if now >= message.window_until and window_of(subscriber, now) is None:
+            _give_up(message, Undeliverable.CLOSED.value)
+            return
+        content, client = message.message, client_for(message.account)
+        has_begun = OutgoingMessage.objects.begin(message, now, lease)
+        if not has_begun:
+            return
+        client.custom_messages.send(subscriber.openid, content)
+    except PlatformError as error:
+        _note_failure(message, error)
+    except Exception as error:
+        logger.exception("Message %s could not be sent", message.pk)
+        _give_up(
+            message,
+            "fault",
+            text=f"{type(error).__name__}: {error}",
+            state=State.UNKNOWN if has_begun else State.FAILED,
+        )
+    else:
+        if not OutgoingMessage.objects.finish(message, state=State.SENT):
+            OutgoingMessage.objects.heard_of(message)
+
+
+def _note_failure(message: OutgoingMessage, error: PlatformError) -> None:
+    """Puts the message off where that may help while it can still be delivered."""
+    text = str(error)
+    if _may_have_been_sent(error):
+        _give_up(message, error.label, text=text, state=State.UNKNOWN)
+        return
+    now = timezone.now()
+    again_at = _next_attempt(message, error, now)
+    if again_at is None or again_at >= message.window_until:
+        _give_up(message, error.label, text=text)
+        return
+    OutgoingMessage.objects.put_off(
+        message,
+        failure=error.label,
+        text=_storable(text),
+        now=now,
+        is_temporary=True,
+        delays=[again_at - now] * message.attempts,
+        state=State.QUEUED,
+        sent_at=None,
+    )
+
+
+def _give_up(message: OutgoingMessage, failure: str, *, text: str = "", **columns: Any) -> None:
+    if columns.setdefault("state", State.FAILED) == State.FAILED:
+        columns["sent_at"] = None
+    OutgoingMessage.objects.put_off(
+        message,
+        failure=failure,
+        text=_storable(text),
+        now=timezone.now(),
+        is_temporary=False,
+        **columns,
+    )
+
+
+def _may_have_been_sent(error: PlatformError) -> bool:
+    """Whether the message itself, not only a question for the token, was on its way."""
+    match error:
+        case Unreachable():
+            return error.may_have_arrived and error.path == SEND_PATH
+        case BadAnswer():
+            return error.path == SEND_PATH
+        case _:
+            return False
+
+
+def _next_attempt(
+    message: OutgoingMessage, error: PlatformError, now: datetime.datetime
+) -> datetime.datetime | None:
+    """When it may help to try again; None if it will not, or was tried often enough."""
+    if not error.is_temporary:
+        return None
+    pauses: Sequence[int] = _PAUSES
+    match error:
+        case RateLimitReached():
+            pauses = _PAUSES_FOR_RATE
+        case DailyQuotaReached():
+            midnight = now.astimezone(_BEIJING).replace(hour=0, minute=0, second=0, microsecond=0)
+            return midnight + datetime.timedelta(days=1)
+        case TokenPaused(until=until) if until is not None:
+            now = max(now, until)
+    if message.attempts > len(pauses):
+        return None
+    return now + datetime.timedelta(seconds=pauses[message.attempts - 1])
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL refuses NUL in text.
+    return text.replace("\0", "")

@@ -1,0 +1,200 @@
+"""The operators' page of the background work: what waits, what failed and why, what ran when."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.timesince import timesince
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.admin import ModelAdmin
+
+from events.admin.markup import confirmation
+from events.keyset import ReadOnly
+from events.models import DutyRun
+from events.queues import COUNTED_UP_TO
+from subscribers.outgoing_message import FAILURES
+from wechat_site.duties import Duty
+from wechat_site.worker import DUTIES
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+__all__ = ["WorkAdmin"]
+
+# Longer than any duty's pause with which a living worker looks.
+_SILENT_AFTER = datetime.timedelta(minutes=2)
+
+
+@admin.register(DutyRun)
+class WorkAdmin(ReadOnly, ModelAdmin):
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        return [
+            path("", view(self.overview), name="events_dutyrun_changelist"),
+            path("try-again/", view(self.try_again), name="events_dutyrun_try_again"),
+            path("run-now/", view(self.run_now), name="events_dutyrun_run_now"),
+        ]
+
+    def overview(self, request: HttpRequest) -> HttpResponse:
+        """The page itself."""
+        if not self.has_view_permission(request):
+            raise Http404
+        now = timezone.now()
+        runs = DutyRun.objects.in_bulk([duty.name for duty in DUTIES])
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("Work"),
+            "queues": [_queue(request, duty, now) for duty in DUTIES if duty.queue],
+            "duties": [_duty(request, duty, runs.get(duty.name)) for duty in DUTIES],
+            "is_silent": _is_silent(list(runs.values()), now),
+        }
+        return TemplateResponse(request, "admin/work.html", context)
+
+    def try_again(self, request: HttpRequest) -> HttpResponse:
+        """Makes the rows of one queue that failed for one reason due again, after asking."""
+        duty, reason = _duty_named(request), request.GET.get("reason", "")
+        queue = duty.queue
+        if queue is None or not _may_try_again(request, duty):
+            raise Http404
+        if request.method != "POST":
+            number = queue.failures(timezone.now()).get(reason, 0)
+            return confirmation(
+                request,
+                self,
+                title=_("Try again"),
+                sentences=[
+                    f"{_title(duty)}: {FAILURES.get(reason, reason)}",
+                    ngettext(
+                        "%s row is queued again, if that is still of use.",
+                        "%s rows are queued again, those of which it is still of use.",
+                        number,
+                    )
+                    % number,
+                ],
+                back=_overview_url(),
+            )
+        queued = queue.try_again(reason, timezone.now())
+        if queued:
+            messages.success(
+                request, ngettext("%s row queued.", "%s rows queued.", queued) % queued
+            )
+        else:
+            messages.info(request, _("None of them can be tried again: the list says why."))
+        return HttpResponseRedirect(_overview_url())
+
+    def run_now(self, request: HttpRequest) -> HttpResponse:
+        """Makes a scheduled duty due at once, after asking."""
+        duty = _duty_named(request)
+        if duty.queue is not None or not request.user.has_perm("events.change_dutyrun"):
+            raise Http404
+        if request.method != "POST":
+            return confirmation(
+                request,
+                self,
+                title=_("Run now"),
+                sentences=[
+                    _title(duty),
+                    _("A worker begins within seconds; afterwards the schedule goes on."),
+                ],
+                back=_overview_url(),
+            )
+        DutyRun.objects.filter(pk=duty.name).update(next_run_at=timezone.now())
+        messages.success(request, _("A worker will begin within seconds."))
+        return HttpResponseRedirect(_overview_url())
+
+
+def _overview_url() -> str:
+    return reverse("admin:events_dutyrun_changelist")
+
+
+def _duty_named(request: HttpRequest) -> Duty:
+    for duty in DUTIES:
+        if duty.name == request.GET.get("duty"):
+            return duty
+    raise Http404
+
+
+def _title(duty: Duty) -> StrOrPromise:
+    return duty.title or duty.name
+
+
+def _may(request: HttpRequest, act: str, duty: Duty) -> bool:
+    if duty.queue is None:
+        return False
+    meta = duty.queue.model._meta
+    return request.user.has_perm(f"{meta.app_label}.{act}_{meta.model_name}")
+
+
+def _may_try_again(request: HttpRequest, duty: Duty) -> bool:
+    return _may(request, "change", duty)
+
+
+def _queue(request: HttpRequest, duty: Duty, now: datetime.datetime) -> dict[str, Any]:
+    assert duty.queue is not None
+    waiting = duty.queue.waiting()
+    since = duty.queue.due_since(now)
+    may_look = _may(request, "view", duty)
+    return {
+        "title": _title(duty),
+        "waiting": f"{COUNTED_UP_TO}+" if waiting >= COUNTED_UP_TO else str(waiting),
+        "oldest": timesince(since, now) if since else "",
+        "failures": [
+            {
+                "reason": FAILURES.get(reason, reason),
+                "number": number,
+                "url": duty.queue.failures_url(reason) if may_look else "",
+                "again": _url("try_again", duty=duty.name, reason=reason)
+                if _may_try_again(request, duty)
+                else "",
+            }
+            for reason, number in sorted(
+                duty.queue.failures(now).items(), key=lambda counted: -counted[1]
+            )
+        ],
+    }
+
+
+def _duty(request: HttpRequest, duty: Duty, run: DutyRun | None) -> dict[str, Any]:
+    may_run = duty.queue is None and request.user.has_perm("events.change_dutyrun")
+    return {
+        "title": _title(duty),
+        "schedule": _schedule(duty),
+        "run": run,
+        "seconds": None if run is None or run.duration_ms is None else run.duration_ms / 1000,
+        "is_running": run is not None and run.leased_until is not None,
+        "run_now": _url("run_now", duty=duty.name) if may_run else "",
+    }
+
+
+def _schedule(duty: Duty) -> str:
+    if duty.queue is not None:
+        return str(_("all the time"))
+    if duty.at is not None:
+        return str(_("daily at %s") % f"{duty.at:%H:%M}")
+    seconds = duty.every or 0
+    if seconds < 120:
+        return ngettext("every %s second", "every %s seconds", int(seconds)) % f"{seconds:g}"
+    minutes = int(seconds // 60)
+    return ngettext("every %s minute", "every %s minutes", minutes) % minutes
+
+
+def _is_silent(runs: list[DutyRun], now: datetime.datetime) -> bool:
+    """Whether no worker has been heard of lately."""
+    return not any(
+        (run.finished_at is not None and run.finished_at > now - _SILENT_AFTER)
+        or (run.leased_until is not None and run.leased_until > now)
+        for run in runs
+    )
+
+
+def _url(name: str, **query: str) -> str:
+    return f"{reverse(f'admin:events_dutyrun_{name}')}?{urlencode(query)}"

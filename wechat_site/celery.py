@@ -1,0 +1,70 @@
+"""The worker's duties as Celery tasks, for sites that outgrow `manage.py worker`.
+
+    celery -A wechat_site worker
+    celery -A wechat_site beat
+
+The broker, CELERY_BROKER_URL, holds nothing but "look whether there is something to do": every
+duty's record is in the database, and each look is the same function that the worker calls. So a
+broker that loses everything loses nothing, and a look too many does nothing. docs/workers.md has
+the commands in full.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+
+import django
+from celery import Celery
+from kombu.entity import Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_site.settings")
+django.setup()
+
+# Only now are the models there.
+from django.conf import settings  # noqa: E402
+
+from wechat_site.duties import Duty, attend  # noqa: E402
+from wechat_site.worker import DUTIES  # noqa: E402
+
+__all__ = ["app"]
+
+# Seconds after which a look hands its process to the next, so that no duty waits for a long queue.
+_LONGEST_LOOK = 20
+# Seconds after which a look that nobody took is thrown away: there are newer ones.
+_STALE_AFTER = 30
+
+app = Celery("wechat_site")
+app.conf.update(
+    broker_url=settings.CELERY_BROKER_URL or None,
+    broker_connection_retry_on_startup=True,
+    task_ignore_result=True,
+    # What may take long waits in a queue of its own. A worker that is not told otherwise takes from
+    # both.
+    task_queues=[Queue("quick"), Queue("slow")],  # type: ignore[no-untyped-call]
+    task_default_queue="quick",
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    timezone=settings.TIME_ZONE,
+)
+
+
+def _look_at(duty: Duty) -> Callable[[], None]:
+    def look() -> None:
+        attend(duty, threading.Event(), at_most=_LONGEST_LOOK)
+
+    return look
+
+
+for _duty in DUTIES:
+    _name = f"wechat_site.{_duty.name}".replace(" ", "_")
+    app.task(_look_at(_duty), name=_name)
+    app.conf.beat_schedule[_duty.name] = {
+        "task": _name,
+        "schedule": max(1.0, _duty.look_every),
+        "options": {
+            "queue": "quick" if _duty.quick else "slow",
+            "expires": _STALE_AFTER,
+        },
+    }
