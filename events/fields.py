@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 
-__all__ = ["EncryptedTextField", "WrongEncryptionKey"]
+__all__ = ["EncryptedTextField", "WrongEncryptionKey", "decrypted", "encrypted"]
 
 
 class WrongEncryptionKey(ImproperlyConfigured):
@@ -30,6 +30,24 @@ def _current_cipher() -> MultiFernet:
     return _cipher(tuple(settings.FIELD_ENCRYPTION_KEYS))
 
 
+def encrypted(text: str) -> str:
+    """The text, encrypted with the first of FIELD_ENCRYPTION_KEYS; an empty one stays empty."""
+    return _current_cipher().encrypt(text.encode()).decode("ascii") if text else text
+
+
+def decrypted(stored: str, *, where: str) -> str:
+    """What encrypted() was given. Raises WrongEncryptionKey, naming `where`, when no key fits."""
+    if not stored:
+        return stored
+    try:
+        return _current_cipher().decrypt(stored.encode("ascii")).decode()
+    except (InvalidToken, UnicodeError):
+        raise WrongEncryptionKey(
+            f"{where} was encrypted with a key that is not in FIELD_ENCRYPTION_KEYS. "
+            "Put the former key back, after the current one."
+        ) from None
+
+
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
     """Stores a string encrypted with the first of FIELD_ENCRYPTION_KEYS; all of them decrypt.
 
@@ -39,15 +57,7 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
 
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
-        return _current_cipher().encrypt(value.encode()).decode("ascii") if value else value
+        return encrypted(value) if value else value
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> str | None:
-        if not value:
-            return value
-        try:
-            return _current_cipher().decrypt(value.encode("ascii")).decode()
-        except (InvalidToken, UnicodeError):
-            raise WrongEncryptionKey(
-                f"{self.model._meta.label}.{self.name} was encrypted with a key that is not in "
-                "FIELD_ENCRYPTION_KEYS. Put the former key back, after the current one."
-            ) from None
+        return decrypted(value, where=f"{self.model._meta.label}.{self.name}") if value else value

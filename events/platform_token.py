@@ -13,9 +13,10 @@ __all__ = ["PlatformToken"]
 class PlatformToken(models.Model):
     """One account's access token, who is refreshing it now, and what went wrong at last.
 
-    Only `events.tokens` writes here. `app_id` is the account's AppID that the token was issued to.
-    A lease is held by one refresher until `lease_until`, unless it ends it before; a killed
-    refresher's lease runs out. `failure` is the label of a `PlatformError`, "" after a success.
+    Only `events.token_store` writes here; with REDIS_URL the same is kept in Redis instead.
+    `app_id` is the account's AppID that the token was issued to. A lease is held by one refresher
+    until `lease_until`, unless it ends it before; a killed refresher's lease runs out. `failure` is
+    the label of a `PlatformError`, "" after a success.
     """
 
     account = models.OneToOneField(

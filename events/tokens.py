@@ -1,6 +1,6 @@
-"""The access token of an account, shared by all processes and nodes through the database.
+"""The access token of an account, shared by all processes and nodes through a store.
 
-One process refreshes at a time: it claims the lease with a filtered update, looks again, asks the
+One process refreshes at a time: it claims the lease (events/token_store.py), looks again, asks the
 platform with no transaction open, and writes only while the lease is still its own. The others go
 on with the old token while that works, or wait. A refresher that is killed loses nothing: its
 lease runs out, and the platform gives the next one the same token.
@@ -17,12 +17,11 @@ import secrets
 import time
 from collections.abc import Callable
 
-from django.db import transaction
-from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from events.models import OfficialAccount
 from events.platform_token import PlatformToken
+from events.token_store import token_store
 from events.wechat.platform import (
     AccessToken,
     AppCredentials,
@@ -95,6 +94,7 @@ class SharedTokens:
         self._wire = wire
         self._now = now
         self._lease = lease
+        self._store = token_store(account)
 
     def get(self) -> AccessToken:
         """A token to call with, refreshed ahead of its end.
@@ -102,7 +102,7 @@ class SharedTokens:
         Raises, where no token works any more: `NoAppSecret`; `TokenPaused` for some time after a
         failure; what `fetch_stable_token` raises.
         """
-        row = self._row()
+        row = self._store.read()
         token = self._token_in(row)
         if token is not None and self._seconds() < token.refresh_at:
             return token
@@ -110,7 +110,7 @@ class SharedTokens:
 
     def refresh(self, rejected: AccessToken) -> AccessToken:
         """Another token than the rejected one, or the same if the platform has no other."""
-        row = self._row()
+        row = self._store.read()
         token = self._token_in(row)
         if token is not None and (
             token.value != rejected.value
@@ -124,7 +124,7 @@ class SharedTokens:
         holder = secrets.token_hex(16)
         give_up_at = time.monotonic() + 2 * self._lease.total_seconds()
         while True:
-            row = self._row()
+            row = self._store.read()
             token = self._settled(row, rejected, usable)
             if token is not None:
                 return token
@@ -159,21 +159,21 @@ class SharedTokens:
     def _renew_as_holder(
         self, holder: str, rejected: str, usable: AccessToken | None
     ) -> AccessToken:
-        mine = PlatformToken.objects.filter(pk=self._account.pk, lease_holder=holder)
         try:
             # Somebody may have refreshed, or failed to, between the look and the claim.
-            row = self._row()
+            row = self._store.read()
             token = self._settled(row, rejected, usable)
             if token is not None:
                 return token
             try:
                 fresh = self._fetch()
             except PlatformError as error:
-                self._note_failure(mine, row.failures, error)
+                self._note_failure(holder, row.failures, error)
                 if usable is not None:
                     return usable
                 raise
-            kept = mine.update(
+            kept = self._store.write(
+                holder,
                 app_id=self._account.app_id,
                 access_token=fresh.value,
                 refreshed_at=_moment(fresh.fetched_at),
@@ -189,24 +189,15 @@ class SharedTokens:
             if kept:
                 return fresh
             # Whoever has taken the lease meanwhile has a token at least as new.
-            return self._token_in(self._row()) or fresh
+            return self._token_in(self._store.read()) or fresh
         finally:
-            mine.update(lease_holder="", lease_until=None)
+            self._store.release(holder)
 
     def _fetch(self) -> AccessToken:
         if not (self._account.app_id and self._account.app_secret):
             raise NoAppSecret(f"{self._account.slug} has no AppID or no AppSecret")
         credentials = AppCredentials(self._account.app_id, self._account.app_secret)
         return fetch_stable_token(self._wire, credentials, now=self._seconds)
-
-    def _row(self) -> PlatformToken:
-        row = PlatformToken.objects.filter(pk=self._account.pk).first()
-        if row is None:
-            PlatformToken.objects.bulk_create(
-                [PlatformToken(account=self._account)], ignore_conflicts=True
-            )
-            row = PlatformToken.objects.get(pk=self._account.pk)
-        return row
 
     def _token_in(self, row: PlatformToken) -> AccessToken | None:
         """The row's token, if it is of this AppID and still works."""
@@ -224,14 +215,7 @@ class SharedTokens:
 
     def _claim(self, holder: str) -> bool:
         now = self._now()
-        # Durable: a claim inside somebody's transaction would be seen by nobody, and on SQLite
-        # everybody would wait for the platform.
-        with transaction.atomic(durable=True):
-            return bool(
-                PlatformToken.objects.filter(
-                    Q(lease_until=None) | Q(lease_until__lte=now), pk=self._account.pk
-                ).update(lease_holder=holder, lease_until=now + self._lease)
-            )
+        return self._store.claim(holder, now=now, until=now + self._lease)
 
     def _is_paused(self, row: PlatformToken) -> bool:
         """Whether to leave the platform alone; a change of the account ends the pause."""
@@ -242,14 +226,13 @@ class SharedTokens:
             and self._account.updated_at <= row.failed_at
         )
 
-    def _note_failure(
-        self, mine: QuerySet[PlatformToken], failures: int, error: PlatformError
-    ) -> None:
+    def _note_failure(self, holder: str, failures: int, error: PlatformError) -> None:
         logger.warning("No new access token for %s: %s", self._account.slug, error)
         now = self._now()
         pauses = _PAUSES if error.is_temporary else _PAUSES_FOR_OPERATORS
         pause = pauses[min(failures, len(pauses) - 1)]
-        mine.update(
+        self._store.write(
+            holder,
             failure=error.label,
             failure_code=error.errcode if isinstance(error, Refused) else None,
             # PostgreSQL refuses NUL in text.

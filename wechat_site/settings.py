@@ -6,6 +6,7 @@ With nothing set, a local site works: SQLite in ``var/``, DEBUG on, this machine
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -331,6 +332,12 @@ def _message_windows() -> dict[str, tuple[int, int]]:
 
 
 MESSAGE_WINDOWS = _message_windows()
+# Where the access tokens are shared, when not in the database.
+REDIS_URL = env.str("REDIS_URL", default="")
+if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://")
+if REDIS_URL and importlib.util.find_spec("redis") is None:
+    raise ImproperlyConfigured("REDIS_URL needs a package: pip install redis")
 # An outgoing proxy, where its address is the one on the account's list (IP白名单).
 WECHAT_API_PROXY = env.str("WECHAT_API_PROXY", default="")
 

@@ -13,9 +13,10 @@ import httpx
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
+from redis import Redis
 
 from events import platform
-from events.models import PlatformToken
+from events.models import OfficialAccount, PlatformToken
 from events.simulator import Follower
 from events.simulator.fake_platform import (
     FakePlatform,
@@ -24,7 +25,9 @@ from events.simulator.fake_platform import (
     ListedFollowers,
 )
 from events.testing import make_account
-from events.tests.token_racer import ask, prepare, wait_at
+from events.tests.redis_server import running_redis
+from events.tests.token_racer import ask, prepare, put, wait_at
+from events.token_store import TokenStoreAway, token_store
 from events.tokens import NoAppSecret, SharedTokens, TokenPaused
 from events.wechat.platform import (
     AddressNotAllowed,
@@ -91,8 +94,25 @@ def tokens(account, line, clock):
     return SharedTokens(account, line, now=clock)
 
 
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory):
+    with running_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(params=["database", "redis"], autouse=True)
+def redis_url(request, settings):
+    """Every test is of both stores; the empty address is the database's."""
+    if request.param == "database":
+        return ""
+    settings.REDIS_URL = request.getfixturevalue("redis")
+    client = Redis.from_url(settings.REDIS_URL)
+    client.flushdb()
+    return settings.REDIS_URL
+
+
 def row() -> PlatformToken:
-    return PlatformToken.objects.get()
+    return token_store(OfficialAccount.objects.get()).read()
 
 
 # --- Keeping ---
@@ -106,12 +126,18 @@ def test_a_token_is_fetched_once_and_kept(tokens, account, line, clock, fake):
     assert row().expires_at == clock() + datetime.timedelta(seconds=7200)
 
 
-def test_the_token_is_encrypted_in_the_database(tokens):
+def test_the_token_is_encrypted_in_its_store(tokens, redis_url):
     token = tokens.get()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT access_token FROM events_platformtoken")
-        [stored] = cursor.fetchone()
-    assert stored
+    if redis_url:
+        redis = Redis.from_url(redis_url, decode_responses=True)
+        [key] = redis.keys()
+        stored = redis.hget(key, "state")
+        assert redis.ttl(key) > 0
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT access_token FROM events_platformtoken")
+            [stored] = cursor.fetchone()
+    assert len(stored) > len(token.value)
     assert token.value not in stored
     assert row().access_token == token.value
 
@@ -139,20 +165,20 @@ def test_the_old_token_is_kept_while_the_platform_is_away(tokens, clock, fake):
     assert (row().failure, row().failures, row().next_attempt_at) == ("", 0, None)
 
 
-def test_the_old_token_serves_while_somebody_else_refreshes(tokens, clock, fake):
+def test_the_old_token_serves_while_somebody_else_refreshes(tokens, account, clock, fake):
     first = tokens.get()
     clock.forward(7200 - 200)
     lease_until = clock() + datetime.timedelta(seconds=30)
-    PlatformToken.objects.update(lease_holder="somebody", lease_until=lease_until)
+    store = token_store(account)
+    assert store.claim("somebody", now=clock(), until=lease_until)
+    assert not store.claim("another", now=clock(), until=lease_until)
     assert tokens.get() == first
     assert fake.calls == {STABLE: 1}
     assert row().lease_holder == "somebody"
 
 
-def test_a_lease_that_ran_out_is_taken_over(tokens, clock, fake):
-    PlatformToken.objects.create(
-        account=tokens._account, lease_holder="killed", lease_until=clock()
-    )
+def test_a_lease_that_ran_out_is_taken_over(tokens, account, clock, fake):
+    put(account, lease_holder="killed", lease_until=clock())
     assert tokens.get().value == row().access_token
     assert row().lease_holder == ""
 
@@ -163,8 +189,10 @@ def test_who_lost_the_lease_does_not_write(tokens, account, line, clock, fake, m
 
     def sleep_while_another_refreshes(self):
         fresh = fetch(self)
-        PlatformToken.objects.update(
+        put(
+            account,
             lease_holder="another",
+            lease_until=clock() + datetime.timedelta(seconds=30),
             app_id=account.app_id,
             access_token="newer",
             refreshed_at=clock(),
@@ -215,7 +243,7 @@ def test_the_client_tries_once_more_and_never_loops(settings, account, fake, ser
     client = platform.client_for(account)
     try:
         assert client.users.info("o1").is_following
-        PlatformToken.objects.update(refreshed_at=clock() - datetime.timedelta(minutes=5))
+        put(account, refreshed_at=clock() - datetime.timedelta(minutes=5))
         fake.account(account.app_id).expire_tokens()
         assert client.users.info("o1").is_following
         assert fake.calls == {STABLE: 2, "/cgi-bin/user/info": 3}
@@ -304,6 +332,25 @@ def test_no_name_of_a_failure_is_too_long_for_its_column():
     assert max(map(len, labels(PlatformError))) <= longest
 
 
+def test_a_redis_that_is_away_is_a_passing_failure_and_asks_nobody(
+    settings, account, line, clock, fake, redis_url
+):
+    if not redis_url:
+        pytest.skip("the database's absence ends more than this")
+    settings.REDIS_URL = "redis://:pass-word@127.0.0.1:1/0"
+    with pytest.raises(TokenStoreAway) as caught:
+        SharedTokens(account, line, now=clock).get()
+    assert caught.value.is_temporary
+    assert "pass-word" not in str(caught.value)
+    assert fake.calls == {}
+
+
+def test_two_accounts_have_a_token_each(tokens, account, line, clock, fake):
+    other = make_account("other", app_id="wxother0000000000", app_secret=SECRET)
+    fake.add_account(other.app_id, SECRET)
+    assert SharedTokens(other, line, now=clock).get().value != tokens.get().value
+
+
 @pytest.mark.django_db(transaction=True)
 def test_no_refresh_happens_inside_a_transaction(tokens, fake):
     with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
@@ -346,9 +393,10 @@ def shop():
         yield running
 
 
-def race(pool, database, server, *, lease=30.0, rejected=""):
+def race(pool, database, redis_url, server, *, lease=30.0, rejected=""):
     work = [
-        pool.apply_async(ask, (database, server.url, lease, rejected)) for _ in range(PROCESSES)
+        pool.apply_async(ask, (database, redis_url, server.url, lease, rejected))
+        for _ in range(PROCESSES)
     ]
     return [result.get(timeout=90) for result in work]
 
@@ -364,9 +412,11 @@ def kept_token(minutes_left: float) -> dict[str, object]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("minutes_left", [-1, 2])
-def test_processes_that_hit_expiry_at_once_make_one_call(racing, database, shop, minutes_left):
-    racing.apply(prepare, (database, kept_token(minutes_left)))
-    answers = race(racing, database, shop)
+def test_processes_that_hit_expiry_at_once_make_one_call(
+    racing, database, redis_url, shop, minutes_left
+):
+    racing.apply(prepare, (database, redis_url, kept_token(minutes_left)))
+    answers = race(racing, database, redis_url, shop)
     assert {error for _, error in answers} == {""}
     assert shop.platform.calls == {STABLE: 1}
     values = {value for value, _ in answers}
@@ -380,29 +430,29 @@ def test_processes_that_hit_expiry_at_once_make_one_call(racing, database, shop,
 
 
 @pytest.mark.slow
-def test_processes_whose_token_is_rejected_at_once_make_one_call(racing, database, shop):
-    racing.apply(prepare, (database, kept_token(60)))
-    answers = race(racing, database, shop, rejected="x" * 136)
+def test_processes_whose_token_is_rejected_at_once_make_one_call(racing, database, redis_url, shop):
+    racing.apply(prepare, (database, redis_url, kept_token(60)))
+    answers = race(racing, database, redis_url, shop, rejected="x" * 136)
     assert {error for _, error in answers} == {""}
     assert len({value for value, _ in answers}) == 1
     assert shop.platform.calls == {STABLE: 1}
 
 
 @pytest.mark.slow
-def test_processes_that_fail_at_once_make_one_call(racing, database, shop):
-    racing.apply(prepare, (database, {}))
+def test_processes_that_fail_at_once_make_one_call(racing, database, redis_url, shop):
+    racing.apply(prepare, (database, redis_url, {}))
     shop.platform.account("wx3a9f0c27d81be645").refuses_tokens = 40164
-    errors = sorted(error for _, error in race(racing, database, shop))
+    errors = sorted(error for _, error in race(racing, database, redis_url, shop))
     assert errors == ["AddressNotAllowed"] + ["TokenPaused"] * (PROCESSES - 1)
     assert shop.platform.calls == {STABLE: 1}
 
 
 @pytest.mark.slow
-def test_a_refresher_that_is_killed_loses_nothing(racing, database, shop):
-    racing.apply(prepare, (database, {}))
+def test_a_refresher_that_is_killed_loses_nothing(racing, database, redis_url, shop):
+    racing.apply(prepare, (database, redis_url, {}))
     shop.platform.make_trouble(STABLE, Fault(delay=60))
     victim = multiprocessing.get_context("spawn").Process(
-        target=ask, args=(database, shop.url, 2.0)
+        target=ask, args=(database, redis_url, shop.url, 2.0)
     )
     victim.start()
     while not shop.platform.calls:
@@ -410,7 +460,7 @@ def test_a_refresher_that_is_killed_loses_nothing(racing, database, shop):
         time.sleep(0.01)
     os.kill(victim.pid, signal.SIGKILL)
     victim.join()
-    answers = race(racing, database, shop, lease=2.0)
+    answers = race(racing, database, redis_url, shop, lease=2.0)
     assert {error for _, error in answers} == {""}
     assert len({value for value, _ in answers}) == 1
     assert shop.platform.calls == {STABLE: 2}

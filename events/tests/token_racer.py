@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from multiprocessing.synchronize import Barrier
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from events.models import OfficialAccount
+
+_AFTER_ALL_LEASES = datetime.datetime(9000, 1, 1, tzinfo=datetime.UTC)
 
 _start: Barrier | None = None
 
@@ -14,43 +21,63 @@ def wait_at(start: Barrier) -> None:
     _start = start
 
 
-def _set_up(database: str) -> None:
+def _set_up(database: str, redis_url: str) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_site.settings")
     import django
     from django.conf import settings
 
     settings.DATABASES["default"]["NAME"] = database
+    settings.REDIS_URL = redis_url
     django.setup()
 
 
-def prepare(database: str, columns: dict[str, object]) -> int:
+def put(
+    account: OfficialAccount,
+    *,
+    lease_holder: str = "",
+    lease_until: datetime.datetime | None = None,
+    **columns: object,
+) -> None:
+    """Makes the state of an account's token one that has these columns of PlatformToken."""
+    from events.token_store import token_store
+
+    store = token_store(account)
+    store.read()
+    store.claim("put", now=_AFTER_ALL_LEASES, until=_AFTER_ALL_LEASES)
+    store.write("put", **columns)
+    store.release("put")
+    if lease_until is not None:
+        store.claim(lease_holder, now=_AFTER_ALL_LEASES, until=lease_until)
+
+
+def prepare(database: str, redis_url: str, columns: dict[str, object]) -> int:
     """Makes the tables where they are missing, and one account; returns its id.
 
     `columns` are those of a PlatformToken that it begins with.
     """
-    _set_up(database)
+    _set_up(database, redis_url)
     from django.core.management import call_command
     from django.db import connections
 
-    from events.models import OfficialAccount, PlatformToken
+    from events.models import OfficialAccount
     from events.testing import make_account
 
     call_command("migrate", verbosity=0)
     OfficialAccount.objects.all().delete()
     account = make_account(app_secret="secret")
-    PlatformToken.objects.create(account=account, app_id=account.app_id, **columns)
+    put(account, app_id=account.app_id, **columns)
     connections.close_all()
     return account.pk
 
 
-def ask(database: str, api_base: str, lease: float, rejected: str = "") -> tuple[str, str]:
+def ask(
+    database: str, redis_url: str, api_base: str, lease: float, rejected: str = ""
+) -> tuple[str, str]:
     """Asks for the account's token; returns it, or the name of the error.
 
     With `rejected`, it asks for another one than that.
     """
-    _set_up(database)
-    from datetime import timedelta
-
+    _set_up(database, redis_url)
     from django.db import connections
 
     from events.models import OfficialAccount
@@ -58,7 +85,9 @@ def ask(database: str, api_base: str, lease: float, rejected: str = "") -> tuple
     from events.wechat.platform import AccessToken, PlatformError, Wire
 
     wire = Wire(api_base=api_base)
-    tokens = SharedTokens(OfficialAccount.objects.get(), wire, lease=timedelta(seconds=lease))
+    tokens = SharedTokens(
+        OfficialAccount.objects.get(), wire, lease=datetime.timedelta(seconds=lease)
+    )
     if _start is not None:
         _start.wait(timeout=60)
     try:

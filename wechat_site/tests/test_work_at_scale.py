@@ -5,9 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections import Counter
@@ -20,7 +18,7 @@ import pytest
 
 from events.simulator.fake_platform import FakePlatform, FakePlatformServer
 from events.simulator.pushes import Push
-from wechat_site.tests.launch import free_port
+from events.tests.redis_server import ask_redis, running_redis
 from wechat_site.tests.scale_work import FOLLOWERS, SECRET
 from wechat_site.tests.site import Site
 
@@ -44,29 +42,10 @@ def missing(what: str) -> None:
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[str]:
-    server = shutil.which("redis-server")
-    if server is None:
-        missing("there is no Redis (Debian: apt-get install redis-server)")
     if importlib.util.find_spec("celery") is None:
         missing("Celery is not installed")
-    port = free_port()
-    process = subprocess.Popen(
-        [str(server), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", tmp_path],
-        stdout=subprocess.DEVNULL,
-    )
-    wait_until(lambda: ask_redis(port, "PING") == "+PONG", seconds=10)
-    yield f"redis://127.0.0.1:{port}/0"
-    process.terminate()
-    process.wait()
-
-
-def ask_redis(port: int, command: str) -> str:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-            connection.sendall(command.encode() + b"\r\n")
-            return connection.recv(100).decode().strip()
-    except OSError:
-        return ""
+    with running_redis(tmp_path) as url:
+        yield url
 
 
 def wait_until(is_so: Callable[[], bool], *, seconds: float, every: float = 0.2) -> None:
