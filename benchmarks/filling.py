@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from events.models import EventLog, OfficialAccount
-from subscribers.models import Binding, BindingRequest, BindingScan, QRScene, Subscriber
+from subscribers.models import Binding, BindingRequest, BindingScan, QRScene, SeenScene, Subscriber
 
 __all__ = ["ACCOUNT", "RARE", "RETIRED_ACCOUNT", "fill"]
 
@@ -27,6 +27,8 @@ RARE = 60
 _DAYS = 395
 _PORTION = 500_000
 _FOLLOWERS_TO_EVENTS, _BINDINGS_TO_FOLLOWERS, _BINDINGS_AT_LEAST = 20, 100, 250
+# Of the posters that are not retired, some were made by somebody else.
+_POSTERS, _POSTERS_OF_OTHERS, _FOLLOWERS_TO_VISITORS = 40, 10, 5
 
 _WORDS = {
     "postgresql": {
@@ -161,7 +163,7 @@ def _log_statement() -> str:
                 WHEN h < 950 THEN 'event.unsubscribe' ELSE 'event.scan' END AS kind,
             'oT3xk5Qm' || {digits.format(floor.format("u * u * %(followers)s"))} AS openid,
             CASE WHEN n > {2 * RARE} AND n <= {3 * RARE} THEN 'poster-retired'
-                ELSE 'poster-' || {floor.format("v * v * 40")} END AS poster
+                ELSE 'poster-' || {floor.format(f"v * v * {_POSTERS}")} END AS poster
         FROM ({numbers}) AS numbers
     """
     keys = f"""
@@ -259,6 +261,9 @@ def _fill_followers() -> None:
         "unionid": "''",
         "language": "''",
         "remark": "''",
+        "subscribe_scene": "''",
+        "qr_scene": "''",
+        "tag_ids": "''",
         "updated_at": "MAX(received_at)",
     }
     with transaction.atomic(), connection.cursor() as cursor:
@@ -270,12 +275,24 @@ def _fill_followers() -> None:
 
 
 def _fill_posters_and_bindings(account: OfficialAccount, now: datetime.datetime) -> None:
-    QRScene.objects.bulk_create(
-        QRScene(account=account, scene=f"poster-{number}", name=f"Poster {number}")
-        for number in [*range(40), "retired"]
-    )
     every = list(
         Subscriber.objects.filter(account=account).order_by("id").values_list("id", flat=True)
+    )
+    QRScene.objects.bulk_create(
+        QRScene(account=account, scene=f"poster-{number}", name=f"Poster {number}", due_at=None)
+        for number in [*range(_POSTERS - _POSTERS_OF_OTHERS), "retired"]
+    )
+    # Known from events, like those of another system that makes a code for each visitor.
+    SeenScene.objects.bulk_create(
+        (
+            SeenScene(account=account, scene=scene, first_seen_at=now)
+            for scene in [
+                "poster-retired",
+                *(f"poster-{number}" for number in range(_POSTERS)),
+                *(f"visitor-{number}" for number in range(len(every) // _FOLLOWERS_TO_VISITORS)),
+            ]
+        ),
+        batch_size=1000,
     )
     # Enough to fill a page of each list even in a small log.
     followers = every[:: max(1, min(_BINDINGS_TO_FOLLOWERS, len(every) // _BINDINGS_AT_LEAST))]
@@ -306,6 +323,7 @@ def _fill_posters_and_bindings(account: OfficialAccount, now: datetime.datetime)
             expires_at=now,
             completed_at=now,
             binding=binding,
+            due_at=None,
         )
         for number, binding in enumerate(bindings)
     ]

@@ -245,6 +245,8 @@ def _admin(now: datetime.datetime) -> Iterator[Read]:
         yield listed(f"followers, search for {name}", followers, q=term)
     yield page("one follower with his events", followers, follower.pk)
     yield listed("scenes", "subscribers_qrscene")
+    yield listed("scenes made elsewhere", "subscribers_seenscene")
+    yield listed("scenes made elsewhere, search", "subscribers_seenscene", q="poster-39")
     yield page("one scene", "subscribers_qrscene", QRScene.objects.order_by("pk")[0].pk)
     for model in ("binding", "bindingrequest", "bindingscan"):
         yield listed(f"{model} list", f"subscribers_{model}")

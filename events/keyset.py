@@ -20,7 +20,7 @@ from unfold.admin import ModelAdmin
 from events.places import Place, page
 from events.time_limit import TookTooLong, time_limit
 
-__all__ = ["KeysetModelAdmin", "ReadOnly"]
+__all__ = ["KeysetChangeList", "KeysetModelAdmin", "ReadOnly"]
 
 _OLDER, _NEWER = "older_than", "newer_than"
 
@@ -31,7 +31,9 @@ class _Links(Paginator):  # type: ignore[type-arg]
     template_name = "admin/keyset_pagination.html"
 
 
-class _KeysetChangeList(ChangeList):
+class KeysetChangeList(ChangeList):
+    """The list of a `KeysetModelAdmin`."""
+
     older_url: str | None = None
     newer_url: str | None = None
 
@@ -89,7 +91,7 @@ class KeysetModelAdmin(ModelAdmin):
         return None
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return _KeysetChangeList
+        return KeysetChangeList
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if request.method != "GET":

@@ -97,6 +97,9 @@ KINDS: dict[str, StrOrPromise] = {
     "device_event.unbind": _("device unbound"),
     "device_event.subscribe_status": _("device watched"),
     "device_event.unsubscribe_status": _("device no longer watched"),
+    "import.follower": _("follower imported"),
+    "reconcile.follow": _("missed follow found"),
+    "reconcile.unfollow": _("missed unfollow found"),
     "unreadable": _("unreadable push"),
 }
 

@@ -43,7 +43,7 @@ class EventKeyPrefix(models.Func):
 _VALUES = (
     *("source", "msg_type", "event", "kind", "from_user", "openid", "event_key", "scene", "ticket"),
     *("msg_id", "received_at", "last_delivered_at", "delivery_count", "raw", "folded_at", "status"),
-    *("next_attempt_at", "error", "processed_at", "duration_ms", "reply"),
+    *("next_attempt_at", "error", "processed_at", "duration_ms", "reply", "followed_at"),
 )
 _row_of = operator.attrgetter(*_KEY, *_VALUES)
 

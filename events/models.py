@@ -21,6 +21,7 @@ from events.duty_run import DutyRun
 from events.fields import EncryptedTextField
 from events.kinds import label
 from events.log import EventKeyPrefix, EventLogQuerySet
+from events.menu_version import LiveMenu, MenuVersion
 from events.platform_token import PlatformToken
 from events.wechat import Credentials, InvalidKey, SecurityMode, Unreadable, xml_body
 from events.wechat.crypto import decode_aes_key
@@ -30,6 +31,8 @@ __all__ = [
     "ApiKey",
     "DutyRun",
     "EventLog",
+    "LiveMenu",
+    "MenuVersion",
     "OfficialAccount",
     "PlatformToken",
     "PrunedMonth",
@@ -196,7 +199,7 @@ class OfficialAccount(models.Model):
 
 
 class EventLog(models.Model):
-    """One authentic push of WeChat, or one row brought in by an import. The truth of this site.
+    """One authentic push of WeChat, or one answer of its platform. The truth of this site.
 
     Rows are only ever added; what happened to them since (folding, replying) is kept beside what
     arrived. On PostgreSQL the table is partitioned by month of event_time (events/partitions.py),
@@ -251,6 +254,8 @@ class EventLog(models.Model):
     reply = models.TextField(_("reply"), blank=True, default="")
     # Brought back from an archive after its removal: what it says is in the base already.
     in_base = models.BooleanField(default=False, db_default=False, editable=False)
+    # Of rows that were not pushed but asked for: the last follow as WeChat told it.
+    followed_at = models.DateTimeField(_("followed"), null=True, blank=True)
 
     objects = EventLogQuerySet.as_manager()
 

@@ -10,7 +10,7 @@ import datetime
 import logging
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -34,18 +34,26 @@ _ERROR_LENGTH = 4000
 _PATIENCE_WITH_ONE = 0.2
 
 
-def deliver(events: Sequence[EventLog], patience: float = PATIENCE) -> list[bool]:
+def deliver(
+    events: Sequence[EventLog],
+    patience: float = PATIENCE,
+    *,
+    then: Callable[[Sequence[bool]], None] | None = None,
+) -> list[bool]:
     """Stores unsaved rows and folds those that are new, in one transaction; returns which are.
 
     A row whose projection raises is left unfolded, with its error, for the worker. A duplicate
     changes nothing but the delivery count. Raises DatabaseError when nothing was stored; locks are
-    waited for `patience` seconds.
+    waited for `patience` seconds. `then` is called with what is to be returned, in the same
+    transaction: if it raises, nothing was stored.
     """
     began = time.monotonic()
     try:
         with short_transaction(patience):
             are_new, claimed = _insert(events)
             _fold_together(claimed)
+            if then is not None:
+                then(are_new)
     except _FoldFailed as failure:
         # Whose fault it is shows when each is folded by itself. It may be a lock that somebody
         # holds, and the time that was waited for it is gone.
@@ -56,6 +64,8 @@ def deliver(events: Sequence[EventLog], patience: float = PATIENCE) -> list[bool
             else:
                 for event in claimed:
                     _fold(event, deadline=began + patience + 1)
+            if then is not None:
+                then(are_new)
     return are_new
 
 

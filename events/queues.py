@@ -8,8 +8,8 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 from django.db import models
@@ -17,8 +17,12 @@ from django.db.models import Count, Min
 from django.urls import reverse
 
 from events.models import EventLog
+from events.platform_failures import EXPLANATIONS
 from events.processing import reopen
 from events.work import Work, WorkQuerySet
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 __all__ = ["COUNTED_UP_TO", "EventQueue", "Queue", "WorkQueue"]
 
@@ -44,6 +48,9 @@ class Queue(Protocol):
     def failures(self, now: datetime.datetime) -> Mapping[str, int]:
         """How many were given up in the last 30 days, by reason."""
 
+    def in_words(self, reason: str) -> str:
+        """What operators read for a reason; itself where nothing better is known."""
+
     def failures_url(self, reason: str) -> str:
         """The list of those, for operators."""
 
@@ -55,10 +62,12 @@ class Queue(Protocol):
 class WorkQueue:
     """The rows of a model with the columns of `Work`, whose manager is made of `WorkQuerySet`.
 
-    The admin's list of the model can be filtered by `failure`.
+    The admin's list of the model can be filtered by `failure`, for each of which `sentences` may
+    have one that says it in words.
     """
 
     model: type[Work]
+    sentences: Mapping[str, StrOrPromise] = field(default_factory=lambda: EXPLANATIONS)
 
     def waiting(self) -> int:
         return self._rows().waiting().order_by()[:COUNTED_UP_TO].count()
@@ -77,6 +86,9 @@ class WorkQueue:
             .annotate(number=Count("pk"))
         )
         return dict(counted)
+
+    def in_words(self, reason: str) -> str:
+        return str(self.sentences.get(reason, reason))
 
     def failures_url(self, reason: str) -> str:
         return _list_of(self.model, failure=reason)
@@ -106,6 +118,9 @@ class EventQueue:
         dead = EventLog.objects.with_status(EventLog.Status.DEAD).newest_first()
         errors = dead.values_list("error", flat=True)[:_ERRORS_READ]
         return Counter(_reason(error) for error in errors)
+
+    def in_words(self, reason: str) -> str:
+        return reason
 
     def failures_url(self, reason: str) -> str:
         return _list_of(EventLog, status=EventLog.Status.DEAD)

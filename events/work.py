@@ -60,6 +60,10 @@ class WorkQuerySet(models.QuerySet[_M], Generic[_M]):
             row, due_at=None, attempts=0, failure="", failure_text="", failed_at=None, **columns
         )
 
+    def release(self, row: _M, now: datetime.datetime) -> bool:
+        """Lets go of a claimed row that went well and is to be carried on at once, by anybody."""
+        return self._end(row, due_at=now, attempts=0, failure="", failure_text="", failed_at=None)
+
     def put_off(
         self,
         row: _M,
@@ -101,7 +105,7 @@ class Work(models.Model):
     due_at = models.DateTimeField(_("due"), null=True, blank=True, default=timezone.now)
     lease = models.CharField(max_length=16, blank=True, default="", editable=False)
     leased_until = models.DateTimeField(null=True, blank=True, editable=False)
-    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, editable=False)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0, editable=False)
     failure = models.CharField(_("failure"), max_length=64, blank=True, default="", editable=False)
     failure_text = models.TextField(_("reason"), blank=True, default="", editable=False)
     failed_at = models.DateTimeField(_("failed"), null=True, blank=True, editable=False)

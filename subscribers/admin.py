@@ -6,27 +6,29 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import flatten
-from django.contrib.admin.views.main import ORDER_VAR, ChangeList
-from django.db.models import Count, Exists, IntegerField, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from events.admin.filters import AccountFilter
-from events.admin.markup import follower_link, moment
+from events.admin.markup import follower_link, menu_name, moment
 from events.keyset import KeysetModelAdmin, ReadOnly
 from events.kinds import label
+from events.menu_names import MenuNames
 from events.models import EventLog, with_account
-from events.remembered import remembered
+from subscribers import scene_admin  # noqa: F401  (registers itself)
 from subscribers.admin_messages import WithConversation
 from subscribers.binding import start_binding, unbind
-from subscribers.models import Binding, BindingRequest, BindingScan, QRScene, Subscriber
+from subscribers.models import Binding, BindingRequest, BindingScan, Subscriber
+from subscribers.subscribe_scenes import way_of_following
+from subscribers.sync_admin import start_url
+from subscribers.tickets import explanation
 
 _LATEST_EVENTS = 20
 
@@ -71,6 +73,8 @@ class SubscriberAdmin(WithConversation, ReadOnly, KeysetModelAdmin):
     ]  # fmt: skip
     list_filter = [AccountFilter, FollowingFilter, BoundFilter]
     search_help_text = _("OpenID, QR scene or bound user name; the whole value")
+    actions = ["refresh_profiles"]
+    actions_list = ["sync_followers"]
     fieldsets = [
         (None, {"fields": [("openid", "account"), ("follows_now", "bound_user")]}),
         (
@@ -84,7 +88,15 @@ class SubscriberAdmin(WithConversation, ReadOnly, KeysetModelAdmin):
                 ]
             },
         ),
-        (_("Profile"), {"fields": [("unionid", "language"), ("remark", "profile_synced_at")]}),
+        (
+            _("Profile"),
+            {
+                "fields": [
+                    ("unionid", "language"), ("remark", "tag_ids"), ("way", "qr_scene"),
+                    ("profile_synced", "refresh_requested"),
+                ]
+            },
+        ),
         (_("Bindings"), {"fields": ["bindings"]}),
         (_("Latest events"), {"fields": ["latest_events"]}),
     ]  # fmt: skip
@@ -92,7 +104,7 @@ class SubscriberAdmin(WithConversation, ReadOnly, KeysetModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         own = [
             "follows_now", "bound_user", "first_followed", "last_followed", "last_unfollowed",
-            "last_seen", "bindings", "latest_events",
+            "last_seen", "way", "profile_synced", "refresh_requested", "bindings", "latest_events",
         ]  # fmt: skip
         return own + [field.name for field in self.opts.fields]
 
@@ -137,6 +149,18 @@ class SubscriberAdmin(WithConversation, ReadOnly, KeysetModelAdmin):
     def last_seen(self, subscriber: Subscriber) -> str:
         return moment(subscriber.last_seen_at, subscriber.account)
 
+    @display(description=_("way of following"))
+    def way(self, subscriber: Subscriber) -> str:
+        return way_of_following(subscriber.subscribe_scene) or "–"
+
+    @display(description=_("profile synced"))
+    def profile_synced(self, subscriber: Subscriber) -> str:
+        return moment(subscriber.profile_synced_at, subscriber.account)
+
+    @display(description=_("refresh requested"))
+    def refresh_requested(self, subscriber: Subscriber) -> str:
+        return moment(subscriber.refresh_requested_at, subscriber.account)
+
     @display(description=_("bound user"))
     def bound_user(self, subscriber: Any) -> str:
         return subscriber.bound_username or "–"
@@ -168,19 +192,21 @@ class SubscriberAdmin(WithConversation, ReadOnly, KeysetModelAdmin):
 
     @display(description=_("events"))
     def latest_events(self, subscriber: Subscriber) -> str:
-        events = (
+        events = list(
             EventLog.objects.with_openid(subscriber.openid)
             .filter(account=subscriber.account_id)
             .newest_first()[:_LATEST_EVENTS]
         )
+        names = MenuNames.for_events(events)
         rows = format_html_join(
             "",
-            '<tr><td><a href="{}">{}</a></td><td>{}</td><td>{}</td></tr>',
+            '<tr><td><a href="{}">{}</a></td><td>{}</td><td>{}{}</td></tr>',
             (
                 (
                     reverse("admin:events_eventlog_change", args=[event.pk]),
                     moment(event.event_time, subscriber.account),
                     label(event.kind),
+                    menu_name(names.of(event)),
                     event.masked(event.scene or event.event_key),
                 )
                 for event in events
@@ -194,85 +220,30 @@ class SubscriberAdmin(WithConversation, ReadOnly, KeysetModelAdmin):
             _("All events of this follower"),
         )
 
+    def has_refresh_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("subscribers.change_subscriber")
 
-def _with_counts(scenes: QuerySet[QRScene]) -> QuerySet[Any]:
-    """Adds first_count, how many came through each scene first, and following_count of them."""
-    followers = (
-        Subscriber.objects.filter(account=OuterRef("account"), first_scene=OuterRef("scene"))
-        .exclude(first_scene="")
-        .order_by()
-        .values("first_scene")
-    )
-
-    def counted(rows: Any) -> Any:
-        return Coalesce(
-            Subquery(
-                rows.annotate(number=Count("pk")).values("number"),
-                output_field=IntegerField(),
-            ),
-            0,
+    @action(description=_("Fetch the profile anew"), permissions=["refresh"])
+    def refresh_profiles(self, request: HttpRequest, queryset: QuerySet[Subscriber]) -> None:
+        chosen = Subscriber.objects.filter(pk__in=list(queryset.values_list("pk", flat=True)))
+        # What the fold asked for already is not put off.
+        asked = chosen.filter(refresh_requested_at=None).update(refresh_requested_at=timezone.now())
+        messages.info(
+            request,
+            ngettext(
+                "The worker asks WeChat for %s profile.",
+                "The worker asks WeChat for %s profiles.",
+                asked,
+            )
+            % asked,
         )
 
-    return scenes.annotate(
-        first_count=counted(followers),
-        following_count=counted(followers.filter(is_following=True)),
-    )
+    def has_sync_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("subscribers.add_followersync")
 
-
-class _QRSceneChangeList(ChangeList):
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        shown: list[Any] = list(self.result_list)
-        if shown and ORDER_VAR not in request.GET:
-            keys = sorted(scene.pk for scene in shown)
-            counts = remembered(
-                f"scenes {keys}",
-                lambda: {
-                    scene.pk: (scene.first_count, scene.following_count)
-                    for scene in _with_counts(QRScene.objects.filter(pk__in=keys))
-                },
-                rows=lambda counts: sum(first for first, _following in counts.values()),
-            ).value
-            for scene in shown:
-                scene.first_count, scene.following_count = counts.get(scene.pk, (0, 0))
-        self.result_list = shown
-
-
-@admin.register(QRScene)
-class QRSceneAdmin(ModelAdmin):
-    list_display = ["name", "scene", "account", "validity", "came_first", "still_following"]
-    list_filter = ["account", "is_permanent"]
-    list_select_related = ["account"]
-    search_fields = ["name", "scene"]
-    fields = ["account", "name", "scene", "is_permanent", "expires_at", "note"]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        # The printed code carries the scene: another one would be another code.
-        return ["account", "scene"] if obj else []
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return _QRSceneChangeList
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[QRScene]:
-        scenes = super().get_queryset(request)
-        # A list in the order of the counts needs those of all scenes, whatever page is shown.
-        return _with_counts(scenes) if ORDER_VAR in request.GET else scenes
-
-    @display(description=_("validity"))
-    def validity(self, scene: QRScene) -> str:
-        if scene.expires_at is None:
-            return str(_("permanent"))
-        if scene.is_expired:
-            return str(_("expired"))
-        return moment(scene.expires_at, scene.account)
-
-    @display(description=_("came through it first"), ordering="first_count")
-    def came_first(self, scene: Any) -> int:
-        return scene.first_count
-
-    @display(description=_("still following"), ordering="following_count")
-    def still_following(self, scene: Any) -> int:
-        return scene.following_count
+    @action(description=_("Sync followers"), permissions=["sync"])
+    def sync_followers(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(start_url())
 
 
 @admin.register(Binding)
@@ -339,7 +310,7 @@ class BindingRequestAdmin(KeysetModelAdmin):
             return ["account", "user"]
         return [
             ("account", "user"), ("shown_state", "reason"), ("created_at", "expires_at"),
-            "completed_at",
+            ("completed_at", "picture"),
         ]  # fmt: skip
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
@@ -369,6 +340,17 @@ class BindingRequestAdmin(KeysetModelAdmin):
     def reason(self, request: BindingRequest) -> str:
         return request.get_refused_reason_display() or "–"
 
+    @display(description=_("picture of the code"))
+    def picture(self, request: BindingRequest) -> str:
+        """Whether its user can be shown one; the picture itself is for nobody else."""
+        if request.state != BindingRequest.State.WAITING:
+            return "–"
+        if request.failure:
+            return f"{explanation(request.failure)} {request.failure_text}"
+        if request.due_at is not None:
+            return str(_("waiting for WeChat"))
+        return str(_("ready"))
+
     def save_model(
         self, request: HttpRequest, obj: BindingRequest, form: Any, change: bool
     ) -> None:
@@ -379,8 +361,8 @@ class BindingRequestAdmin(KeysetModelAdmin):
             format_html(
                 "{} <code>{}</code>",
                 _(
-                    "The scene of the one-time code, shown this once. Make a QR code of it "
-                    "(scene_str) and give it to this user alone, within ten minutes:"
+                    "The worker has WeChat make the code, and the API shows its picture to this "
+                    "user alone, for ten minutes. The code's scene, shown this once:"
                 ),
                 started.scene,
             ),

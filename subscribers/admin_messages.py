@@ -26,7 +26,7 @@ from unfold.widgets import (
 )
 
 from events.admin.filters import AccountFilter
-from events.admin.markup import confirmation, follower_link, moment, verbatim
+from events.admin.markup import confirmation, follower_link, menu_name, moment, verbatim
 from events.keyset import KeysetModelAdmin, ReadOnly
 from events.models import with_account
 from events.wechat.platform.custom_messages import (
@@ -112,7 +112,7 @@ class OutgoingMessageAdmin(ReadOnly, KeysetModelAdmin):
             _("Sending"),
             {
                 "fields": [
-                    ("created", "until"), ("sent", "next_attempt"), ("attempts", "why"),
+                    ("created", "until"), ("sent", "next_attempt"), ("why",),
                     "detail",
                 ]
             },
@@ -120,7 +120,7 @@ class OutgoingMessageAdmin(ReadOnly, KeysetModelAdmin):
     ]  # fmt: skip
     readonly_fields = [
         "follower", "account", "kind_label", "state_label", "whole", "written_by", "answers",
-        "created", "until", "sent", "next_attempt", "attempts", "why", "detail",
+        "created", "until", "sent", "next_attempt", "why", "detail",
     ]  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -432,6 +432,8 @@ class WithConversation:
                     "said_by": said.said_by,
                     "at": moment(said.at, subscriber.account),
                     "text": said.text,
+                    "act": said.act,
+                    "menu_name": menu_name(said.menu_name),
                     "url": said.url,
                     "message": said.message,
                     "colour": MESSAGE_COLOURS[State(said.message.state)] if said.message else "",

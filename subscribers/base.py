@@ -35,7 +35,10 @@ def fold_into_base(events: EventLogQuerySet) -> None:
             counted_scene=Case(When(scene__regex=rf"^{SHAPE}\Z", then=Value("")), default="scene"),
         )
         .order_by()
-        .values("account_id", "openid", "event_time", "dedup_key", "effect", "counted_scene")
+        .values(
+            *("account_id", "openid", "event_time", "followed_at", "dedup_key"),
+            *("effect", "counted_scene"),
+        )
     )
     connection = connections[events.db]
     try:

@@ -1,4 +1,7 @@
-"""What a follower and the account said to each other lately, in one line of time."""
+"""What a follower and the account said to each other lately, in one line of time.
+
+A follower also speaks by what opens a window: a menu entry that is tapped, a follow, a scan.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from events.kinds import label
+from events.menu_names import MenuName, MenuNames
 from events.models import EventLog
 from events.wechat import Unreadable, xml_body
 from subscribers.models import OutgoingMessage, Subscriber
-from subscribers.windows import MESSAGE_KINDS
+from subscribers.windows import ACT_KINDS, MESSAGE_KINDS
 
 __all__ = ["KINDS", "Utterance", "conversation_with", "summary"]
 
@@ -33,26 +37,32 @@ _HEARD_WITHIN = datetime.timedelta(seconds=15)
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One message. `message` is the row of one that was sent from here, None of all else."""
+    """One message or act. `message` is the row of one that was sent from here, None of all else.
+
+    Of an act, `act` names it, `text` is its key, and `menu_name` what the menu calls that.
+    """
 
     said_by: Literal["follower", "account"]
     at: datetime.datetime
     text: str
     url: str
     message: OutgoingMessage | None = None
+    act: str = ""
+    menu_name: MenuName | None = None
 
 
 def conversation_with(subscriber: Subscriber, *, length: int = 20) -> list[Utterance]:
     """The last `length` messages of each side, oldest first; passive replies are the account's."""
     events = list(
         EventLog.objects.with_openid(subscriber.openid)
-        .filter(Q(kind__in=MESSAGE_KINDS) | ~Q(reply=""), account=subscriber.account_id)
+        .filter(Q(kind__in=ACT_KINDS) | ~Q(reply=""), account=subscriber.account_id)
         .newest_first()[:length]
     )
     messages = list(
         subscriber.outgoing_messages.select_related("created_by").order_by("-pk")[:length]
     )
-    said = [_received(event) for event in events if event.kind in MESSAGE_KINDS]
+    names = MenuNames.for_events(events)
+    said = [_received(event, names) for event in events if event.kind in ACT_KINDS]
     said += [_replied(event) for event in events if event.reply and _was_heard(event)]
     said += [_sent(message) for message in messages]
     return sorted(said, key=lambda utterance: utterance.at)
@@ -75,7 +85,16 @@ def summary(message: OutgoingMessage) -> str:
             return f"{KINDS.get(kind, kind)} {material}"
 
 
-def _received(event: EventLog) -> Utterance:
+def _received(event: EventLog, names: MenuNames) -> Utterance:
+    if event.kind not in MESSAGE_KINDS:
+        return Utterance(
+            "follower",
+            event.event_time,
+            event.masked(event.event_key),
+            _page_of(event),
+            act=label(event.kind),
+            menu_name=names.of(event),
+        )
     payload = event.payload or {}
     content = payload.get("Content") or payload.get("Recognition")
     text = content if isinstance(content, str) else label(event.kind)

@@ -33,6 +33,9 @@ class Effect(enum.Enum):
     SEEN = enum.auto()
     # Done by somebody who need not be a follower.
     ACTIVITY = enum.auto()
+    # Not done by anybody: WeChat was asked, and said so. These two count nothing.
+    FOUND_FOLLOWING = enum.auto()
+    FOUND_GONE = enum.auto()
 
 
 # A closed list: an unknown kind proves nothing, and platform and authorization events come from
@@ -40,6 +43,9 @@ class Effect(enum.Enum):
 _EFFECTS: dict[str, Effect] = {
     "event.subscribe": Effect.FOLLOW,
     "event.unsubscribe": Effect.UNFOLLOW,
+    "import.follower": Effect.FOUND_FOLLOWING,
+    "reconcile.follow": Effect.FOUND_FOLLOWING,
+    "reconcile.unfollow": Effect.FOUND_GONE,
 } | dict.fromkeys(
     [
         "event.scan", "event.click", "event.view", "event.view_miniprogram",
@@ -109,6 +115,12 @@ def state_of(event: EventLog) -> State | None:
     if effect is None or not event.openid:
         return None
     at = event.event_time
+    if effect is Effect.FOUND_FOLLOWING:
+        # Seen following when WeChat was asked, and followed no later than it says: before the last
+        # follow, of which it tells, there may have been others.
+        return State(first_followed_at=event.followed_at, last_seen_at=at)
+    if effect is Effect.FOUND_GONE:
+        return State(last_unfollowed_at=at)
     # The scene of a binding is a secret of one site user, not a place a follower came from.
     scene = "" if is_one_time_scene(event.scene) else event.scene
     scene_at, scene_key = (at, event.dedup_key) if scene else (None, "")

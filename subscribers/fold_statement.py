@@ -6,9 +6,9 @@ The expressions serve live traffic and removed rows alike; the statement is for 
 from __future__ import annotations
 
 from events.upsert import FUNCTIONS
-from subscribers.fold import STATE_COLUMNS
+from subscribers.fold import STATE_COLUMNS, Effect
 
-__all__ = ["FOLD_EXPRESSIONS", "REFRESH_WHEN_UNKNOWABLE", "base_statement"]
+__all__ = ["FOLD_EXPRESSIONS", "REFRESH_REQUESTED_AT", "base_statement"]
 
 
 # A bare MAX() of SQLite is NULL as soon as one argument is, hence the pair of COALESCE.
@@ -49,10 +49,15 @@ FOLD_EXPRESSIONS = (
     | _scene_at("last_scene", ">")
 )
 
-# What proves following and an unfollow in one second have no knowable order: ask WeChat.
-REFRESH_WHEN_UNKNOWABLE = (
-    f"CASE WHEN {_EXTREMES['last_unfollowed_at']} "
-    f"IN ({_EXTREMES['last_followed_at']}, {_EXTREMES['last_seen_at']}) "
+# The last proof of following and an unfollow in one second have no knowable order: ask WeChat.
+_LAST_PROOF = (
+    f"{{greatest}}(COALESCE({_EXTREMES['last_followed_at']}, {_EXTREMES['last_seen_at']}), "
+    f"COALESCE({_EXTREMES['last_seen_at']}, {_EXTREMES['last_followed_at']}))"
+)
+# A profile says how the last follow came about, so one that is older is fetched anew.
+REFRESH_REQUESTED_AT = (
+    f"CASE WHEN {_EXTREMES['last_unfollowed_at']} = {_LAST_PROOF} "
+    "OR excluded.last_followed_at > old.profile_synced_at "
     "THEN COALESCE(old.refresh_requested_at, excluded.updated_at) "
     "ELSE old.refresh_requested_at END"
 )
@@ -61,8 +66,8 @@ REFRESH_WHEN_UNKNOWABLE = (
 def base_statement(*, table: str, events: str, vendor: str) -> str:
     """The INSERT that combines what many events say with what the base has of their followers.
 
-    `events` is a SELECT of account_id, openid, event_time, dedup_key, effect ("follow",
-    "unfollow", "seen" or "activity") and counted_scene ("" for none).
+    `events` is a SELECT of account_id, openid, event_time, followed_at, dedup_key, effect (the name
+    of an Effect in small letters) and counted_scene ("" for none).
     """
     columns = ", ".join(("account_id", "openid", *STATE_COLUMNS))
     assignments = ", ".join(
@@ -70,25 +75,30 @@ def base_statement(*, table: str, events: str, vendor: str) -> str:
         for name, expression in FOLD_EXPRESSIONS.items()
     )
 
-    def extreme(function: str, effect: str) -> str:
-        return f"{function}(CASE WHEN effect = '{effect}' THEN event_time END)"
+    def latest(*effects: Effect) -> str:
+        return f"MAX(CASE WHEN {_is_of(*effects)} THEN event_time END)"
 
-    def count(effect: str) -> str:
-        return f"COUNT(CASE WHEN effect = '{effect}' THEN 1 END)"
+    def count(effect: Effect) -> str:
+        return f"COUNT(CASE WHEN {_is_of(effect)} THEN 1 END)"
 
+    first_followed_at = (
+        f"MIN(CASE WHEN {_is_of(Effect.FOLLOW)} THEN event_time "
+        f"WHEN {_is_of(Effect.FOUND_FOLLOWING)} THEN followed_at END)"
+    )
+    is_act = f"NOT {_is_of(Effect.FOUND_FOLLOWING, Effect.FOUND_GONE)}"
     # A scene is the one at the least or greatest (event_time, dedup_key). ON CONFLICT after a
     # SELECT needs the WHERE, or SQLite takes it for part of the join.
     return f"""
         WITH spoken AS ({events}),
         totals AS (
             SELECT account_id, openid,
-                {extreme("MIN", "follow")} AS first_followed_at,
-                {extreme("MAX", "follow")} AS last_followed_at,
-                {extreme("MAX", "unfollow")} AS last_unfollowed_at,
-                {extreme("MAX", "seen")} AS last_seen_at,
-                {count("follow")} AS follow_count,
-                {count("unfollow")} AS unfollow_count,
-                COUNT(*) AS event_count
+                {first_followed_at} AS first_followed_at,
+                {latest(Effect.FOLLOW)} AS last_followed_at,
+                {latest(Effect.UNFOLLOW, Effect.FOUND_GONE)} AS last_unfollowed_at,
+                {latest(Effect.SEEN, Effect.FOUND_FOLLOWING)} AS last_seen_at,
+                {count(Effect.FOLLOW)} AS follow_count,
+                {count(Effect.UNFOLLOW)} AS unfollow_count,
+                COUNT(CASE WHEN {is_act} THEN 1 END) AS event_count
             FROM spoken GROUP BY account_id, openid
         ),
         ranked AS (
@@ -99,7 +109,7 @@ def base_statement(*, table: str, events: str, vendor: str) -> str:
                 ROW_NUMBER() OVER (
                     PARTITION BY account_id, openid ORDER BY event_time DESC, dedup_key DESC
                 ) AS from_last
-            FROM spoken WHERE counted_scene <> ''
+            FROM spoken WHERE counted_scene <> '' AND {is_act}
         )
         INSERT INTO {table} AS old ({columns})
         SELECT totals.account_id, totals.openid, first_followed_at, last_followed_at,
@@ -116,3 +126,8 @@ def base_statement(*, table: str, events: str, vendor: str) -> str:
         ORDER BY totals.account_id, totals.openid
         ON CONFLICT (account_id, openid) DO UPDATE SET {assignments}
     """
+
+
+def _is_of(*effects: Effect) -> str:
+    names = ", ".join(f"'{effect.name.lower()}'" for effect in effects)
+    return f"effect IN ({names})"

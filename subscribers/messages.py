@@ -16,21 +16,18 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
 from events.models import EventLog
 from events.platform import client_for
+from events.platform_failures import pauses_after
 from events.registry import late_reply_sender
-from events.tokens import TokenPaused
 from events.wechat import ImageReply, NewsReply, Reply, TextReply
 from events.wechat.platform import (
     BadAnswer,
-    DailyQuotaReached,
     PlatformError,
-    RateLimitReached,
     Unreachable,
 )
 from events.wechat.platform.custom_messages import (
@@ -58,10 +55,8 @@ LEASE = datetime.timedelta(seconds=60)
 # A window of a minute does not wait behind those of two days.
 _URGENT = datetime.timedelta(seconds=90)
 
-# Seconds. A busy system is asked three times more, and there may be no more than a minute.
-_PAUSES = (2, 8, 30)
-_PAUSES_FOR_RATE = (60, 60, 60)
-_BEIJING = datetime.timezone(datetime.timedelta(hours=8))
+# A busy system is asked three times more, and there may be no more than a minute.
+_DELAYS = tuple(datetime.timedelta(seconds=seconds) for seconds in (2, 8, 30))
 
 
 class NotDeliverable(Exception):
@@ -253,20 +248,8 @@ def _next_attempt(
     message: OutgoingMessage, error: PlatformError, now: datetime.datetime
 ) -> datetime.datetime | None:
     """When it may help to try again; None if it will not, or was tried often enough."""
-    if not error.is_temporary:
-        return None
-    pauses: Sequence[int] = _PAUSES
-    match error:
-        case RateLimitReached():
-            pauses = _PAUSES_FOR_RATE
-        case DailyQuotaReached():
-            midnight = now.astimezone(_BEIJING).replace(hour=0, minute=0, second=0, microsecond=0)
-            return midnight + datetime.timedelta(days=1)
-        case TokenPaused(until=until) if until is not None:
-            now = max(now, until)
-    if message.attempts > len(pauses):
-        return None
-    return now + datetime.timedelta(seconds=pauses[message.attempts - 1])
+    delays = pauses_after(error, message.attempts, now, _DELAYS)
+    return now + delays[message.attempts - 1] if message.attempts <= len(delays) else None
 
 
 def _storable(text: str) -> str:

@@ -16,16 +16,24 @@ from django.utils.translation import gettext_lazy as _
 from events.fields import EncryptedTextField
 from events.models import OfficialAccount
 from events.upsert import Upsert
+from events.work import Work, WorkQuerySet
 from subscribers.fold import STATE_COLUMNS, State
-from subscribers.fold_statement import FOLD_EXPRESSIONS, REFRESH_WHEN_UNKNOWABLE
+from subscribers.fold_statement import FOLD_EXPRESSIONS, REFRESH_REQUESTED_AT
+from subscribers.follower_access import FollowerAccess
+from subscribers.follower_sync import FollowerSync
 from subscribers.outgoing_message import OutgoingMessage
+from subscribers.qr_scene import QRScene, SceneTag, SeenScene
 
 __all__ = [
     "Binding",
     "BindingRequest",
     "BindingScan",
+    "FollowerAccess",
+    "FollowerSync",
     "OutgoingMessage",
     "QRScene",
+    "SceneTag",
+    "SeenScene",
     "Subscriber",
     "SubscriberBase",
 ]
@@ -65,7 +73,7 @@ def _fold_statement(model: type[Subscriber]) -> Upsert:
         values=(*STATE_COLUMNS, "updated_at"),
         update={
             **FOLD_EXPRESSIONS,
-            "refresh_requested_at": REFRESH_WHEN_UNKNOWABLE,
+            "refresh_requested_at": REFRESH_REQUESTED_AT,
             "updated_at": "excluded.updated_at",
         },
     )
@@ -81,7 +89,10 @@ class FoldColumns(models.Model):
         _("last seen"),
         null=True,
         blank=True,
-        help_text=_("The last act that only a follower can do: a message, a menu click, a scan."),
+        help_text=_(
+            "The last proof of following: an act that only a follower can do, such as a message, "
+            "a menu click or a scan; or WeChat's word, when it was asked."
+        ),
     )
     follow_count = models.PositiveIntegerField(_("follows"), default=0)
     unfollow_count = models.PositiveIntegerField(_("unfollows"), default=0)
@@ -153,8 +164,37 @@ class Subscriber(FoldColumns):
         help_text=_("In which replies are written; empty: the site's language."),
     )
     remark = models.CharField(_("remark"), max_length=100, blank=True, default="")
-    profile_synced_at = models.DateTimeField(_("profile synced"), null=True, blank=True)
+    subscribe_scene = models.CharField(
+        _("way of following"),
+        max_length=64,
+        blank=True,
+        default="",
+        help_text=_("How the last follow came about, in WeChat's words (subscribe_scene)."),
+    )
+    qr_scene = models.CharField(
+        _("scene by WeChat"),
+        max_length=64,
+        blank=True,
+        default="",
+        help_text=_("The QR scene of the last follow as WeChat remembers it."),
+    )
+    tag_ids = models.CharField(
+        _("tags (标签)"),
+        max_length=255,
+        blank=True,
+        default="",
+        help_text=_("The numbers of the follower's tags, with commas between them."),
+    )
+    profile_synced_at = models.DateTimeField(
+        _("profile synced"),
+        null=True,
+        blank=True,
+        help_text=_("When WeChat was last asked for these."),
+    )
     refresh_requested_at = models.DateTimeField(_("refresh requested"), null=True, blank=True)
+    # The run that last found this follower on WeChat's list. Without an index, so that PostgreSQL
+    # can write it without touching one.
+    listed_in = models.BigIntegerField(null=True, blank=True, editable=False)
     updated_at = models.DateTimeField(_("updated"))
 
     objects = SubscriberQuerySet.as_manager()
@@ -193,11 +233,30 @@ class Subscriber(FoldColumns):
             ),
             # What changed since a warehouse last asked.
             models.Index(fields=["updated_at", "id"], name="subscriber_updated"),
+            # Whose profile the worker fetches next: those who are to be asked for anew, and those
+            # who never were.
+            models.Index(
+                fields=["account", "refresh_requested_at"],
+                name="subscriber_refresh",
+                condition=Q(refresh_requested_at__isnull=False),
+            ),
+            models.Index(
+                fields=["account", "id"],
+                name="subscriber_no_profile",
+                condition=Q(profile_synced_at=None, is_following=True),
+            ),
         ]
 
     def __str__(self) -> str:
         # The theme writes the first letter of a title large, and an OpenID must stay as it is.
         return f"OpenID {self.openid}"
+
+    @property
+    def is_unknowable(self) -> bool:
+        """Whether the unfollow and the last proof of following are of one second."""
+        at = self.last_unfollowed_at
+        proofs = {self.last_followed_at, self.last_seen_at}
+        return at is not None and at in proofs and not self.is_following
 
 
 class SubscriberBase(FoldColumns):
@@ -223,61 +282,6 @@ class SubscriberBase(FoldColumns):
 
     def __str__(self) -> str:
         return f"OpenID {self.openid}"
-
-
-class QRScene(models.Model):
-    """A QR code of a campaign: the scene is what its follows and scans carry."""
-
-    account = models.ForeignKey(
-        OfficialAccount,
-        on_delete=models.PROTECT,
-        db_index=False,  # the unique constraint begins with it
-        related_name="scenes",
-        verbose_name=_("Official Account"),
-    )
-    scene = models.CharField(
-        _("scene"),
-        max_length=64,
-        help_text=_("1 to 64 characters; letters, digits, _ and - are safest."),
-    )
-    name = models.CharField(_("name"), max_length=100)
-    note = models.TextField(_("note"), blank=True, default="")
-    is_permanent = models.BooleanField(_("permanent"), default=True)
-    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
-    ticket = models.TextField("Ticket", blank=True, default="")
-    url = models.TextField("URL", blank=True, default="")
-    created_at = models.DateTimeField(_("created"), auto_now_add=True)
-
-    class Meta:
-        verbose_name = _("QR scene")
-        verbose_name_plural = _("QR scenes")
-        constraints = [
-            models.UniqueConstraint(fields=["account", "scene"], name="scene_one_per_account"),
-            models.CheckConstraint(
-                name="scene_permanent_or_expires",
-                condition=Q(is_permanent=True, expires_at=None)
-                | Q(is_permanent=False, expires_at__isnull=False),
-                violation_error_message=_(
-                    "A scene is either permanent or has a time at which it expires."
-                ),
-            ),
-            models.CheckConstraint(
-                name="scene_not_a_prefix",
-                condition=~Q(scene="")
-                & ~Q(scene__startswith="qrscene_")
-                & ~Q(scene__startswith="bind-"),
-                violation_error_message=_(
-                    "A scene is not empty, and does not begin with qrscene_ or bind-."
-                ),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def is_expired(self) -> bool:
-        return self.expires_at is not None and self.expires_at <= timezone.now()
 
 
 class Refusal(models.TextChoices):
@@ -350,17 +354,25 @@ class Binding(models.Model):
         return self.is_active and not self.subscriber.is_following
 
 
-class BindingRequestQuerySet(models.QuerySet["BindingRequest"]):
+class BindingRequestQuerySet(WorkQuerySet["BindingRequest"]):
     def open(self) -> BindingRequestQuerySet:
         return self.filter(completed_at=None, refused_reason="")
 
     def end(self, **outcome: Any) -> int:
-        """Gives open requests their outcome and wipes their secrets; returns how many."""
-        return self.open().update(scene="", ticket="", url="", **outcome)
+        """Gives open requests their outcome and wipes their secrets; returns how many.
+
+        Without its lease, a worker that is fetching a ticket changes nothing any more.
+        """
+        return self.open().update(
+            scene="", ticket="", url="", due_at=None, lease="", leased_until=None, **outcome
+        )
 
 
-class BindingRequest(models.Model):
-    """A user's wish to bind his WeChat: a one-time code that one follower may scan."""
+class BindingRequest(Work):
+    """A user's wish to bind his WeChat: a one-time code that one follower may scan.
+
+    The worker fetches `ticket` and `url`, the text of the picture, while the row is due.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting for the scan")
@@ -426,10 +438,24 @@ class BindingRequest(models.Model):
                 name="binding_request_open",
                 condition=Q(completed_at=None, refused_reason=""),
             ),
+            # Whose ticket the worker fetches next.
+            models.Index(
+                fields=["due_at"],
+                name="binding_request_due",
+                condition=Q(due_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.user} #{self.pk}"
+
+    def code_for(self, user: Any) -> str:
+        """The text of the QR code, for the user it was made for and while it can be scanned.
+
+        "" for anybody else, and until it was fetched.
+        """
+        is_his = user.pk == self.user_id and self.state == self.State.WAITING
+        return self.url if is_his else ""
 
     @staticmethod
     def digest_of(scene: str) -> str:

@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from events.platform_failures import EXPLANATIONS
 from events.wechat.platform.custom_messages import (
     ArticleMessage,
     Choice,
@@ -51,21 +52,11 @@ class Undeliverable(models.TextChoices):
 FAILURES: dict[str, StrOrPromise] = {
     **dict(Undeliverable.choices),
     "killed": _("The worker was stopped while it sent this. It may have arrived."),
-    "unreachable": _("WeChat's platform did not answer."),
-    "bad_answer": _("WeChat's platform gave no proper answer."),
-    "busy": _("WeChat's platform is busy."),
-    "rate_limit": _("Too many calls in one minute."),
-    "daily_quota": _("The day's calls are used up, until midnight in Beijing."),
+    **EXPLANATIONS,
     "recipient": _("WeChat does not deliver to this follower now."),
     "permission": _("The account has no right to send customer-service messages."),
-    "address": _("This server's IP address is not on the account's list (IP白名单)."),
-    "credentials": _("WeChat does not accept AppID and AppSecret."),
-    "no_app_secret": _("The account has no AppID or no AppSecret."),
-    "token": _("WeChat does not accept the access token."),
-    "token_paused": _("There is no access token at the moment."),
     "request": _("WeChat does not accept this content."),
     "refused": _("WeChat refused the message."),
-    "fault": _("A fault of this site; its log says more."),
 }
 
 

@@ -1,16 +1,22 @@
-"""Folds events into followers and bindings. Order matters: a binding needs the follower's row."""
+"""Folds events into followers, bindings and scenes.
+
+Order matters: a binding needs the follower's row, and who remembers a new scene holds a lock on it
+to the end of the transaction, so that comes last.
+"""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 
 from events.models import EventLog
 from events.registry import projection
 from subscribers.binding import complete_binding, unbind_by_follower
 from subscribers.fold import STATE_KINDS, State, combine, state_of
-from subscribers.models import Subscriber
+from subscribers.models import SeenScene, Subscriber
+from subscribers.qr_scene import is_scene
 
-__all__ = ["bind_by_scan", "end_binding_on_request", "fold_into_subscriber"]
+__all__ = ["bind_by_scan", "end_binding_on_request", "fold_into_subscriber", "remember_scene"]
 
 
 def _fold_into_subscribers(events: Sequence[EventLog]) -> None:
@@ -39,3 +45,17 @@ def bind_by_scan(event: EventLog) -> None:
 @projection("text")
 def end_binding_on_request(event: EventLog) -> None:
     unbind_by_follower(event)
+
+
+def _remember_scenes(events: Sequence[EventLog]) -> None:
+    seen: dict[tuple[int, str], datetime.datetime] = {}
+    for event in events:
+        if is_scene(event.scene):
+            key = (event.account_id, event.scene)
+            seen[key] = min(seen.get(key, event.event_time), event.event_time)
+    SeenScene.objects.note(seen)
+
+
+@projection("event.subscribe", "event.scan", batch=_remember_scenes)
+def remember_scene(event: EventLog) -> None:
+    _remember_scenes([event])

@@ -27,7 +27,9 @@ __all__ = ["Difference", "compare", "rebuild"]
 
 _BATCH = 500
 # What state_of reads; the body may be scrubbed without changing any state.
-_FOLD_INPUTS = ("account_id", "openid", "kind", "event_time", "scene", "dedup_key")
+_FOLD_INPUTS = (
+    *("account_id", "openid", "kind", "event_time", "scene", "dedup_key", "followed_at"),
+)
 
 _Key = tuple[int, str]
 

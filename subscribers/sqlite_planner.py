@@ -20,6 +20,8 @@ SHARED = {
     "subscriber_first_poster": (200_000, 5_000),
     "subscriber_last_poster": (200_000, 5_000),
     "subscriber_updated": (_ROWS, 1),
+    "subscriber_refresh": (100, 50),
+    "subscriber_no_profile": (1_000, 500),
 }
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from subscribers.models import Subscriber
 
-__all__ = ["ACTS", "MESSAGE_KINDS", "Window", "window_of"]
+__all__ = ["ACTS", "ACT_KINDS", "MESSAGE_KINDS", "Window", "window_of"]
 
 # What may open a window, by the names in settings.MESSAGE_WINDOWS.
 ACTS: dict[str, StrOrPromise] = {
@@ -43,6 +43,8 @@ _ACT_OF = {
     "event.subscribe": "follow",
     "event.scan": "scan",
 }
+# All that may open a window.
+ACT_KINDS = tuple(_ACT_OF)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from events.admin.markup import confirmation
 from events.keyset import ReadOnly
 from events.models import DutyRun
 from events.queues import COUNTED_UP_TO
-from subscribers.outgoing_message import FAILURES
 from wechat_site.duties import Duty
 from wechat_site.worker import DUTIES
 
@@ -72,7 +71,7 @@ class WorkAdmin(ReadOnly, ModelAdmin):
                 self,
                 title=_("Try again"),
                 sentences=[
-                    f"{_title(duty)}: {FAILURES.get(reason, reason)}",
+                    f"{_title(duty)}: {queue.in_words(reason)}",
                     ngettext(
                         "%s row is queued again, if that is still of use.",
                         "%s rows are queued again, those of which it is still of use.",
@@ -149,7 +148,7 @@ def _queue(request: HttpRequest, duty: Duty, now: datetime.datetime) -> dict[str
         "oldest": timesince(since, now) if since else "",
         "failures": [
             {
-                "reason": FAILURES.get(reason, reason),
+                "reason": duty.queue.in_words(reason),
                 "number": number,
                 "url": duty.queue.failures_url(reason) if may_look else "",
                 "again": _url("try_again", duty=duty.name, reason=reason)
@@ -183,6 +182,9 @@ def _schedule(duty: Duty) -> str:
     seconds = duty.every or 0
     if seconds < 120:
         return ngettext("every %s second", "every %s seconds", int(seconds)) % f"{seconds:g}"
+    if seconds % 3600 == 0:
+        hours = int(seconds // 3600)
+        return ngettext("every %s hour", "every %s hours", hours) % hours
     minutes = int(seconds // 60)
     return ngettext("every %s minute", "every %s minutes", minutes) % minutes
 

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpResponse
+from django.urls import URLPattern, re_path
 from rest_framework.routers import DefaultRouter
 
 from events.api import schema  # noqa: F401  (registers the key's scheme)
 from events.api.views import AccountViewSet, EventViewSet
 from subscribers.api.views import (
+    AnyAccept,
     BindingRequestViewSet,
     BindingViewSet,
     OutgoingMessageViewSet,
@@ -12,7 +18,7 @@ from subscribers.api.views import (
     SubscriberViewSet,
 )
 
-__all__ = ["router"]
+__all__ = ["urlpatterns"]
 
 router = DefaultRouter()
 router.include_root_view = False
@@ -23,3 +29,20 @@ router.register("scenes", QRSceneViewSet, basename="scene")
 router.register("bindings", BindingViewSet, basename="binding")
 router.register("messages", OutgoingMessageViewSet, basename="message")
 router.register("binding-requests", BindingRequestViewSet, basename="binding-request")
+
+
+def _picture(prefix: str, viewset: Any, name: str) -> URLPattern:
+    """A picture of one row: a file's name, without the slash that the router puts at the end."""
+    view: Callable[..., HttpResponse] = viewset.as_view(
+        {"get": name.replace(".", "_")}, detail=True, content_negotiation_class=AnyAccept
+    )
+    pattern = name.replace(".", r"\.")
+    return re_path(rf"^{prefix}/(?P<pk>[0-9]{{1,18}})/{pattern}$", view)
+
+
+urlpatterns = [
+    *router.urls,
+    _picture("scenes", QRSceneViewSet, "qr.svg"),
+    _picture("scenes", QRSceneViewSet, "qr.png"),
+    _picture("binding-requests", BindingRequestViewSet, "qr.svg"),
+]

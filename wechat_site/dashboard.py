@@ -14,10 +14,13 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from events.admin.log import STATUS_COLOURS
+from events.admin.markup import menu_name
 from events.kinds import KINDS, label
+from events.menu_names import MenuNames
 from events.models import ACCOUNT_SECRETS, EventLog, OfficialAccount, with_account
 from events.remembered import remembered
-from subscribers.models import Subscriber
+from events.wechat.platform import NotPermitted
+from subscribers.models import FollowerAccess, FollowerSync, Subscriber
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -27,8 +30,11 @@ __all__ = ["dashboard"]
 # Days before today with which each period begins.
 _PERIODS: dict[int, StrOrPromise] = {0: _("Today"), 6: _("Last 7 days"), 29: _("Last 30 days")}
 _LATEST = 20
+# So many answers of the platform are passed over in search of an account's last push.
+_OBSERVATIONS = 500
 # "99+" is all an operator needs to know, and it keeps the question cheap.
 _COUNTED_UP_TO = 99
+_TOLD_FOR = datetime.timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +83,15 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         ]
         context["counted_at"] = counted.counted_at and counted.counted_at.astimezone(zone)
     if request.user.has_perm("events.view_eventlog"):
-        context["latest"] = [_row(event) for event in latest[:_LATEST]]
+        shown = list(latest[:_LATEST])
+        names = MenuNames.for_events(shown)
+        context["latest"] = [_row(event, names) for event in shown]
         context["attention"] = _attention(events, chosen)
         context["unknown_kinds"] = [
             (kind, _log_url(kind=kind)) for kind in EventLog.objects.kinds() if kind not in KINDS
         ]
+    if request.user.has_perm("subscribers.view_followersync"):
+        context["attention"] = [*context.get("attention", []), *_syncs(accounts, chosen, now)]
     context |= {"accounts": accounts, "chosen": chosen}
     context["callbacks"] = (
         [_callback(account) for account in accounts if chosen in {None, account}]
@@ -92,15 +102,26 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def _accounts(now: datetime.datetime) -> list[Any]:
-    """All accounts, each with the time of its latest event: one index probe for each."""
+    """All accounts, each with the time of its latest push: one index probe for each."""
     # A clock that runs ahead at WeChat's end must not hide that nothing comes any more.
-    latest = EventLog.objects.filter(account=OuterRef("pk"), event_time__lte=now)
-    return list(
+    latest = EventLog.objects.filter(event_time__lte=now).order_by("-event_time")
+    of_account = latest.filter(account=OuterRef("pk"))
+    accounts: list[Any] = list(
         OfficialAccount.objects.defer(*ACCOUNT_SECRETS).annotate(
             has_token=~Q(token=""),
-            last_event_at=Subquery(latest.order_by("-event_time").values("event_time")[:1]),
+            last_event_at=Subquery(of_account.values("event_time")[:1]),
+            last_source=Subquery(of_account.values("source")[:1]),
         )
     )
+    for account in accounts:
+        # That we asked WeChat says nothing of its pushes.
+        if account.last_source not in {None, EventLog.Source.CALLBACK}:
+            newest = latest.filter(account=account).values_list("source", "event_time")
+            account.last_event_at = next(
+                (at for source, at in newest[:_OBSERVATIONS] if source == EventLog.Source.CALLBACK),
+                None,
+            )
+    return accounts
 
 
 def _callback(account: Any) -> dict[str, Any]:
@@ -128,13 +149,14 @@ def _numbers(followers: QuerySet[Subscriber], since: datetime.datetime) -> tuple
     )
 
 
-def _row(event: EventLog) -> dict[str, Any]:
+def _row(event: EventLog, names: MenuNames) -> dict[str, Any]:
     return {
         "url": reverse("admin:events_eventlog_change", args=[event.pk]),
         "time": event.event_time.astimezone(event.account.zone),
         "account": event.account.name,
         "kind": label(event.kind),
         "openid": event.openid,
+        "menu_name": menu_name(names.of(event)),
         "key": event.masked(event.scene or event.event_key),
         "status": event.get_status_display(),
         "colour": STATUS_COLOURS[EventLog.Status(event.status)],
@@ -162,6 +184,38 @@ def _attention(events: Any, account: OfficialAccount | None) -> list[dict[str, A
                 }
             )
     return counted
+
+
+def _syncs(
+    accounts: list[Any], chosen: OfficialAccount | None, now: datetime.datetime
+) -> list[dict[str, Any]]:
+    """Accounts whose last follower sync failed, or that were lately refused their followers."""
+    of_interest = {account.pk: account for account in accounts if chosen in {None, account}}
+    # The refusal is told in its own words, and for a while: nothing may be done about it.
+    failed = FollowerSync.objects.open().failed().exclude(failure=NotPermitted.label)
+    refused = FollowerAccess.objects.failed().filter(
+        failure=NotPermitted.label, failed_at__gt=now - _TOLD_FOR
+    )
+    return [
+        *(
+            {
+                "status": _("Follower sync failed:"),
+                "colour": "danger",
+                "number": of_interest[sync.account_id].name,
+                "url": reverse("admin:subscribers_followersync_change", args=[sync.pk]),
+            }
+            for sync in failed.filter(account__in=of_interest)
+        ),
+        *(
+            {
+                "status": _("Followers not accessible (48001):"),
+                "colour": "warning",
+                "number": of_interest[access.pk].name,
+                "url": reverse("admin:events_officialaccount_change", args=[access.pk]),
+            }
+            for access in refused.filter(account__in=of_interest)
+        ),
+    ]
 
 
 def _log_url(**filters: str) -> str:

@@ -264,6 +264,7 @@ SPECTACULAR_SETTINGS = {
         "BindingRequestStateEnum": "subscribers.models.BindingRequest.State",
         "EventStatusEnum": "events.models.EventLog.Status",
         "MessageStateEnum": "subscribers.outgoing_message.State",
+        "QRSceneStateEnum": "subscribers.models.QRScene.State",
     },
 }
 
@@ -332,6 +333,12 @@ def _message_windows() -> dict[str, tuple[int, int]]:
 
 
 MESSAGE_WINDOWS = _message_windows()
+# The hour of the night, by each account's clock, at which its followers are compared with WeChat's
+# list. Empty: never by itself.
+_hour = env.str("FOLLOWER_SYNC_HOUR", default="3")
+if _hour not in {"", *map(str, range(24))}:
+    raise ImproperlyConfigured("FOLLOWER_SYNC_HOUR must be an hour from 0 to 23, or empty.")
+FOLLOWER_SYNC_HOUR = int(_hour) if _hour else None
 # Where the access tokens are shared, when not in the database.
 REDIS_URL = env.str("REDIS_URL", default="")
 if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
@@ -414,6 +421,7 @@ UNFOLD = {
                 "items": [
                     _admin_link(_("Events"), "receipt_long", "events", "eventlog"),
                     _admin_link(_("Reply rules"), "quickreply", "events", "replyrule"),
+                    _admin_link(_("Menus"), "menu_book", "events", "menuversion"),
                     _admin_link(_("Official Accounts"), "verified", "events", "officialaccount"),
                 ],
             },
@@ -423,6 +431,8 @@ UNFOLD = {
                 "items": [
                     _admin_link(_("Followers"), "group", "subscribers", "subscriber"),
                     _admin_link(_("Messages"), "outgoing_mail", "subscribers", "outgoingmessage"),
+                    _admin_link(_("Follower syncs"), "sync", "subscribers", "followersync"),
+                    _admin_link(_("Profiles"), "contact_page", "subscribers", "followeraccess"),
                     _admin_link(_("QR scenes"), "qr_code_2", "subscribers", "qrscene"),
                     _admin_link(_("Bindings"), "link", "subscribers", "binding"),
                     _admin_link(_("Binding requests"), "add_link", "subscribers", "bindingrequest"),

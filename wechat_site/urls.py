@@ -5,15 +5,14 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from wechat_site import views
-from wechat_site.api import router
+from wechat_site import api, views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("wechat/", include("events.urls")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
-    path("api/v1/", include(router.urls)),
+    path("api/v1/", include(api.urlpatterns)),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("healthz", views.alive),

@@ -14,13 +14,19 @@ from collections.abc import Sequence
 from django.db import connections
 from django.utils.translation import gettext_lazy as _
 
+from events.menus import look_at_menus, look_regularly, publish_menus
+from events.models import LiveMenu, MenuVersion
 from events.partitions import make_partitions_ahead
 from events.processing import process_due
 from events.queues import EventQueue, WorkQueue
 from events.retention import prune
 from subscribers.binding import end_expired_requests
 from subscribers.messages import deliver_next
-from subscribers.models import OutgoingMessage
+from subscribers.models import BindingRequest, FollowerSync, OutgoingMessage, QRScene
+from subscribers.outgoing_message import FAILURES
+from subscribers.profiles import fetch_profiles
+from subscribers.sync import begin_daily, sync_next
+from subscribers.tickets import fetch_binding_tickets, fetch_scene_tickets
 from wechat_site.duties import Duty, attend
 
 __all__ = ["DUTIES", "Duty", "make_room_in_pool", "work"]
@@ -45,10 +51,62 @@ DUTIES: Sequence[Duty] = (
         "messages",
         deliver_next,
         every=1,
-        queue=WorkQueue(OutgoingMessage),
+        queue=WorkQueue(OutgoingMessage, FAILURES),
         threads=4,
         title=_("messages to followers"),
     ),
+    # Somebody is looking at the page, so these do not wait behind a list of campaign codes.
+    Duty(
+        "binding codes",
+        fetch_binding_tickets,
+        every=1,
+        queue=WorkQueue(BindingRequest),
+        title=_("one-time codes to bind with"),
+    ),
+    Duty(
+        "QR codes",
+        fetch_scene_tickets,
+        every=1,
+        queue=WorkQueue(QRScene),
+        title=_("QR codes of campaigns"),
+    ),
+    Duty(
+        "menus to publish",
+        publish_menus,
+        every=1,
+        queue=WorkQueue(MenuVersion),
+        title=_("menus to publish"),
+    ),
+    Duty(
+        "menus at WeChat",
+        look_at_menus,
+        every=1,
+        queue=WorkQueue(LiveMenu),
+        title=_("menus to read from WeChat"),
+    ),
+    Duty(
+        "menus to compare",
+        look_regularly,
+        every=60,
+        quick=True,
+        title=_("comparison of menus with WeChat"),
+    ),
+    Duty(
+        "follower sync",
+        sync_next,
+        every=1,
+        queue=WorkQueue(FollowerSync),
+        title=_("follower syncs"),
+    ),
+    Duty(
+        "daily follower syncs",
+        begin_daily,
+        every=60,
+        quick=True,
+        title=_("start of the daily follower syncs"),
+    ),
+    # A call takes a hundred, so it is not made for each newcomer.
+    Duty("profiles", fetch_profiles, every=15, title=_("profiles of followers")),
     Duty(
         "partitions",
         make_partitions_ahead,

@@ -16,6 +16,7 @@ from events.admin.markup import (
     confirmation,
     fold_out,
     follower_link,
+    menu_name,
     moment,
     nested_table,
     verbatim,
@@ -23,6 +24,7 @@ from events.admin.markup import (
 from events.keyset import KeysetModelAdmin, ReadOnly
 from events.kinds import KINDS, label
 from events.log import EventLogQuerySet
+from events.menu_names import MenuNames
 from events.models import EventLog, with_account
 from events.processing import process, reopen
 
@@ -91,6 +93,17 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
     def time_column(self, request: HttpRequest) -> str | None:
         return "event_time" if EventTimeFilter.is_chosen(request) else None
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        _name_menu_keys(changelist.result_list)
+        return changelist
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        event = super().get_object(request, object_id, from_field)
+        if event is not None:
+            _name_menu_keys([event])
+        return event
+
     def has_retry_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Whether the user may try events again; of a given one, also whether it failed."""
         if not request.user.has_perm("events.change_eventlog"):
@@ -143,14 +156,20 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
         return follower_link(event.openid)
 
     @display(description=_("key or scene"))
-    def key(self, event: EventLog) -> str:
+    def key(self, event: Any) -> str:
         text = event.masked(event.scene or event.event_key)
         shown = text if len(text) <= _KEY_LENGTH else text[:_KEY_LENGTH] + "…"
-        return format_html('<span class="key" title="{}">{}</span>', text, shown or "–")
+        return format_html(
+            '{}<span class="key" title="{}">{}</span>',
+            menu_name(event.menu_name),
+            text,
+            shown or "–",
+        )
 
     @display(description=_("key or scene"))
-    def whole_key(self, event: EventLog) -> str:
-        return event.masked(event.scene or event.event_key) or "–"
+    def whole_key(self, event: Any) -> str:
+        text = event.masked(event.scene or event.event_key) or "–"
+        return format_html("{}{}", menu_name(event.menu_name), text)
 
     @display(description=_("status"), label=STATUS_COLOURS)
     def badge(self, event: EventLog) -> tuple[str, str]:
@@ -214,3 +233,10 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
             )
         self.try_again(request, EventLog.objects.filter(pk=object_id))
         return HttpResponseRedirect(back)
+
+
+def _name_menu_keys(events: list[Any]) -> None:
+    """Gives each event of a page its `menu_name`, with one question for all."""
+    names = MenuNames.for_events(events)
+    for event in events:
+        event.menu_name = names.of(event)

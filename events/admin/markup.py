@@ -11,8 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
+from events.menu_names import MenuName
 from events.models import OfficialAccount
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ __all__ = [
     "facts",
     "fold_out",
     "follower_link",
+    "menu_name",
     "moment",
     "nested_table",
     "verbatim",
@@ -48,6 +51,20 @@ def moment(at: datetime.datetime | None, account: OfficialAccount) -> str:
     # Formatted first: format_html() escapes, and so makes a text of, whatever it is given.
     local = f"{at.astimezone(account.zone):%Y-%m-%d %H:%M:%S}"
     return format_html('<span class="one-line">{}</span>', local)
+
+
+def menu_name(name: MenuName | None) -> str:
+    """What the menu calls a key, to be shown beside it; "" if it has no name."""
+    if name is None:
+        return ""
+    if not name.is_former:
+        return format_html('<span class="menu-name">{}</span> ', name.path)
+    return format_html(
+        '<span class="menu-name menu-name-former" title="{}">{} <small>({})</small></span> ',
+        _("This entry is not in the menu any more."),
+        name.path,
+        _("former"),
+    )
 
 
 def verbatim(text: str) -> str:

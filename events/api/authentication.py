@@ -25,7 +25,7 @@ READ_SCOPES = (
     "scenes:read",
     "subscribers:read",
 )
-WRITE_SCOPES = ("bindings:write", "messages:write")
+WRITE_SCOPES = ("bindings:write", "messages:write", "scenes:write")
 SCOPES = READ_SCOPES + WRITE_SCOPES
 
 

@@ -17,14 +17,15 @@ from .answers import IllegalAnswer, check_answer
 from .platform import Platform, Tally
 from .population import Follower, Population
 from .pushes import Push
-from .repertoire import Code, Poster, Repertoire
-from .traffic import Delivery, acts, believable_times, disturbed, paced
+from .repertoire import Code, Letter, Poster, Repertoire
+from .traffic import Delivery, acts, believable_times, disturbed, paced, undelivered
 
 __all__ = [
     "Code",
     "Delivery",
     "Follower",
     "IllegalAnswer",
+    "Letter",
     "Platform",
     "Population",
     "Poster",
@@ -36,4 +37,5 @@ __all__ = [
     "check_answer",
     "disturbed",
     "paced",
+    "undelivered",
 ]

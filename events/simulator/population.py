@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from random import Random
 
 from .pushes import Fields, Push, event_push, message_push
-from .repertoire import Code, Poster, Repertoire
+from .repertoire import Code, Letter, Poster, Repertoire
 
 __all__ = ["Follower", "Population"]
 
@@ -44,7 +44,8 @@ class Follower:
 class Population:
     """Everybody who ever followed the account `original_id`, and those who are about to.
 
-    `known` are people from before, such as the followers of an earlier run.
+    `known` are people from before, such as the followers of an earlier run. `repertoire` is what
+    they find to do, and may be exchanged at any time.
     """
 
     def __init__(
@@ -57,8 +58,7 @@ class Population:
     ) -> None:
         self._original_id = original_id
         self._random = random
-        self._repertoire = repertoire or Repertoire()
-        self._openid_prefix = "o" + self._letters(_OPENID_PREFIX_LENGTH - 1)
+        self.repertoire = repertoire or Repertoire()
         self._next_msg_id = random.randrange(10**16, 10**18)
         self._following: list[Follower] = []
         self._gone: list[Follower] = []
@@ -66,13 +66,16 @@ class Population:
         for follower in known:
             self._people[follower.openid] = follower
             (self._following if follower.is_following else self._gone).append(follower)
+        whoever = next(iter(self._people), "o" + self._letters(_OPENID_PREFIX_LENGTH - 1))
+        self._openid_prefix = whoever[:_OPENID_PREFIX_LENGTH]
         # How often each is done: roughly as on the account of a shop.
         self._acts: dict[Callable[[Follower, int], Push], float] = {
             self._tap_key: 25,
             self._tap_url: 17,
             self._tap_mini_program: 2,
-            self._tap_scanner: 1,
+            self._use_tool: 1,
             self._write: 21,
+            self._ask_to_unbind: 4,
             self._send_image: 4,
             self._send_voice: 2,
             self._send_video: 1,
@@ -82,6 +85,16 @@ class Population:
             self._scan_poster: 6,
             self._receive_notice: 1,
             self._unfollow: 4,
+        }
+
+        # What the repertoire must have for them.
+        self._things: dict[Callable[[Follower, int], Push], str] = {
+            self._tap_key: "menu_keys",
+            self._tap_url: "urls",
+            self._tap_mini_program: "pages",
+            self._use_tool: "tools",
+            self._scan_poster: "posters",
+            self._send_link: "urls",
         }
 
     @property
@@ -108,8 +121,19 @@ class Population:
         follower = self._idle(self._following, at)
         if follower is None:
             return self._follow(self._newcomer(), at)
-        [act] = self._random.choices(list(self._acts), list(self._acts.values()))
+        acts = [act for act in self._acts if self._is_possible(act)]
+        [act] = self._random.choices(acts, [self._acts[act] for act in acts])
         return act(follower, at)
+
+    def leave(self, at: int) -> Push | None:
+        """Somebody who follows leaves; None if nobody has done nothing at `at`."""
+        follower = self._idle(self._following, at)
+        return None if follower is None else self._unfollow(follower, at)
+
+    def come_back(self, at: int) -> Push | None:
+        """Somebody who has left follows again; None if there is nobody."""
+        follower = self._idle(self._gone, at)
+        return None if follower is None else self._follow(follower, at)
 
     def scan(self, code: Code, at: int) -> list[Push]:
         """What comes of a code: mostly one scan; now and then a second, or two people racing."""
@@ -125,6 +149,24 @@ class Population:
             rival = self._idle(self._following, at) or self._newcomer()
             pushes.append(self._scan_code(rival, code, at))
         return pushes
+
+    def answer(self, letter: Letter, at: int) -> Push | None:
+        """What a follower replies to a message; None if they have left, or are busy at `at`."""
+        follower = self._people.get(letter.openid)
+        if follower is None or not follower.is_following or follower.last_act >= at:
+            return None
+        if letter.choices:
+            choice, text = self._random.choice(letter.choices)
+            number = int(choice) if choice.isdecimal() else choice
+            tapped: Fields = {"Content": text, "bizmsgmenuid": number}
+            return self._message(follower, at, "text", tapped)
+        text = self._random.choice(self.repertoire.answers)
+        return self._message(follower, at, "text", {"Content": text})
+
+    def _is_possible(self, act: Callable[[Follower, int], Push]) -> bool:
+        """Whether the repertoire has something to do it with."""
+        things = self._things.get(act)
+        return things is None or bool(getattr(self.repertoire, things))
 
     # --- Who ---
 
@@ -157,6 +199,8 @@ class Population:
         if draw < 0.5:
             # From the page after a payment (支付后关注).
             return self._follow_with(follower, at, f"last_trade_no_42{self._digits(26)}")
+        if not self.repertoire.posters:
+            return self._follow_with(follower, at, "")
         poster = self._poster()
         return self._follow_with(follower, at, f"qrscene_{poster.scene}", poster.ticket)
 
@@ -185,31 +229,46 @@ class Population:
     # --- The menu ---
 
     def _tap_key(self, follower: Follower, at: int) -> Push:
-        return self._event(follower, at, "CLICK", self._favourite(self._repertoire.menu_keys))
+        return self._event(follower, at, "CLICK", self._favourite(self.repertoire.menu_keys))
 
     def _tap_url(self, follower: Follower, at: int) -> Push:
-        url = self._favourite(self._repertoire.urls)
+        url = self._favourite(self.repertoire.urls)
         return self._event(follower, at, "VIEW", url, {"MenuId": 428796990})
 
     def _tap_mini_program(self, follower: Follower, at: int) -> Push:
-        path = "pages/index/index?src=menu"
-        return self._event(follower, at, "view_miniprogram", path, {"MenuId": 428796990})
+        page = self._favourite(self.repertoire.pages)
+        return self._event(follower, at, "view_miniprogram", page, {"MenuId": 428796990})
 
-    def _tap_scanner(self, follower: Follower, at: int) -> Push:
-        scanned = {"ScanType": "barcode", "ScanResult": f"EAN_13,69{self._digits(11)}"}
-        return self._event(
-            follower, at, "scancode_waitmsg", "MENU_SCAN_GOODS", {"ScanCodeInfo": scanned}
-        )
+    def _use_tool(self, follower: Follower, at: int) -> Push:
+        event, key = self._random.choice(self.repertoire.tools)
+        return self._event(follower, at, event, key, self._made_with(event))
+
+    def _made_with(self, event: str) -> Fields:
+        """What comes with the tap on an entry that opens scanner, map or camera."""
+        if event.startswith("scancode_"):
+            scanned = {"ScanType": "barcode", "ScanResult": f"EAN_13,69{self._digits(11)}"}
+            return {"ScanCodeInfo": scanned}
+        if event == "location_select":
+            latitude, longitude, label = self._random.choice(self.repertoire.places)
+            place = {"Location_X": latitude, "Location_Y": longitude, "Scale": "16"}
+            return {"SendLocationInfo": {**place, "Label": label, "Poiname": ""}}
+        picture = {"PicMd5Sum": f"{self._random.getrandbits(128):032x}"}
+        return {"SendPicsInfo": {"Count": 1, "PicList": {"item": picture}}}
 
     # --- Messages ---
 
     def _write(self, follower: Follower, at: int) -> Push:
-        if follower.has_scanned_code and self._random.random() < 0.2:
-            follower.has_scanned_code = False
-            text = self._repertoire.unbind_text
-        else:
-            text = self._random.choice(self._repertoire.texts)
+        text = self._random.choice(self.repertoire.texts)
         return self._message(follower, at, "text", {"Content": text})
+
+    def _ask_to_unbind(self, follower: Follower, at: int) -> Push:
+        """By somebody who scanned a code; while there is nobody, the follower just writes."""
+        scanned = [person for person in self._following if person.has_scanned_code]
+        person = self._idle(scanned, at)
+        if person is None:
+            return self._write(follower, at)
+        person.has_scanned_code = False
+        return self._message(person, at, "text", {"Content": self.repertoire.unbind_text})
 
     def _send_image(self, follower: Follower, at: int) -> Push:
         url = f"http://mmbiz.qpic.cn/mmbiz_jpg/{self._letters(32)}/0"
@@ -225,7 +284,7 @@ class Population:
         return self._message(follower, at, self._random.choice(["video", "shortvideo"]), fields)
 
     def _send_location(self, follower: Follower, at: int) -> Push:
-        latitude, longitude, label = self._random.choice(self._repertoire.places)
+        latitude, longitude, label = self._random.choice(self.repertoire.places)
         fields: Fields = {
             "Location_X": latitude,
             "Location_Y": longitude,
@@ -238,14 +297,14 @@ class Population:
         fields = {
             "Title": "活动说明",
             "Description": "规则 & 时间 <必读>",
-            "Url": self._random.choice(self._repertoire.urls),
+            "Url": self._random.choice(self.repertoire.urls),
         }
         return self._message(follower, at, "link", fields)
 
     # --- What needs no doing ---
 
     def _report_position(self, follower: Follower, at: int) -> Push:
-        latitude, longitude, _label = self._random.choice(self._repertoire.places)
+        latitude, longitude, _label = self._random.choice(self.repertoire.places)
         fields = {"Latitude": latitude, "Longitude": longitude, "Precision": "65.000000"}
         return self._event(follower, at, "LOCATION", None, fields)
 
@@ -275,7 +334,7 @@ class Population:
     # --- Chance ---
 
     def _poster(self) -> Poster:
-        posters = self._repertoire.posters
+        posters = self.repertoire.posters
         return self._random.choices(posters, [poster.weight for poster in posters])[0]
 
     def _favourite(self, choices: tuple[str, ...]) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from events.wechat.xml_body import element
+from events.wechat.xml_body import Content, element
 
 __all__ = ["Push", "event_push", "message_push"]
 
-Fields: TypeAlias = Mapping[str, str | int | Mapping[str, str | int]]
+Fields: TypeAlias = Mapping[str, Content]
 
 
 @dataclass(slots=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Code", "Poster", "Repertoire"]
+__all__ = ["Code", "Letter", "Poster", "Repertoire"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,24 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
+class Letter:
+    """A customer-service message that reached a follower.
+
+    `choices` are the answers to tap, if it has any: the id of each and its text.
+    """
+
+    openid: str
+    choices: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Repertoire:
     """What the account offers, and what its followers write. The first menu entries are favourites.
 
-    `unbind_text` is written by people who scanned a `Code` before. `places` are latitude,
-    longitude and address.
+    Of the menu, `menu_keys` are those of CLICK, `urls` of VIEW, `pages` of mini programs, and
+    `tools` are event and key of the entries that open scanner, camera or map. `unbind_text` is
+    written by people who scanned a `Code` before, `answers` by those who got a message. `places`
+    are latitude, longitude and address.
     """
 
     posters: tuple[Poster, ...] = (
@@ -45,6 +58,8 @@ class Repertoire:
         "https://www.example.com/shop?from=menu&v=2",
         "https://www.example.com/stores",
     )
+    pages: tuple[str, ...] = ("pages/index/index?src=menu",)
+    tools: tuple[tuple[str, str], ...] = (("scancode_waitmsg", "MENU_SCAN_GOODS"),)
     texts: tuple[str, ...] = (
         "你好",
         "营业时间",
@@ -61,6 +76,7 @@ class Repertoire:
         "【收到不支持的消息类型，暂无法显示】",
     )
     unbind_text: str = "解绑"
+    answers: tuple[str, ...] = ("好的，谢谢！", "知道了 👌", "收到，麻烦了", "那我周末过来")
     places: tuple[tuple[str, str, str], ...] = (
         ("31.230391", "121.473701", "上海市黄浦区人民大道200号"),
         ("30.245853", "120.209947", "杭州市上城区钱江路"),

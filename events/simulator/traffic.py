@@ -13,7 +13,7 @@ from .population import Population
 from .pushes import Push
 from .repertoire import Code
 
-__all__ = ["Delivery", "acts", "believable_times", "disturbed", "paced"]
+__all__ = ["Delivery", "acts", "believable_times", "disturbed", "paced", "undelivered"]
 
 _DAY = 24 * 3600
 # How busy each hour of a shop's day is, by its clock: quiet nights, noon and evening peaks.
@@ -65,6 +65,14 @@ def acts(
             yield population.next_push(at)
         else:
             yield from population.scan(code, at)
+
+
+def undelivered(pushes: Iterable[Push], *, share: float, random: Random) -> Iterator[Push]:
+    """The pushes without a share of the follows and unfollows: nobody was there to take those."""
+    for push in pushes:
+        comes_or_goes = push.kind in {"event.subscribe", "event.unsubscribe"}
+        if not (comes_or_goes and random.random() < share):
+            yield push
 
 
 def disturbed(

@@ -78,12 +78,14 @@ def test_an_archive_has_every_column_as_it_was(account, tmp_path):
     store(account, 1, msg_id="12345678901234567890", event_key="鍵 \n\"'", scene="poster")
     store(account, 2, error="Traceback…", reply="<xml>好</xml>", delivery_count=3, attempts=2)
     store(make_account("two", mode="plaintext"), 3, folded_at=None, status="set_aside")
+    followed_at = MONTH.start - datetime.timedelta(days=400)
+    store(account, 5, kind="import.follower", source="import", followed_at=followed_at)
     store(account, 4, month=MONTH.plus(1))
     before = rows()
     archive = ensure_archived(MONTH, tmp_path)
-    assert archive.rows == 3
+    assert archive.rows == 4
     EventLog.objects.in_month(MONTH).delete()
-    assert restore(MONTH, tmp_path) == 3
+    assert restore(MONTH, tmp_path) == 4
     assert rows() == before
     assert restore(MONTH, tmp_path) == 0
     assert rows() == before

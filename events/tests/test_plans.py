@@ -73,8 +73,8 @@ def api(db):
 
 def plan_of_the_list(queries: CaptureQueriesContext) -> str:
     """The plan of the statement that fetched the page."""
-    sql = [q["sql"] for q in queries.captured_queries if "ORDER BY" in q["sql"]][-1]
-    assert f'FROM "{LOG}"' in sql
+    of_log = [q["sql"] for q in queries.captured_queries if f'FROM "{LOG}"' in q["sql"]]
+    sql = [sql for sql in of_log if "ORDER BY" in sql][-1]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             # A partition of a few rows is quicker read whole, or sorted; a real one is not.

@@ -21,13 +21,16 @@ from events.simulator import (
     Delivery,
     Follower,
     IllegalAnswer,
+    Letter,
     Platform,
     Population,
     Push,
+    Repertoire,
     acts,
     believable_times,
     check_answer,
     disturbed,
+    undelivered,
 )
 from events.wechat import (
     Credentials,
@@ -39,6 +42,8 @@ from events.wechat import (
     render,
     seal,
 )
+
+pytestmark = pytest.mark.any_database
 
 ORIGINAL_ID = "gh_5f2c81d0a7be"
 START = 1767225600
@@ -129,13 +134,97 @@ def test_many_acts_in_one_second_are_those_of_many_people():
 
 
 def test_known_people_go_on_where_they_were():
+    following = {f"oAAAAA{number:022}" for number in range(20)}
+    gone = {f"oBBBBB{number:022}" for number in range(20)}
     people = population(
-        known=[Follower("o" + "a" * 27, is_following=True), Follower("o" + "b" * 27)]
+        known=[
+            *(Follower(openid, is_following=True) for openid in sorted(following)),
+            *(Follower(openid) for openid in sorted(gone)),
+        ]
     )
-    seen = [people.next_push(START + second) for second in range(400)]
+    seen = [people.next_push(START + second) for second in range(1000)]
     first = {push.openid: push.kind for push in reversed(seen)}
-    assert first["o" + "a" * 27] != "event.subscribe"
-    assert first["o" + "b" * 27] == "event.subscribe"
+    assert {first[openid] for openid in gone & first.keys()} == {"event.subscribe"}
+    assert "event.subscribe" not in {first[openid] for openid in following & first.keys()}
+
+
+def test_people_do_only_what_there_is_something_for():
+    people = population(
+        repertoire=Repertoire(posters=(), menu_keys=(), urls=(), pages=(), tools=())
+    )
+    kinds = {people.next_push(START + second).kind for second in range(3000)}
+    assert kinds == {
+        *("event.subscribe", "event.unsubscribe", "event.location", "event.templatesendjobfinish"),
+        *("text", "image", "voice", "video", "shortvideo", "location"),
+    }
+    people.repertoire = Repertoire(menu_keys=("NEW",), urls=())
+    keys = {
+        push.event_key
+        for second in range(3000, 4000)
+        if (push := people.next_push(START + second)).kind == "event.click"
+    }
+    assert keys == {"NEW"}
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "given"),
+    [
+        ("scancode_push", "ScanCodeInfo", "ScanResult"),
+        ("scancode_waitmsg", "ScanCodeInfo", "ScanResult"),
+        ("pic_weixin", "SendPicsInfo", "PicList"),
+        ("location_select", "SendLocationInfo", "Label"),
+    ],
+)
+def test_entries_that_open_a_tool_come_with_what_it_gave(event, name, given):
+    people = population(repertoire=Repertoire(tools=((event, "THE_KEY"),)))
+    pushes = (people.next_push(START + second) for second in range(10_000))
+    push = next(push for push in pushes if push.event == event)
+    assert push.event_key == "THE_KEY"
+    assert parse_message(push.body).fields[name][given]
+
+
+def test_whoever_scanned_a_code_asks_to_unbind_sooner_or_later_and_nobody_else():
+    people = population()
+    assert "解绑".encode() not in b"".join(
+        people.next_push(START + second).body for second in range(2000)
+    )
+    [scan, *_] = people.scan(Code("code", ticket="gQ", made_at=START + 2000), START + 2000)
+    later = [people.next_push(START + second) for second in range(2001, 4000)]
+    asked = [push for push in later if "解绑".encode() in push.body]
+    assert scan.openid in {push.openid for push in asked}
+    assert 1 <= len(asked) <= 2
+
+
+def test_a_message_is_answered_by_its_choices_or_in_words():
+    openid = "o" + "a" * 27
+    people = population(known=[Follower(openid, is_following=True)])
+    answer = people.answer(Letter(openid, (("1", "满意"), ("2", "不满意"))), START)
+    tapped = parse_message(answer.body).fields
+    assert (tapped["bizmsgmenuid"], tapped["Content"]) in {("1", "满意"), ("2", "不满意")}
+    assert people.answer(Letter(openid), START) is None, "once in a second"
+    written = parse_message(people.answer(Letter(openid), START + 1).body)
+    assert written.fields["Content"] in Repertoire().answers
+    assert people.leave(START + 2).openid == openid
+    assert people.answer(Letter(openid), START + 3) is None
+    assert people.answer(Letter("o" + "b" * 27), START + 3) is None
+    assert people.come_back(START + 4).kind == "event.subscribe"
+    assert people.come_back(START + 5) is None
+
+
+def test_new_people_have_openids_like_those_that_are_known():
+    people = population(known=[Follower("oABCDE" + "1" * 22)])
+    openids = {people.next_push(START + second).openid for second in range(200)}
+    assert len(openids) > 5
+    assert {openid[:6] for openid in openids} == {"oABCDE"}
+
+
+def test_a_share_of_follows_and_unfollows_is_lost_and_nothing_else():
+    sent = pushes(5000)
+    taken = list(undelivered(sent, share=0.3, random=Random(7)))
+    lost = [push for push in sent if push not in taken]
+    assert {push.kind for push in lost} == {"event.subscribe", "event.unsubscribe"}
+    in_question = [push for push in sent if push.kind in {push.kind for push in lost}]
+    assert 0.2 < len(lost) / len(in_question) < 0.4
 
 
 def test_codes_are_scanned_by_one_person_by_one_twice_and_by_two():

@@ -19,9 +19,11 @@ from .errors import Unreadable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["REPEATABLE", "Value", "cdata", "clean", "element", "parse"]
+__all__ = ["REPEATABLE", "Content", "Value", "cdata", "clean", "element", "parse"]
 
 Value: TypeAlias = "str | dict[str, Value] | list[Value]"
+# What an element is written with: a text, a number, or children.
+Content: TypeAlias = "str | int | Mapping[str, Content]"
 
 # Elements that WeChat repeats (事件推送: subscribe_msg_*, MASSSENDJOBFINISH, PUBLISHJOBFINISH,
 # ShakearoundUserShake, pic_*). They are a list even when there is one: a parser that gives a dict
@@ -71,7 +73,7 @@ def cdata(text: str) -> str:
     return f"<![CDATA[{safe}]]>"
 
 
-def element(name: str, value: str | int | Mapping[str, str | int]) -> str:
+def element(name: str, value: Content) -> str:
     """Return `<name>` around `value`: a string as CDATA, an integer bare, a mapping as children."""
     if isinstance(value, str):
         content = cdata(value)

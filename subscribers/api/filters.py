@@ -4,11 +4,13 @@ from typing import Any
 
 import django_filters
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
 from django_filters.rest_framework import FilterSet
 
 from events.api.filters import AccountFilter, ExactFilter, MomentFilter
 from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene, Subscriber
 from subscribers.outgoing_message import State
+from subscribers.qr_scene import QRSceneQuerySet
 
 __all__ = [
     "BindingFilter",
@@ -61,10 +63,17 @@ class SubscriberFilter(FilterSet):
 class QRSceneFilter(FilterSet):
     account = AccountFilter()
     scene = ExactFilter("scene")
+    tag = ExactFilter("tags__name", label="One of its tags.")
+    state = django_filters.ChoiceFilter(
+        choices=QRScene.State.choices, method="by_state", label="What can be done with it now."
+    )
 
     class Meta:
         model = QRScene
         fields: list[str] = []
+
+    def by_state(self, scenes: QRSceneQuerySet, name: str, value: str) -> QRSceneQuerySet:
+        return scenes.in_state(QRScene.State(value), timezone.now())
 
 
 class BindingFilter(FilterSet):

@@ -3,16 +3,35 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from events.models import OfficialAccount
+from events.wechat.platform.qr_codes import LONGEST_LIFE
 from subscribers.messages import NotDeliverable, send_message
-from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene, Subscriber
+from subscribers.models import (
+    Binding,
+    BindingRequest,
+    OutgoingMessage,
+    QRScene,
+    SceneTag,
+    Subscriber,
+)
 from subscribers.outgoing_message import unpacked
+from subscribers.qr_scene import validate_one_line, validate_scene, validate_tag
+from subscribers.scenes import (
+    LONGEST_TAG,
+    NewCode,
+    PermanentCodesUsedUp,
+    SceneTaken,
+    make_code,
+)
 
 __all__ = [
+    "BindingRequestDetailSerializer",
     "BindingRequestSerializer",
     "BindingSerializer",
+    "NewQRSceneSerializer",
     "OutgoingMessageSerializer",
     "QRSceneSerializer",
     "StartedBindingSerializer",
@@ -36,18 +55,6 @@ class SubscriberSerializer(serializers.ModelSerializer[Subscriber]):
             "id", "account", "openid", "is_following", "first_followed_at", "last_followed_at",
             "last_unfollowed_at", "last_seen_at", "follow_count", "unfollow_count", "event_count",
             "first_scene", "last_scene", "unionid", "bound_user", "updated_at",
-        ]  # fmt: skip
-
-
-class QRSceneSerializer(serializers.ModelSerializer[QRScene]):
-    account = serializers.SlugRelatedField[OfficialAccount](slug_field="slug", read_only=True)
-    is_expired = serializers.BooleanField(read_only=True)
-
-    class Meta:
-        model = QRScene
-        fields = [
-            "id", "account", "scene", "name", "note", "is_permanent", "expires_at", "is_expired",
-            "ticket", "url", "created_at",
         ]  # fmt: skip
 
 
@@ -80,6 +87,84 @@ class _NamedField(serializers.SlugRelatedField[Any]):
         return super().to_internal_value(data)
 
 
+class QRSceneSerializer(serializers.ModelSerializer[QRScene]):
+    """A QR code. Its ticket and url are there when its state is ready."""
+
+    account = serializers.SlugRelatedField[OfficialAccount](slug_field="slug", read_only=True)
+    tags = serializers.SlugRelatedField[SceneTag](slug_field="name", many=True, read_only=True)
+    state = serializers.ChoiceField(
+        choices=QRScene.State.choices,
+        read_only=True,
+        help_text="`waiting` for its ticket, `ready`, `failed`, `expired`, or made `elsewhere`.",
+    )
+    is_expired = serializers.BooleanField(read_only=True)
+
+    class Meta:
+        model = QRScene
+        fields = [
+            "id", "account", "scene", "name", "note", "tags", "is_permanent", "expire_seconds",
+            "expires_at", "is_expired", "state", "failure", "failure_text", "ticket", "url",
+            "created_at",
+        ]  # fmt: skip
+
+
+class NewQRSceneSerializer(serializers.Serializer[QRScene]):
+    """What a new code is to be: permanent, unless `expire_seconds` is given."""
+
+    account = _NamedField(slug_field="slug", queryset=OfficialAccount.objects.all())
+    name = serializers.CharField(max_length=100, validators=[validate_one_line])
+    scene = serializers.CharField(
+        default="",
+        validators=[validate_scene],
+        help_text="1 to 64 characters, not beginning with qrscene_ or bind-; by default made up.",
+    )
+    expire_seconds = serializers.IntegerField(
+        default=None,
+        allow_null=True,
+        min_value=1,
+        max_value=LONGEST_LIFE,
+        help_text="Makes a temporary code that lives so long from the moment it is fetched.",
+    )
+    note = serializers.CharField(default="", allow_blank=True, max_length=5000)
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_TAG, validators=[validate_tag]),
+        default=list,
+        max_length=20,
+    )
+    adopt = serializers.BooleanField(
+        default=False,
+        help_text="The code exists already, made elsewhere: only give it a name here.",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["adopt"] and not attrs["scene"]:
+            raise serializers.ValidationError({"scene": _("Which scene does the code carry?")})
+        if attrs["adopt"] and attrs["expire_seconds"]:
+            raise serializers.ValidationError(
+                {"expire_seconds": _("How long it lives was decided where it was made.")}
+            )
+        return attrs
+
+    def create(self, validated_data: dict[str, Any]) -> QRScene:
+        given = validated_data
+        try:
+            return make_code(
+                given["account"],
+                NewCode(given["name"], given["scene"], given["note"]),
+                expire_seconds=given["expire_seconds"],
+                tags=given["tags"],
+                adopt=given["adopt"],
+            )
+        except SceneTaken as taken:
+            raise serializers.ValidationError(
+                {"scene": _("There is a code with the scene “%s” already.") % taken}
+            ) from None
+        except PermanentCodesUsedUp:
+            raise serializers.ValidationError(
+                {"expire_seconds": _("WeChat makes no more permanent codes for this account.")}
+            ) from None
+
+
 class BindingRequestSerializer(serializers.ModelSerializer[BindingRequest]):
     """A binding request without its code. To make one, give account and user."""
 
@@ -98,6 +183,23 @@ class BindingRequestSerializer(serializers.ModelSerializer[BindingRequest]):
             "refused_reason",
         ]  # fmt: skip
         read_only_fields = ["created_at", "expires_at", "completed_at", "refused_reason"]
+
+
+class BindingRequestDetailSerializer(BindingRequestSerializer):
+    """A binding request, with its code for the user it was made for."""
+
+    url = serializers.SerializerMethodField(
+        help_text="The text of the QR code. Null until it was fetched from WeChat, after the end, "
+        "and for everybody but the user of the request."
+    )
+
+    class Meta(BindingRequestSerializer.Meta):
+        fields = [*BindingRequestSerializer.Meta.fields, "url", "failure"]
+        read_only_fields = [*BindingRequestSerializer.Meta.read_only_fields, "failure"]
+
+    def get_url(self, request: BindingRequest) -> str | None:
+        asked_by = self.context["request"].user
+        return (request.code_for(asked_by) or None) if asked_by else None
 
 
 class StartedBindingSerializer(BindingRequestSerializer):

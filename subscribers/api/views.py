@@ -2,10 +2,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status
+from rest_framework.decorators import action
+from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
+from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from events.api.views import ReadViewSet
 from events.models import with_account
@@ -17,8 +25,10 @@ from subscribers.api.filters import (
     SubscriberFilter,
 )
 from subscribers.api.serializers import (
+    BindingRequestDetailSerializer,
     BindingRequestSerializer,
     BindingSerializer,
+    NewQRSceneSerializer,
     OutgoingMessageSerializer,
     QRSceneSerializer,
     StartedBindingSerializer,
@@ -26,8 +36,10 @@ from subscribers.api.serializers import (
 )
 from subscribers.binding import start_binding
 from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene, Subscriber
+from subscribers.pictures import png, svg
 
 __all__ = [
+    "AnyAccept",
     "BindingRequestViewSet",
     "BindingViewSet",
     "OutgoingMessageViewSet",
@@ -56,14 +68,66 @@ class SubscriberViewSet(ReadViewSet[Subscriber]):
     lookup_value_regex = _ID
 
 
+class AnyAccept(BaseContentNegotiation):
+    """For pictures: what the client accepts is not asked, and errors are JSON."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
 class QRSceneViewSet(ReadViewSet[QRScene]):
     """The QR codes of campaigns."""
 
     scope = "scenes"
-    queryset = with_account(QRScene.objects.all())
+    queryset = with_account(QRScene.objects.prefetch_related("tags"))
     serializer_class = QRSceneSerializer
     filterset_class = QRSceneFilter
     lookup_value_regex = _ID
+
+    @extend_schema(request=NewQRSceneSerializer, responses={201: QRSceneSerializer})
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Makes a code. Its ticket is fetched from WeChat within seconds: ask for its `state`."""
+        serializer = NewQRSceneSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        made = serializer.save()
+        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses={202: QRSceneSerializer})
+    @action(detail=True, methods=["post"])
+    def renew(self, request: Request, pk: str) -> Response:
+        """Has a failed, temporary or adopted code's ticket fetched once more.
+
+        The former picture of a temporary code goes on working for as long as it was made for.
+        """
+        scene = self.get_object()
+        this = QRScene.objects.filter(pk=scene.pk)
+        now = timezone.now()
+        if not (this.renew(now) or this.try_again(now)):
+            raise ValidationError(_("This code needs no new ticket, or is waiting for one."))
+        scene.refresh_from_db()
+        return Response(self.get_serializer(scene).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses={(200, "image/svg+xml"): OpenApiTypes.BINARY})
+    def qr_svg(self, request: Request, pk: str) -> HttpResponse:
+        """The picture for pages, in any size; 404 while there is none that can be scanned."""
+        return _svg_response(self._drawable().url)
+
+    @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY})
+    def qr_png(self, request: Request, pk: str) -> HttpResponse:
+        """The picture for print, 10 cm at 300 dpi, with the name under it."""
+        scene = self._drawable()
+        return HttpResponse(png(scene.url, scene.name), content_type="image/png")
+
+    def _drawable(self) -> QRScene:
+        scene = self.get_object()
+        if not scene.has_valid_code:
+            raise NotFound(_("There is no picture that can be scanned."))
+        return scene
 
 
 class BindingViewSet(ReadViewSet[Binding]):
@@ -86,6 +150,36 @@ class BindingRequestViewSet(ReadViewSet[BindingRequest]):
     serializer_class = BindingRequestSerializer
     filterset_class = BindingRequestFilter
     lookup_value_regex = _ID
+
+    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
+        if self.action == "retrieve":
+            return BindingRequestDetailSerializer
+        return BindingRequestSerializer
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """One request. With a key of its own user, the text of its QR code as soon as it is there.
+
+        Whoever scans the code first is bound to that user, so nobody else is shown it.
+        """
+        response = super().retrieve(request, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    @extend_schema(responses={(200, "image/svg+xml"): OpenApiTypes.BINARY})
+    def qr_svg(self, request: Request, pk: str) -> HttpResponse:
+        """The QR code as a picture, with a key of the request's own user.
+
+        403 for anybody else; 404 until it was fetched from WeChat, and after the end.
+        """
+        binding_request = self.get_object()
+        if binding_request.user_id != request.user.pk:
+            raise PermissionDenied(_("Only the user it was made for may see this code."))
+        code = binding_request.code_for(request.user)
+        if not code:
+            raise NotFound(_("There is no picture that can be scanned."))
+        response = _svg_response(code)
+        response["Cache-Control"] = "no-store"
+        return response
 
     @extend_schema(responses={201: StartedBindingSerializer})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -111,3 +205,7 @@ class OutgoingMessageViewSet(mixins.CreateModelMixin, ReadViewSet[OutgoingMessag
     serializer_class = OutgoingMessageSerializer
     filterset_class = OutgoingMessageFilter
     lookup_value_regex = _ID
+
+
+def _svg_response(text: str) -> HttpResponse:
+    return HttpResponse(svg(text), content_type="image/svg+xml")

@@ -33,9 +33,7 @@ class Migration(migrations.Migration):
                 ("leased_until", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
                     "attempts",
-                    models.PositiveSmallIntegerField(
-                        default=0, editable=False, verbose_name="attempts"
-                    ),
+                    models.PositiveIntegerField(default=0, editable=False, verbose_name="attempts"),
                 ),
                 (
                     "failure",

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime
 import re
 
 import pytest
@@ -10,11 +9,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from events.models import EventLog
+from events.models import EventLog, LiveMenu, MenuVersion
 from events.one_time_scenes import is_one_time_scene
 from events.testing import make_account, message_xml, push
 from subscribers.binding import start_binding
-from subscribers.models import Binding, BindingRequest, BindingScan, QRScene, Subscriber
+from subscribers.models import Binding, BindingRequest, BindingScan, Subscriber
 
 pytestmark = pytest.mark.django_db
 
@@ -121,54 +120,16 @@ def test_a_follower_cannot_be_written(operator, account, view):
     assert Subscriber.objects.get().openid == FOLLOWER
 
 
-# --- QR scenes ---------------------------------------------------------------------------------
-
-
-def scene_form(account, **change):
-    return {
-        "account": account.pk, "name": "Poster", "scene": "poster", "is_permanent": "on",
-        "note": "", "expires_at_0": "", "expires_at_1": "", **change,
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"expires_at_0": "2030-01-01", "expires_at_1": "12:00"}, "either permanent or has a time"),
-        ({"is_permanent": ""}, "either permanent or has a time"),
-        ({"scene": "qrscene_x"}, "does not begin with qrscene_ or bind-"),
-        ({"scene": "bind-x"}, "does not begin with qrscene_ or bind-"),
-        ({"scene": "s" * 65}, "at most 64 characters"),
-        ({"scene": "taken"}, "already exists"),
-    ],
-)
-def test_what_the_database_would_refuse_is_said_in_the_form(operator, account, change, said):
-    QRScene.objects.create(account=account, scene="taken", name="Other")
-    url = reverse("admin:subscribers_qrscene_add")
-    response = operator.post(url, scene_form(account, **change))
-    assert response.status_code == 200
-    assert said in response.content.decode()
-    assert operator.post(url, scene_form(account)).status_code == 302
-
-
-def test_scenes_show_who_came_through_them_first_and_who_stayed(operator, account):
-    QRScene.objects.create(account=account, scene="poster", name="Poster")
-    QRScene.objects.create(account=make_account("other"), scene="poster", name="Same word")
-    for openid in ("o1", "o2", "o3"):
-        follow(account, openid, scene="poster")
-    push(account, message_xml("event.unsubscribe", openid="o2"))
-    rows = operator.get(listing(QRScene)).context["cl"].result_list
-    counted = {row.name: (row.first_count, row.following_count) for row in rows}
-    assert counted == {"Poster": (3, 2), "Same word": (0, 0)}
-
-
-def test_the_time_a_scene_expires_is_shown_by_the_accounts_clocks(operator):
-    account = make_account(time_zone="America/New_York")
-    QRScene.objects.create(
-        account=account, scene="fair", name="Fair", is_permanent=False,
-        expires_at=datetime.datetime(2099, 7, 1, 2, 30, tzinfo=datetime.UTC),
-    )  # fmt: skip
-    assert "2099-06-30 22:30:00" in operator.get(listing(QRScene)).content.decode()
+def test_the_followers_page_names_the_menu_entries_that_were_tapped(operator, account):
+    menu = {"button": [{"type": "click", "name": "我的订单", "key": "MENU_MY_ORDERS"}]}
+    version = MenuVersion.objects.create(
+        account=account, menu=menu, published_at=timezone.now(), due_at=None
+    )
+    LiveMenu.objects.create(account=account, version=version)
+    subscriber = follow(account)
+    push(account, message_xml("event.CLICK", openid=FOLLOWER, EventKey="MENU_MY_ORDERS"))
+    shown = operator.get(page_of(subscriber)).content.decode()
+    assert '<span class="menu-name">我的订单</span> MENU_MY_ORDERS' in shown
 
 
 # --- Binding -----------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ events = st.builds(
     event_time=seconds,
     scene=st.sampled_from(["", "a", "b", "bind-" + "x" * 32]),
     dedup_key=st.integers(0, 6).map(lambda number: f"{number:032x}"),
+    followed_at=st.none() | seconds,
 )
 states = st.lists(events, max_size=4).map(
     lambda chosen: total(state for state in map(state_of, chosen) if state)
@@ -74,6 +75,13 @@ def event(kind: str, at: int, **columns: str) -> EventLog:
         # cards and notices come from people who need not follow
         ([("event.user_get_card", 1)], False),
         ([("event.unsubscribe", 1), ("event.subscribe_msg_popup_event", 2)], False),
+        # what WeChat answered is of the second we asked
+        ([("import.follower", 1)], True),
+        ([("event.unsubscribe", 1), ("reconcile.follow", 2)], True),
+        ([("event.unsubscribe", 3), ("reconcile.follow", 2)], False),
+        ([("event.subscribe", 1), ("reconcile.unfollow", 2)], False),
+        ([("event.subscribe", 3), ("reconcile.unfollow", 2)], True),
+        ([("text", 2), ("reconcile.unfollow", 2)], False),
     ],
 )
 def test_who_counts_as_following(happened, following):
@@ -95,6 +103,21 @@ def test_a_follow_without_a_scene_leaves_the_scenes_alone():
     assert (state.first_scene, state.last_scene) == ("first", "later")
 
 
+def test_an_observation_counts_nothing_and_tells_of_an_earlier_follow():
+    known = state_of(event("event.subscribe", 5))
+    found = event("import.follower", 9, scene="poster")
+    found.followed_at = START + datetime.timedelta(seconds=2)
+    state = total(filter(None, [known, state_of(found), state_of(event("reconcile.unfollow", 7))]))
+    assert state == State(
+        first_followed_at=START + datetime.timedelta(seconds=2),
+        last_followed_at=START + datetime.timedelta(seconds=5),
+        last_unfollowed_at=START + datetime.timedelta(seconds=7),
+        last_seen_at=START + datetime.timedelta(seconds=9),
+        follow_count=1,
+        event_count=1,
+    )
+
+
 def test_equal_seconds_are_decided_by_the_key():
     low = state_of(event("event.scan", 1, scene="low", dedup_key="0" * 32))
     high = state_of(event("event.scan", 1, scene="high", dedup_key="f" * 32))
@@ -113,6 +136,7 @@ def test_unknown_kinds_and_events_about_nobody_say_nothing():
 def store(account, chosen: EventLog) -> None:
     """Delivers a copy of the event, as a push that arrives now."""
     moment = datetime.datetime.now(datetime.UTC)
+    followed = "" if chosen.followed_at is None else str(chosen.followed_at.second)
     deliver(
         [
             EventLog(
@@ -121,10 +145,10 @@ def store(account, chosen: EventLog) -> None:
                 openid=chosen.openid,
                 event_time=chosen.event_time,
                 scene=chosen.scene,
+                followed_at=chosen.followed_at,
                 # the key of a push follows from what it says
-                dedup_key=f"{chosen.openid}{chosen.dedup_key[-4:]}{chosen.kind[6:]}{chosen.scene}"[
-                    :32
-                ],
+                dedup_key=f"{chosen.openid}{chosen.dedup_key[-4:]}{followed}"
+                f"{chosen.kind[6:]}{chosen.scene}"[:32],
                 received_at=moment,
                 last_delivered_at=moment,
                 raw=b"",
@@ -179,3 +203,12 @@ class DatabaseFoldTests(TestCase):
         assert Subscriber.objects.get().refresh_requested_at is None
         store(account, event("event.unsubscribe", 1, dedup_key="2" * 32))
         assert Subscriber.objects.get().refresh_requested_at is not None
+
+    def test_a_later_proof_decides_without_the_platform(self):
+        account = make_account(mode="plaintext")
+        for number, (kind, at) in enumerate(
+            [("text", 2), ("event.subscribe", 1), ("event.unsubscribe", 1)]
+        ):
+            store(account, event(kind, at, dedup_key=f"{number:032}"))
+        subscriber = Subscriber.objects.get()
+        assert (subscriber.is_following, subscriber.refresh_requested_at) == (True, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -11,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from events.models import ApiKey, EventLog
+from events.models import ApiKey, EventLog, MenuVersion, ReplyRule
 from events.testing import make_account, message_xml, push
 from events.wechat.platform.custom_messages import ChoiceMessage, NewsMessage, TextMessage
 from subscribers.binding import start_binding
@@ -58,6 +59,37 @@ def test_both_sides_are_shown_in_order_with_the_window(operator, account, subscr
     assert page.index("Are you open?") < page.index("Until &lt;ten&gt;.")
     assert "4 of 5 are left" in page
     assert "47\xa0hours" in page or "1\xa0day, 23\xa0hours" in page
+
+
+def test_what_opened_a_window_is_shown_with_the_name_of_the_menu_entry(
+    operator, account, subscriber
+):
+    menu = {"button": [{"type": "click", "name": "<我的订单>", "key": "MENU_MY_ORDERS"}]}
+    MenuVersion.objects.create(account=account, menu=menu, published_at=timezone.now(), due_at=None)
+    ReplyRule.objects.create(account=account, trigger="event.click", content="Two orders.")
+    push(account, message_xml("event.CLICK", EventKey="MENU_MY_ORDERS"))
+    push(account, message_xml("event.SCAN", EventKey="spring", CreateTime=1_700_000_100))
+    push(account, message_xml("event.VIEW", EventKey="https://www.example.com/not-said"))
+    page = operator.get(page_of(subscriber)).content.decode()
+    conversation = " ".join(
+        re.sub(r"<[^>]+>", " ", page[page.index('id="conversation"') :]).split()
+    )
+    for text in (
+        "menu click &lt;我的订单&gt; (former) MENU_MY_ORDERS",
+        "Two orders.",
+        "QR scan spring",
+    ):
+        assert text in conversation
+    assert "not-said" not in conversation
+
+
+def test_a_conversation_shows_no_code_to_bind_with(operator, account, subscriber):
+    scene = start_binding(account=account, user=User.objects.create_user("wang.fang")).scene
+    push(account, message_xml("event.SCAN", EventKey=scene, Ticket="gQH47jwAAAAAAAAA"))
+    page = operator.get(page_of(subscriber)).content.decode()
+    assert "QR scan" in page[page.index('id="conversation"') :]
+    assert scene not in page
+    assert "gQH47jwAAAAAAAAA" not in page
 
 
 def test_a_passive_reply_is_part_of_it_unless_it_came_too_late(operator, account):

@@ -17,7 +17,7 @@ from events import remembered
 from events.api.authentication import READ_SCOPES
 from events.models import ApiKey
 from events.testing import make_account
-from subscribers.models import QRScene, Subscriber
+from subscribers.models import QRScene, SeenScene, Subscriber
 from subscribers.sqlite_planner import SHARED
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +42,10 @@ def followers():
         )  # fmt: skip
 
     Subscriber.objects.bulk_create(follower(number) for number in range(2000))
+    analyze()
+
+
+def analyze() -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
@@ -101,6 +105,40 @@ def test_the_scenes_can_be_put_in_the_order_of_their_counts(followers, operator)
     for order, names in (("-5", ["Poster", "None yet"]), ("5", ["None yet", "Poster"])):
         page = operator.get(reverse("admin:subscribers_qrscene_changelist"), {"o": order})
         assert [scene.name for scene in page.context["cl"].result_list] == names
+
+
+def test_the_list_of_scenes_made_elsewhere_counts_its_page_alone(followers, operator, monkeypatch):
+    account = QRScene.objects.get().account
+    SeenScene.objects.note({(account.pk, f"visitor-{n}"): NOW for n in range(120)})
+    Subscriber.objects.filter(openid__in=["o101", "o102"]).update(first_scene="visitor-99")
+    with CaptureQueriesContext(connection) as queries:
+        page = operator.get(reverse("admin:subscribers_seenscene_changelist"))
+    seen = page.context["cl"].result_list
+    assert [(row.scene, row.first_count) for row in seen if row.first_count] == [("visitor-99", 2)]
+    (sql,) = [q["sql"] for q in queries.captured_queries if "following_count" in q["sql"]]
+    assert plan_of(sql).count("subscriber_first_poster") == 2
+    assert len(re.search(r'"id" IN \(([^)]*)\)', sql)[1].split(",")) == len(seen) == 50
+
+    monkeypatch.setattr(remembered, "_ROWS_A_SECOND", 0.1)
+    for number in (2, 2):
+        page = operator.get(reverse("admin:subscribers_seenscene_changelist"))
+        assert max(row.first_count for row in page.context["cl"].result_list) == number
+        Subscriber.objects.filter(openid="o101").delete()
+    cache.clear()
+
+
+def test_a_scene_made_elsewhere_is_found_by_its_index(followers, operator):
+    account = QRScene.objects.get().account
+    SeenScene.objects.note({(account.pk, f"visitor-{n}"): NOW for n in range(2000)})
+    analyze()
+    with CaptureQueriesContext(connection) as queries:
+        url = reverse("admin:subscribers_seenscene_changelist")
+        page = operator.get(url, {"q": "visitor-7"})
+    assert [row.scene for row in page.context["cl"].result_list] == ["visitor-7"]
+    sql = next(q["sql"] for q in queries.captured_queries if "'visitor-7'" in q["sql"])
+    plan = plan_of(sql)
+    assert "seen_scene_once" in plan or "sqlite_autoindex_subscribers_seenscene" in plan, plan
+    assert "SCAN subscribers_seenscene" not in plan
 
 
 def test_every_index_of_the_followers_is_described_to_sqlite():

@@ -6,17 +6,21 @@ import multiprocessing
 import random
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
 from events.models import EventLog
+from events.platform import wire
 from events.testing import make_account, message_xml
 from subscribers.binding import start_binding
-from subscribers.models import Binding, BindingRequest, BindingScan, Subscriber
+from subscribers.models import Binding, BindingRequest, BindingScan, QRScene, Subscriber
 from subscribers.rebuild import compare
+from subscribers.scenes import NewCode, make_codes
 from subscribers.tests.racer import post_all
+from subscribers.tickets import fetch_scene_tickets
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -40,10 +44,14 @@ def race(share: Callable[[int], list[bytes]], *, batch_size: int = 500) -> list[
 
 
 @pytest.fixture
-def account(settings):
+def shared_database(settings):
     database = str(settings.DATABASES["default"]["NAME"])
     if connection.vendor == "sqlite" and ("memory" in database or "mode=memory" in database):
         pytest.skip("SQLite's test database lives in one process's memory")
+
+
+@pytest.fixture
+def account(shared_database):
     return make_account(mode="plaintext")
 
 
@@ -137,3 +145,25 @@ def test_all_at_once_leaves_no_follower_and_no_user_bound_twice(account, batch_s
     assert len({user for _, user in bound}) == len(bound)
     assert BindingScan.objects.count() == len(bodies)
     assert list(compare()) == []
+
+
+def test_workers_share_the_codes_and_fetch_each_once(shared_database, shop, at_wechat, fake):
+    fake.latency = (0.01, 0.03)
+    wire()  # one for all threads, that the fixture closes
+    make_codes(shop, [NewCode(f"Poster {number}", f"poster-{number}") for number in range(60)])
+
+    def work(_worker: int) -> int:
+        try:
+            served = 0
+            while number := fetch_scene_tickets():
+                served += number
+            return served
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(work, range(4))) == 60
+    assert sorted(code.scene for code in at_wechat.codes) == sorted(
+        f"poster-{number}" for number in range(60)
+    )
+    assert {scene.state for scene in QRScene.objects.all()} == {QRScene.State.READY}

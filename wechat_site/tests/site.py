@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from wechat_site.processes import web_server
 from wechat_site.tests.launch import ROOT, free_port
 
-__all__ = ["Site", "check_nothing_lost"]
+__all__ = ["Site", "check_nothing_lost", "site_of_its_own"]
 
 
 class Site:
@@ -49,14 +53,14 @@ class Site:
         )
         self.manage("shell", "-v0", "-c", rule)
 
-    def manage(self, *arguments: str, code: int = 0) -> str:
+    def manage(self, *arguments: str, code: int = 0, timeout: float = 240) -> str:
         result = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=timeout,
             check=False,
         )
         assert result.returncode == code, result.stdout + result.stderr
@@ -114,6 +118,27 @@ def identity(row: dict[str, str], time_field: str) -> tuple[object, ...]:
     """What tells a push apart. In events MsgID is a job's number, which the record leaves out."""
     msg_id = "" if row["kind"].startswith("event.") else row["msg_id"]
     return (row["openid"], int(row[time_field]), row["kind"], row["event_key"], str(msg_id))
+
+
+@contextmanager
+def site_of_its_own(folder: Path, **environment: str) -> Iterator[Site]:
+    """A prepared site on a fresh database: on the server of DATABASE_URL, or SQLite in `folder`."""
+    server = os.environ.get("DATABASE_URL", "")
+    if server.startswith("postgres"):
+        name = f"load_{os.getpid()}_{time.monotonic_ns()}"
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        site = Site(re.sub(r"/[^/]*$", f"/{name}", server), folder, **environment)
+    else:
+        site = Site(f"sqlite:///{folder}/load.sqlite3", folder, **environment)
+    try:
+        site.prepare()
+        yield site
+    finally:
+        site.stop()
+        if site.is_postgres:
+            with psycopg.connect(server, autocommit=True) as connection:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def check_nothing_lost(site: Site) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from events.models import EventLog
+from events.models import EventLog, MenuVersion
 from events.testing import make_account, message_xml, push
 from subscribers.models import Subscriber
 
@@ -162,6 +162,18 @@ def test_every_account_says_when_its_last_event_came(operator, account):
     assert "no event yet" in text
 
 
+def test_what_wechat_was_asked_is_no_sign_of_life_of_its_pushes(operator, account):
+    def last_event_at():
+        (item,) = operator.get(DASHBOARD).context["callbacks"]
+        return item["last_event_at"]
+
+    now = timezone.now()
+    store(account, 1, event_time=now, kind="import.follower", source="import")
+    assert last_event_at() is None
+    store(account, 2, event_time=now - datetime.timedelta(hours=3))
+    assert last_event_at() == now - datetime.timedelta(hours=3)
+
+
 def test_operators_see_what_they_may_see(client, account):
     push(account, message_xml(openid="oSomebody"))
     user = User.objects.create_user("clerk", is_staff=True)
@@ -185,7 +197,7 @@ def test_an_empty_site_says_how_to_begin(operator):
 def test_the_live_part_is_refreshed_by_a_script_of_our_own(operator, account):
     page = operator.get(DASHBOARD)
     assert 'id="dashboard-live"' in page.content.decode()
-    assert "wechat_site/dashboard.js" in page.content.decode()
+    assert "wechat_site/live.js" in page.content.decode()
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
 
 
@@ -208,3 +220,12 @@ def test_signing_in_leads_to_the_dashboard(client):
     User.objects.create_superuser("operator", password="a password")
     form = {"username": "operator", "password": "a password"}
     assert client.post(reverse("admin:login"), form).headers["Location"] == DASHBOARD
+
+
+def test_the_latest_events_name_menu_entries(operator, account):
+    menu = {"button": [{"type": "click", "name": "我的订单", "key": "MENU_MY_ORDERS"}]}
+    MenuVersion.objects.create(account=account, menu=menu, published_at=timezone.now(), due_at=None)
+    push(account, message_xml("event.CLICK", EventKey="MENU_MY_ORDERS"))
+    shown = operator.get(DASHBOARD).content.decode()
+    assert "我的订单 <small>(former)</small>" in shown
+    assert "MENU_MY_ORDERS" in shown

@@ -10,6 +10,8 @@ import pytest
 
 from wechat_site.tests.launch import ROOT
 
+pytestmark = pytest.mark.any_database
+
 # What each part must not import, tests included for all but the outermost.
 FORBIDDEN = {
     "events/wechat": ("django", "rest_framework", "events", "subscribers", "wechat_site"),

@@ -6,13 +6,15 @@ tokens, or to have no calls left.
 1. `platform.FakePlatform` serves calls, from any thread, without a network;
 2. `account.FakeAccount` is what one account has there: menu, tags, codes, tokens, quotas, messages;
 3. `followers` says who follows: a list, the simulator's population, or a million numbered people;
-4. `server.FakePlatformServer` puts it on a port, with control for other processes.
+4. `people` makes the simulator's people live with it;
+5. `server.FakePlatformServer` puts it on a port, with control for other processes.
 """
 
 from __future__ import annotations
 
 from .account import FakeAccount, Issued, Sent
 from .followers import Followers, ListedFollowers, NumberedFollowers, PopulationFollowers
+from .people import acts_on, noted, offered
 from .platform import ORDINARY_LATENCY, FakePlatform, Fault, Request
 from .server import FakePlatformServer
 
@@ -29,4 +31,7 @@ __all__ = [
     "PopulationFollowers",
     "Request",
     "Sent",
+    "acts_on",
+    "noted",
+    "offered",
 ]

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from events.simulator.pushes import Push
-from events.simulator.repertoire import Code
+from events.simulator.repertoire import Code, Letter, Poster
 
 from .answers import Refusal
 from .followers import Followers
@@ -25,6 +25,8 @@ __all__ = ["FakeAccount", "Issued", "Sent", "beijing_day"]
 _TICKET_LETTERS = string.ascii_letters + string.digits + "+/"
 _TOKEN_LETTERS = string.ascii_letters + string.digits + "_-"
 _KEPT_CODES = 20_000
+# Seconds. Who makes a code that lives no longer shows it to one person; others hang on walls.
+_SHOWN_TO_ONE = 3600
 
 # How many customer-service messages an act allows, and for how many seconds (客服消息).
 _WINDOWS = {"message": (5, 48 * 3600), "touch": (3, 60)}
@@ -48,6 +50,11 @@ class Issued:
     url: str
     made_at: float
     expires_at: float | None
+
+    @property
+    def is_for_one(self) -> bool:
+        """Whether it was made to be scanned by one person, such as a binding code."""
+        return self.expires_at is not None and self.expires_at - self.made_at <= _SHOWN_TO_ONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,8 @@ class FakeAccount:
     is an errcode that token calls are answered with, 0 for none. `allowed_addresses` is the list
     of IP addresses (IP白名单), None for all. `page_size` is how many OpenIDs a page has. `menu` is
     what was made through the API, and `console_menu` what was made in the console, in
-    get_current_selfmenu_info's shape.
+    get_current_selfmenu_info's shape. `conditional_menus` are those for some followers
+    (个性化菜单), as menu/get gives them.
     """
 
     def __init__(
@@ -102,6 +110,7 @@ class FakeAccount:
         self.page_size = 10_000
         self.menu: dict[str, Any] | None = None
         self.console_menu: dict[str, Any] | None = None
+        self.conditional_menus: list[dict[str, Any]] = []
         self.tags: dict[int, str] = {2: "星标组"}
         self.tagged: dict[int, set[str]] = {}
         self.quotas = Quotas()
@@ -116,6 +125,7 @@ class FakeAccount:
         self._codes: dict[str, Issued] = {}
         self._unscanned: deque[Issued] = deque(maxlen=100)
         self._sent: deque[Sent] = deque(maxlen=10_000)
+        self._unanswered: deque[Sent] = deque(maxlen=100)
         self._windows: dict[tuple[str, str], _Window] = {}
         self._days: dict[datetime.date, _Day] = {}
 
@@ -139,14 +149,56 @@ class FakeAccount:
             code = self._codes.get(ticket)
             return code.scene if code and self._is_valid(code) else None
 
-    def next_code(self) -> Code | None:
-        """The next temporary code that nobody was sent to scan yet; None if there is none."""
+    def next_code(self, *, min_age: float = 0) -> Code | None:
+        """The next code for one person that nobody was sent to scan yet; None if there is none.
+
+        It was made at least `min_age` seconds ago: a phone has to be taken out first.
+        """
         with self._lock:
-            while self._unscanned:
+            latest = self._now() - min_age
+            while self._unscanned and self._unscanned[0].made_at <= latest:
                 code = self._unscanned.popleft()
                 if self._is_valid(code):
                     return Code(code.scene, ticket=code.ticket, made_at=int(code.made_at))
             return None
+
+    def next_letter(self, *, min_age: float = 0) -> Letter | None:
+        """The next message that nobody was sent to answer yet; None if there is none.
+
+        It was sent at least `min_age` seconds ago: it has to be read first.
+        """
+        with self._lock:
+            if not self._unanswered or self._unanswered[0].at > self._now() - min_age:
+                return None
+            sent = self._unanswered.popleft()
+            choices = sent.body.get("msgmenu", {}).get("list", [])
+            return Letter(
+                sent.openid, tuple((str(choice["id"]), choice["content"]) for choice in choices)
+            )
+
+    def posters(self) -> list[Poster]:
+        """The codes that hang somewhere and can be scanned, all of one weight."""
+        with self._lock:
+            return [
+                Poster(code.scene, code.ticket)
+                for code in self._codes.values()
+                if not code.is_for_one and self._is_valid(code)
+            ]
+
+    def entries(self) -> list[Mapping[str, Any]]:
+        """The entries of the menu that do something, as followers see them now."""
+        with self._lock:
+            shown = self.console_menu or self.menu or {"button": []}
+            found: list[Mapping[str, Any]] = []
+            for button in shown["button"]:
+                below = button.get("sub_button")
+                found += (below["list"] if isinstance(below, dict) else below) or [button]
+            return found
+
+    def hang(self, code: Issued) -> None:
+        """Adds a code that was made before this platform began, or in its console."""
+        with self._lock:
+            self._keep(code)
 
     def note_push(self, push: Push) -> None:
         """Takes notice of what a follower did: once for each push, however often delivered.
@@ -190,11 +242,7 @@ class FakeAccount:
             now,
             None if expire_seconds is None else now + expire_seconds,
         )
-        if len(self._codes) >= _KEPT_CODES:
-            self._codes = {code.ticket: code for code in self.codes if self._is_valid(code)}
-        self._codes[issued.ticket] = issued
-        if expire_seconds is not None:
-            self._unscanned.append(issued)
+        self._keep(issued)
         return issued
 
     def count_permanent_codes(self) -> int:
@@ -227,7 +275,9 @@ class FakeAccount:
             raise Refusal(45047)
         for window in windows:
             window.remaining = max(0, window.remaining - 1)
-        self._sent.append(Sent(openid, now, copy.deepcopy(dict(body))))
+        sent = Sent(openid, now, copy.deepcopy(dict(body)))
+        self._sent.append(sent)
+        self._unanswered.append(sent)
 
     def tags_of(self, openid: str) -> list[int]:
         """The ids of a follower's tags."""
@@ -249,6 +299,13 @@ class FakeAccount:
             - sum(counted.new.total() for counted in since)
             + sum(counted.cancelled.total() for counted in since)
         )
+
+    def _keep(self, code: Issued) -> None:
+        if len(self._codes) >= _KEPT_CODES:
+            self._codes = {code.ticket: code for code in self.codes if self._is_valid(code)}
+        self._codes[code.ticket] = code
+        if code.is_for_one:
+            self._unscanned.append(code)
 
     def _open(self, name: str, push: Push) -> None:
         allowed, seconds = _WINDOWS[name]

@@ -264,11 +264,17 @@ def _create_menu(account: FakeAccount, call: ApiCall) -> Fields:
 def _get_menu(account: FakeAccount, call: ApiCall) -> Fields:
     if account.menu is None:
         raise Refusal(46003)
-    return {"menu": account.menu}
+    if not account.conditional_menus:
+        return {"menu": account.menu}
+    return {
+        "menu": {**account.menu, "menuid": 208396938},
+        "conditionalmenu": account.conditional_menus,
+    }
 
 
 def _delete_menu(account: FakeAccount, call: ApiCall) -> Fields:
     account.menu = account.console_menu = None
+    account.conditional_menus = []
     return _OK
 
 

@@ -18,7 +18,7 @@ Control is JSON under `/__control__/`, answered with JSON; errors of the caller 
 | `sent?appid=` | the customer-service messages |
 | `menu?appid=` | the menu |
 | `scene?ticket=` | `scene`, null if there is none |
-| `next_code?appid=` | `scene` and `ticket` of a code to scan, null if there is none |
+| `next_code?appid=` | `scene` and `ticket` of a code for one person, null if there is none |
 """
 
 from __future__ import annotations

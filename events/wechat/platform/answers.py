@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from .errors import BadAnswer
 
-__all__ = ["mapping", "mappings", "number", "numbers", "text", "texts"]
+__all__ = ["mapping", "mappings", "number", "numbers", "storable", "text", "texts"]
+
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(value: str) -> str:
+    """The text without NUL and lone surrogates, which JSON can carry, and databases refuse."""
+    return _NOT_STORABLE.sub("", value)
 
 
 def text(fields: Mapping[str, Any], name: str) -> str:
-    """A text, "" if absent. WeChat's samples show stray blanks around some: they are removed."""
+    """A text, "" if absent. WeChat's samples show stray blanks around some: they are removed.
+
+    So is what `storable` removes.
+    """
     value = fields.get(name)
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise _unexpected(name)
-    return str(value).strip()
+    return storable(str(value)).strip()
 
 
 def number(fields: Mapping[str, Any], name: str) -> int:

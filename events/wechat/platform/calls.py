@@ -23,21 +23,26 @@ class Calls:
         """What a GET to this API answers."""
         return self._call("GET", path, query or {}, None)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Answer:
-        """What a POST of this JSON answers."""
-        return self._call("POST", path, {}, body)
+    def post(self, path: str, body: Mapping[str, Any], *, secret: str = "") -> Answer:
+        """What a POST of this JSON answers; `secret`, a text in it, is kept out of error texts."""
+        return self._call("POST", path, {}, body, secret)
 
     def _call(
-        self, method: str, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None,
+        secret: str = "",
     ) -> Answer:
         token = self._tokens.get()
         try:
-            return self._with(token, method, path, query, body)
+            return self._with(token, method, path, query, body, secret)
         except TokenRejected:
             fresh = self._tokens.refresh(token)
             if fresh.value == token.value:
                 raise
-        return self._with(fresh, method, path, query, body)
+        return self._with(fresh, method, path, query, body, secret)
 
     def _with(
         self,
@@ -46,11 +51,12 @@ class Calls:
         path: str,
         query: Mapping[str, str],
         body: Mapping[str, Any] | None,
+        secret: str,
     ) -> Answer:
         return self._wire.call(
             method,
             path,
             query={"access_token": token.value, **query},
             body=body,
-            secrets=(token.value,),
+            secrets=(token.value, secret),
         )

@@ -28,6 +28,7 @@ __all__ = [
     "MenuProblem",
     "Menus",
     "Reason",
+    "byte_limit",
     "menu_from_json",
     "problems",
 ]
@@ -59,6 +60,9 @@ _LONGEST_NAME = 16
 _LONGEST_SUB_NAME = 60
 _LONGEST = {"key": 128, "url": 1024}
 
+# The fields of `Button` beside name and type.
+_TEXTS = ("key", "url", "appid", "pagepath", "media_id", "article_id", "value")
+
 _NO_MENU = 46003
 
 
@@ -88,7 +92,10 @@ class Menu:
     buttons: tuple[Button, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The menu as menu/create takes it."""
+        """The menu as menu/create takes it, if it has no `problems`.
+
+        `menu_from_json` makes the same menu of it again, whatever its entries are.
+        """
         return {"button": [_to_json(button) for button in self.buttons]}
 
 
@@ -145,6 +152,13 @@ class MenuProblem:
     reason: Reason
     limit: int = 0
     actual: int = 0
+
+
+def byte_limit(field: str, *, is_top: bool) -> int:
+    """The most bytes of UTF-8 in a field of `Button`; 0 where WeChat gives no limit."""
+    if field == "name":
+        return _LONGEST_NAME if is_top else _LONGEST_SUB_NAME
+    return _LONGEST.get(field, 0)
 
 
 def problems(menu: Menu) -> list[MenuProblem]:
@@ -226,15 +240,18 @@ def _to_json(button: Button) -> dict[str, Any]:
     if button.sub_buttons:
         below = [_to_json(sub_button) for sub_button in button.sub_buttons]
         return {"name": button.name, "sub_button": below}
-    needed = {name: getattr(button, name) for name in BUTTON_TYPES[button.type]}
-    return {"type": button.type, "name": button.name, **needed}
+    if button.type in BUTTON_TYPES:
+        fields = {name: getattr(button, name) for name in BUTTON_TYPES[button.type]}
+    else:
+        # Made in the console: kept as it was found, though menu/create would not take it.
+        texts = {name: getattr(button, name) for name in _TEXTS}
+        fields = {name: value for name, value in texts.items() if value}
+    return {"type": button.type, "name": button.name, **fields}
 
 
 def _problems(place: tuple[int, ...], button: Button) -> Iterator[MenuProblem]:
     is_top = len(place) == 1
-    yield from _text_problems(
-        place, "name", button.name, _LONGEST_NAME if is_top else _LONGEST_SUB_NAME
-    )
+    yield from _text_problems(place, "name", button.name, byte_limit("name", is_top=is_top))
     if button.sub_buttons:
         if not is_top:
             yield MenuProblem(place, "sub_buttons", Reason.TOO_DEEP)
@@ -250,7 +267,8 @@ def _problems(place: tuple[int, ...], button: Button) -> Iterator[MenuProblem]:
         yield MenuProblem(place, "type", Reason.TYPE_UNKNOWN)
     else:
         for name in BUTTON_TYPES[button.type]:
-            yield from _text_problems(place, name, getattr(button, name), _LONGEST.get(name, 0))
+            limit = byte_limit(name, is_top=is_top)
+            yield from _text_problems(place, name, getattr(button, name), limit)
             if name == "url" and button.url and not _is_address(button.url):
                 yield MenuProblem(place, "url", Reason.NOT_AN_ADDRESS)
 

@@ -41,17 +41,22 @@ class QRCodes:
         self._calls = calls
         self._wire = wire
 
-    def create_temporary(self, scene: str | int, *, expire_seconds: int) -> QRCode:
+    def create_temporary(
+        self, scene: str | int, *, expire_seconds: int, is_secret: bool = False
+    ) -> QRCode:
         """A code for 1 to 2,592,000 seconds; a scene is 1 to 64 characters or 32 bits, not 0.
 
-        Raises ValueError outside these limits.
+        A secret scene is kept out of error texts, should the platform repeat it. Raises ValueError
+        outside these limits.
         """
         if not 1 <= expire_seconds <= LONGEST_LIFE:
             raise ValueError(f"expire_seconds must be 1 to {LONGEST_LIFE}")
         if isinstance(scene, int) and not 0 < scene < 2**32:
             raise ValueError("a scene that is a number must be 1 to 4294967295")
         # The default is short and has changed, so the time is always sent.
-        return self._create("QR_STR_SCENE", "QR_SCENE", scene, {"expire_seconds": expire_seconds})
+        lifetime = {"expire_seconds": expire_seconds}
+        secret = str(scene) if is_secret else ""
+        return self._create("QR_STR_SCENE", "QR_SCENE", scene, lifetime, secret)
 
     def create_permanent(self, scene: str | int) -> QRCode:
         """A code that cannot be deleted, 100,000 per account; a number must be 1 to 100,000.
@@ -74,7 +79,12 @@ class QRCodes:
         return f"{self._wire.mp_base}{_SHOW}?ticket={quote(ticket, safe='')}"
 
     def _create(
-        self, text_action: str, number_action: str, scene: str | int, more: dict[str, Any]
+        self,
+        text_action: str,
+        number_action: str,
+        scene: str | int,
+        more: dict[str, Any],
+        secret: str = "",
     ) -> QRCode:
         wrapped: dict[str, Any]
         if isinstance(scene, str):
@@ -84,7 +94,9 @@ class QRCodes:
         else:
             action, wrapped = number_action, {"scene_id": scene}
         answer = self._calls.post(
-            _CREATE, {**more, "action_name": action, "action_info": {"scene": wrapped}}
+            _CREATE,
+            {**more, "action_name": action, "action_info": {"scene": wrapped}},
+            secret=secret,
         )
         ticket = text(answer, "ticket")
         if not ticket:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
+from .answers import storable
 from .errors import BadAnswer, Unreachable, refusal
 
 __all__ = ["API_BASE", "MP_BASE", "Answer", "Timeouts", "Wire"]
@@ -98,7 +99,8 @@ class Wire:
             raise BadAnswer(path, "not a JSON object")
         errcode = _errcode(path, answer)
         if errcode:
-            error = refusal(path, errcode, str(answer.get("errmsg", "")), secrets=secrets)
+            errmsg = storable(str(answer.get("errmsg", "")))
+            error = refusal(path, errcode, errmsg, secrets=secrets)
             logger.warning("Refused: %s", error)
             raise error
         return answer

@@ -1,0 +1,76 @@
+"""Real workers, each a process with a connection of its own, at the same codes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import Counter
+from random import Random
+
+import pytest
+from django.db import connection
+
+from events.simulator.fake_platform import FakePlatform, FakePlatformServer, Fault
+from subscribers.tests.ticket_racer import fetch_all, prepare, states
+
+pytestmark = pytest.mark.slow
+
+CREATE = "/cgi-bin/qrcode/create"
+SECRET = "5d41402abc4b2a76b9719d911017c592"
+WORKERS = 4
+
+
+@pytest.fixture
+def database(transactional_db, tmp_path):
+    """The name of a database that other processes reach too: on SQLite a file of its own."""
+    if connection.vendor == "sqlite":
+        return str(tmp_path / "race.sqlite3")
+    return str(connection.settings_dict["NAME"])
+
+
+@pytest.fixture
+def server():
+    fake = FakePlatform(random=Random(1), latency=(0.01, 0.05))
+    fake.add_account("wx3a9f0c27d81be645", SECRET)
+    with FakePlatformServer(fake) as running:
+        yield running
+
+
+@pytest.fixture
+def pool():
+    with multiprocessing.get_context("spawn").Pool(WORKERS) as workers:
+        yield workers
+
+
+def test_workers_that_race_ask_once_for_each_code(pool, database, server):
+    pool.apply(prepare, (database, SECRET, 60))
+    start_at = time.time() + 3
+    work = [
+        pool.apply_async(fetch_all, (database, server.url, 60.0, start_at)) for _ in range(WORKERS)
+    ]
+    served = [result.get(timeout=90) for result in work]
+    assert sum(served) == server.platform.calls[CREATE] == 60
+    assert min(served) > 0
+    assert set(pool.apply(states, (database,))) == {(f"s{n}", "ready") for n in range(60)}
+
+
+def test_what_a_killed_worker_was_at_is_done_after_its_lease(pool, database, server):
+    pool.apply(prepare, (database, SECRET, 5))
+    server.platform.make_trouble(CREATE, Fault(delay=60))
+    victim = multiprocessing.get_context("spawn").Process(
+        target=fetch_all, args=(database, server.url, 4.0, 0.0)
+    )
+    victim.start()
+    while CREATE not in server.platform.calls:
+        assert victim.is_alive()
+        time.sleep(0.01)
+    killed_at = time.monotonic()
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.join()
+    assert pool.apply_async(fetch_all, (database, server.url, 4.0, 0.0)).get(timeout=60) == 5
+    assert time.monotonic() - killed_at > 2
+    assert Counter(state for _, state in pool.apply(states, (database,))) == {"ready": 5}
+    # The one that was cut off was asked for once more, and no other.
+    assert server.platform.calls[CREATE] == 6

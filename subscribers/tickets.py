@@ -1,0 +1,151 @@
+"""Fetches tickets of QR codes from WeChat's platform: what the worker does for rows that are due.
+
+Nobody else calls the platform for a code, so a form is saved and answered whatever becomes of it.
+A row is claimed alone, so that none waits under a lease behind a slow call.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from events import platform_failures
+from events.one_time_scenes import mask
+from events.platform import client_for
+from events.platform_failures import FAULT, pauses_after
+from events.wechat.platform import BadAnswer, PlatformError
+from events.wechat.platform.qr_codes import LONGEST_LIFE, QRCode
+from events.work import RETRY_DELAYS, Work, WorkQuerySet
+from subscribers.models import BindingRequest, QRScene
+
+__all__ = ["LEASE", "explanation", "fetch_binding_tickets", "fetch_scene_tickets"]
+
+logger = logging.getLogger(__name__)
+
+# Longer than a call may take with all that belongs to it: waiting for a token that another process
+# refreshes, the call, a fresh token after a rejected one, and the call once more.
+LEASE = datetime.timedelta(seconds=120)
+# Seconds of one turn, so that a thousand new codes keep no other duty from its work.
+_TURN = 2.0
+# A binding request lives for ten minutes, and somebody is looking at the page.
+_BINDING_PAUSES = tuple(datetime.timedelta(seconds=seconds) for seconds in (2, 5, 15, 60, 120))
+
+# What is to be said of codes in particular, by `PlatformError.label`.
+_EXPLANATIONS = {
+    "permission": _("WeChat makes QR codes with a scene only for certified service accounts."),
+    "request": _("WeChat does not accept this code: its scene, or how long it is to live."),
+    "refused": _("WeChat refused to make this code. With errcode and rid its support can say why."),
+}
+
+_W = TypeVar("_W", bound=Work)
+
+
+def explanation(failure: str) -> str:
+    """A sentence for operators about a row's `failure`, "" if there is none."""
+    if failure in _EXPLANATIONS:
+        return str(_EXPLANATIONS[failure])
+    return platform_failures.explanation(failure)
+
+
+def fetch_scene_tickets(*, lease: datetime.timedelta = LEASE) -> int:
+    """Fetches tickets of campaign codes for about two seconds; returns how many rows it served.
+
+    To be called outside a transaction; any number of processes may do so at the same moment.
+    """
+    return _serve(QRScene.objects.all(), _scene_columns, lease, RETRY_DELAYS)
+
+
+def fetch_binding_tickets(*, lease: datetime.timedelta = LEASE) -> int:
+    """The same for the one-time codes of binding requests."""
+    return _serve(BindingRequest.objects.all(), _binding_columns, lease, _BINDING_PAUSES)
+
+
+def _scene_columns(scene: QRScene, now: datetime.datetime) -> dict[str, Any]:
+    codes = client_for(scene.account).qr_codes
+    if scene.is_permanent:
+        return _drawable(codes.create_permanent(scene.scene))
+    asked = scene.expire_seconds or LONGEST_LIFE
+    code = codes.create_temporary(scene.scene, expire_seconds=asked)
+    lifetime = datetime.timedelta(seconds=code.expire_seconds or asked)
+    return {**_drawable(code), "expires_at": now + lifetime}
+
+
+def _binding_columns(request: BindingRequest, now: datetime.datetime) -> dict[str, Any]:
+    left = int((request.expires_at - now).total_seconds())
+    if left < 1 or not request.scene:
+        return {}
+    codes = client_for(request.account).qr_codes
+    return _drawable(codes.create_temporary(request.scene, expire_seconds=left, is_secret=True))
+
+
+def _drawable(code: QRCode) -> dict[str, Any]:
+    if not code.url:
+        raise BadAnswer("/cgi-bin/qrcode/create", "no url in the answer")
+    return {"ticket": code.ticket, "url": code.url}
+
+
+def _serve(
+    rows: WorkQuerySet[_W],
+    fetch: Callable[[_W, datetime.datetime], dict[str, Any]],
+    lease: datetime.timedelta,
+    pauses: Sequence[datetime.timedelta],
+) -> int:
+    until = time.monotonic() + _TURN
+    served = 0
+    while not served or time.monotonic() < until:
+        now = timezone.now()
+        # A look costs no lock, and nearly always there is nothing.
+        if not rows.due(now).exists():
+            break
+        claimed = rows.claim(now, limit=1, lease=lease)
+        if not claimed:
+            break
+        _serve_one(rows, claimed[0], fetch, pauses, now)
+        served += 1
+    return served
+
+
+def _serve_one(
+    rows: WorkQuerySet[_W],
+    row: _W,
+    fetch: Callable[[_W, datetime.datetime], dict[str, Any]],
+    pauses: Sequence[datetime.timedelta],
+    now: datetime.datetime,
+) -> None:
+    try:
+        columns = fetch(row, now)
+    except PlatformError as error:
+        failed_at = timezone.now()
+        rows.put_off(
+            row,
+            failure=error.label,
+            text=_storable(str(error)),
+            now=failed_at,
+            is_temporary=error.is_temporary,
+            delays=pauses_after(error, row.attempts, failed_at, pauses),
+        )
+    except Exception as error:
+        logger.exception("No ticket for %s %s", type(row).__name__, row.pk)
+        rows.put_off(
+            row,
+            failure=FAULT,
+            text=_storable(f"{type(error).__name__}: {error}"),
+            now=timezone.now(),
+            is_temporary=False,
+        )
+    else:
+        if not rows.finish(row, **columns):
+            logger.warning(
+                "The ticket for %s %s came after the lease had ended", type(row).__name__, row.pk
+            )
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL refuses NUL in text.
+    return mask(text).replace("\0", "")
