@@ -53,12 +53,13 @@ _ID = "[0-9]{1,18}"
 class SubscriberViewSet(ReadViewSet[Subscriber]):
     """The followers, those who left included, as the log says they are.
 
-    Who came last is first; with a filter by a time, who followed or changed last.
+    Who came last is first; with a filter by a time, who followed last or changed in the latest
+    hour.
     """
 
     scope = "subscribers"
     time_columns = {
-        "updated_after": "updated_at",
+        "updated_after": "updated_hour",
         "followed_after": "last_followed_at",
         "followed_before": "last_followed_at",
     }

@@ -1,0 +1,32 @@
+"""The hour of a moment, as the database computes it."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from django.db import models
+
+__all__ = ["Hour", "hour_of"]
+
+
+class Hour(models.Func):
+    """The UTC hour in which a column's moment lies, as a moment; NULL for NULL.
+
+    Only of what depends on nothing else, time zone settings say, so that a column can be generated
+    from it.
+    """
+
+    template = "date_trunc('hour', %(expressions)s AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'"
+    arity = 1
+    output_field = models.DateTimeField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        # Moments are stored there as text, in UTC.
+        template = "substr(%(expressions)s, 1, 13) || ':00:00'"
+        return super().as_sql(compiler, connection, template=template, **context)
+
+
+def hour_of(moment: datetime.datetime) -> datetime.datetime:
+    """The same of a value."""
+    return moment.astimezone(datetime.UTC).replace(minute=0, second=0, microsecond=0)
