@@ -20,7 +20,15 @@ from django.utils import timezone
 
 from events.models import OfficialAccount
 from events.simulator import Code, Platform, Population, Push, acts, disturbed, paced
+from events.simulator.fake_platform import (
+    FakeAccount,
+    FakePlatform,
+    FakePlatformServer,
+    PopulationFollowers,
+    acts_on,
+)
 from subscribers.binding import start_binding
+from subscribers.fake_platform import add_account, known_followers
 
 
 class Command(BaseCommand):
@@ -54,6 +62,14 @@ class Command(BaseCommand):
             help="binding requests to make, for users simulated-1, simulated-2, …, and to scan",
         )
         parser.add_argument(
+            "--platform-port",
+            type=int,
+            metavar="PORT",
+            help="plays WeChat's API too, on this port of this machine, with the same people: they "
+            "scan the codes the site has made there, tap its menu and answer its messages. Start "
+            "the site with WECHAT_API_BASE=http://127.0.0.1:PORT",
+        )
+        parser.add_argument(
             "--acknowledged",
             type=Path,
             metavar="FILE",
@@ -72,12 +88,25 @@ class Command(BaseCommand):
         chance = random.Random(f"delivery {seed}")
         stop = threading.Event()
         codes = _binding_codes(account, options["bindings"])
-        pushes: Iterable[Push] = acts(
-            Population(account.original_id, random=random.Random(f"people {seed}")),
-            _times(options["start"], rate=options["rate"], count=count),
-            next_code=lambda: next(codes, None),
-            code_every=1 + (100 if count is None else count) // (options["bindings"] + 1),
+        has_platform = options["platform_port"] is not None
+        population = Population(
+            account.original_id,
+            random=random.Random(f"people {seed}"),
+            known=known_followers(account) if has_platform else (),
         )
+        times = _times(options["start"], rate=options["rate"], count=count)
+        pushes: Iterable[Push]
+        if has_platform:
+            server, there = _platform(account, population, options["platform_port"])
+            pushes = acts_on(there, population, times)
+        else:
+            server = nullcontext()
+            pushes = acts(
+                population,
+                times,
+                next_code=lambda: next(codes, None),
+                code_every=1 + (100 if count is None else count) // (options["bindings"] + 1),
+            )
         if count is not None:
             pushes = itertools.islice(pushes, count)
         deliveries = disturbed(
@@ -89,7 +118,7 @@ class Command(BaseCommand):
         if options["rate"] is not None:
             deliveries = paced(deliveries, rate=options["rate"], stop=stop, random=chance)
 
-        with _opened(options["acknowledged"]) as record:
+        with server, _opened(options["acknowledged"]) as record:
             platform = Platform(
                 options["url"].rstrip("/") + account.callback_path,
                 account.credentials(timezone.now()),
@@ -124,6 +153,20 @@ def _account(slug: str) -> OfficialAccount:
     if not account.token:
         raise CommandError(f"The account {slug!r} has no token yet.")
     return account
+
+
+def _platform(
+    account: OfficialAccount, population: Population, port: int
+) -> tuple[AbstractContextManager[object], FakeAccount]:
+    """The fake platform, to be served, and the account on it."""
+    if not account.app_secret:
+        raise CommandError(f"The account {account.slug!r} has no AppSecret yet; any will do.")
+    platform = FakePlatform(random=random.Random())
+    there = add_account(platform, account, PopulationFollowers(population))
+    try:
+        return FakePlatformServer(platform, port=port), there
+    except OSError as error:
+        raise CommandError(f"Port {port}: {error.strerror}.") from None
 
 
 def _times(start: int | None, *, rate: float | None, count: int | None) -> Iterator[int]:

@@ -1,0 +1,52 @@
+"""Two weeks of the account's past, the same each time they are made from the same random."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+from events.simulator import Follower, Population, Push, acts, believable_times, undelivered
+
+__all__ = ["past_acts", "people_from_before", "reaching_the_site", "unnoticed_acts"]
+
+_LENGTH = 14 * 24 * 3600
+_YEAR = 365 * 24 * 3600
+_FROM_BEFORE = 120
+# The share of follows and unfollows that never reached the site, for follower syncs to find.
+_MISSED = 0.08
+# How many come back, and how many leave, at the very end, when nobody was there to take it.
+_UNNOTICED = 3
+_LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789_-"
+
+
+def people_from_before(random: Random, began: int) -> list[Follower]:
+    """Those who followed before there was this site; `began` is when it did, in Unix seconds."""
+    start = began - _LENGTH
+    prefix = "o" + "".join(random.choices(_LETTERS, k=5))
+    return [
+        Follower(
+            prefix + "".join(random.choices(_LETTERS, k=22)),
+            is_following=True,
+            followed_at=random.randrange(start - _YEAR, start),
+        )
+        for _number in range(_FROM_BEFORE)
+    ]
+
+
+def past_acts(population: Population, random: Random, *, began: int, count: int) -> Iterator[Push]:
+    """What they and others did in the two weeks up to then, in order."""
+    times = believable_times(random, start=began - _LENGTH, end=began - 60, count=count)
+    return acts(population, times)
+
+
+def reaching_the_site(pushes: Iterator[Push], random: Random) -> Iterator[Push]:
+    """The pushes without those that were lost."""
+    return undelivered(pushes, share=_MISSED, random=random)
+
+
+def unnoticed_acts(population: Population, at: int) -> list[Push]:
+    """Some come and go once more, of which no push arrives; a follower sync finds it."""
+    pushes = [
+        act(at) for _number in range(_UNNOTICED) for act in (population.come_back, population.leave)
+    ]
+    return [push for push in pushes if push is not None]

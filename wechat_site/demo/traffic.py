@@ -1,0 +1,173 @@
+"""The life of the demonstration: what followers did, do now, and what is done on the site."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from random import Random
+
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from events.models import EventLog, OfficialAccount
+from events.simulator import Delivery, Platform, Population, disturbed, paced, undelivered
+from events.simulator.fake_platform import (
+    ORDINARY_LATENCY,
+    FakePlatform,
+    Issued,
+    PopulationFollowers,
+    acts_on,
+    noted,
+)
+from subscribers.fake_platform import add_account, known_followers
+from subscribers.models import QRScene
+
+from .past import past_acts, people_from_before, reaching_the_site, unnoticed_acts
+from .shop import FORMER_MENU, SCENE_ELSEWHERE, repertoire, ticket_elsewhere
+from .staff import Staff
+
+__all__ = ["PAST_EVENTS", "PER_SECOND", "Demonstration"]
+
+# What there is unless something else is asked for.
+PAST_EVENTS = 1500
+PER_SECOND = 1.5
+
+# The share of follows and unfollows that do not reach the site, for follower syncs to find.
+_MISSED = 0.03
+# For so many acts of followers somebody does something on the site.
+_ACTS_PER_DEED = 15
+# Seconds to wait for the worker to have the first codes and the former menu.
+_PATIENCE = 20
+
+
+class Demonstration:
+    """The followers, the platform they are on, and the people on the site.
+
+    `platform` is to be served where the site looks for WeChat. `start` begins the traffic, in
+    threads of its own, when the site answers; `stop` ends it.
+    """
+
+    def __init__(
+        self,
+        account: OfficialAccount,
+        *,
+        past_events: int = PAST_EVENTS,
+        per_second: float = PER_SECOND,
+    ) -> None:
+        self._account = account
+        self._past_events = past_events
+        self._per_second = per_second
+        self._stop = threading.Event()
+        self._began = int(account.created_at.timestamp())
+        # The past is the same each time, so that one which was interrupted is completed: what has
+        # arrived already is a repetition.
+        self._needs_past = not _has_present(account)
+        self._random = Random(account.original_id) if self._needs_past else Random()
+        self._population = Population(
+            account.original_id,
+            random=self._random,
+            known=(
+                people_from_before(self._random, self._began)
+                if self._needs_past
+                else known_followers(account)
+            ),
+        )
+        self.platform = FakePlatform(random=Random(), latency=ORDINARY_LATENCY)
+        people = PopulationFollowers(self._population)
+        self._there = add_account(self.platform, account, people, menu=FORMER_MENU)
+        self._there.hang(
+            Issued(SCENE_ELSEWHERE, ticket_elsewhere(account), "", self._began, expires_at=None)
+        )
+        self._staff = Staff(account, Random())
+        self._staff.look_at_menu()
+        self._pushing: Platform | None = None
+        self._threads: list[threading.Thread] = []
+
+    def start(self, site_url: str) -> None:
+        """Begins: pushes go to the account's callback at this site."""
+        self._pushing = Platform(
+            site_url + self._account.callback_path,
+            self._account.credentials(timezone.now()),
+            original_id=self._account.original_id,
+        )
+        # While the site is being stopped the last pushes find nobody.
+        logging.getLogger("events.simulator").setLevel(logging.ERROR)
+        self._threads = [threading.Thread(target=self._live, args=(self._pushing,), daemon=True)]
+        self._threads[0].start()
+
+    def stop(self) -> None:
+        """Ends within some seconds."""
+        self._stop.set()
+        if self._pushing is not None:
+            self._pushing.stop()
+        for thread in self._threads:
+            thread.join(timeout=6)
+
+    def _live(self, pushing: Platform) -> None:
+        staff = self._staff
+        self._wait_until(self._has_codes)
+        self._wait_until(staff.publish_menu)
+        self._population.repertoire = repertoire(self._account)
+        if self._needs_past:
+            connection.close()
+            pushing.deliver(self._past(), concurrency=4)
+            for push in unnoticed_acts(self._population, int(time.time())):
+                self._there.note_push(push)
+        if self._stop.is_set():
+            return
+        staff.do(staff.sync_followers)
+        if self._needs_past:
+            staff.do(staff.begin)
+        every = _ACTS_PER_DEED / self._per_second
+        working = threading.Thread(
+            target=staff.work, args=(self._stop,), kwargs={"every": every}, daemon=True
+        )
+        self._threads.append(working)
+        working.start()
+        connection.close()
+        pushing.deliver(self._present(), concurrency=2)
+
+    def _past(self) -> Iterator[Delivery]:
+        happened = past_acts(
+            self._population, self._random, began=self._began, count=self._past_events
+        )
+        return disturbed(
+            reaching_the_site(noted(self._there, happened), self._random),
+            duplicates=0.03,
+            reorder=0.1,
+            random=self._random,
+        )
+
+    def _present(self) -> Iterator[Delivery]:
+        clock = iter(lambda: int(time.time()), None)
+        happening = undelivered(
+            acts_on(self._there, self._population, clock), share=_MISSED, random=self._random
+        )
+        return paced(
+            disturbed(happening, duplicates=0.05, reorder=0.05, random=self._random),
+            rate=self._per_second,
+            stop=self._stop,
+            random=self._random,
+        )
+
+    def _has_codes(self) -> bool:
+        waiting = QRScene.objects.filter(account=self._account).waiting()
+        return not waiting.exists()
+
+    def _wait_until(self, happened: Callable[[], bool]) -> None:
+        """Waits a while for the worker; without it, life goes on."""
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline and not self._stop.wait(0.2):
+            # The database may be busy.
+            with contextlib.suppress(DatabaseError):
+                if happened():
+                    return
+
+
+def _has_present(account: OfficialAccount) -> bool:
+    """Whether pushes have come that are not of the past that was made for it."""
+    pushed = EventLog.objects.filter(account=account, source=EventLog.Source.CALLBACK)
+    return pushed.filter(event_time__gte=account.created_at).exists()
