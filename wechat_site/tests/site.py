@@ -30,6 +30,8 @@ class Site:
     def __init__(self, database_url: str, folder: Path, **environment: str) -> None:
         self.environment = {
             "PATH": os.environ["PATH"],
+            # Whatever the hour is.
+            "FOLLOWER_SYNC_HOUR": "",
             "DATABASE_URL": database_url,
             **environment,
         }
