@@ -39,6 +39,9 @@ class Queue(Protocol):
     @property
     def model(self) -> type[models.Model]: ...
 
+    def is_due(self, now: datetime.datetime) -> bool:
+        """Whether a worker would find something to do; asked every second."""
+
     def waiting(self) -> int:
         """How many rows are due now or later, COUNTED_UP_TO at the most."""
 
@@ -68,6 +71,9 @@ class WorkQueue:
 
     model: type[Work]
     sentences: Mapping[str, StrOrPromise] = field(default_factory=lambda: EXPLANATIONS)
+
+    def is_due(self, now: datetime.datetime) -> bool:
+        return self._rows().free(now).exists()
 
     def waiting(self) -> int:
         return self._rows().waiting().order_by()[:COUNTED_UP_TO].count()
@@ -105,6 +111,9 @@ class EventQueue:
     """The events that are not brought to their outcome; a failure's reason is its exception."""
 
     model: type[models.Model] = EventLog
+
+    def is_due(self, now: datetime.datetime) -> bool:
+        return EventLog.objects.due(now).exists()
 
     def waiting(self) -> int:
         due = EventLog.objects.filter(next_attempt_at__isnull=False)

@@ -32,6 +32,10 @@ class WorkQuerySet(models.QuerySet[_M], Generic[_M]):
         """What a worker should take now, whoever may be at it."""
         return self.filter(due_at__lte=now)
 
+    def free(self, now: datetime.datetime) -> WorkQuerySet[_M]:
+        """What is due and nobody is at."""
+        return self.due(now).filter(Q(leased_until=None) | Q(leased_until__lte=now))
+
     def waiting(self) -> WorkQuerySet[_M]:
         """What is due now or later."""
         return self.filter(due_at__isnull=False)
@@ -43,7 +47,7 @@ class WorkQuerySet(models.QuerySet[_M], Generic[_M]):
     def claim(self, now: datetime.datetime, *, limit: int, lease: datetime.timedelta) -> list[_M]:
         """Takes up to `limit` rows that are due, longest waiting first, until `lease` is over."""
         name = secrets.token_hex(8)
-        free = self.due(now).filter(Q(leased_until=None) | Q(leased_until__lte=now))
+        free = self.free(now)
         with transaction.atomic(using=self.db):
             chosen = free.order_by("due_at", "pk")
             if connections[self.db].features.has_select_for_update_skip_locked:

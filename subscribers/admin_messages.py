@@ -332,7 +332,8 @@ class MessageForm(forms.Form):
         cleaned: dict[str, Any] = super().clean() or {}
         kind = cleaned.get("kind", "")
         for name in self.parts.get(kind, ()):
-            text = cleaned.get(name, "")
+            # A browser ends lines with two characters, which WeChat counts.
+            text = cleaned[name] = cleaned.get(name, "").replace("\r\n", "\n")
             if name in self._REQUIRED[kind] and not text and name not in self.errors:
                 self.add_error(name, self.fields[name].error_messages["required"])
             elif len(text.encode()) > LONGEST_TEXT:
@@ -394,7 +395,8 @@ class WithConversation:
     def write(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Takes a message; what is wrong with it is said beside it, and nothing typed is lost."""
         subscriber = self.get_object(request, str(object_id))  # type: ignore[attr-defined]
-        if subscriber is None or not _may_write(request):
+        may_see = self.has_view_permission(request, subscriber)  # type: ignore[attr-defined]
+        if subscriber is None or not (may_see and _may_write(request)):
             raise Http404
         form = MessageForm(request.POST or None)
         if request.method == "POST" and form.is_valid():

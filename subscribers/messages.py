@@ -52,9 +52,6 @@ logger = logging.getLogger(__name__)
 # A call, a fresh token after a rejected one, and the call once more, each at its longest. Who takes
 # longer still, having waited for a token, is given up on before he is heard of.
 LEASE = datetime.timedelta(seconds=60)
-# A window of a minute does not wait behind those of two days.
-_URGENT = datetime.timedelta(seconds=90)
-
 # A busy system is asked three times more, and there may be no more than a minute.
 _DELAYS = tuple(datetime.timedelta(seconds=seconds) for seconds in (2, 8, 30))
 
@@ -155,10 +152,10 @@ def deliver_next(*, lease: datetime.timedelta = LEASE) -> int:
     now = timezone.now()
     rows = OutgoingMessage.objects
     # A look costs no lock, and nearly always there is nothing.
-    if not rows.due(now).exists():
+    if not rows.free(now).exists():
         return 0
-    urgent = rows.filter(window_until__lte=now + _URGENT)
-    claimed = urgent.claim(now, limit=1, lease=lease) or rows.claim(now, limit=1, lease=lease)
+    urgent = rows.urgent(now).claim(now, limit=1, lease=lease)
+    claimed = urgent or rows.claim(now, limit=1, lease=lease)
     for message in claimed:
         _deliver(message, now, lease)
     return len(claimed)

@@ -60,11 +60,20 @@ FAILURES: dict[str, StrOrPromise] = {
 }
 
 
+# A window of a minute does not wait behind those of two days.
+_URGENT = datetime.timedelta(seconds=90)
+
+
 class OutgoingMessageQuerySet(WorkQuerySet["OutgoingMessage"]):
     def spent_since(self, opened_at: datetime.datetime) -> OutgoingMessageQuerySet:
         """What counts in a window opened then: what is queued, and what was or may be sent."""
         sent = Q(state__in=[State.SENT, State.UNKNOWN], sent_at__gte=opened_at)
         return self.filter(sent | Q(state__in=[State.QUEUED, State.SENDING]))
+
+    def urgent(self, now: datetime.datetime) -> OutgoingMessageQuerySet:
+        """What waits in a window that closes soon. What is too late already is not urgent."""
+        closing = self.filter(window_until__gt=now, window_until__lte=now + _URGENT)
+        return closing.filter(due_at__isnull=False)
 
     def begin(
         self, message: OutgoingMessage, now: datetime.datetime, lease: datetime.timedelta
@@ -91,8 +100,12 @@ class OutgoingMessageQuerySet(WorkQuerySet["OutgoingMessage"]):
 
         Those that may have been sent are left alone: see `OutgoingMessage.send_again`.
         """
-        failed = self.filter(state=State.FAILED).select_related("subscriber").order_by("pk")
-        return sum(message.send_again(now) for message in failed[:_TRIED_AGAIN_AT_ONCE])
+        longest = max(seconds for _, seconds in settings.MESSAGE_WINDOWS.values())
+        # Of thousands, only those whose followers did something lately are worth asking for.
+        seen_since = now - datetime.timedelta(seconds=longest)
+        failed = self.filter(state=State.FAILED, subscriber__last_seen_at__gt=seen_since)
+        newest = failed.select_related("subscriber").order_by("-pk")[:_TRIED_AGAIN_AT_ONCE]
+        return sum(message.send_again(now) for message in newest)
 
 
 _TRIED_AGAIN_AT_ONCE = 500
@@ -180,6 +193,10 @@ class OutgoingMessage(Work):
             models.Index(fields=["subscriber", "id"], name="outgoing_subscriber"),
             # What the worker takes next.
             models.Index(fields=["due_at"], name="outgoing_due", condition=Q(due_at__isnull=False)),
+            # What must not wait, as its window is about to close.
+            models.Index(
+                fields=["window_until"], name="outgoing_urgent", condition=Q(due_at__isnull=False)
+            ),
             # What operators look for, newest first; how many failed of late, and why.
             models.Index(fields=["state", "id"], name="outgoing_state", condition=~Q(state="sent")),
             models.Index(
@@ -234,8 +251,11 @@ _KINDS = {cls: kind for kind, cls in _CLASSES.items()}
 
 
 def packed(message: CustomMessage) -> tuple[str, dict[str, Any]]:
-    """The columns `kind` and `payload` of a message."""
-    return _KINDS[type(message)], dataclasses.asdict(message)
+    """The columns `kind` and `payload` of a message. Raises ValueError for what has a NUL in it."""
+    payload = dataclasses.asdict(message)
+    if not _is_text_throughout(payload):
+        raise ValueError("a message is made of texts without NUL")
+    return _KINDS[type(message)], payload
 
 
 def unpacked(kind: str, payload: Mapping[str, Any]) -> CustomMessage:

@@ -86,7 +86,7 @@ def sync_next(*, lease: datetime.timedelta = LEASE) -> int:
     """
     now = timezone.now()
     # A look costs no lock, and nearly always there is nothing.
-    if not FollowerSync.objects.due(now).exists():
+    if not FollowerSync.objects.free(now).exists():
         return 0
     served = 0
     for sync in FollowerSync.objects.claim(now, limit=1, lease=lease):

@@ -101,7 +101,7 @@ def _serve(
     while not served or time.monotonic() < until:
         now = timezone.now()
         # A look costs no lock, and nearly always there is nothing.
-        if not rows.due(now).exists():
+        if not rows.free(now).exists():
             break
         claimed = rows.claim(now, limit=1, lease=lease)
         if not claimed:

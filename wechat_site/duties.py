@@ -27,7 +27,7 @@ from events.queues import Queue
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-__all__ = ["LEASE", "Duty", "attend"]
+__all__ = ["LEASE", "Duty", "attend", "has_work"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ _DAY = 24 * 3600
 # Seconds between two looks at the clock of a scheduled duty, at the most.
 _LONGEST_LOOK = 10
 # Seconds of a queue's work that become one note for operators.
-_NOTE_EVERY = 10
+_NOTE_EVERY = 30
 # A scheduled duty that failed is tried again after a minute, two, four, … an hour.
 _FIRST_PAUSE = datetime.timedelta(minutes=1)
 _LONGEST_PAUSE = datetime.timedelta(hours=1)
@@ -109,6 +109,22 @@ def attend(duty: Duty, stop: threading.Event, *, at_most: float = _DAY) -> None:
     finally:
         # Back to the pool while it waits.
         close_old_connections()
+
+
+def has_work(duty: Duty) -> bool:
+    """Whether a duty may have something to do; of an empty queue it is noted that it was looked at.
+
+    Raises nothing, like `attend`. Only `attend` knows whether it is time for a scheduled duty.
+    """
+    if duty.queue is None:
+        return True
+    try:
+        if duty.queue.is_due(timezone.now()):
+            return True
+        _tally_of(duty.name).note(0, 0)
+    except Exception:
+        logger.exception("Duty %r could not be looked after", duty.name)
+    return False
 
 
 # --- Queues ------------------------------------------------------------------------------------

@@ -333,6 +333,14 @@ def _message_windows() -> dict[str, tuple[int, int]]:
 
 
 MESSAGE_WINDOWS = _message_windows()
+if (
+    EVENT_RETENTION_DAYS
+    and max(seconds for _, seconds in MESSAGE_WINDOWS.values()) > EVENT_RETENTION_DAYS * 24 * 3600
+):
+    raise ImproperlyConfigured(
+        "EVENT_RETENTION_DAYS is shorter than a window of MESSAGE_WINDOWS, which is computed from "
+        "the events: let it be 2 at least."
+    )
 # The hour of the night, by each account's clock, at which its followers are compared with WeChat's
 # list. Empty: never by itself.
 _hour = env.str("FOLLOWER_SYNC_HOUR", default="3")

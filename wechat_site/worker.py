@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from django.db import connections
+from django.db import close_old_connections, connections
 from django.utils.translation import gettext_lazy as _
 
 from events.menus import look_at_menus, look_regularly, publish_menus
@@ -27,9 +27,12 @@ from subscribers.outgoing_message import FAILURES
 from subscribers.profiles import fetch_profiles
 from subscribers.sync import begin_daily, sync_next
 from subscribers.tickets import fetch_binding_tickets, fetch_scene_tickets
-from wechat_site.duties import Duty, attend
+from wechat_site.duties import Duty, attend, has_work
 
 __all__ = ["DUTIES", "Duty", "make_room_in_pool", "work"]
+
+# Seconds that a queue may take in the thread it shares, before the others have their turn.
+_TURN = 5
 
 DUTIES: Sequence[Duty] = (
     Duty(
@@ -127,21 +130,22 @@ DUTIES: Sequence[Duty] = (
 def work(stop: threading.Event, *, duties: Sequence[Duty] = DUTIES) -> None:
     """Serves the duties until stop is set; what is under way then is finished.
 
-    Quick duties share the caller's thread, the others have threads of their own.
+    Quick duties share the caller's thread. The others have threads of their own, which sleep until
+    one more, which looks at all their queues, tells them that there is something to do.
     """
-    threads = [
-        threading.Thread(target=_serve, args=(stop, [duty]), name=duty.name)
-        for duty in duties
-        if not duty.quick
-        for _number in range(duty.threads)
+    hands = [
+        _Hand(duty, stop) for duty in duties if not duty.quick for _number in range(duty.threads)
     ]
-    for thread in threads:
+    looker = threading.Thread(target=_look, args=(stop, hands), name="looker")
+    for thread in (*hands, looker):
         thread.start()
     try:
         _serve(stop, [duty for duty in duties if duty.quick])
     finally:
         stop.set()
-        for thread in threads:
+        for hand in hands:
+            hand.wanted.set()
+        for thread in (*hands, looker):
             thread.join()
 
 
@@ -149,9 +153,48 @@ def make_room_in_pool(duties: Sequence[Duty] = DUTIES) -> None:
     """Lets each of work()'s threads have a connection; the setting counts those of a web server."""
     pool = connections["default"].settings_dict.get("OPTIONS", {}).get("pool")
     if isinstance(pool, dict):
-        # Besides the caller's own, a scheduled duty may have a thread that renews its lease.
-        needed = 2 + sum(duty.threads + 1 for duty in duties if not duty.quick)
+        # Besides the caller's and the looker's, a scheduled duty may have a thread that renews its
+        # lease.
+        needed = 3 + sum(duty.threads + 1 for duty in duties if not duty.quick)
         pool["max_size"] = max(pool["max_size"], needed)
+
+
+class _Hand(threading.Thread):
+    """Attends to one duty whenever it is `wanted`."""
+
+    def __init__(self, duty: Duty, stop: threading.Event) -> None:
+        super().__init__(name=duty.name)
+        self.duty = duty
+        self.wanted = threading.Event()
+        self._end_of_work = stop
+
+    def run(self) -> None:
+        while True:
+            self.wanted.wait()
+            self.wanted.clear()
+            if self._end_of_work.is_set():
+                return
+            attend(self.duty, self._end_of_work)
+
+
+def _look(stop: threading.Event, hands: Sequence[_Hand]) -> None:
+    duties = {hand.duty.name: hand.duty for hand in hands}
+    due = dict.fromkeys(duties, 0.0)
+    while not stop.is_set():
+        close_old_connections()
+        # One time for all, so that they stay together: one connection, once a second.
+        began = time.monotonic()
+        for name, duty in duties.items():
+            if stop.is_set() or began < due[name]:
+                continue
+            if has_work(duty):
+                for hand in hands:
+                    if hand.duty is duty:
+                        hand.wanted.set()
+            due[name] = began + duty.look_every
+        # Back to the pool while it waits.
+        close_old_connections()
+        _wait_for_next(stop, due)
 
 
 def _serve(stop: threading.Event, duties: Sequence[Duty]) -> None:
@@ -160,7 +203,11 @@ def _serve(stop: threading.Event, duties: Sequence[Duty]) -> None:
         for duty in duties:
             if stop.is_set() or time.monotonic() < due[duty.name]:
                 continue
-            attend(duty, stop)
+            attend(duty, stop, at_most=_TURN)
             due[duty.name] = time.monotonic() + duty.look_every
-        next_look = min(due.values(), default=time.monotonic() + 1)
-        stop.wait(max(0.01, next_look - time.monotonic()))
+        _wait_for_next(stop, due)
+
+
+def _wait_for_next(stop: threading.Event, due: Mapping[str, float]) -> None:
+    next_look = min(due.values(), default=time.monotonic() + 1)
+    stop.wait(max(0.01, next_look - time.monotonic()))

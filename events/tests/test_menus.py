@@ -14,7 +14,7 @@ from random import Random
 import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from events import menus
 from events.menu_words import changes
@@ -50,6 +50,12 @@ MADE_IN_CONSOLE = {
 }
 
 State = MenuVersion.State
+
+
+@pytest.fixture(autouse=True)
+def english():
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture

@@ -127,6 +127,11 @@ class Migration(migrations.Migration):
                         name="outgoing_due",
                     ),
                     models.Index(
+                        condition=models.Q(("due_at__isnull", False)),
+                        fields=["window_until"],
+                        name="outgoing_urgent",
+                    ),
+                    models.Index(
                         condition=models.Q(("state", "sent"), _negated=True),
                         fields=["state", "id"],
                         name="outgoing_state",

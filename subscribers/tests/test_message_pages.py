@@ -120,6 +120,8 @@ def test_the_scene_of_a_binding_stays_masked(operator, account, subscriber):
             NewsMessage,
         ),
         ({"kind": "msgmenu", "head": "OK?", "choices": "yes\n\nno"}, ChoiceMessage),
+        # As a browser sends it.
+        ({"kind": "text", "content": "a\r\nb"}, TextMessage("a\nb")),
     ],
 )
 def test_an_operator_writes(operator, subscriber, form, message):
@@ -189,6 +191,9 @@ def test_rights(client, subscriber):
     client.post(LIST, choice)
     client.post(again.replace("/1/", f"/{OutgoingMessage.objects.get().pk}/"))
     assert OutgoingMessage.objects.get().state == "failed"
+    allow("add_outgoingmessage")
+    assert client.get(write_url(subscriber)).status_code == 404
+    assert client.post(write_url(subscriber), form).status_code == 404
     allow("view_subscriber", "add_outgoingmessage")
     assert client.post(write_url(subscriber), form).status_code == 302
 

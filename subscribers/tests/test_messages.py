@@ -13,6 +13,7 @@ from django.utils import timezone
 from events import platform
 from events.models import EventLog
 from events.processing import process_due
+from events.queues import WorkQueue
 from events.registry import late_reply_sender, projection, reply_handler
 from events.simulator import Follower
 from events.simulator.fake_platform import (
@@ -34,6 +35,7 @@ from events.wechat.platform.custom_messages import (
     TextMessage,
 )
 from events.wechat.replies import Article
+from subscribers import outgoing_message, windows
 from subscribers.messages import NotDeliverable, deliver_next, send_message
 from subscribers.models import OutgoingMessage, Subscriber
 from subscribers.outgoing_message import FAILURES, Undeliverable, packed, unpacked
@@ -86,6 +88,16 @@ def does(account, kind="text", *, ago=0, fake=None, openid=FOLLOWER, **fields):
 
 def outcome():
     return list(OutgoingMessage.objects.order_by("pk").values_list("state", "failure"))
+
+
+def sent(subscriber, *, ago=0):
+    """A message that went out, not stored yet."""
+    now = timezone.now()
+    kind, payload = packed(TextMessage("x"))
+    return OutgoingMessage(
+        account_id=subscriber.account_id, subscriber=subscriber, kind=kind, payload=payload,
+        state="sent", due_at=None, sent_at=now - datetime.timedelta(seconds=ago), window_until=now,
+    )  # fmt: skip
 
 
 def make_due():
@@ -188,6 +200,41 @@ def test_the_window_costs_the_same_however_much_somebody_writes(
         window_of(subscriber)
 
 
+def test_however_much_somebody_writes_few_bodies_are_read(account, monkeypatch):
+    for number in range(30):
+        does(account, ago=90 + number)
+    does(account, ago=70, bizmsgmenuid="1")
+    subscriber = does(account, ago=20, bizmsgmenuid="2")
+    read = []
+    payload = EventLog.payload.func
+    monkeypatch.setattr(
+        EventLog, "payload", property(lambda event: read.append(1) or payload(event))
+    )
+    assert (window_of(subscriber).act, window_of(subscriber).allowed) == ("message", 5)
+    assert len(read) == 6
+    OutgoingMessage.objects.bulk_create(sent(subscriber, ago=60) for _ in range(5))
+    assert (window_of(subscriber).act, window_of(subscriber).remaining) == ("menu", 3)
+
+
+def test_taps_hide_no_text_however_many_there_are(account, monkeypatch):
+    monkeypatch.setattr(windows, "_TEXTS_AT_ONCE", 2)
+    subscriber = does(account, ago=300)
+    for number in range(5):
+        does(account, ago=200 - number, bizmsgmenuid="1")
+    assert window_of(subscriber).act == "message"
+    EventLog.objects.order_by("pk").first().delete()
+    assert window_of(subscriber) is None
+
+
+def test_a_window_is_no_longer_than_it_is_by_a_clock_that_is_behind(account):
+    subscriber = does(account, "event.CLICK", ago=-40, EventKey="K")
+    received = EventLog.objects.get().received_at
+    window = window_of(subscriber)
+    assert window.until == received + datetime.timedelta(seconds=60)
+    OutgoingMessage.objects.bulk_create([sent(subscriber)])
+    assert window_of(subscriber).remaining == 2
+
+
 # --- Queueing ----------------------------------------------------------------------------------
 
 MESSAGES = [
@@ -250,6 +297,15 @@ def test_a_handler_queues_in_the_transaction_of_its_event(account, there):
     assert OutgoingMessage.objects.get().event_id == EventLog.objects.get(event_key="FINE").pk
 
 
+@pytest.mark.parametrize(
+    "message", [TextMessage("a\0b"), ChoiceMessage("?", (Choice("1", "a\0b"),))]
+)
+def test_what_no_database_of_ours_takes_is_refused_at_once(account, message):
+    subscriber = does(account)
+    with pytest.raises(ValueError, match="NUL"):
+        send_message(subscriber, message)
+
+
 def test_a_rolled_back_message_was_never_there(account):
     subscriber = does(account)
     with transaction.atomic():
@@ -281,6 +337,32 @@ def test_short_windows_go_first(account, fake, there):
     send_message(second, TextMessage("welcome"))
     deliver_next()
     assert [sent.openid for sent in there.sent] == ["oNew"]
+
+
+def test_what_is_too_late_does_not_keep_back_what_is_not_yet(account, fake, there):
+    late = does(account, "event.subscribe", ago=59, fake=fake, openid="oLate")
+    for _ in range(3):
+        send_message(late, TextMessage("too late"))
+    now = timezone.now()
+    long_ago = now - datetime.timedelta(minutes=9)
+    EventLog.objects.update(event_time=now - datetime.timedelta(minutes=10))
+    OutgoingMessage.objects.update(due_at=long_ago, window_until=long_ago)
+    new = does(account, "event.subscribe", fake=fake, openid="oNew")
+    send_message(new, TextMessage("welcome"))
+    deliver_next()
+    assert [sent.openid for sent in there.sent] == ["oNew"]
+
+
+def test_many_tried_again_are_those_that_can_be_delivered(account, monkeypatch):
+    monkeypatch.setattr(outgoing_message, "_TRIED_AGAIN_AT_ONCE", 2)
+    gone = [does(account, ago=50 * 3600, openid=f"oGone{number}") for number in range(4)]
+    here = does(account)
+    failed = [sent(follower) for follower in [*gone[:2], here, *gone[2:]]]
+    for message in failed:
+        message.state, message.failure, message.failed_at = "failed", "busy", timezone.now()
+    OutgoingMessage.objects.bulk_create(failed)
+    assert WorkQueue(OutgoingMessage).try_again("busy", timezone.now()) == 1
+    assert OutgoingMessage.objects.get(state="queued").subscriber == here
 
 
 @pytest.mark.parametrize("fault", [Fault(status=500), Fault(reset=True), Fault(body=b"no")])

@@ -12,12 +12,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from events import remembered
 from events.api.authentication import READ_SCOPES
 from events.models import ApiKey
 from events.testing import make_account
-from subscribers.models import QRScene, SeenScene, Subscriber
+from subscribers.models import OutgoingMessage, QRScene, SeenScene, Subscriber
 from subscribers.sqlite_planner import SHARED
 
 pytestmark = pytest.mark.django_db
@@ -161,3 +162,22 @@ def test_few_followers_are_counted_each_time_and_many_seldom(followers, operator
     cache.clear()
     assert operator.get("/admin/").context["followers"] == 1978
     cache.clear()
+
+
+def test_messages_whose_window_closes_are_found_among_many_that_wait(followers):
+    subscriber = Subscriber.objects.first()
+    now = timezone.now()
+    OutgoingMessage.objects.bulk_create(
+        OutgoingMessage(
+            account_id=subscriber.account_id, subscriber=subscriber, kind="text",
+            payload={"content": "x"}, due_at=now, window_until=now + datetime.timedelta(hours=40),
+        )
+        for _ in range(2000)
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    with CaptureQueriesContext(connection) as queries:
+        lease = datetime.timedelta(seconds=60)
+        assert OutgoingMessage.objects.urgent(now).claim(now, limit=1, lease=lease) == []
+    chosen = next(query["sql"] for query in queries if query["sql"].startswith("SELECT"))
+    assert "outgoing_urgent" in plan_of(chosen)

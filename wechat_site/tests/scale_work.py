@@ -67,10 +67,12 @@ def make_due() -> None:
 
 def report() -> None:
     """Prints what became of it, as JSON."""
+    # Beside them, the worker adds what it learns of each follower.
+    pushed = EventLog.objects.filter(source=EventLog.Source.CALLBACK)
     print(
         json.dumps(
             {
-                "events": list(EventLog.objects.values("id", "status", "next_attempt_at")),
+                "events": list(pushed.values("id", "status", "next_attempt_at")),
                 "messages": [
                     {
                         "openid": message.subscriber.openid,

@@ -55,6 +55,7 @@ def test_a_complete_production_configuration_passes_the_deployment_check():
         ({"FOLLOWER_SYNC_HOUR": "-1"}, "FOLLOWER_SYNC_HOUR must be an hour from 0 to 23"),
         ({"FOLLOWER_SYNC_HOUR": "³"}, "FOLLOWER_SYNC_HOUR must be an hour from 0 to 23"),
         ({"WECHAT_MP_BASE": "https://mp.weixin.qq.com/cgi-bin"}, "WECHAT_MP_BASE must be"),
+        ({"EVENT_RETENTION_DAYS": "1"}, "EVENT_RETENTION_DAYS is shorter than a window"),
     ],
 )
 def test_what_is_missing_or_weak_stops_the_start_with_what_to_set(change, sentence):

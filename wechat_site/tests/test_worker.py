@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from events.models import DutyRun
 from events.queues import EventQueue
-from wechat_site import duties
-from wechat_site.duties import LEASE, Duty, attend
+from wechat_site import duties, worker
+from wechat_site.duties import LEASE, Duty, attend, has_work
 from wechat_site.tests.launch import ROOT
 from wechat_site.worker import DUTIES, make_room_in_pool, work
 
@@ -32,6 +32,19 @@ def nothing_said_yet(monkeypatch):
 def local(name, serve, **options):
     """A duty that is served in the test's own thread, where its database is."""
     return Duty(name, serve, **{"every": 0.01, "quick": True} | options)
+
+
+class NoTable(EventQueue):
+    """A queue that answers for itself; how often it was looked at is in `looks`."""
+
+    def __init__(self, is_due=True):
+        self.answer, self.looks = is_due, 0
+
+    def is_due(self, now):
+        self.looks += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
 
 
 # --- Threads -----------------------------------------------------------------------------------
@@ -116,7 +129,7 @@ def test_a_slow_platform_delays_nothing_else(caplog):
         return 0
 
     began = time.monotonic()
-    queue = EventQueue()
+    queue = NoTable()
     work(
         stop,
         duties=[
@@ -128,6 +141,66 @@ def test_a_slow_platform_delays_nothing_else(caplog):
     assert len(served) == 3
     # what was under way was finished, and nothing is left running
     assert [thread for thread in threading.enumerate() if thread.name == "slow"] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_idle_queue_costs_one_look_however_many_threads_serve_it(caplog):
+    stop = threading.Event()
+    served = []
+    idle, busy, broken = NoTable(False), NoTable(), NoTable(RuntimeError("no table"))
+
+    def serve_busy() -> int:
+        served.append("busy")
+        if served.count("busy") == 5:
+            stop.set()
+        return 0
+
+    work(
+        stop,
+        duties=[
+            Duty("broken", lambda: served.append("broken") or 0, every=0.05, queue=broken),
+            Duty("idle", lambda: served.append("idle") or 0, every=0.05, queue=idle, threads=4),
+            Duty("busy", serve_busy, every=0.05, queue=busy),
+        ],
+    )
+
+    assert set(served) == {"busy"}
+    assert 1 <= idle.looks <= busy.looks + 1
+    assert broken.looks >= busy.looks - 1
+    assert "Duty 'broken' could not be looked after" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_long_queue_leaves_room_for_the_duties_that_share_its_thread(monkeypatch):
+    monkeypatch.setattr(worker, "_TURN", 0.05)
+    stop = threading.Event()
+    backstop = threading.Timer(10, stop.set)
+    backstop.start()
+    others = []
+
+    def serve_other() -> int:
+        others.append(1)
+        stop.set()
+        return 0
+
+    work(
+        stop,
+        duties=[
+            local("endless", lambda: time.sleep(0.01) or 1, queue=EventQueue()),
+            local("other", serve_other, queue=EventQueue()),
+        ],
+    )
+    backstop.cancel()
+    assert others == [1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_that_an_empty_queue_was_looked_at_is_noted(django_assert_num_queries):
+    duty = local("rows", lambda: 0, every=1, queue=EventQueue())
+    assert not has_work(duty)
+    assert DutyRun.objects.get().finished_at is not None
+    with django_assert_num_queries(1):
+        assert not has_work(duty)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -144,7 +217,7 @@ def test_each_thread_has_a_connection(monkeypatch):
     pool = {"max_size": 4}
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"pool": pool})
     make_room_in_pool([Duty("a", lambda: 0, every=1, threads=4), Duty("b", lambda: 0, every=1)])
-    assert pool["max_size"] == 2 + 5 + 2
+    assert pool["max_size"] == 3 + 5 + 2
     pool["max_size"] = 50
     make_room_in_pool()
     assert pool["max_size"] == 50
