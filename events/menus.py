@@ -23,7 +23,6 @@ from events.platform import client_for
 from events.platform_failures import FAULT, pauses_after
 from events.wechat.platform import PlatformError
 from events.wechat.platform.menus import CurrentMenu, problems
-from events.wechat.xml_body import clean
 from events.work import Work, WorkQuerySet
 
 __all__ = [
@@ -240,9 +239,8 @@ def _try(rows: WorkQuerySet[_W], row: _W, serve_one: Callable[[_W], None]) -> No
         rows.put_off(
             row,
             failure=error.label,
-            text=clean(str(error)),
+            text=str(error),
             now=now,
-            is_temporary=True,
             delays=pauses_after(error, row.attempts, now),
         )
     except Exception as error:
@@ -250,7 +248,7 @@ def _try(rows: WorkQuerySet[_W], row: _W, serve_one: Callable[[_W], None]) -> No
         rows.put_off(
             row,
             failure=FAULT,
-            text=clean(f"{type(error).__name__}: {error}"),
+            text=f"{type(error).__name__}: {error}",
             now=timezone.now(),
-            is_temporary=False,
+            delays=(),
         )

@@ -31,6 +31,7 @@ from events.wechat.platform import (
     Wire,
     fetch_stable_token,
 )
+from events.wechat.platform.answers import storable
 
 __all__ = ["LEASE", "NoAppSecret", "SharedTokens", "TokenPaused"]
 
@@ -235,8 +236,7 @@ class SharedTokens:
             holder,
             failure=error.label,
             failure_code=error.errcode if isinstance(error, Refused) else None,
-            # PostgreSQL refuses NUL in text.
-            failure_message=str(error).replace("\0", "")[:_MESSAGE_LENGTH],
+            failure_message=storable(str(error))[:_MESSAGE_LENGTH],
             failure_rid=error.rid[:64] if isinstance(error, Refused) else "",
             failed_at=now,
             failures=failures + 1,

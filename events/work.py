@@ -17,6 +17,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from events.wechat.platform.answers import storable
+
 __all__ = ["RETRY_DELAYS", "Work", "WorkQuerySet"]
 
 # After the last of them a row waits for an operator.
@@ -75,21 +77,21 @@ class WorkQuerySet(models.QuerySet[_M], Generic[_M]):
         failure: str,
         text: str,
         now: datetime.datetime,
-        is_temporary: bool,
-        delays: Sequence[datetime.timedelta] = RETRY_DELAYS,
+        delays: Sequence[datetime.timedelta],
         **columns: Any,
     ) -> bool:
         """Notes why a claimed row failed: due again after a growing delay, or given up.
 
-        `failure` is a short word to count by, `text` what an operator reads; False if the lease was
-        lost meanwhile.
+        `delays` are those after the first, second, … attempt; without one for this attempt the row
+        waits for an operator. `failure` is a short word to count by, `text` what an operator reads,
+        less what a database cannot store; False if the lease was lost meanwhile.
         """
-        again = is_temporary and row.attempts <= len(delays)
+        again = row.attempts <= len(delays)
         return self._end(
             row,
             due_at=now + delays[row.attempts - 1] if again else None,
             failure=failure[:64],
-            failure_text=text,
+            failure_text=storable(text),
             failed_at=now,
             **columns,
         )

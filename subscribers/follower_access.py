@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from events.models import OfficialAccount
 from events.platform_failures import explanation
 from events.wechat.platform import NotPermitted
+from events.wechat.platform.answers import storable
 from events.work import Work, WorkQuerySet
 
 __all__ = ["FollowerAccess"]
@@ -29,8 +30,7 @@ class FollowerAccessQuerySet(WorkQuerySet["FollowerAccess"]):
             lease="",
             leased_until=None,
             failure=error.label,
-            # PostgreSQL refuses NUL in text.
-            failure_text=str(error).replace("\0", ""),
+            failure_text=storable(str(error)),
             failed_at=now,
         )
 

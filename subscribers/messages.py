@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from events.models import EventLog
 from events.platform import client_for
-from events.platform_failures import pauses_after
+from events.platform_failures import FAULT, pauses_after
 from events.registry import late_reply_sender
 from events.wechat import ImageReply, NewsReply, Reply, TextReply
 from events.wechat.platform import (
@@ -185,7 +185,7 @@ def _deliver(message: OutgoingMessage, now: datetime.datetime, lease: datetime.t
         logger.exception("Message %s could not be sent", message.pk)
         _give_up(
             message,
-            "fault",
+            FAULT,
             text=f"{type(error).__name__}: {error}",
             state=State.UNKNOWN if has_begun else State.FAILED,
         )
@@ -208,9 +208,8 @@ def _note_failure(message: OutgoingMessage, error: PlatformError) -> None:
     OutgoingMessage.objects.put_off(
         message,
         failure=error.label,
-        text=_storable(text),
+        text=text,
         now=now,
-        is_temporary=True,
         delays=[again_at - now] * message.attempts,
         state=State.QUEUED,
         sent_at=None,
@@ -223,9 +222,9 @@ def _give_up(message: OutgoingMessage, failure: str, *, text: str = "", **column
     OutgoingMessage.objects.put_off(
         message,
         failure=failure,
-        text=_storable(text),
+        text=text,
         now=timezone.now(),
-        is_temporary=False,
+        delays=(),
         **columns,
     )
 
@@ -247,8 +246,3 @@ def _next_attempt(
     """When it may help to try again; None if it will not, or was tried often enough."""
     delays = pauses_after(error, message.attempts, now, _DELAYS)
     return now + delays[message.attempts - 1] if message.attempts <= len(delays) else None
-
-
-def _storable(text: str) -> str:
-    # PostgreSQL refuses NUL in text.
-    return text.replace("\0", "")

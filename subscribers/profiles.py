@@ -26,6 +26,7 @@ from events.transactions import short_transaction
 from events.upsert import Upsert
 from events.wechat.platform import Client, NotPermitted, PlatformError
 from events.wechat.platform.users import BATCH_SIZE, Profile
+from events.work import RETRY_DELAYS
 from subscribers.models import FollowerAccess, Subscriber
 from subscribers.observations import (
     MISSED_FOLLOW,
@@ -153,10 +154,9 @@ def _serve(account: OfficialAccount, access: FollowerAccess) -> int:
     except Exception as error:
         # It must not keep the other accounts waiting.
         logger.exception("Profiles of %s were not fetched", account.slug)
-        # PostgreSQL refuses NUL in text.
-        text = f"{type(error).__name__}: {error}".replace("\0", "")
+        text = f"{type(error).__name__}: {error}"
         FollowerAccess.objects.put_off(
-            access, failure=FAULT, text=text, now=timezone.now(), is_temporary=True
+            access, failure=FAULT, text=text, now=timezone.now(), delays=RETRY_DELAYS
         )
     else:
         FollowerAccess.objects.release(access, timezone.now())
@@ -169,14 +169,12 @@ def _note_failure(account: OfficialAccount, access: FollowerAccess, error: Platf
         logger.warning("%s has no right to ask for its followers: %s", account.slug, error)
         FollowerAccess.objects.refuse(account, error, now)
         return
-    delays = pauses_after(error, access.attempts, now)
     FollowerAccess.objects.put_off(
         access,
         failure=error.label,
-        text=str(error).replace("\0", ""),
+        text=str(error),
         now=now,
-        is_temporary=bool(delays),
-        delays=delays,
+        delays=pauses_after(error, access.attempts, now),
     )
 
 

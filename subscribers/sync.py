@@ -36,6 +36,7 @@ from events.processing import deliver
 from events.transactions import short_transaction
 from events.wechat.platform import Client, NotPermitted, PlatformError, RecipientRejected
 from events.wechat.platform.users import BATCH_SIZE, FollowerPage, Profile
+from events.work import RETRY_DELAYS
 from subscribers.follower_sync import DATABASE, ENDLESS_LIST, INACTIVE, WRONG_ACCOUNT, LeaseLost
 from subscribers.models import FollowerAccess, FollowerSync, Subscriber
 from subscribers.observations import (
@@ -150,18 +151,17 @@ def carry_on(
     except _Hopeless as error:
         logger.warning("Follower sync %s of %s: %s", sync.pk, sync.account.slug, error)
         FollowerSync.objects.put_off(
-            sync, failure=error.failure, text="", now=now(), is_temporary=False, **error.columns
+            sync, failure=error.failure, text="", now=now(), delays=(), **error.columns
         )
     except DatabaseError as error:
         logger.warning("Follower sync %s: %s", sync.pk, error)
         FollowerSync.objects.put_off(
-            sync, failure=DATABASE, text=str(error), now=now(), is_temporary=True
+            sync, failure=DATABASE, text=str(error), now=now(), delays=RETRY_DELAYS
         )
     except Exception as error:
         logger.exception("Follower sync %s of %s", sync.pk, sync.account.slug)
-        # PostgreSQL refuses NUL in text.
-        text = f"{type(error).__name__}: {error}".replace("\0", "")
-        FollowerSync.objects.put_off(sync, failure=FAULT, text=text, now=now(), is_temporary=False)
+        text = f"{type(error).__name__}: {error}"
+        FollowerSync.objects.put_off(sync, failure=FAULT, text=text, now=now(), delays=())
     return run.served
 
 
@@ -174,9 +174,8 @@ def _put_off(sync: FollowerSync, error: PlatformError, now: datetime.datetime) -
     FollowerSync.objects.put_off(
         sync,
         failure=error.label,
-        text=str(error).replace("\0", ""),
+        text=str(error),
         now=now,
-        is_temporary=bool(delays),
         delays=delays,
     )
 

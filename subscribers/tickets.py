@@ -125,27 +125,23 @@ def _serve_one(
         rows.put_off(
             row,
             failure=error.label,
-            text=_storable(str(error)),
+            text=mask(str(error)),
             now=failed_at,
-            is_temporary=error.is_temporary,
-            delays=pauses_after(error, row.attempts, failed_at, pauses),
+            delays=(
+                pauses_after(error, row.attempts, failed_at, pauses) if error.is_temporary else ()
+            ),
         )
     except Exception as error:
         logger.exception("No ticket for %s %s", type(row).__name__, row.pk)
         rows.put_off(
             row,
             failure=FAULT,
-            text=_storable(f"{type(error).__name__}: {error}"),
+            text=mask(f"{type(error).__name__}: {error}"),
             now=timezone.now(),
-            is_temporary=False,
+            delays=(),
         )
     else:
         if not rows.finish(row, **columns):
             logger.warning(
                 "The ticket for %s %s came after the lease had ended", type(row).__name__, row.pk
             )
-
-
-def _storable(text: str) -> str:
-    # PostgreSQL refuses NUL in text.
-    return mask(text).replace("\0", "")

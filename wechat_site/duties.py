@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from events.models import DutyRun
 from events.queues import Queue
+from events.wechat.platform.answers import storable
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -294,5 +295,4 @@ def _renewed(name: str, lease: str) -> Iterator[None]:
 
 
 def _text(error: Exception) -> str:
-    # PostgreSQL refuses NUL in text.
-    return f"{type(error).__name__}: {error}".replace("\0", "")[:_ERROR_LENGTH]
+    return storable(f"{type(error).__name__}: {error}")[:_ERROR_LENGTH]

@@ -136,9 +136,7 @@ def test_a_worker_that_was_too_slow_changes_nothing(shop, at_wechat):
     assert fetch_scene_tickets() == 1
     fetched = again(code)
     assert not QRScene.objects.finish(slow, ticket="gQSLOW", url="http://weixin.qq.com/q/slow")
-    assert not QRScene.objects.put_off(
-        slow, failure="busy", text="", now=timezone.now(), is_temporary=False
-    )
+    assert not QRScene.objects.put_off(slow, failure="busy", text="", now=timezone.now(), delays=())
     assert (again(code).url, again(code).state) == (fetched.url, State.READY)
 
 
