@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import logging
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -23,10 +22,9 @@ from events.platform import client_for
 from events.platform_failures import FAULT, pauses_after
 from events.wechat.platform import PlatformError
 from events.wechat.platform.menus import CurrentMenu, problems
-from events.work import Work, WorkQuerySet
+from events.work import CALL_LEASE, Work, WorkQuerySet
 
 __all__ = [
-    "LEASE",
     "NotPossible",
     "ask_wechat",
     "last_published_here",
@@ -40,11 +38,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# Longer than a call may take with all that belongs to it: waiting for a token that another process
-# refreshes, the call, a fresh token after a rejected one, and the call once more.
-LEASE = datetime.timedelta(seconds=120)
-# Seconds of one turn of a duty.
-_TURN = 2.0
 # What was changed in WeChat's console is noticed after this at the latest.
 _LOOK_EVERY = datetime.timedelta(hours=12)
 # How many published versions what WeChat shows is compared with.
@@ -145,17 +138,16 @@ def _call_off(version: MenuVersion, now: datetime.datetime) -> None:
 # --- What the worker does -------------------------------------------------------------------------
 
 
-def publish_menus(*, lease: datetime.timedelta = LEASE) -> int:
-    """Publishes versions that are due, for about two seconds; returns how many rows it served.
-
-    To be called outside a transaction; any number of processes may do so at the same moment.
-    """
-    return _serve(MenuVersion.objects.all(), _publish, lease)
+def publish_menus(*, lease: datetime.timedelta = CALL_LEASE) -> int:
+    """Publishes versions that are due; otherwise as `WorkQuerySet.serve`."""
+    versions = MenuVersion.objects.all()
+    return versions.serve(lambda version: _try(versions, version, _publish), lease=lease)
 
 
-def look_at_menus(*, lease: datetime.timedelta = LEASE) -> int:
+def look_at_menus(*, lease: datetime.timedelta = CALL_LEASE) -> int:
     """Asks what menus followers see, where that is due; otherwise as `publish_menus`."""
-    return _serve(LiveMenu.objects.all(), _look, lease)
+    menus = LiveMenu.objects.all()
+    return menus.serve(lambda menu: _try(menus, menu, _look), lease=lease)
 
 
 def look_regularly() -> int:
@@ -211,24 +203,6 @@ def _version_of(account_id: int, shown: CurrentMenu) -> MenuVersion | None:
         published_at=timezone.now(),
         due_at=None,
     )
-
-
-def _serve(
-    rows: WorkQuerySet[_W], serve_one: Callable[[_W], None], lease: datetime.timedelta
-) -> int:
-    until = time.monotonic() + _TURN
-    served = 0
-    while not served or time.monotonic() < until:
-        now = timezone.now()
-        # A look costs no lock, and nearly always there is nothing.
-        if not rows.free(now).exists():
-            break
-        claimed = rows.claim(now, limit=1, lease=lease)
-        if not claimed:
-            break
-        _try(rows, claimed[0], serve_one)
-        served += 1
-    return served
 
 
 def _try(rows: WorkQuerySet[_W], row: _W, serve_one: Callable[[_W], None]) -> None:

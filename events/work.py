@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from django.db import connections, models, transaction
@@ -19,7 +20,13 @@ from django.utils.translation import gettext_lazy as _
 
 from events.wechat.platform.answers import storable
 
-__all__ = ["RETRY_DELAYS", "Work", "WorkQuerySet"]
+__all__ = ["CALL_LEASE", "RETRY_DELAYS", "Work", "WorkQuerySet"]
+
+# Longer than a call to the platform may take with all that belongs to it: waiting for a token that
+# another process refreshes, the call, a fresh token after a rejected one, and the call once more.
+CALL_LEASE = datetime.timedelta(seconds=120)
+# Seconds of one turn, so that a thousand rows keep no other duty from its work.
+_TURN = 2.0
 
 # After the last of them a row waits for an operator.
 RETRY_DELAYS = tuple(datetime.timedelta(seconds=seconds) for seconds in (30, 120, 600, 3600))
@@ -59,6 +66,27 @@ class WorkQuerySet(models.QuerySet[_M], Generic[_M]):
                 lease=name, leased_until=now + lease, attempts=F("attempts") + 1
             )
         return list(self.filter(pk__in=ids, lease=name).order_by("due_at", "pk"))
+
+    def serve(
+        self, serve_one: Callable[[_M], None], *, lease: datetime.timedelta = CALL_LEASE
+    ) -> int:
+        """Has what is due served, row by row, for about two seconds; returns how many rows were.
+
+        `serve_one` is given a claimed row and ends its work. A row is claimed alone, so that none
+        waits under a lease behind a slow call. To be called outside a transaction; any number of
+        processes may do so at the same moment.
+        """
+        until = time.monotonic() + _TURN
+        served = 0
+        while not served or time.monotonic() < until:
+            now = timezone.now()
+            # A look costs no lock, and nearly always there is nothing.
+            claimed = self.free(now).exists() and self.claim(now, limit=1, lease=lease)
+            if not claimed:
+                break
+            serve_one(claimed[0])
+            served += 1
+        return served
 
     def finish(self, row: _M, **columns: Any) -> bool:
         """Ends a claimed row's work and sets `columns`; False if its lease was lost meanwhile."""

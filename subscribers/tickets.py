@@ -1,14 +1,12 @@
 """Fetches tickets of QR codes from WeChat's platform: what the worker does for rows that are due.
 
 Nobody else calls the platform for a code, so a form is saved and answered whatever becomes of it.
-A row is claimed alone, so that none waits under a lease behind a slow call.
 """
 
 from __future__ import annotations
 
 import datetime
 import logging
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -21,18 +19,13 @@ from events.platform import client_for
 from events.platform_failures import FAULT, pauses_after
 from events.wechat.platform import BadAnswer, PlatformError
 from events.wechat.platform.qr_codes import LONGEST_LIFE, QRCode
-from events.work import RETRY_DELAYS, Work, WorkQuerySet
+from events.work import CALL_LEASE, RETRY_DELAYS, Work, WorkQuerySet
 from subscribers.models import BindingRequest, QRScene
 
-__all__ = ["LEASE", "explanation", "fetch_binding_tickets", "fetch_scene_tickets"]
+__all__ = ["explanation", "fetch_binding_tickets", "fetch_scene_tickets"]
 
 logger = logging.getLogger(__name__)
 
-# Longer than a call may take with all that belongs to it: waiting for a token that another process
-# refreshes, the call, a fresh token after a rejected one, and the call once more.
-LEASE = datetime.timedelta(seconds=120)
-# Seconds of one turn, so that a thousand new codes keep no other duty from its work.
-_TURN = 2.0
 # A binding request lives for ten minutes, and somebody is looking at the page.
 _BINDING_PAUSES = tuple(datetime.timedelta(seconds=seconds) for seconds in (2, 5, 15, 60, 120))
 
@@ -53,17 +46,21 @@ def explanation(failure: str) -> str:
     return platform_failures.explanation(failure)
 
 
-def fetch_scene_tickets(*, lease: datetime.timedelta = LEASE) -> int:
-    """Fetches tickets of campaign codes for about two seconds; returns how many rows it served.
+def fetch_scene_tickets(*, lease: datetime.timedelta = CALL_LEASE) -> int:
+    """Fetches tickets of campaign codes that are due; otherwise as `WorkQuerySet.serve`."""
+    scenes = QRScene.objects.all()
+    return scenes.serve(
+        lambda scene: _serve_one(scenes, scene, _scene_columns, RETRY_DELAYS), lease=lease
+    )
 
-    To be called outside a transaction; any number of processes may do so at the same moment.
-    """
-    return _serve(QRScene.objects.all(), _scene_columns, lease, RETRY_DELAYS)
 
-
-def fetch_binding_tickets(*, lease: datetime.timedelta = LEASE) -> int:
+def fetch_binding_tickets(*, lease: datetime.timedelta = CALL_LEASE) -> int:
     """The same for the one-time codes of binding requests."""
-    return _serve(BindingRequest.objects.all(), _binding_columns, lease, _BINDING_PAUSES)
+    requests = BindingRequest.objects.all()
+    return requests.serve(
+        lambda request: _serve_one(requests, request, _binding_columns, _BINDING_PAUSES),
+        lease=lease,
+    )
 
 
 def _scene_columns(scene: QRScene, now: datetime.datetime) -> dict[str, Any]:
@@ -90,36 +87,14 @@ def _drawable(code: QRCode) -> dict[str, Any]:
     return {"ticket": code.ticket, "url": code.url}
 
 
-def _serve(
-    rows: WorkQuerySet[_W],
-    fetch: Callable[[_W, datetime.datetime], dict[str, Any]],
-    lease: datetime.timedelta,
-    pauses: Sequence[datetime.timedelta],
-) -> int:
-    until = time.monotonic() + _TURN
-    served = 0
-    while not served or time.monotonic() < until:
-        now = timezone.now()
-        # A look costs no lock, and nearly always there is nothing.
-        if not rows.free(now).exists():
-            break
-        claimed = rows.claim(now, limit=1, lease=lease)
-        if not claimed:
-            break
-        _serve_one(rows, claimed[0], fetch, pauses, now)
-        served += 1
-    return served
-
-
 def _serve_one(
     rows: WorkQuerySet[_W],
     row: _W,
     fetch: Callable[[_W, datetime.datetime], dict[str, Any]],
     pauses: Sequence[datetime.timedelta],
-    now: datetime.datetime,
 ) -> None:
     try:
-        columns = fetch(row, now)
+        columns = fetch(row, timezone.now())
     except PlatformError as error:
         failed_at = timezone.now()
         rows.put_off(
