@@ -12,7 +12,6 @@ import pytest
 
 from events.simulator.fake_platform import FakePlatform, FakePlatformServer, NumberedFollowers
 from wechat_site.tests.site import Site
-from wechat_site.tests.test_browser import chromium  # noqa: F401  (a fixture)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -53,7 +52,7 @@ def platform(site: Site) -> Iterator[FakePlatform]:
 def test_an_operator_syncs_followers(
     site: Site,
     platform: FakePlatform,
-    chromium: Any,  # noqa: F811
+    chromium: Any,
     language: str,
     width: int,
     tmp_path: Path,

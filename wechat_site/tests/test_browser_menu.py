@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ from events.simulator.fake_platform import (
     FakePlatformServer,
 )
 from wechat_site.tests.site import Site
-from wechat_site.tests.test_browser import CHROMIUM, FLAGS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -83,19 +81,6 @@ def at_wechat(platform: tuple[FakeAccount, str], site: Site) -> FakeAccount:
         connection.execute("DELETE FROM events_livemenu")
         connection.execute("DELETE FROM events_menuversion")
     return account
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    if not os.path.exists(CHROMIUM):
-        without = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        without("there is no Chromium (Debian: apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize(("language", "width"), [("zh-CN", 390), ("en-US", 1400)])

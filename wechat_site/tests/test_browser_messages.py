@@ -20,7 +20,6 @@ from events.simulator.fake_platform import (
 )
 from events.simulator.pushes import Push
 from wechat_site.tests.site import Site
-from wechat_site.tests.test_browser import chromium  # noqa: F401  (a fixture)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -80,7 +79,7 @@ def texts_sent(platform: FakePlatform) -> list[str]:
 def test_an_operator_writes_to_a_follower(
     site: Site,
     platform: FakePlatform,
-    chromium: Any,  # noqa: F811
+    chromium: Any,
     language: str,
     width: int,
     tmp_path: Path,

@@ -16,7 +16,6 @@ import pytest
 
 from events.simulator.fake_platform import FakePlatform, FakePlatformServer, Fault
 from wechat_site.tests.site import Site, site_of_its_own
-from wechat_site.tests.test_browser import chromium  # noqa: F401  (a fixture)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -97,7 +96,7 @@ def decoded(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(("language", "width"), [("zh-CN", 1400), ("en-US", 390)])
-def test_an_operator_makes_prints_and_packs_codes(site, fake, chromium, tmp_path, language, width):  # noqa: F811
+def test_an_operator_makes_prints_and_packs_codes(site, fake, chromium, tmp_path, language, width):
     url, words = f"http://127.0.0.1:{site.port}", WORDS[language]
     context = chromium.new_context(viewport={"width": width, "height": 900}, locale=language)
     page = context.new_page()
