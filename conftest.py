@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from random import Random
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 
-from events import directory, registry
+from events import directory, platform, registry
+from events.models import OfficialAccount
+from events.simulator.fake_platform import FakeAccount, FakePlatform, FakePlatformServer
+from events.testing import make_account
 from subscribers.rebuild import compare
 
 
@@ -40,3 +46,40 @@ def operator(client: Client, db: None) -> Client:
     client.force_login(User.objects.create_superuser("operator"))
     client.cookies["django_language"] = "en"
     return client
+
+
+# --- WeChat's platform: a fake one on a port of this machine ---
+
+APP_SECRET = "5d41402abc4b2a76b9719d911017c592"
+
+
+@pytest.fixture
+def shop(db: None) -> OfficialAccount:
+    """An account that can call the platform."""
+    return make_account(name="Spruce Books", app_secret=APP_SECRET)
+
+
+@pytest.fixture
+def fake(settings: object) -> Iterator[FakePlatform]:
+    """The platform that the site under test calls."""
+    fake = FakePlatform(random=Random(1))
+    fake.add_account("wx3a9f0c27d81be645", APP_SECRET)
+    with FakePlatformServer(fake) as server:
+        settings.WECHAT_API_BASE = server.url  # type: ignore[attr-defined]
+        yield fake
+        platform.wire().close()
+        platform._wire.cache_clear()
+
+
+@pytest.fixture
+def at_wechat(fake: FakePlatform) -> FakeAccount:
+    """The account's side there."""
+    return fake.account("wx3a9f0c27d81be645")
+
+
+@pytest.fixture
+def race_database(transactional_db: None, tmp_path: Path) -> str:
+    """The name of a database that other processes reach too: on SQLite a file of its own."""
+    if connection.vendor == "sqlite":
+        return str(tmp_path / "race.sqlite3")
+    return str(connection.settings_dict["NAME"])

@@ -332,7 +332,7 @@ def test_drafts_can_be_deleted(operator, shop):
 
 
 def test_publishing_says_what_changes_and_is_done_by_the_worker(
-    operator, shop, li, at_wechat, platform_of_site
+    operator, shop, li, at_wechat, fake
 ):
     published(shop, li, OTHER)
     look_at_menus()
@@ -353,11 +353,11 @@ def test_publishing_says_what_changes_and_is_done_by_the_worker(
 
 
 def test_a_failure_is_shown_with_wechats_words_and_can_be_tried_again(
-    operator, shop, at_wechat, platform_of_site
+    operator, shop, at_wechat, fake
 ):
     version = draft(shop)
     press(operator, version)
-    platform_of_site.make_trouble(CREATE, Fault(errcode=40055))
+    fake.make_trouble(CREATE, Fault(errcode=40055))
     publish_menus()
     shown = said(operator.get(page(version)))
     for text in ("WeChat does not take this menu", "40055", "invalid button url domain", "rid"):
@@ -427,7 +427,7 @@ def test_publishing_beside_one_that_is_on_its_way_is_refused_with_a_sentence(ope
     assert "on its way to WeChat at this moment." in said(response)
 
 
-def test_an_account_without_an_app_secret_is_told_what_is_missing(operator, db, platform_of_site):
+def test_an_account_without_an_app_secret_is_told_what_is_missing(operator, db, fake):
     account = make_account()
     version = draft(account)
     press(operator, version)
@@ -537,8 +537,8 @@ def test_a_change_made_elsewhere_is_told(operator, shop, li, at_wechat):
     assert "it was deleted or switched off elsewhere" in said(operator.get(LIST))
 
 
-def test_that_wechat_could_not_be_asked_is_told(operator, shop, at_wechat, platform_of_site):
-    platform_of_site.make_trouble("/cgi-bin/get_current_selfmenu_info", Fault(errcode=48001))
+def test_that_wechat_could_not_be_asked_is_told(operator, shop, at_wechat, fake):
+    fake.make_trouble("/cgi-bin/get_current_selfmenu_info", Fault(errcode=48001))
     ask_wechat(shop)
     look_at_menus()
     shown = said(operator.get(LIST))
@@ -555,7 +555,7 @@ def test_menus_for_some_followers_are_told(operator, shop, li, at_wechat):
     assert told in said(operator.get(page(draft(shop), "publish_version")))
 
 
-def test_the_menus_of_all_accounts_are_listed(operator, shop, li, at_wechat, platform_of_site):
+def test_the_menus_of_all_accounts_are_listed(operator, shop, li, at_wechat, fake):
     published(shop, li)
     other = make_account("other", name="Morning News", original_id="gh_other")
     ask_wechat(other)

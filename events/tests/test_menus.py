@@ -92,12 +92,12 @@ def make_due(version):
 # --- Publishing ---
 
 
-def test_a_draft_is_published_by_the_worker_and_confirmed(shop, li, at_wechat, platform_of_site):
+def test_a_draft_is_published_by_the_worker_and_confirmed(shop, li, at_wechat, fake):
     version = draft(shop)
     assert version.state == State.DRAFT
     publish(version, user=li)
     assert now_of(version).state == State.WAITING
-    assert platform_of_site.calls == {}
+    assert fake.calls == {}
     assert publish_menus() == 1
     assert now_of(version).state == State.PUBLISHED
     assert now_of(version).published_by == li
@@ -107,7 +107,7 @@ def test_a_draft_is_published_by_the_worker_and_confirmed(shop, li, at_wechat, p
     assert live(shop).version == version
     assert live(shop).asked_at is not None
     assert (publish_menus(), look_at_menus()) == (0, 0)
-    assert (platform_of_site.calls[CREATE], platform_of_site.calls[CURRENT]) == (1, 1)
+    assert (fake.calls[CREATE], fake.calls[CURRENT]) == (1, 1)
 
 
 def test_no_transaction_is_open_while_the_platform_is_called(shop, li, at_wechat, monkeypatch):
@@ -126,10 +126,10 @@ def test_no_transaction_is_open_while_the_platform_is_called(shop, li, at_wechat
     assert seen == [outside, outside]
 
 
-def test_a_busy_platform_is_asked_again_later(shop, li, at_wechat, platform_of_site):
+def test_a_busy_platform_is_asked_again_later(shop, li, at_wechat, fake):
     version = draft(shop)
     publish(version, user=li)
-    platform_of_site.make_trouble(CREATE, Fault(errcode=-1, times=2))
+    fake.make_trouble(CREATE, Fault(errcode=-1, times=2))
     publish_menus()
     waiting = now_of(version)
     assert (waiting.state, waiting.failure) == (State.WAITING, "busy")
@@ -144,16 +144,16 @@ def test_a_busy_platform_is_asked_again_later(shop, li, at_wechat, platform_of_s
     assert (now_of(version).failure, now_of(version).failure_text) == ("", "")
 
 
-def test_what_stays_busy_is_given_up_and_can_be_tried_again(shop, li, at_wechat, platform_of_site):
+def test_what_stays_busy_is_given_up_and_can_be_tried_again(shop, li, at_wechat, fake):
     version = draft(shop)
     publish(version, user=li)
-    platform_of_site.make_trouble(CREATE, Fault(errcode=-1, times=None))
+    fake.make_trouble(CREATE, Fault(errcode=-1, times=None))
     for _ in range(5):
         assert now_of(version).state == State.WAITING
         make_due(version)
         publish_menus()
     assert now_of(version).state == State.FAILED
-    platform_of_site.end_trouble()
+    fake.end_trouble()
     publish(now_of(version), user=li)
     publish_menus()
     assert now_of(version).state == State.PUBLISHED
@@ -171,10 +171,10 @@ def test_what_stays_busy_is_given_up_and_can_be_tried_again(shop, li, at_wechat,
         (Fault(errcode=99999), "refused"),
     ],
 )
-def test_a_refusal_waits_for_an_operator(shop, li, at_wechat, platform_of_site, fault, failure):
+def test_a_refusal_waits_for_an_operator(shop, li, at_wechat, fake, fault, failure):
     version = draft(shop)
     publish(version, user=li)
-    platform_of_site.make_trouble(CREATE, fault)
+    fake.make_trouble(CREATE, fault)
     publish_menus()
     failed = now_of(version)
     assert (failed.state, failed.failure) == (State.FAILED, failure)
@@ -195,22 +195,20 @@ def test_a_refusal_waits_for_an_operator(shop, li, at_wechat, platform_of_site, 
         (Fault(errcode=45011), "rate_limit"),
     ],
 )
-def test_what_passes_by_itself_is_waited_for(shop, li, platform_of_site, fault, failure):
+def test_what_passes_by_itself_is_waited_for(shop, li, fake, fault, failure):
     version = draft(shop)
     publish(version, user=li)
-    platform_of_site.make_trouble(CREATE, fault)
+    fake.make_trouble(CREATE, fault)
     publish_menus()
     assert (now_of(version).state, now_of(version).failure) == (State.WAITING, failure)
 
 
 @pytest.mark.parametrize("failure", ["token", "credentials", "unreachable"])
-def test_a_failure_before_the_call_is_kept_too(
-    shop, li, at_wechat, platform_of_site, settings, failure
-):
+def test_a_failure_before_the_call_is_kept_too(shop, li, at_wechat, fake, settings, failure):
     if failure == "token":
-        platform_of_site.make_trouble(CREATE, Fault(errcode=40001, times=None))
+        fake.make_trouble(CREATE, Fault(errcode=40001, times=None))
     elif failure == "credentials":
-        platform_of_site.make_trouble("/cgi-bin/stable_token", Fault(errcode=40125, times=None))
+        fake.make_trouble("/cgi-bin/stable_token", Fault(errcode=40125, times=None))
     else:
         with socket.create_server(("127.0.0.1", 0)) as nobody:
             settings.WECHAT_API_BASE = f"http://127.0.0.1:{nobody.getsockname()[1]}"
@@ -238,12 +236,12 @@ def test_a_fault_of_this_site_waits_for_an_operator(shop, li, at_wechat, monkeyp
     assert "RuntimeError" in caplog.text
 
 
-def test_without_an_app_secret_nothing_is_called(db, li, platform_of_site):
+def test_without_an_app_secret_nothing_is_called(db, li, fake):
     version = draft(make_account())
     publish(version, user=li)
     publish_menus()
     assert (now_of(version).state, now_of(version).failure) == (State.FAILED, "no_app_secret")
-    assert platform_of_site.calls == {}
+    assert fake.calls == {}
 
 
 def test_what_wechat_would_refuse_does_not_even_wait(shop, li):
@@ -253,13 +251,13 @@ def test_what_wechat_would_refuse_does_not_even_wait(shop, li):
     assert now_of(version).state == State.DRAFT
 
 
-def test_a_published_version_is_not_published_twice(shop, li, at_wechat, platform_of_site):
+def test_a_published_version_is_not_published_twice(shop, li, at_wechat, fake):
     version = published(shop, li)
     for stale in (version, now_of(version)):
         with pytest.raises(NotPossible, match="already"):
             publish(stale, user=li)
     assert publish_menus() == 0
-    assert platform_of_site.calls[CREATE] == 1
+    assert fake.calls[CREATE] == 1
 
 
 def test_what_was_changed_since_it_was_looked_at_is_not_published(shop, li):
@@ -297,7 +295,7 @@ def test_nothing_overtakes_a_version_that_is_on_its_way(shop, li, at_wechat):
     assert now_of(first).state == State.DRAFT
 
 
-def test_a_worker_that_was_too_slow_makes_wechat_be_asked(shop, li, at_wechat, platform_of_site):
+def test_a_worker_that_was_too_slow_makes_wechat_be_asked(shop, li, at_wechat, fake):
     slow, quick = draft(shop), draft(shop, OTHER)
     publish(slow, user=li)
     now = timezone.now()
@@ -314,7 +312,7 @@ def test_a_worker_that_was_too_slow_makes_wechat_be_asked(shop, li, at_wechat, p
     assert live(shop).version.content == MENU
 
 
-def test_a_waiting_version_can_be_withdrawn(shop, li, platform_of_site):
+def test_a_waiting_version_can_be_withdrawn(shop, li, fake):
     version = draft(shop)
     publish(version, user=li)
     withdraw(version)
@@ -403,7 +401,7 @@ def test_each_type_is_published_and_found_again(shop, li, at_wechat, kind):
     assert MenuVersion.objects.count() == 1
 
 
-def test_menus_for_some_followers_are_counted_and_left_alone(shop, li, at_wechat, platform_of_site):
+def test_menus_for_some_followers_are_counted_and_left_alone(shop, li, at_wechat, fake):
     some = {
         "button": [{"type": "click", "name": "VIP", "key": "V", "sub_button": []}],
         "matchrule": {"tag_id": "2"},
@@ -418,7 +416,7 @@ def test_menus_for_some_followers_are_counted_and_left_alone(shop, li, at_wechat
     look_at_menus()
     assert at_wechat.conditional_menus == [some]
     assert live(shop).conditional_menus == 1
-    assert "/cgi-bin/menu/delete" not in platform_of_site.calls
+    assert "/cgi-bin/menu/delete" not in fake.calls
 
 
 def test_a_menu_that_was_deleted_elsewhere_is_noticed(shop, li, at_wechat):
@@ -432,7 +430,7 @@ def test_a_menu_that_was_deleted_elsewhere_is_noticed(shop, li, at_wechat):
     assert live(shop).version == again
 
 
-def test_whatever_the_console_made_is_kept(shop, at_wechat, platform_of_site):
+def test_whatever_the_console_made_is_kept(shop, at_wechat, fake):
     hostile = "<script>alert(1)</script>\0\ud800\u202e&amp;"
     buttons = [
         {"name": hostile, "type": "text", "value": hostile},
@@ -441,7 +439,7 @@ def test_whatever_the_console_made_is_kept(shop, at_wechat, platform_of_site):
         {"name": "nothing"},
     ]
     shown = json.dumps({"is_menu_open": 1, "selfmenu_info": {"button": buttons}}).encode()
-    platform_of_site.make_trouble(CURRENT, Fault(body=shown, times=2))
+    fake.make_trouble(CURRENT, Fault(body=shown, times=2))
     for _ in range(2):
         ask_wechat(shop)
         look_at_menus()
@@ -456,9 +454,9 @@ def test_whatever_the_console_made_is_kept(shop, at_wechat, platform_of_site):
     "answer",
     [b"[]", b"{}", b'{"selfmenu_info": 3}', b'{"is_menu_open":1,"selfmenu_info":{"button":[3]}}'],
 )
-def test_an_answer_that_is_no_menu_does_no_harm(shop, li, at_wechat, platform_of_site, answer):
+def test_an_answer_that_is_no_menu_does_no_harm(shop, li, at_wechat, fake, answer):
     version = published(shop, li)
-    platform_of_site.make_trouble(CURRENT, Fault(body=answer))
+    fake.make_trouble(CURRENT, Fault(body=answer))
     look_at_menus()
     if answer == b"{}":
         assert live(shop).version is None
@@ -466,7 +464,7 @@ def test_an_answer_that_is_no_menu_does_no_harm(shop, li, at_wechat, platform_of
         assert (live(shop).version, live(shop).failure) == (version, "bad_answer")
 
 
-def test_a_menu_made_elsewhere_is_kept_as_wechat_has_it(shop, at_wechat, platform_of_site):
+def test_a_menu_made_elsewhere_is_kept_as_wechat_has_it(shop, at_wechat, fake):
     at_wechat.console_menu = MADE_IN_CONSOLE
     ask_wechat(shop)
     assert look_at_menus() == 1
@@ -502,14 +500,14 @@ def test_a_change_made_elsewhere_and_undone_is_seen_both_times(shop, li, at_wech
     assert live(shop).version == version
 
 
-def test_what_waits_is_not_taken_for_made_elsewhere(shop, li, at_wechat, platform_of_site):
+def test_what_waits_is_not_taken_for_made_elsewhere(shop, li, at_wechat, fake):
     version = draft(shop)
     publish(version, user=li)
     # It arrived, and the answer did not.
     at_wechat.menu = {
         "button": [{**button, "sub_button": []} for button in OTHER.to_json()["button"]]
     }
-    platform_of_site.make_trouble(CREATE, Fault(reset=True))
+    fake.make_trouble(CREATE, Fault(reset=True))
     publish_menus()
     ask_wechat(shop)
     look_at_menus()
@@ -530,8 +528,8 @@ def test_an_answer_from_before_the_publishing_is_not_believed(shop, li, at_wecha
     assert live(shop).due_at is not None
 
 
-def test_failing_to_ask_is_kept_and_asking_again_is_possible(shop, at_wechat, platform_of_site):
-    platform_of_site.make_trouble(CURRENT, Fault(errcode=48001))
+def test_failing_to_ask_is_kept_and_asking_again_is_possible(shop, at_wechat, fake):
+    fake.make_trouble(CURRENT, Fault(errcode=48001))
     ask_wechat(shop)
     look_at_menus()
     assert (live(shop).failure, live(shop).due_at) == ("permission", None)
@@ -612,14 +610,6 @@ def racing():
 
 
 @pytest.fixture
-def database(transactional_db, tmp_path):
-    """The name of a database that other processes reach too: on SQLite a file of its own."""
-    if connection.vendor == "sqlite":
-        return str(tmp_path / "race.sqlite3")
-    return str(connection.settings_dict["NAME"])
-
-
-@pytest.fixture
 def slow_platform():
     """A platform that takes half a second, and its address."""
     fake = FakePlatform(random=Random(1), latency=(0.5, 0.6))
@@ -629,40 +619,40 @@ def slow_platform():
 
 
 @pytest.mark.slow
-def test_workers_that_race_publish_once(racing, database, slow_platform):
+def test_workers_that_race_publish_once(racing, race_database, slow_platform):
     fake, url = slow_platform
-    [pk] = racing.apply(prepare, (database, SECRET, [MENU.to_json()], True))
-    work = [racing.apply_async(serve, (database, url)) for _ in range(PROCESSES)]
+    [pk] = racing.apply(prepare, (race_database, SECRET, [MENU.to_json()], True))
+    work = [racing.apply_async(serve, (race_database, url)) for _ in range(PROCESSES)]
     served = sorted(result.get(timeout=90) for result in work)
     assert served == [0] * (PROCESSES - 1) + [1]
     assert fake.calls[CREATE] == 1
-    assert racing.apply(states_of, (database, [pk])) == [("published", 0, True)]
+    assert racing.apply(states_of, (race_database, [pk])) == [("published", 0, True)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("versions", [1, PROCESSES], ids=["one version", "several versions"])
-def test_operators_who_publish_at_once_leave_one_version_waiting(racing, database, versions):
+def test_operators_who_publish_at_once_leave_one_version_waiting(racing, race_database, versions):
     several = [MENU.to_json()] * versions
-    pks = racing.apply(prepare, (database, SECRET, several, False))
+    pks = racing.apply(prepare, (race_database, SECRET, several, False))
     asked = [
-        racing.apply_async(ask_to_publish, (database, pks[number % versions]))
+        racing.apply_async(ask_to_publish, (race_database, pks[number % versions]))
         for number in range(PROCESSES)
     ]
     accepted = [result.get(timeout=90) for result in asked]
     # Of one version the first alone is heard; of several, each takes the place of the one before.
     assert sum(accepted) == versions
-    states = [state for state, _, _ in racing.apply(states_of, (database, pks))]
+    states = [state for state, _, _ in racing.apply(states_of, (race_database, pks))]
     assert sorted(states) == ["draft"] * (versions - 1) + ["waiting"]
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_in_its_call_loses_nothing(database, slow_platform):
+def test_a_worker_that_is_killed_in_its_call_loses_nothing(race_database, slow_platform):
     fake, url = slow_platform
     fake.make_trouble(CREATE, Fault(delay=30))
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        [pk] = pool.apply(prepare, (database, SECRET, [MENU.to_json()], True))
-    killed = context.Process(target=serve, args=(database, url, 5))
+        [pk] = pool.apply(prepare, (race_database, SECRET, [MENU.to_json()], True))
+    killed = context.Process(target=serve, args=(race_database, url, 5))
     killed.start()
     deadline = time.monotonic() + 30
     while not fake.calls.get(CREATE) and time.monotonic() < deadline:
@@ -672,8 +662,8 @@ def test_a_worker_that_is_killed_in_its_call_loses_nothing(database, slow_platfo
     assert fake.calls[CREATE] == 1
     fake.end_trouble()
     with context.Pool(1) as pool:
-        assert pool.apply(states_of, (database, [pk])) == [("waiting", 1, False)]
-        while not pool.apply(serve, (database, url)) and time.monotonic() < deadline:
+        assert pool.apply(states_of, (race_database, [pk])) == [("waiting", 1, False)]
+        while not pool.apply(serve, (race_database, url)) and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert pool.apply(states_of, (database, [pk])) == [("published", 0, True)]
+        assert pool.apply(states_of, (race_database, [pk])) == [("published", 0, True)]
     assert fake.calls[CREATE] == 2

@@ -10,7 +10,6 @@ from collections import Counter
 from random import Random
 
 import pytest
-from django.db import connection
 
 from events.simulator.fake_platform import FakePlatform, FakePlatformServer, Fault
 from subscribers.tests.ticket_racer import fetch_all, prepare, states
@@ -20,14 +19,6 @@ pytestmark = pytest.mark.slow
 CREATE = "/cgi-bin/qrcode/create"
 SECRET = "5d41402abc4b2a76b9719d911017c592"
 WORKERS = 4
-
-
-@pytest.fixture
-def database(transactional_db, tmp_path):
-    """The name of a database that other processes reach too: on SQLite a file of its own."""
-    if connection.vendor == "sqlite":
-        return str(tmp_path / "race.sqlite3")
-    return str(connection.settings_dict["NAME"])
 
 
 @pytest.fixture
@@ -44,23 +35,24 @@ def pool():
         yield workers
 
 
-def test_workers_that_race_ask_once_for_each_code(pool, database, server):
-    pool.apply(prepare, (database, SECRET, 60))
+def test_workers_that_race_ask_once_for_each_code(pool, race_database, server):
+    pool.apply(prepare, (race_database, SECRET, 60))
     start_at = time.time() + 3
     work = [
-        pool.apply_async(fetch_all, (database, server.url, 60.0, start_at)) for _ in range(WORKERS)
+        pool.apply_async(fetch_all, (race_database, server.url, 60.0, start_at))
+        for _ in range(WORKERS)
     ]
     served = [result.get(timeout=90) for result in work]
     assert sum(served) == server.platform.calls[CREATE] == 60
     assert min(served) > 0
-    assert set(pool.apply(states, (database,))) == {(f"s{n}", "ready") for n in range(60)}
+    assert set(pool.apply(states, (race_database,))) == {(f"s{n}", "ready") for n in range(60)}
 
 
-def test_what_a_killed_worker_was_at_is_done_after_its_lease(pool, database, server):
-    pool.apply(prepare, (database, SECRET, 5))
+def test_what_a_killed_worker_was_at_is_done_after_its_lease(pool, race_database, server):
+    pool.apply(prepare, (race_database, SECRET, 5))
     server.platform.make_trouble(CREATE, Fault(delay=60))
     victim = multiprocessing.get_context("spawn").Process(
-        target=fetch_all, args=(database, server.url, 4.0, 0.0)
+        target=fetch_all, args=(race_database, server.url, 4.0, 0.0)
     )
     victim.start()
     while CREATE not in server.platform.calls:
@@ -69,8 +61,8 @@ def test_what_a_killed_worker_was_at_is_done_after_its_lease(pool, database, ser
     killed_at = time.monotonic()
     os.kill(victim.pid, signal.SIGKILL)
     victim.join()
-    assert pool.apply_async(fetch_all, (database, server.url, 4.0, 0.0)).get(timeout=60) == 5
+    assert pool.apply_async(fetch_all, (race_database, server.url, 4.0, 0.0)).get(timeout=60) == 5
     assert time.monotonic() - killed_at > 2
-    assert Counter(state for _, state in pool.apply(states, (database,))) == {"ready": 5}
+    assert Counter(state for _, state in pool.apply(states, (race_database,))) == {"ready": 5}
     # The one that was cut off was asked for once more, and no other.
     assert server.platform.calls[CREATE] == 6
