@@ -128,6 +128,12 @@ def test_an_operator_looks_at_the_demo(demo, chromium, language, width):
     shows(words["fields"])
     shows("ToUserName")
 
+    # a ticket is some eighty letters without a space
+    page.goto(f"{demo.url}/admin/events/eventlog/?q=metro-2026")
+    page.locator("#result_list a[href*='/eventlog/']").first.click()
+    page.locator(".field-line .readonly").get_by_text(re.compile("^gQ")).first.wait_for()
+    shows("Ticket")
+
     page.goto(f"{demo.url}/admin/subscribers/subscriber/")
     page.locator("#result_list a[href*='/subscriber/']").first.click()
     shows(words["all_events"])
