@@ -33,6 +33,7 @@ EXPLANATIONS: dict[str, StrOrPromise] = {
     "token": _("WeChat refuses the access token, a fresh one too."),
     "token_paused": _("There is no access token at present."),
     "token_store": _("Redis, which keeps the access tokens, does not answer."),
+    "inactive": _("The account is switched off."),
     "no_app_secret": _("The account has no AppID or no AppSecret."),
     "daily_quota": _("The day's calls of this API are used up, until midnight in Beijing."),
     "rate_limit": _("There were too many calls in one minute."),

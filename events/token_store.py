@@ -125,7 +125,11 @@ class RedisTokens:
     def __init__(self, account: OfficialAccount, redis: Redis) -> None:
         self._account = account
         self._redis = redis
-        self._key = f"wechat_site:token:{account.pk}"
+
+    @property
+    def _key(self) -> str:
+        # Two sites may share a Redis, and both have an account of this number.
+        return f"wechat_site:token:{self._account.app_id}:{self._account.pk}"
 
     def read(self) -> PlatformToken:
         found = self._call(self._redis.hgetall, self._key)

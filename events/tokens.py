@@ -33,7 +33,7 @@ from events.wechat.platform import (
 )
 from events.wechat.platform.answers import storable
 
-__all__ = ["LEASE", "NoAppSecret", "SharedTokens", "TokenPaused"]
+__all__ = ["LEASE", "AccountSwitchedOff", "NoAppSecret", "SharedTokens", "TokenPaused"]
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +71,15 @@ class TokenPaused(PlatformError):
         self.until = row.next_attempt_at
 
 
+class AccountSwitchedOff(PlatformError):
+    """The account is switched off, so the platform is not called for it."""
+
+    label = "inactive"
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"{slug} is switched off")
+
+
 class NoAppSecret(PlatformError):
     """The account has no AppID or no AppSecret, so the platform cannot be called for it."""
 
@@ -100,9 +109,11 @@ class SharedTokens:
     def get(self) -> AccessToken:
         """A token to call with, refreshed ahead of its end.
 
-        Raises, where no token works any more: `NoAppSecret`; `TokenPaused` for some time after a
-        failure; what `fetch_stable_token` raises.
+        Raises `AccountSwitchedOff`; and, where no token works any more: `NoAppSecret`;
+        `TokenPaused` for some time after a failure; what `fetch_stable_token` raises.
         """
+        if not self._account.is_active:
+            raise AccountSwitchedOff(self._account.slug)
         row = self._store.read()
         token = self._token_in(row)
         if token is not None and self._seconds() < token.refresh_at:

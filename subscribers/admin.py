@@ -28,7 +28,7 @@ from subscribers.binding import start_binding, unbind
 from subscribers.models import Binding, BindingRequest, BindingScan, Subscriber
 from subscribers.subscribe_scenes import way_of_following
 from subscribers.sync_admin import start_url
-from subscribers.tickets import explanation
+from subscribers.tickets import FAILURES
 
 _LATEST_EVENTS = 20
 
@@ -346,7 +346,7 @@ class BindingRequestAdmin(KeysetModelAdmin):
         if request.state != BindingRequest.State.WAITING:
             return "–"
         if request.failure:
-            return f"{explanation(request.failure)} {request.failure_text}"
+            return f"{FAILURES.get(request.failure, '')} {request.failure_text}"
         if request.due_at is not None:
             return str(_("waiting for WeChat"))
         return str(_("ready"))

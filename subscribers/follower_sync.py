@@ -11,7 +11,7 @@ from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from events.platform_failures import explanation
+from events.platform_failures import EXPLANATIONS
 from events.wechat.platform import NotPermitted
 from events.work import Work, WorkQuerySet
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
     from events.models import OfficialAccount
 
-__all__ = ["DATABASE", "ENDLESS_LIST", "INACTIVE", "WRONG_ACCOUNT", "FollowerSync", "LeaseLost"]
+__all__ = ["DATABASE", "ENDLESS_LIST", "FAILURES", "WRONG_ACCOUNT", "FollowerSync", "LeaseLost"]
 
 # What `failure` holds when it was not the platform that failed.
 DATABASE = "database"
 ENDLESS_LIST = "endless_list"
-INACTIVE = "inactive"
 WRONG_ACCOUNT = "wrong_account"
 
-_EXPLANATIONS: dict[str, StrOrPromise] = {
+# What operators are told, by `failure`. The platform's own words stand beside it.
+FAILURES: dict[str, StrOrPromise] = {
+    **EXPLANATIONS,
     NotPermitted.label: _(
         "WeChat does not let this account ask for its followers: that takes a certified account "
         "(已认证)."
     ),
     DATABASE: _("The database was not to be had."),
     ENDLESS_LIST: _("WeChat's list does not come to an end; another try reads it from the start."),
-    INACTIVE: _("The account is switched off."),
     WRONG_ACCOUNT: _("WeChat knows none of this account's followers. Is the AppID the right one?"),
 }
 
@@ -209,6 +209,5 @@ class FollowerSync(Work):
     @property
     def reason(self) -> str:
         """Why it failed or was put off, in the current language and then in WeChat's words."""
-        sentence = _EXPLANATIONS.get(self.failure) or explanation(self.failure)
-        sentences = (str(sentence), self.failure_text)
+        sentences = (str(FAILURES.get(self.failure, "")), self.failure_text)
         return " ".join(sentence for sentence in sentences if sentence)

@@ -18,6 +18,7 @@ import datetime
 import logging
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from events.models import EventLog
@@ -73,31 +74,34 @@ def send_message(
     `NotDeliverable`, and queues nothing, when the follower has no open window with a message left.
     `by` is the user who wrote it.
     """
-    now = timezone.now()
-    subscriber = _follower_of(to) if isinstance(to, EventLog) else to
-    window = window_of(subscriber, now)
-    reason = refusal_of(subscriber, window)
-    if reason is not None:
-        raise NotDeliverable(reason)
-    assert window is not None
     kind, payload = packed(message)
     answered = to if isinstance(to, EventLog) else None
-    return OutgoingMessage.objects.create(
-        account_id=subscriber.account_id,
-        subscriber=subscriber,
-        kind=kind,
-        payload=payload,
-        created_by=by,
-        event_id=answered.pk if answered else None,
-        event_time=answered.event_time if answered else None,
-        window_until=window.until,
-        created_at=now,
-        due_at=now,
-    )
+    with transaction.atomic():
+        subscriber = _locked_follower(to)
+        now = timezone.now()
+        window = window_of(subscriber, now)
+        reason = refusal_of(subscriber, window)
+        if reason is not None:
+            raise NotDeliverable(reason)
+        assert window is not None
+        return OutgoingMessage.objects.create(
+            account_id=subscriber.account_id,
+            subscriber=subscriber,
+            kind=kind,
+            payload=payload,
+            created_by=by,
+            event_id=answered.pk if answered else None,
+            event_time=answered.event_time if answered else None,
+            window_until=window.until,
+            created_at=now,
+            due_at=now,
+        )
 
 
 def refusal_of(subscriber: Subscriber, window: Window | None) -> Undeliverable | None:
     """Why no message may be queued for this follower with this window; None if one may."""
+    if not subscriber.account.is_active:
+        return Undeliverable.INACTIVE
     if not subscriber.is_following:
         return Undeliverable.NOT_FOLLOWING
     if window is None:
@@ -105,8 +109,13 @@ def refusal_of(subscriber: Subscriber, window: Window | None) -> Undeliverable |
     return None if window.remaining else Undeliverable.USED_UP
 
 
-def _follower_of(event: EventLog) -> Subscriber:
-    found = Subscriber.objects.filter(account=event.account_id, openid=event.openid).first()
+def _locked_follower(of: EventLog | Subscriber) -> Subscriber:
+    """The follower's row, held so that two messages at a time cannot both take the last place."""
+    if isinstance(of, EventLog):
+        followers = Subscriber.objects.filter(account=of.account_id, openid=of.openid)
+    else:
+        followers = Subscriber.objects.filter(pk=of.pk)
+    found = followers.held().first()
     if found is None:
         raise NotDeliverable(Undeliverable.NOT_FOLLOWING)
     return found
@@ -168,6 +177,9 @@ def _deliver(message: OutgoingMessage, now: datetime.datetime, lease: datetime.t
     has_begun = False
     try:
         subscriber = message.subscriber
+        if not message.account.is_active:
+            _give_up(message, Undeliverable.INACTIVE.value)
+            return
         if not subscriber.is_following:
             _give_up(message, Undeliverable.NOT_FOLLOWING.value)
             return

@@ -44,6 +44,10 @@ class SubscriberQuerySet(models.QuerySet["Subscriber"]):
     def following(self) -> SubscriberQuerySet:
         return self.filter(is_following=True)
 
+    def held(self) -> SubscriberQuerySet:
+        """Locks these rows to the end of the transaction; what refers to them can be written."""
+        return self.select_related("account").select_for_update(of=("self",), no_key=True)
+
     def with_bound_user(self) -> SubscriberQuerySet:
         """Adds bound_username: whose account this follower is bound to, or None."""
         active = Binding.objects.active().filter(subscriber=models.OuterRef("pk"))

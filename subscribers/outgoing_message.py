@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -37,6 +37,7 @@ __all__ = ["FAILURES", "OutgoingMessage", "OutgoingMessageQuerySet", "Undelivera
 class Undeliverable(models.TextChoices):
     """Why we do not even ask WeChat."""
 
+    INACTIVE = "inactive", EXPLANATIONS["inactive"]
     NOT_FOLLOWING = "not_following", _("This person does not follow the account.")
     CLOSED = (
         "window_closed",
@@ -224,19 +225,20 @@ class OutgoingMessage(Work):
 
         False, and nothing is changed, when no window is open, or somebody was quicker.
         """
-        window = window_of(self.subscriber, now)
-        if window is None or not window.remaining:
-            return False
         again = OutgoingMessage.objects.filter(pk=self.pk, state__in=[State.FAILED, State.UNKNOWN])
-        return bool(
-            again.update(
-                state=State.QUEUED,
-                due_at=now,
-                attempts=0,
-                sent_at=None,
-                window_until=window.until,
+        with transaction.atomic():
+            window = window_of(type(self.subscriber).objects.held().get(pk=self.subscriber_id), now)
+            if window is None or not window.remaining:
+                return False
+            return bool(
+                again.update(
+                    state=State.QUEUED,
+                    due_at=now,
+                    attempts=0,
+                    sent_at=None,
+                    window_until=window.until,
+                )
             )
-        )
 
 
 _CLASSES: dict[str, type[CustomMessage]] = {

@@ -49,7 +49,7 @@ from subscribers.scenes import (
     SceneTaken,
     make_codes,
 )
-from subscribers.tickets import explanation
+from subscribers.tickets import FAILURES
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -232,7 +232,7 @@ class QRSceneAdmin(_FollowerCounts, ModelAdmin):
                 "state": state.label,
                 "colour": _COLOURS[state.value],
                 "refresh_seconds": _refresh_seconds(scene),
-                "explanation": explanation(scene.failure),
+                "explanation": FAILURES.get(scene.failure, ""),
                 "again_at": moment(scene.due_at, scene.account),
                 "facts": facts(_facts(scene)) if scene.ticket else "",
                 "picture_elsewhere": client_for(scene.account).qr_codes.picture_url(scene.ticket)

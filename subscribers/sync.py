@@ -33,11 +33,12 @@ from events.models import EventLog, OfficialAccount
 from events.platform import client_for
 from events.platform_failures import FAULT, pauses_after
 from events.processing import deliver
+from events.tokens import AccountSwitchedOff
 from events.transactions import short_transaction
 from events.wechat.platform import Client, NotPermitted, PlatformError, RecipientRejected
 from events.wechat.platform.users import BATCH_SIZE, FollowerPage, Profile
 from events.work import RETRY_DELAYS
-from subscribers.follower_sync import DATABASE, ENDLESS_LIST, INACTIVE, WRONG_ACCOUNT, LeaseLost
+from subscribers.follower_sync import DATABASE, ENDLESS_LIST, WRONG_ACCOUNT, LeaseLost
 from subscribers.models import FollowerAccess, FollowerSync, Subscriber
 from subscribers.observations import (
     IMPORTED,
@@ -67,7 +68,8 @@ _ENOUGH = 20
 # So often the list may be read over, and so much longer it may be, before it counts as endless.
 _READINGS = 5
 _MARGIN = 100_000
-# For a night without a worker the run is made up for; the first of an account waits for a night.
+# For a night without a worker the run is made up for; the first of an account waits for a night,
+# and for the first night after it was made.
 _NIGHT = datetime.timedelta(hours=3)
 
 
@@ -108,7 +110,7 @@ def begin_daily(now: datetime.datetime | None = None) -> int:
     for account in accounts_that_ask():
         night = _last_night(account, hour, now)
         runs = FollowerSync.objects.filter(account=account)
-        is_due = now - night < _NIGHT or runs.exists()
+        is_due = account.created_at <= night and (now - night < _NIGHT or runs.exists())
         if not is_due or runs.filter(requested_at__gte=night).exists():
             continue
         if FollowerAccess.objects.of(account).is_refused:
@@ -228,7 +230,7 @@ class _Run:
 
     def _check_that_account_is_active(self) -> None:
         if not OfficialAccount.objects.filter(pk=self._account.pk, is_active=True).exists():
-            raise _Hopeless(INACTIVE)
+            raise AccountSwitchedOff(self._account.slug)
 
     def _check_that_ours_are_known(self) -> None:
         """Before a wrong AppID brings another account's followers in."""

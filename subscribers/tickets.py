@@ -8,42 +8,38 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from events import platform_failures
 from events.one_time_scenes import mask
 from events.platform import client_for
-from events.platform_failures import FAULT, pauses_after
+from events.platform_failures import EXPLANATIONS, FAULT, pauses_after
 from events.wechat.platform import BadAnswer, PlatformError
 from events.wechat.platform.qr_codes import LONGEST_LIFE, QRCode
 from events.work import CALL_LEASE, RETRY_DELAYS, Work, WorkQuerySet
 from subscribers.models import BindingRequest, QRScene
 
-__all__ = ["explanation", "fetch_binding_tickets", "fetch_scene_tickets"]
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+__all__ = ["FAILURES", "fetch_binding_tickets", "fetch_scene_tickets"]
 
 logger = logging.getLogger(__name__)
 
 # A binding request lives for ten minutes, and somebody is looking at the page.
 _BINDING_PAUSES = tuple(datetime.timedelta(seconds=seconds) for seconds in (2, 5, 15, 60, 120))
 
-# What is to be said of codes in particular, by `PlatformError.label`.
-_EXPLANATIONS = {
+# What operators are told, by `failure`. The platform's own words stand beside it.
+FAILURES: dict[str, StrOrPromise] = {
+    **EXPLANATIONS,
     "permission": _("WeChat makes QR codes with a scene only for certified service accounts."),
     "request": _("WeChat does not accept this code: its scene, or how long it is to live."),
     "refused": _("WeChat refused to make this code. With errcode and rid its support can say why."),
 }
 
 _W = TypeVar("_W", bound=Work)
-
-
-def explanation(failure: str) -> str:
-    """A sentence for operators about a row's `failure`, "" if there is none."""
-    if failure in _EXPLANATIONS:
-        return str(_EXPLANATIONS[failure])
-    return platform_failures.explanation(failure)
 
 
 def fetch_scene_tickets(*, lease: datetime.timedelta = CALL_LEASE) -> int:
@@ -102,9 +98,7 @@ def _serve_one(
             failure=error.label,
             text=mask(str(error)),
             now=failed_at,
-            delays=(
-                pauses_after(error, row.attempts, failed_at, pauses) if error.is_temporary else ()
-            ),
+            delays=pauses_after(error, row.attempts, failed_at, pauses),
         )
     except Exception as error:
         logger.exception("No ticket for %s %s", type(row).__name__, row.pk)

@@ -74,10 +74,10 @@ class Window:
 def window_of(subscriber: Subscriber, now: datetime.datetime | None = None) -> Window | None:
     """The window that allows most: with messages left before used up, then the longest.
 
-    None if none is open. Whoever has left has none.
+    None if none is open. Whoever has left has none, and nobody of an account that is switched off.
     """
     now = now or timezone.now()
-    if not subscriber.is_following:
+    if not (subscriber.is_following and subscriber.account.is_active):
         return None
     open_windows = []
     for act, opened_at in _latest_acts(subscriber, now).items():

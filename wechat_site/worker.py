@@ -20,10 +20,10 @@ from events.partitions import make_partitions_ahead
 from events.processing import process_due
 from events.queues import EventQueue, WorkQueue
 from events.retention import prune
+from subscribers import follower_sync, outgoing_message, tickets
 from subscribers.binding import end_expired_requests
 from subscribers.messages import deliver_next
 from subscribers.models import BindingRequest, FollowerSync, OutgoingMessage, QRScene
-from subscribers.outgoing_message import FAILURES
 from subscribers.profiles import fetch_profiles
 from subscribers.sync import begin_daily, sync_next
 from subscribers.tickets import fetch_binding_tickets, fetch_scene_tickets
@@ -54,7 +54,7 @@ DUTIES: Sequence[Duty] = (
         "messages",
         deliver_next,
         every=1,
-        queue=WorkQueue(OutgoingMessage, FAILURES),
+        queue=WorkQueue(OutgoingMessage, outgoing_message.FAILURES),
         threads=4,
         title=_("messages to followers"),
     ),
@@ -63,14 +63,14 @@ DUTIES: Sequence[Duty] = (
         "binding codes",
         fetch_binding_tickets,
         every=1,
-        queue=WorkQueue(BindingRequest),
+        queue=WorkQueue(BindingRequest, tickets.FAILURES),
         title=_("one-time codes to bind with"),
     ),
     Duty(
         "QR codes",
         fetch_scene_tickets,
         every=1,
-        queue=WorkQueue(QRScene),
+        queue=WorkQueue(QRScene, tickets.FAILURES),
         title=_("QR codes of campaigns"),
     ),
     Duty(
@@ -98,7 +98,7 @@ DUTIES: Sequence[Duty] = (
         "follower sync",
         sync_next,
         every=1,
-        queue=WorkQueue(FollowerSync),
+        queue=WorkQueue(FollowerSync, follower_sync.FAILURES),
         title=_("follower syncs"),
     ),
     Duty(

@@ -28,7 +28,7 @@ from events.testing import make_account
 from events.tests.redis_server import running_redis
 from events.tests.token_racer import ask, prepare, put, wait_at
 from events.token_store import TokenStoreAway, token_store
-from events.tokens import NoAppSecret, SharedTokens, TokenPaused
+from events.tokens import AccountSwitchedOff, NoAppSecret, SharedTokens, TokenPaused
 from events.wechat.platform import (
     AddressNotAllowed,
     BadAnswer,
@@ -322,6 +322,13 @@ def test_an_account_without_secret_says_so(tokens, account, fake):
         tokens.get()
     assert row().failure == "no_app_secret"
     assert fake.calls == {}
+
+
+def test_an_account_that_is_switched_off_gets_none(tokens, account, fake):
+    assert tokens.get()
+    account.is_active = False
+    with pytest.raises(AccountSwitchedOff, match=account.slug):
+        tokens.get()
 
 
 def test_no_name_of_a_failure_is_too_long_for_its_column():

@@ -195,7 +195,7 @@ def test_the_window_costs_the_same_however_much_somebody_writes(
 ):
     for number in range(60):
         does(account, ago=number)
-    subscriber = Subscriber.objects.get()
+    subscriber = Subscriber.objects.select_related("account").get()
     with django_assert_max_num_queries(3):
         window_of(subscriber)
 
@@ -470,6 +470,20 @@ def test_a_window_that_closed_while_it_waited_refuses_the_message(account, fake,
     # and there is no trying again
     assert OutgoingMessage.objects.try_again(timezone.now()) == 0
     assert outcome() == [("failed", "window_closed")]
+
+
+def test_an_account_that_is_switched_off_says_nothing(account, fake, there):
+    follower = does(account, fake=fake)
+    send_message(follower, TextMessage("x"))
+    account.is_active = False
+    account.save()
+    deliver_next()
+    assert outcome() == [("failed", "inactive")]
+    assert not OutgoingMessage.objects.get().send_again(timezone.now())
+    with pytest.raises(NotDeliverable) as refused:
+        send_message(follower, TextMessage("y"))
+    assert refused.value.reason == Undeliverable.INACTIVE
+    assert SEND not in fake.calls
 
 
 def test_a_fault_of_ours_is_kept_on_the_row(account, fake, there, caplog):

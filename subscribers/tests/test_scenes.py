@@ -219,6 +219,8 @@ def test_what_an_operator_must_put_right_waits_for_him(shop, fake, errcode, fail
         (Fault(status=500), "bad_answer", 30),
         (Fault(reset=True), "unreachable", 30),
         (Fault(errcode=45011), "rate_limit", 60),
+        # A token just fetched: some other program has taken it away by fetching its own.
+        (Fault(errcode=40001), "token", 30),
         (Fault(body=b'{"ticket": "gQ", "url": ""}'), "bad_answer", 30),
     ],
 )

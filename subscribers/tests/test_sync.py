@@ -539,7 +539,13 @@ def at(text: str) -> datetime.datetime:
     return datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC)
 
 
-def test_a_run_begins_each_night_of_the_accounts_zone(account, settings):
+@pytest.fixture
+def old_account(account):
+    type(account).objects.update(created_at=at("2026-11-01 00:00"))
+    return account
+
+
+def test_a_run_begins_each_night_of_the_accounts_zone(old_account, settings):
     settings.FOLLOWER_SYNC_HOUR = 3
     # 03:00 to 03:59 in Shanghai is 19:00 to 19:59 of the day before
     assert begin_daily(at("2026-11-20 10:00")) == 0
@@ -554,20 +560,27 @@ def test_a_run_begins_each_night_of_the_accounts_zone(account, settings):
     assert begin_daily(at("2026-11-22 05:00")) == 1
 
 
-def test_a_zone_far_away_has_another_night(account, settings):
+def test_an_account_made_in_the_night_waits_for_the_next(account, settings):
     settings.FOLLOWER_SYNC_HOUR = 3
-    type(account).objects.update(time_zone="America/New_York")
+    type(account).objects.update(created_at=at("2026-11-20 20:00"))
+    assert begin_daily(at("2026-11-20 20:01")) == 0
+    assert begin_daily(at("2026-11-21 20:01")) == 1
+
+
+def test_a_zone_far_away_has_another_night(old_account, settings):
+    settings.FOLLOWER_SYNC_HOUR = 3
+    type(old_account).objects.update(time_zone="America/New_York")
     assert begin_daily(at("2026-11-20 20:00")) == 0
     assert begin_daily(at("2026-11-21 09:00")) == 1
 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"app_secret": ""}])
-def test_an_account_that_cannot_ask_is_not_scheduled(account, change):
-    type(account).objects.update(**change)
+def test_an_account_that_cannot_ask_is_not_scheduled(old_account, change):
+    type(old_account).objects.update(**change)
     assert begin_daily(at("2026-11-20 20:00")) == 0
 
 
-def test_no_hour_means_never(account, settings):
+def test_no_hour_means_never(old_account, settings):
     settings.FOLLOWER_SYNC_HOUR = None
     assert begin_daily(at("2026-11-20 20:00")) == 0
 

@@ -9,7 +9,7 @@ import time
 _NOWHERE = "http://127.0.0.1:9"
 
 
-def _set_up(database: str, api_base: str = _NOWHERE) -> None:
+def set_up(database: str, api_base: str = _NOWHERE) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_site.settings")
     import django
     from django.conf import settings
@@ -21,7 +21,7 @@ def _set_up(database: str, api_base: str = _NOWHERE) -> None:
 
 def prepare(database: str, secret: str, codes: int) -> None:
     """Makes tables where they are missing, an account, and codes that wait for their tickets."""
-    _set_up(database)
+    set_up(database)
     from django.core.management import call_command
     from django.db import connections
 
@@ -36,7 +36,7 @@ def prepare(database: str, secret: str, codes: int) -> None:
 
 def fetch_all(database: str, api_base: str, lease: float, start_at: float) -> int:
     """Fetches tickets from that moment on until none waits; returns how many rows it served."""
-    _set_up(database, api_base)
+    set_up(database, api_base)
     from datetime import timedelta
 
     from django.db import connections
@@ -56,7 +56,7 @@ def fetch_all(database: str, api_base: str, lease: float, start_at: float) -> in
 
 def states(database: str) -> list[tuple[str, str]]:
     """Scene and state of each code."""
-    _set_up(database)
+    set_up(database)
     from django.db import connections
 
     from subscribers.models import QRScene

@@ -15,7 +15,7 @@ from events.queues import EventQueue
 from events.testing import make_account, message_xml, push
 from events.wechat.platform.custom_messages import TextMessage
 from subscribers.messages import send_message
-from subscribers.models import OutgoingMessage, Subscriber
+from subscribers.models import FollowerSync, OutgoingMessage, QRScene, Subscriber
 from wechat_site.worker import DUTIES
 
 pytestmark = pytest.mark.django_db
@@ -60,6 +60,17 @@ def test_depth_age_and_failures_are_shown(operator, subscriber):
     ]
     listed = operator.get(queue["failures"][0]["url"]).context["cl"].result_list
     assert len(listed) == 2
+
+
+def test_what_is_known_of_a_kind_of_work_is_said_of_it(operator, subscriber):
+    failed = {"due_at": None, "failure": "permission", "failed_at": timezone.now()}
+    QRScene.objects.create(account=subscriber.account, scene="a", name="A", **failed)
+    FollowerSync.objects.create(account=subscriber.account, requested_at=timezone.now(), **failed)
+    page = operator.get(PAGE)
+    (of_codes,) = queue_on(page, "QR codes")["failures"]
+    assert "QR codes with a scene" in of_codes["reason"]
+    (of_syncs,) = queue_on(page, "follower sync")["failures"]
+    assert "ask for its followers" in of_syncs["reason"]
 
 
 def test_menus_that_failed_are_told_listed_and_tried_again(operator, subscriber):
