@@ -224,7 +224,7 @@ class Product(Contestant):
 
     def _command(self) -> list[str]:
         assert self._server is not None
-        return web_server("127.0.0.1", self.port, vendor=self._server.vendor)
+        return web_server("127.0.0.1", self.port)
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -292,7 +292,7 @@ class Peer(Contestant):
     def _command(self) -> list[str]:
         assert self._server is not None
         if self._is_under_granian:
-            _, *flags, _ = web_server("127.0.0.1", self.port, vendor=self._server.vendor)
+            _, *flags, _ = web_server("127.0.0.1", self.port)
             return [str(_PEERS_PYTHON), *flags, self._application]
         return [
             *(str(_PEERS_PYTHON), "-m", "gunicorn", "--no-control-socket", "--workers", "2"),

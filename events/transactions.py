@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from django.db import OperationalError, connection, transaction
 
@@ -12,6 +14,10 @@ __all__ = ["PATIENCE", "short_transaction"]
 
 # Seconds to wait for a turn to write or for a lock; the whole answer has five.
 PATIENCE = 2
+
+# Seconds between two looks at whether another process has let go of a SQLite file. A batch of
+# pushes takes some milliseconds.
+_LOOK_EVERY = 0.0003
 
 _sqlite_turn = threading.Lock()
 
@@ -32,25 +38,40 @@ def short_transaction(patience: float = PATIENCE) -> Iterator[None]:
             yield
         return
     # SQLite lets waiting writers sleep longer and longer, the unlucky ones for ever: with 16
-    # threads half of the pushes were refused. In turn, each waits for a few milliseconds.
+    # threads half of the pushes were refused. In turn, each waits for a few milliseconds; and of
+    # the other processes' turns the end is looked for often.
+    deadline = time.monotonic() + patience
     if not _sqlite_turn.acquire(timeout=patience):
         raise OperationalError("no turn to write within the time a push has")
     try:
-        with _busy_timeout(patience), transaction.atomic():
+        with _no_waiting(), ExitStack() as transactions:
+            while True:
+                try:
+                    transactions.enter_context(transaction.atomic())
+                    break
+                except OperationalError as error:
+                    if not _is_locked(error) or time.monotonic() > deadline:
+                        raise
+                time.sleep(_LOOK_EVERY)
             yield
     finally:
         _sqlite_turn.release()
 
 
 @contextmanager
-def _busy_timeout(seconds: float) -> Iterator[None]:
-    """Lets SQLite wait for other processes no longer than this; all else may wait longer."""
+def _no_waiting() -> Iterator[None]:
+    """Has SQLite say at once that another process writes; all else may wait for it."""
     connection.ensure_connection()
     # The driver itself: Django's cursors take as long for this as a row takes to be stored.
     execute = connection.connection.execute
     usual = connection.settings_dict["OPTIONS"]["timeout"]
-    execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+    execute("PRAGMA busy_timeout = 0")
     try:
         yield
     finally:
         execute(f"PRAGMA busy_timeout = {int(usual * 1000)}")
+
+
+def _is_locked(error: OperationalError) -> bool:
+    # The lower byte is the code, the rest says more of it.
+    return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

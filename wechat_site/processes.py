@@ -20,9 +20,8 @@ from types import FrameType
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection
 
-__all__ = ["Site", "prepare", "refuse_taken_port", "web_server"]
+__all__ = ["WEB_PROCESSES", "Site", "prepare", "refuse_taken_port", "web_server"]
 
 # Seconds for requests and duties under way to finish.
 _GRACE = 10
@@ -48,22 +47,24 @@ def refuse_taken_port(host: str, port: int) -> None:
             ) from None
 
 
-def web_server(host: str, port: int, *, vendor: str, uds: str = "") -> list[str]:
-    """The command that serves the site, with what was measured for that kind of database.
+# The pushes that a process holds at one time share a commit, so there is a thread for each; while
+# one process waits for its commit the other prepares the next. docs/performance.md has the figures.
+WEB_PROCESSES = 2
+_THREADS = 16
+
+
+def web_server(host: str, port: int, *, uds: str = "") -> list[str]:
+    """The command that serves the site, with settings that were chosen by measurement.
 
     `uds` is the path of a Unix socket to listen on instead of host and port.
     """
-    # docs/performance.md has the figures. The pushes that a process holds at one time share a
-    # commit, so there is a thread for each; SQLite has one writer, so a second process there only
-    # adds waiting.
-    workers, threads = (2, 16) if vendor == "postgresql" else (1, 32)
     return [
         *(sys.executable, "-m", "granian", "--interface", "wsgi"),
         *(("--uds", uds) if uds else ("--host", host, "--port", str(port))),
         *("--no-ws", "--log-level", "error"),
         "--respawn-failed-workers",
-        *("--workers", str(workers), "--blocking-threads", str(threads)),
-        "wechat_site.wsgi:application",
+        *("--workers", str(WEB_PROCESSES), "--blocking-threads", str(_THREADS)),
+        "wechat_site.web_process:application",
     ]
 
 
@@ -77,7 +78,7 @@ class Site:
         self._address = ("127.0.0.1" if host == "0.0.0.0" else host, port)
         self._uds = uds
         self._commands = {
-            "web server": web_server(host, port, vendor=connection.vendor, uds=uds),
+            "web server": web_server(host, port, uds=uds),
         }
         if not settings.CELERY_BROKER_URL:
             manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]

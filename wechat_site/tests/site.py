@@ -82,8 +82,7 @@ class Site:
         return process
 
     def start_web(self) -> subprocess.Popen[bytes]:
-        vendor = "postgresql" if self.is_postgres else "sqlite"
-        web = self.start(*web_server("127.0.0.1", self.port, vendor=vendor)[1:])
+        web = self.start(*web_server("127.0.0.1", self.port)[1:])
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             try:

@@ -113,7 +113,7 @@ class Nodes(Site):
         self.start("manage.py", "worker")
 
     def start_node(self, port: int) -> subprocess.Popen[bytes]:
-        _python, *arguments = web_server("127.0.0.1", port, vendor="postgresql")
+        _python, *arguments = web_server("127.0.0.1", port)
         return self.start(*arguments)
 
     def restart(self, number: int) -> None:
