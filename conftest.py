@@ -15,6 +15,7 @@ from events import directory, platform, registry
 from events.models import OfficialAccount
 from events.simulator.fake_platform import FakeAccount, FakePlatform, FakePlatformServer
 from events.testing import make_account
+from subscribers import qr_scene
 from subscribers.rebuild import compare
 
 
@@ -26,10 +27,11 @@ def state_is_the_fold(db: None) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def current_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Accounts and rules are never older than the database's: a test changes them as it likes."""
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process remembers is the database's: a test changes it as it likes."""
     monkeypatch.setattr(directory, "_MAX_AGE", 0)
     monkeypatch.setattr(directory, "_MAX_AGE_OF_A_MISS", 0)
+    monkeypatch.setattr(qr_scene, "_known", {})
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 import secrets
 import unicodedata
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -274,6 +275,17 @@ class QRScene(Work):
         return _("expired") if self.is_expired else _("temporary")
 
 
+# Scenes whose rows this process has seen, which are never deleted: no question for every batch.
+_known: dict[tuple[int, str], datetime.datetime] = {}
+_MOST_KNOWN = 20_000
+
+
+def _keep_in_mind(there: Mapping[tuple[int, str], datetime.datetime]) -> None:
+    if len(_known) + len(there) > _MOST_KNOWN:
+        _known.clear()
+    _known.update(there)
+
+
 class SeenSceneQuerySet(models.QuerySet["SeenScene"]):
     def unknown(self) -> SeenSceneQuerySet:
         """Those for which there is no code here."""
@@ -283,8 +295,10 @@ class SeenSceneQuerySet(models.QuerySet["SeenScene"]):
     def note(self, seen: Mapping[tuple[int, str], datetime.datetime]) -> None:
         """Remembers scenes, named by account id and scene, as seen at these moments.
 
-        Most are remembered already, so they are looked for first: writing takes locks.
+        Most are remembered already, by this process even, so they are looked for first: writing
+        takes locks.
         """
+        seen = {key: at for key, at in seen.items() if key not in _known or at < _known[key]}
         if not seen:
             return
         there = {
@@ -294,6 +308,8 @@ class SeenSceneQuerySet(models.QuerySet["SeenScene"]):
                 scene__in={scene for _, scene in seen},
             ).values_list("account_id", "scene", "first_seen_at")
         }
+        # Not before the end: what was read may be of this transaction, and never be committed.
+        transaction.on_commit(functools.partial(_keep_in_mind, there))
         # In one order everywhere, against deadlocks.
         for key in sorted(key for key in seen if key in there and seen[key] < there[key]):
             account, scene = key

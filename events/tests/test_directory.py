@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def as_on_a_site(monkeypatch, current_directory):
+def as_on_a_site(monkeypatch, nothing_remembered):
     """Remembering as long as a running site does."""
     monkeypatch.undo()
     directory.forget()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
 import importlib
@@ -334,6 +335,23 @@ def test_the_first_sight_of_a_scene_is_the_earliest_whatever_came_first(shop):
         at = noon + datetime.timedelta(minutes=minutes)
         SeenScene.objects.note({(shop.pk, "old"): at})
     assert SeenScene.objects.get().first_seen_at == noon - datetime.timedelta(minutes=5)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_scene_that_was_seen_before_costs_no_question(shop, django_assert_num_queries):
+    now = timezone.now()
+    seen = {(shop.pk, "old"): now}
+    SeenScene.objects.note(seen)
+    with contextlib.suppress(ZeroDivisionError), transaction.atomic():
+        SeenScene.objects.note(seen)
+        raise ZeroDivisionError
+    with django_assert_num_queries(1):  # what was read then is not relied upon
+        SeenScene.objects.note(seen)
+    with django_assert_num_queries(0):
+        SeenScene.objects.note(seen)
+    earlier = now - datetime.timedelta(days=1)
+    SeenScene.objects.note({(shop.pk, "old"): earlier})
+    assert SeenScene.objects.get().first_seen_at == earlier
 
 
 def test_the_migration_finds_the_scenes_of_followers_and_of_the_log(shop):
