@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from django.conf import settings
 
@@ -26,22 +28,12 @@ FIRST_RETRY_AFTER = datetime.timedelta(seconds=15)
 
 def read_event(account: OfficialAccount, body: bytes, now: datetime.datetime) -> EventLog:
     """The row for an authentic push; its status says whether it can be folded and answered."""
-    event = EventLog(
-        account=account,
-        raw=body,
-        received_at=now,
-        last_delivered_at=now,
-        event_time=_EPOCH,
-        kind="unreadable",
-        status=EventLog.Status.UNREADABLE,
-    )
+    received = {"raw": body, "received_at": now, "last_delivered_at": now}
     try:
         message = parse_message(body)
     except Unreadable as unreadable:
-        event.dedup_key = unreadable_key(body)
-        event.error = str(unreadable)
-        return event
-    _copy(message, event)
+        return _row(account, received, _columns_of_unreadable(body, unreadable))
+    event = _row(account, received, _columns(message))
     event.__dict__["payload"] = message.fields  # so that nobody parses it again
     reason = _reason_to_set_aside(message, event, account, now)
     if reason:
@@ -80,20 +72,46 @@ def _has_early_reply(event: EventLog, now: datetime.datetime) -> bool:
     return True
 
 
-def _copy(message: Message, event: EventLog) -> None:
-    event.dedup_key = message.dedup_key
-    event.kind = message.kind
-    event.openid = message.openid
-    event.from_user = message.from_user_name
-    event.event_time = datetime.datetime.fromtimestamp(message.create_time, datetime.UTC)
-    event.event_key = message.event_key
-    event.ticket = message.ticket
-    # WeChat's vocabulary is open. PostgreSQL refuses a value longer than its column where SQLite
-    # does not, and no push may be lost to a long word.
-    event.msg_type = message.msg_type[:64]
-    event.event = message.event[:64]
-    event.scene = message.scene[:64]
-    event.msg_id = message.msg_id[:64]
+# What a row has that nobody gives a value, in the order in which a model takes its values: named
+# values, one after the other, take Django three times as long.
+_DEFAULTS = {field.attname: field.get_default() for field in EventLog._meta.concrete_fields}
+
+
+def _row(account: OfficialAccount, *columns: Mapping[str, Any]) -> EventLog:
+    values = _DEFAULTS | {"account_id": account.pk}
+    for some in columns:
+        values |= some
+    event = EventLog(*values.values())
+    event.account = account
+    return event
+
+
+def _columns_of_unreadable(body: bytes, reason: Unreadable) -> dict[str, Any]:
+    return {
+        "dedup_key": unreadable_key(body),
+        "kind": "unreadable",
+        "event_time": _EPOCH,
+        "status": EventLog.Status.UNREADABLE,
+        "error": str(reason),
+    }
+
+
+def _columns(message: Message) -> dict[str, Any]:
+    return {
+        "dedup_key": message.dedup_key,
+        "kind": message.kind,
+        "openid": message.openid,
+        "from_user": message.from_user_name,
+        "event_time": datetime.datetime.fromtimestamp(message.create_time, datetime.UTC),
+        "event_key": message.event_key,
+        "ticket": message.ticket,
+        # WeChat's vocabulary is open. PostgreSQL refuses a value longer than its column where
+        # SQLite does not, and no push may be lost to a long word.
+        "msg_type": message.msg_type[:64],
+        "event": message.event[:64],
+        "scene": message.scene[:64],
+        "msg_id": message.msg_id[:64],
+    }
 
 
 def _reason_to_set_aside(

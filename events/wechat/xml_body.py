@@ -36,6 +36,14 @@ MAX_DEPTH = 32
 # White space as XML has it. An ideographic space (U+3000) at the edge of a scene is part of it.
 WHITE_SPACE = " \t\r\n"
 
+# How WeChat writes nearly all it sends: children of <xml> that hold a CDATA section or a bare word,
+# and of that only what XML gives back as it stands. No declaration, attribute, entity or carriage
+# return fits into it, so there is nothing in it to guard against.
+_CHAR = r"\x00-\x08\x0b-\x1f\ufffe\uffff\]"
+_CHILD = rf"<([A-Za-z]\w*+)>(?:<!\[CDATA\[([^{_CHAR}]*+)]]>|([^{_CHAR}<&]*+))</\1>[ \t\n]*+"
+_CHILDREN = re.compile(_CHILD, re.ASCII)
+_FLAT = re.compile(rf"<xml>[ \t\n]*+(?:{_CHILD})*+</xml>[ \t\n]*+", re.ASCII)
+
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -50,6 +58,8 @@ def parse(body: bytes) -> dict[str, Value]:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise Unreadable("the body is not UTF-8") from error
+    if _FLAT.fullmatch(text):
+        return _children_of_flat(text)
     try:
         return _parse_text(text)
     except ParseError:
@@ -82,6 +92,14 @@ def element(name: str, value: Content) -> str:
     else:
         content = "".join(element(child, text) for child, text in value.items())
     return f"<{name}>{content}</{name}>"
+
+
+def _children_of_flat(text: str) -> dict[str, Value]:
+    """What `_parse_text` returns for a text in WeChat's usual form, in half the time."""
+    fields: dict[str, Value] = {}
+    for name, section, word in _CHILDREN.findall(text, len("<xml>")):
+        _add(fields, name, (section or word).strip(WHITE_SPACE))
+    return fields
 
 
 def _parse_text(text: str) -> dict[str, Value]:

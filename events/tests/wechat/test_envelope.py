@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from urllib.parse import parse_qs
 
 import pytest
 from defusedxml.ElementTree import fromstring
+from hypothesis import given
+from hypothesis import strategies as st
 from wechatpy.crypto import WeChatCrypto
 
 from events.wechat import crypto
@@ -14,6 +17,7 @@ from events.wechat.envelope import (
     authenticate,
     check_parameters,
     open_push,
+    parse_query,
     seal,
     verify_url,
 )
@@ -409,3 +413,20 @@ def test_secrets_do_not_show():
 )
 def test_errors_carry_wechats_codes(error, code):
     assert error.code == code
+
+
+# --- Query strings ---
+
+pieces = st.sampled_from(["&", "=", "%", "+", "%20", "a", "nonce", "1", ";", "é", "", "&&", "a=1"])
+
+
+@given(st.lists(pieces, max_size=12).map("".join))
+def test_a_query_is_read_as_the_standard_library_does(query):
+    assert parse_query(query) == parse_qs(query, keep_blank_values=True)
+
+
+@pytest.mark.parametrize("sign", ["", "+"])
+def test_a_query_of_a_hundred_parameters_is_the_longest(sign):
+    assert len(parse_query("&".join(f"p{n}={sign}1" for n in range(100)))) == 100
+    with pytest.raises(InvalidParameters):
+        parse_query("&".join(f"p{n}={sign}1" for n in range(101)))

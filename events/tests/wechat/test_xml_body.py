@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 
 import pytest
 from defusedxml.ElementTree import fromstring
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from events.wechat import xml_body
 from events.wechat.errors import Unreadable
 from events.wechat.xml_body import MAX_DEPTH, REPEATABLE, cdata, element, parse
 
+PAYLOADS = Path(__file__).with_name("payloads")
 ILLEGAL = "\x00\x08\x0b\x0c\x0e\x1f\ufffe\uffff\ud800\udfff"
 
 
@@ -145,6 +148,39 @@ XML_LIKE = st.lists(st.sampled_from(FRAGMENTS)).map(b"".join)
 def test_parse_raises_nothing_but_unreadable(body):
     with contextlib.suppress(Unreadable):
         assert isinstance(parse(body), dict)
+
+
+def children(names, texts):
+    ends = st.sampled_from(["", "\n", " "])
+    return st.builds("<{0}><![CDATA[{1}]]></{0}>{2}".format, names, texts, ends) | st.builds(
+        "<{0}>{1}</{0}>{2}".format, names, texts, ends
+    )
+
+
+USUAL = children(
+    st.sampled_from(["A", "FromUserName", "item", "x1", "xml"]),
+    st.text(st.sampled_from("\t\n\r>0好😀\x01\x7f\x85\ufffe"), max_size=6),
+)
+ODD = children(st.sampled_from(["A", "é", "a:b", "1", ""]), st.text(max_size=4)) | st.text("<]&a")
+BODIES = (st.lists(USUAL, max_size=4) | st.lists(USUAL | ODD, max_size=4)).map(
+    lambda inner: f"<xml>{''.join(inner)}</xml>"
+)
+
+
+@settings(max_examples=500)
+@given(BODIES)
+def test_the_short_way_through_wechats_usual_form_leads_to_the_same(text):
+    text = text.encode(errors="ignore").decode()
+    if xml_body._FLAT.fullmatch(text):
+        assert xml_body._children_of_flat(text) == xml_body._parse_text(text)
+
+
+def test_many_documented_bodies_take_the_short_way_to_the_same():
+    bodies = [path.read_text(encoding="utf-8").strip() for path in PAYLOADS.glob("*.xml")]
+    usual = [body for body in bodies if xml_body._FLAT.fullmatch(body)]
+    assert len(usual) > 20
+    for body in usual:
+        assert xml_body._children_of_flat(body) == xml_body._parse_text(body)
 
 
 @given(st.text())
