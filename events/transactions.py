@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import psycopg
 from django.db import OperationalError, connection, transaction
+from psycopg.pq import ExecStatus, TransactionStatus
 
 __all__ = ["PATIENCE", "short_transaction"]
 
@@ -29,12 +31,8 @@ def short_transaction(patience: float = PATIENCE) -> Iterator[None]:
     Raises OperationalError then.
     """
     if connection.vendor == "postgresql":
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT set_config('lock_timeout', %s, true), "
-                "set_config('statement_timeout', %s, true)",
-                [f"{int(patience * 1000)}ms", f"{int(patience * 1000) + 1000}ms"],
-            )
+        with transaction.atomic():
+            _begin_with_limits(int(patience * 1000))
             yield
         return
     # SQLite lets waiting writers sleep longer and longer, the unlucky ones for ever: with 16
@@ -56,6 +54,23 @@ def short_transaction(patience: float = PATIENCE) -> Iterator[None]:
             yield
     finally:
         _sqlite_turn.release()
+
+
+def _begin_with_limits(lock_timeout: int) -> None:
+    """Begins the transaction that Django has announced, in one round trip; in milliseconds.
+
+    With cursors it takes two, and more of this process's time than storing a push.
+    """
+    driver: psycopg.Connection[object] = connection.connection
+    begin = "BEGIN; " if driver.info.transaction_status == TransactionStatus.IDLE else ""
+    limits = (
+        f"SET LOCAL lock_timeout = {lock_timeout}; "
+        f"SET LOCAL statement_timeout = {lock_timeout + 1000}"
+    )
+    with connection.wrap_database_errors:
+        result = driver.pgconn.exec_(f"{begin}{limits}".encode())
+        if result.status != ExecStatus.COMMAND_OK:
+            raise psycopg.errors.error_from_result(result)
 
 
 @contextmanager

@@ -112,14 +112,12 @@ class Upsert:
         quote = connection.ops.quote_name
         is_postgres = connection.vendor == "postgresql"
         columns = ", ".join(map(quote, [*self._names, *self._defaults]))
-        given = (
-            ", ".join(map(quote, self._names)) if is_postgres else ", ".join("?" * len(self._names))
-        )
-        values = ", ".join([given, *self._defaults.values()])
         if is_postgres:
             arrays = ", ".join(f"%b::{_array_type(field, connection)}" for field in self._fields)
-            source = f"SELECT {values} FROM unnest({arrays}) AS given ({given})"
+            values = ", ".join(["given.*", *self._defaults.values()])
+            source = f"SELECT {values} FROM unnest({arrays}) AS given"
         else:
+            values = ", ".join(["?"] * len(self._names) + [*self._defaults.values()])
             source = f"VALUES ({values})"
         assignments = ", ".join(
             f"{quote(name)} = {expression.format(**FUNCTIONS[connection.vendor])}"
@@ -152,4 +150,5 @@ def _literal(default: str | int | None) -> str:
 def _array_type(field: Any, connection: BaseDatabaseWrapper) -> str:
     # A cast to varchar(64)[] would cut what is too long in silence; text is checked by the column.
     element = re.sub(r"^varchar\(\d+\)$", "text", field.db_type(connection))
+    element = element.replace("timestamp with time zone", "timestamptz")
     return f"{element}[]"
