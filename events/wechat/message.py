@@ -6,6 +6,7 @@ like any other, with everything it carried in `fields`.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -185,6 +186,7 @@ class Message:
         return _digest([self.to_user_name, dict(self.fields)])
 
 
+@functools.lru_cache(maxsize=256)
 def kind_of(msg_type: str, event: str = "") -> str:
     """Return the kind of a message with this MsgType and this Event; see `Message`.
 
@@ -208,11 +210,13 @@ def unreadable_key(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
+# JSON because it keeps the parts apart whatever they contain. Changing anything here makes every
+# push in flight, and every import that is run again, look new.
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def _digest(parts: list[Value]) -> str:
-    # JSON because it keeps the parts apart whatever they contain. Changing anything here makes
-    # every push in flight, and every import that is run again, look new.
-    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(_canonical(parts).encode(), digest_size=16).hexdigest()
 
 
 def _text(fields: Mapping[str, Value], *names: str) -> str:

@@ -7,9 +7,11 @@ import datetime
 import itertools
 
 import pytest
+from django.db import connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
+from psycopg._queries import _query2pg
 
 from events.models import EventLog
 from events.processing import deliver
@@ -212,3 +214,15 @@ class DatabaseFoldTests(TestCase):
             store(account, event(kind, at, dedup_key=f"{number:032}"))
         subscriber = Subscriber.objects.get()
         assert (subscriber.is_following, subscriber.refresh_requested_at) == (True, None)
+
+
+@pytest.mark.django_db
+def test_psycopg_remembers_the_statement():
+    """One that is too long is taken apart anew each time, for as long as storing an event takes."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite compiles any statement once")
+    account = make_account()
+    for _ in range(2):
+        remembered = _query2pg.cache_info().hits
+        Subscriber.objects.fold({(account.pk, "o1"): State()}, now=START)
+    assert _query2pg.cache_info().hits > remembered
