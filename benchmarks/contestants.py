@@ -169,6 +169,7 @@ class Product(Contestant):
     def prepare(self, server: Server) -> None:
         self._server = server
         self._url = server.create(self.name)
+        self._counters.mkdir()
         manage = (sys.executable, "manage.py")
         self._run(*manage, "migrate", "--verbosity", "0")
         for mode in self.modes:
@@ -178,6 +179,10 @@ class Product(Contestant):
             )
             self._paths[mode] = output.splitlines()[-1].removeprefix("http://site")
         self._run(sys.executable, "-m", "benchmarks.prepare_product")
+
+    @property
+    def _counters(self) -> Path:
+        return self._folder / f"{self.name}-counters"
 
     def path(self, mode: SecurityMode) -> str:
         return self._paths[mode]
@@ -232,6 +237,8 @@ class Product(Contestant):
             "DATABASE_URL": self._url,
             "DEBUG": "False",
             "ALLOWED_HOSTS": HOST,
+            # As `manage.py serve` has it.
+            "PROMETHEUS_MULTIPROC_DIR": str(self._counters),
             **self._keys,
             **self._shared,
             **self._extra,

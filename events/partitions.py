@@ -14,11 +14,14 @@ from __future__ import annotations
 import datetime
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from events import metrics
 from events.models import EventLog
@@ -241,12 +244,18 @@ def _attach_with_rows(month: Month) -> None:
     logger.info("%s rows of %s left the default partition", moved, month)
 
 
-def _observed() -> float:
-    # Whoever reads the metrics must get the others also while the database is away.
-    try:
-        return rows_in_default_partition()
-    except Exception:
-        return float("nan")
+class _StrayRows(Collector):
+    def collect(self) -> Iterable[Metric]:
+        try:
+            rows: float = rows_in_default_partition()
+        except Exception:
+            # Whoever reads the metrics must get the others also while the database is away.
+            rows = float("nan")
+        yield GaugeMetricFamily(
+            "wechat_log_default_partition_rows",
+            "Rows of the log outside the months' partitions, counted to 10000; NaN if not known",
+            value=rows,
+        )
 
 
-metrics.default_partition_rows.set_function(_observed)
+metrics.FROM_DATABASE.register(_StrayRows())

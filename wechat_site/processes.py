@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -77,6 +78,7 @@ class Site:
         self._reload_wanted = threading.Event()
         self._address = ("127.0.0.1" if host == "0.0.0.0" else host, port)
         self._uds = uds
+        self._counters = ""
         self._commands = {
             "web server": web_server(host, port, uds=uds),
         }
@@ -101,13 +103,15 @@ class Site:
         # A closed terminal must not leave the children behind, but nohup is a wish to go on.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, stop)
-        try:
-            for name in self._commands:
-                self._start(name)
-            yield
-        finally:
-            self.stopping.set()
-            self._stop_children()
+        # The web processes' counters, see events/metrics.py.
+        with tempfile.TemporaryDirectory(prefix="wechat-site-") as self._counters:
+            try:
+                for name in self._commands:
+                    self._start(name)
+                yield
+            finally:
+                self.stopping.set()
+                self._stop_children()
 
     def wait_until_ready(self, *, seconds: float = 30) -> None:
         """Returns when the site answers; raises CommandError when it does not in time."""
@@ -153,7 +157,11 @@ class Site:
         self._children[name] = subprocess.Popen(
             self._commands[name],
             cwd=settings.BASE_DIR,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "PROMETHEUS_MULTIPROC_DIR": self._counters,
+            },
             start_new_session=True,
         )
 

@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from wechat_site.work_metrics import WORK
+from events.metrics import FROM_DATABASE, counters
+from wechat_site import work_metrics  # noqa: F401  (it registers itself)
 
 __all__ = ["alive", "metrics", "ready"]
 
@@ -36,13 +37,14 @@ def ready(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """/metrics: this process's counters and the worker's queues.
+    """/metrics: the counters of this node's web processes, and the worker's queues.
 
     For the token's bearer or for addresses inside.
     """
     if not _may_read_metrics(request):
         return HttpResponse("forbidden", status=403, content_type="text/plain")
-    return HttpResponse(generate_latest() + generate_latest(WORK), content_type=CONTENT_TYPE_LATEST)
+    text = generate_latest(counters()) + generate_latest(FROM_DATABASE)
+    return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
 
 
 def _may_read_metrics(request: HttpRequest) -> bool:

@@ -10,15 +10,14 @@ from collections.abc import Iterable, Sequence
 
 from django.db import DatabaseError
 from django.utils import timezone
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from events.metrics import FROM_DATABASE
 from events.models import DutyRun
 from wechat_site.duties import Duty
 from wechat_site.worker import DUTIES
-
-__all__ = ["WORK"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ class _WorkCollector(Collector):
         try:
             return [*self._queues(), *self._runs()]
         except DatabaseError:
-            # This process's own counters are worth reading all the same, now more than ever.
+            # The counters are worth reading all the same, now more than ever.
             logger.warning("The queues could not be read for the metrics", exc_info=True)
             return []
 
@@ -75,5 +74,4 @@ class _WorkCollector(Collector):
         return finished, failures
 
 
-WORK = CollectorRegistry()
-WORK.register(_WorkCollector(DUTIES))
+FROM_DATABASE.register(_WorkCollector(DUTIES))

@@ -40,6 +40,7 @@ def site(tmp_path):
             "PATH": os.environ["PATH"],
             "DATABASE_URL": f"sqlite:///{tmp_path}/site.sqlite3",
             "BEHIND_TLS_PROXY": "True",
+            "METRICS_TOKEN": "read",
             "PYTHONUNBUFFERED": "1",
         },
         stdout=subprocess.PIPE,
@@ -64,8 +65,13 @@ def test_production_serves_pages_health_and_callback_and_ends_cleanly(site):
     assert get(port, "/readyz")[1] == "ok"
 
     # WeChat follows no redirect, browsers are sent to HTTPS
-    response, _ = get(port, "/wechat/nobody/")
-    assert response.status == 403
+    for _ in range(20):
+        assert get(port, "/wechat/nobody/")[0].status == 403
+    # whichever of the web processes answers, it knows what all have counted
+    metrics = [get(port, "/metrics", Authorization="Bearer read")[1] for _ in range(10)]
+    refused = 'wechat_callback_refusals_total{reason="unknown_account"} 20.0'
+    assert [refused in text for text in metrics] == [True] * 10
+
     response, _ = get(port, "/admin/login/")
     assert (response.status, response.headers["Location"][:8]) == (301, "https://")
 
