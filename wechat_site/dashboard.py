@@ -57,11 +57,10 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     chosen = next((a for a in accounts if a.slug == request.GET.get("account")), None)
     followers = Subscriber.objects.all()
     events = with_account(EventLog.objects.all())
-    latest = events.newest_first()
+    latest: QuerySet[EventLog] = events.newest_first()
     if chosen:
+        latest = _up_to(events, chosen.pk, now)
         followers, events = followers.filter(account=chosen), events.filter(account=chosen)
-        # By the index on account and event time.
-        latest = events.filter(event_time__lte=now).order_by("-event_time")
     else:
         # With its leading column bound, an index that begins with the account serves all accounts.
         followers = followers.filter(account__in=accounts)
@@ -83,7 +82,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         ]
         context["counted_at"] = counted.counted_at and counted.counted_at.astimezone(zone)
     if request.user.has_perm("events.view_eventlog"):
-        shown = list(latest[:_LATEST])
+        shown = [event for event in latest[:_LATEST] if chosen in {None, event.account}]
         names = MenuNames.for_events(shown)
         context["latest"] = [_row(event, names) for event in shown]
         context["attention"] = _attention(events, chosen)
@@ -101,27 +100,44 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return context
 
 
+def _up_to(events: QuerySet[EventLog], account: Any, now: datetime.datetime) -> QuerySet[EventLog]:
+    """An account's events, newest first, and after them those of the accounts made before it.
+
+    Only the index on account and event time has this order. With `account=` the planner may walk
+    back through what all others did since, for seconds where an account has been silent for long.
+    A clock that runs ahead at WeChat's end must not hide that nothing comes any more.
+    """
+    before_now = events.filter(account__lte=account, event_time__lte=now)
+    return before_now.order_by("-account_id", "-event_time")
+
+
 def _accounts(now: datetime.datetime) -> list[Any]:
     """All accounts, each with the time of its latest push: one index probe for each."""
-    # A clock that runs ahead at WeChat's end must not hide that nothing comes any more.
-    latest = EventLog.objects.filter(event_time__lte=now).order_by("-event_time")
-    of_account = latest.filter(account=OuterRef("pk"))
+    newest = _up_to(EventLog.objects.all(), OuterRef("pk"), now)
     accounts: list[Any] = list(
         OfficialAccount.objects.defer(*ACCOUNT_SECRETS).annotate(
             has_token=~Q(token=""),
-            last_event_at=Subquery(of_account.values("event_time")[:1]),
-            last_source=Subquery(of_account.values("source")[:1]),
+            last_account=Subquery(newest.values("account")[:1]),
+            last_event_at=Subquery(newest.values("event_time")[:1]),
+            last_source=Subquery(newest.values("source")[:1]),
         )
     )
     for account in accounts:
+        if account.last_account != account.pk:
+            account.last_event_at = None
         # That we asked WeChat says nothing of its pushes.
-        if account.last_source not in {None, EventLog.Source.CALLBACK}:
-            newest = latest.filter(account=account).values_list("source", "event_time")
-            account.last_event_at = next(
-                (at for source, at in newest[:_OBSERVATIONS] if source == EventLog.Source.CALLBACK),
-                None,
-            )
+        elif account.last_source != EventLog.Source.CALLBACK:
+            account.last_event_at = _last_push(account.pk, now)
     return accounts
+
+
+def _last_push(account_id: int, now: datetime.datetime) -> datetime.datetime | None:
+    for event in _up_to(EventLog.objects.only("account", "source", "event_time"), account_id, now)[
+        :_OBSERVATIONS
+    ]:
+        if event.account_id == account_id and event.source == EventLog.Source.CALLBACK:
+            return event.event_time
+    return None
 
 
 def _callback(account: Any) -> dict[str, Any]:
