@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -32,8 +31,8 @@ def read_event(account: OfficialAccount, body: bytes, now: datetime.datetime) ->
     try:
         message = parse_message(body)
     except Unreadable as unreadable:
-        return _row(account, received, _columns_of_unreadable(body, unreadable))
-    event = _row(account, received, _columns(message))
+        return _row(account, received | _columns_of_unreadable(body, unreadable))
+    event = _row(account, received | _columns(message))
     event.__dict__["payload"] = message.fields  # so that nobody parses it again
     reason = _reason_to_set_aside(message, event, account, now)
     if reason:
@@ -77,11 +76,8 @@ def _has_early_reply(event: EventLog, now: datetime.datetime) -> bool:
 _DEFAULTS = {field.attname: field.get_default() for field in EventLog._meta.concrete_fields}
 
 
-def _row(account: OfficialAccount, *columns: Mapping[str, Any]) -> EventLog:
-    values = _DEFAULTS | {"account_id": account.pk}
-    for some in columns:
-        values |= some
-    event = EventLog(*values.values())
+def _row(account: OfficialAccount, columns: dict[str, Any]) -> EventLog:
+    event = EventLog(*(_DEFAULTS | columns).values())
     event.account = account
     return event
 

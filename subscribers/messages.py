@@ -177,9 +177,6 @@ def _deliver(message: OutgoingMessage, now: datetime.datetime, lease: datetime.t
     has_begun = False
     try:
         subscriber = message.subscriber
-        if not message.account.is_active:
-            _give_up(message, Undeliverable.INACTIVE.value)
-            return
         if not subscriber.is_following:
             _give_up(message, Undeliverable.NOT_FOLLOWING.value)
             return

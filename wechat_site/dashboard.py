@@ -132,9 +132,8 @@ def _accounts(now: datetime.datetime) -> list[Any]:
 
 
 def _last_push(account_id: int, now: datetime.datetime) -> datetime.datetime | None:
-    for event in _up_to(EventLog.objects.only("account", "source", "event_time"), account_id, now)[
-        :_OBSERVATIONS
-    ]:
+    events = EventLog.objects.only("account", "source", "event_time")
+    for event in _up_to(events, account_id, now)[:_OBSERVATIONS]:
         if event.account_id == account_id and event.source == EventLog.Source.CALLBACK:
             return event.event_time
     return None

@@ -181,7 +181,7 @@ def _database() -> dict[str, Any]:
         # committed through a power cut, which NORMAL does not.
         options.update(
             transaction_mode="IMMEDIATE",
-            timeout=20,  # seconds; a callback lowers it for itself (events/processing.py)
+            timeout=20,  # seconds; a callback has its own (events/transactions.py)
             # A page that many commits have written is copied to its place once: 16 MiB of them.
             init_command=(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000;"
