@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["EVENT_KEY_PREFIX_LENGTH", "EventKeyPrefix", "EventLogQuerySet"]
 
 # The unique key of the log.
-_KEY = ("account_id", "dedup_key", "event_time")
+_KEY = ("account_id", "event_time", "dedup_key")
 
 # PostgreSQL refuses an index entry above 2,704 bytes; 128 characters are 512 bytes at the most.
 EVENT_KEY_PREFIX_LENGTH = 128
@@ -84,7 +84,7 @@ class EventLogQuerySet(models.QuerySet["EventLog"]):
         """
         deliveries: dict[tuple[Any, ...], list[EventLog]] = {}
         for event in events:
-            key = (event.account_id, event.dedup_key, event.event_time)
+            key = (event.account_id, event.event_time, event.dedup_key)
             deliveries.setdefault(key, []).append(event)
         pushes = [same for _, same in sorted(deliveries.items())]
         for same in pushes:
@@ -103,7 +103,7 @@ class EventLogQuerySet(models.QuerySet["EventLog"]):
     def same_push(self, event: EventLog) -> EventLogQuerySet:
         """The row that holds the same push as this unsaved one, if there is one."""
         return self.filter(
-            account=event.account_id, dedup_key=event.dedup_key, event_time=event.event_time
+            account=event.account_id, event_time=event.event_time, dedup_key=event.dedup_key
         )
 
     def with_key_of(self, event: EventLog) -> EventLogQuerySet:

@@ -263,8 +263,10 @@ class EventLog(models.Model):
         verbose_name = _("event")
         verbose_name_plural = _("events")
         constraints = [
+            # In this order, since events come about in that of their times: so its index grows at
+            # its end, while begun by dedup_key each insert would touch a page of its own.
             models.UniqueConstraint(
-                fields=["account", "dedup_key", "event_time"], name="event_delivered_once"
+                fields=["account", "event_time", "dedup_key"], name="event_delivered_once"
             ),
             models.CheckConstraint(
                 name="event_source",
@@ -287,7 +289,8 @@ class EventLog(models.Model):
         indexes = [
             # One account's events, newest first.
             models.Index(fields=["account", "id"], name="event_account"),
-            # A day's rows of one account: statistics, and the API's event_time filters.
+            # A day's rows of one account: statistics, and the API's event_time filters. The unique
+            # key begins like it, but does not put those of one second in the list's order.
             models.Index(fields=["account", "event_time"], name="event_account_time"),
             # A stretch of time, of all accounts: the filters by event_time and received_at, which
             # put the list in that order. Both grow at their end: an insert costs little.
