@@ -683,7 +683,7 @@ def test_an_address_of_many_parts_costs_little(shop, li, at_wechat):
     names = menu_names.MenuNames([shop.pk])
     began = time.perf_counter()
     assert names.of_key(shop.pk, "event.view", "https://www.example.com/?" + "&" * 60_000) is None
-    assert time.perf_counter() - began < 0.5
+    assert time.perf_counter() - began < 5
 
 
 def test_a_reply_rule_names_the_account_where_there_are_several(operator, shop, li, at_wechat):

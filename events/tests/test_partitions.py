@@ -469,6 +469,7 @@ def test_callbacks_go_on_while_months_are_made(postgres):
     thread.join(timeout=20)
     assert results == [None]
     assert set(codes) == {200}
-    assert max(slowest) < 2.5
+    # WeChat waits five seconds.
+    assert max(slowest) < 4.5
     assert EventLog.objects.count() == 200 + len(codes)
     assert EventLog.objects.in_month(AHEAD[2]).count() == 200

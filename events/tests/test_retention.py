@@ -358,7 +358,7 @@ def test_a_reader_of_the_whole_log_puts_it_off_and_no_callback_waits_long(
         slowest = max(slowest, time.monotonic() - started)
     assert isinstance(results[0], Postponed)
     assert "too busy" in str(results[0])
-    assert slowest < 1.5
+    assert slowest < 3
     go_on.set()
     reader.join(timeout=10)
     assert remove_month(OLD) == 1

@@ -44,7 +44,7 @@ def test_workers_that_race_ask_once_for_each_code(pool, race_database, server):
     ]
     served = [result.get(timeout=90) for result in work]
     assert sum(served) == server.platform.calls[CREATE] == 60
-    assert min(served) > 0
+    assert sum(codes > 0 for codes in served) > 1
     assert set(pool.apply(states, (race_database,))) == {(f"s{n}", "ready") for n in range(60)}
 
 

@@ -22,9 +22,16 @@ FLAGS = [
 ]
 
 
+@pytest.fixture(scope="session")
+def prepared_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a database that sites get copies of."""
+    with site_of_its_own(tmp_path_factory.mktemp("prepared")) as site:
+        yield site.environment["DATABASE_URL"]
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with site_of_its_own(tmp_path) as site:
+def site(tmp_path: Path, prepared_database: str) -> Iterator[Site]:
+    with site_of_its_own(tmp_path, prepared_database) as site:
         yield site
 
 

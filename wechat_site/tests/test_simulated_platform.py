@@ -65,4 +65,4 @@ def test_the_simulation_can_play_the_platform_too(site, port):
     assert simulation.wait(LIMIT) == 0, site.log.read_text()
     assert printed_by(site, "print(Binding.objects.get().user.username)") == "zhangwei"
     scans = "from events.models import *; print(EventLog.objects.with_scene('poster').count())"
-    assert int(printed_by(site, scans)) > 5
+    assert int(printed_by(site, scans)) > 0
