@@ -14,7 +14,7 @@ help:
 	@echo "make run       the site alone"
 	@echo "make test      make check, then the whole test suite"
 	@echo "make test-large  a follower sync of 200,000 on both databases (FOLLOWERS_IN_TEST=...)"
-	@echo "make check     lint, types, migrations, translations, deployment settings"
+	@echo "make check     lint, layers, types, migrations, translations, deployment settings"
 	@echo "make bench     the callback beside its alternatives, as ratios; needs wrk (BENCH=...)"
 	@echo "make setup     the virtual environment alone, in .venv/"
 	@echo "make messages  collects and compiles the translations"
@@ -39,6 +39,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
+	$(BIN)/lint-imports
 	$(MANAGE) makemigrations --check --dry-run
 	$(MANAGE) check_translations
 	$(MANAGE) check

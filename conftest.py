@@ -11,12 +11,14 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
-from events import directory, platform, registry
+from events import account_cache
+from events.log import registry
 from events.models import OfficialAccount
-from events.simulator.fake_platform import FakeAccount, FakePlatform, FakePlatformServer
+from events.platform import client
+from events.simulator.fake_api import FakeAccount, FakeWeChatAPI, FakeWeChatAPIServer
 from events.testing import make_account
-from subscribers import qr_scene
-from subscribers.rebuild import compare
+from subscribers.models import qr_code
+from subscribers.state.rebuild import compare
 
 
 @pytest.fixture
@@ -29,9 +31,9 @@ def state_is_the_fold(db: None) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a process remembers is the database's: a test changes it as it likes."""
-    monkeypatch.setattr(directory, "_MAX_AGE", 0)
-    monkeypatch.setattr(directory, "_MAX_AGE_OF_A_MISS", 0)
-    monkeypatch.setattr(qr_scene, "_known", {})
+    monkeypatch.setattr(account_cache, "_MAX_AGE", 0)
+    monkeypatch.setattr(account_cache, "_MAX_AGE_OF_A_MISS", 0)
+    monkeypatch.setattr(qr_code, "_known", {})
 
 
 @pytest.fixture
@@ -62,19 +64,19 @@ def shop(db: None) -> OfficialAccount:
 
 
 @pytest.fixture
-def fake(settings: object) -> Iterator[FakePlatform]:
+def fake(settings: object) -> Iterator[FakeWeChatAPI]:
     """The platform that the site under test calls."""
-    fake = FakePlatform(random=Random(1))
+    fake = FakeWeChatAPI(random=Random(1))
     fake.add_account("wx3a9f0c27d81be645", APP_SECRET)
-    with FakePlatformServer(fake) as server:
+    with FakeWeChatAPIServer(fake) as server:
         settings.WECHAT_API_BASE = server.url  # type: ignore[attr-defined]
         yield fake
-        platform.wire().close()
-        platform._wire.cache_clear()
+        client.wire().close()
+        client._wire.cache_clear()
 
 
 @pytest.fixture
-def at_wechat(fake: FakePlatform) -> FakeAccount:
+def at_wechat(fake: FakeWeChatAPI) -> FakeAccount:
     """The account's side there."""
     return fake.account("wx3a9f0c27d81be645")
 

@@ -22,7 +22,7 @@ from benchmarks.databases import Server
 from benchmarks.load import APP_ID, CLICK_KEY, CREDENTIALS, HOST, ORIGINAL_ID, TEXT, Identity, Run
 from benchmarks.processor_time import tree_seconds
 from events.wechat import SecurityMode
-from wechat_site.processes import web_server
+from wechat_site.serving.supervisor import web_server
 
 __all__ = ["Contestant", "Peer", "Product", "peers"]
 

@@ -271,11 +271,11 @@ def _insert(turn: int) -> float:
     from django.utils import timezone
 
     from benchmarks.filling import ACCOUNT
+    from events.callback.receive import answer_push
     from events.models import OfficialAccount
-    from events.receiver import answer_push
     from events.testing import message_xml
     from events.wechat import SecurityMode
-    from events.wechat.platform_side import seal_push
+    from events.wechat.sender import seal_push
 
     account = OfficialAccount.objects.get(slug=ACCOUNT)
     now = timezone.now()

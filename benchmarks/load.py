@@ -31,7 +31,7 @@ from urllib.parse import urlencode
 
 from events.simulator.pushes import Push, event_push, message_push
 from events.wechat import Credentials, SecurityMode
-from events.wechat.platform_side import seal_push
+from events.wechat.sender import seal_push
 
 __all__ = [
     "APP_ID",

@@ -10,15 +10,12 @@ class EventsConfig(AppConfig):
     verbose_name = _("Receiving")
 
     def ready(self) -> None:
-        from events import (
-            directory,
-            # They register the reply handlers and what the metrics say of the partitions.
-            partitions,  # noqa: F401
-            reply_rules,  # noqa: F401
-        )
-        from events.sqlite_planner import describe_log
+        from events import account_cache
+        from events.log import reply_rules  # noqa: F401  (registers the reply handlers)
+        from events.log.sqlite_planner import describe_log
+        from events.retention import partitions  # noqa: F401  (registers metrics)
 
         for signal in (post_save, post_delete):
             for model in ("OfficialAccount", "ReplyRule"):
-                signal.connect(directory.forget, sender=f"events.{model}")
+                signal.connect(account_cache.forget, sender=f"events.{model}")
         post_migrate.connect(describe_log, sender=self)

@@ -13,11 +13,11 @@ from django.http.response import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
 
-from events.front import CallbackFront
+from events.callback.wsgi import CallbackFront
 from events.models import OfficialAccount
 from events.wechat import SecurityMode
-from events.wechat.platform_side import open_reply, seal_push
-from events.wechat.xml_body import element, parse
+from events.wechat.sender import open_reply, seal_push
+from events.wechat.xml import element, parse
 
 __all__ = ["AES_KEY", "FrontClient", "make_account", "message_xml", "push", "reply_in"]
 

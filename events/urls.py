@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from events import views
+from events.callback import views
 
 app_name = "events"
 urlpatterns = [

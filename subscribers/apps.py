@@ -10,7 +10,10 @@ class SubscribersConfig(AppConfig):
     verbose_name = _("Followers")
 
     def ready(self) -> None:
-        from subscribers import base, messages, projections, replies  # noqa: F401  (they register themselves)
-        from subscribers.sqlite_planner import describe_followers
+        # Each registers what it does with events.
+        from subscribers.binding import replies  # noqa: F401
+        from subscribers.messages import send  # noqa: F401
+        from subscribers.state import carried_over, projections  # noqa: F401
+        from subscribers.state.sqlite_planner import describe_followers
 
         post_migrate.connect(describe_followers, sender=self)

@@ -1,10 +1,10 @@
-"""The worker's duties as Celery tasks, for sites that outgrow `manage.py worker`.
+"""The worker's tasks as Celery tasks, for sites that outgrow `manage.py worker`.
 
     celery -A wechat_site worker
     celery -A wechat_site beat
 
 The broker, CELERY_BROKER_URL, holds nothing but "look whether there is something to do": every
-duty's record is in the database, and each look is the same function that the worker calls. So a
+task's record is in the database, and each look is the same function that the worker calls. So a
 broker that loses everything loses nothing, and a look too many does nothing. docs/workers.md has
 the commands in full.
 """
@@ -25,12 +25,12 @@ django.setup()
 # Only now are the models there.
 from django.conf import settings  # noqa: E402
 
-from wechat_site.duties import Duty, attend  # noqa: E402
-from wechat_site.worker import DUTIES  # noqa: E402
+from events.jobs.task import Task, run_task  # noqa: E402
+from wechat_site.tasks import TASKS  # noqa: E402
 
 __all__ = ["app"]
 
-# Seconds after which a look hands its process to the next, so that no duty waits for a long queue.
+# Seconds after which a look hands its process to the next, so that no task waits for a long queue.
 _LONGEST_LOOK = 20
 # Seconds after which a look that nobody took is thrown away: there are newer ones.
 _STALE_AFTER = 30
@@ -50,14 +50,14 @@ app.conf.update(
 )
 
 
-def _look_at(duty: Duty) -> Callable[[], None]:
+def _look_at(task: Task) -> Callable[[], None]:
     def look() -> None:
-        attend(duty, threading.Event(), at_most=_LONGEST_LOOK)
+        run_task(task, threading.Event(), at_most=_LONGEST_LOOK)
 
     return look
 
 
-for _duty in DUTIES:
+for _duty in TASKS:
     _name = f"wechat_site.{_duty.name}".replace(" ", "_")
     app.task(_look_at(_duty), name=_name)
     app.conf.beat_schedule[_duty.name] = {

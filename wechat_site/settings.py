@@ -181,7 +181,7 @@ def _database() -> dict[str, Any]:
         # committed through a power cut, which NORMAL does not.
         options.update(
             transaction_mode="IMMEDIATE",
-            timeout=20,  # seconds; a callback has its own (events/transactions.py)
+            timeout=20,  # seconds; a callback has its own (events/db/transactions.py)
             # A page that many commits have written is copied to its place once: 16 MiB of them.
             init_command=(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000;"
@@ -266,7 +266,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "BindingRequestStateEnum": "subscribers.models.BindingRequest.State",
         "EventStatusEnum": "events.models.EventLog.Status",
-        "MessageStateEnum": "subscribers.outgoing_message.State",
+        "MessageStateEnum": "subscribers.models.outgoing_message.State",
         "QRSceneStateEnum": "subscribers.models.QRScene.State",
     },
 }
@@ -397,7 +397,7 @@ UNFOLD = {
     "SITE_URL": None,
     "SHOW_LANGUAGES": True,
     "SHOW_VIEW_ON_SITE": False,
-    "DASHBOARD_CALLBACK": "wechat_site.dashboard.dashboard",
+    "DASHBOARD_CALLBACK": "wechat_site.admin.dashboard.dashboard",
     "COLORS": {
         "primary": {
             "50": "oklch(97% .02 155)",
@@ -443,7 +443,7 @@ UNFOLD = {
                     _admin_link(_("Followers"), "group", "subscribers", "subscriber"),
                     _admin_link(_("Messages"), "outgoing_mail", "subscribers", "outgoingmessage"),
                     _admin_link(_("Follower syncs"), "sync", "subscribers", "followersync"),
-                    _admin_link(_("Profiles"), "contact_page", "subscribers", "followeraccess"),
+                    _admin_link(_("Profiles"), "contact_page", "subscribers", "profilefetch"),
                     _admin_link(_("QR scenes"), "qr_code_2", "subscribers", "qrscene"),
                     _admin_link(_("Bindings"), "link", "subscribers", "binding"),
                     _admin_link(_("Binding requests"), "add_link", "subscribers", "bindingrequest"),
@@ -464,7 +464,7 @@ UNFOLD = {
             {
                 "title": _("Operation"),
                 "separator": True,
-                "items": [_admin_link(_("Work"), "manufacturing", "events", "dutyrun")],
+                "items": [_admin_link(_("Work"), "manufacturing", "events", "taskrun")],
             },
         ],
     },

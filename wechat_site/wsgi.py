@@ -9,6 +9,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_site.settings")
 _django = get_wsgi_application()
 
 # Only now are the settings there that it reads.
-from events.front import CallbackFront  # noqa: E402
+from events.callback.wsgi import CallbackFront  # noqa: E402
 
 application = CallbackFront(_django)

@@ -14,8 +14,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from events.admin.markup import confirmation, facts, moment
-from events.models import OfficialAccount, new_callback_key, validate_aes_key
+from events.admin.html import confirmation, facts, moment
+from events.models.account import OfficialAccount, new_callback_key, validate_aes_key
 from events.wechat import SecurityMode
 
 __all__ = ["OfficialAccountAdmin"]

@@ -10,9 +10,9 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from events.menu_words import FIELD_NAMES, TYPE_NAMES, sentence
+from events.menus.words import FIELD_NAMES, TYPE_NAMES, sentence
 from events.models import MenuVersion
-from events.wechat.platform.menus import (
+from events.wechat.api.menus import (
     BUTTON_TYPES,
     MOST_BUTTONS,
     MOST_SUB_BUTTONS,

@@ -23,13 +23,11 @@ from django.views.decorators.http import require_POST
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
+from events.admin.changelist import KeysetModelAdmin, ReadOnly
 from events.admin.filters import AccountFilter
-from events.admin.markup import confirmation, moment
+from events.admin.html import confirmation, moment
 from events.admin.menu_forms import MenuVersionForm
-from events.keyset import KeysetModelAdmin, ReadOnly
-from events.menu_version import MenuVersionQuerySet
-from events.menu_words import Entry, changes, entries, names, sentence
-from events.menus import (
+from events.menus.publish import (
     NotPossible,
     ask_wechat,
     last_published_here,
@@ -37,9 +35,11 @@ from events.menus import (
     take_back,
     withdraw,
 )
+from events.menus.words import Entry, changes, entries, names, sentence
 from events.models import ACCOUNT_SECRETS, LiveMenu, MenuVersion, OfficialAccount, with_account
-from events.platform_failures import explanation
-from events.wechat.platform.menus import Menu, problems
+from events.models.menu import MenuVersionQuerySet
+from events.platform.failures import explanation
+from events.wechat.api.menus import Menu, problems
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

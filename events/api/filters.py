@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from django_filters.rest_framework import DjangoFilterBackend, FilterSet
 from rest_framework.exceptions import ValidationError
 
-from events.log import EventLogQuerySet
 from events.models import EventLog, OfficialAccount
+from events.models.event_log import EventLogQuerySet
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView

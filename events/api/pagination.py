@@ -13,8 +13,8 @@ from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.api.sync import settled_upper_bound
-from events.places import Place, page
+from events.db.keyset import Place, page
+from events.log.settled import settled_upper_bound
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView

@@ -15,8 +15,8 @@ from rest_framework.serializers import BaseSerializer
 from events.api.filters import NOT_FILTERS, EventFilter
 from events.api.pagination import EventPagination
 from events.api.serializers import AccountSerializer, EventDetailSerializer, EventSerializer
+from events.db.time_limit import TookTooLong, time_limit
 from events.models import ACCOUNT_SECRETS, EventLog, OfficialAccount, with_account
-from events.time_limit import TookTooLong, time_limit
 
 __all__ = ["AccountViewSet", "EventViewSet", "ReadViewSet"]
 

@@ -139,6 +139,6 @@ def make_partition(cursor, year, month):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("events", "0001_official_accounts_and_log")]
+    dependencies = [("events", "0001_initial")]
 
     operations = [migrations.RunPython(partition, unpartition)]

@@ -14,10 +14,10 @@ for each try, as WeChat's are.
 from __future__ import annotations
 
 from .answers import IllegalAnswer, check_answer
-from .platform import Platform, Tally
 from .population import Follower, Population
 from .pushes import Push
 from .repertoire import Code, Letter, Poster, Repertoire
+from .sender import Platform, Tally
 from .traffic import Delivery, acts, believable_times, disturbed, paced, undelivered
 
 __all__ = [

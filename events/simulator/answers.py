@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from events.wechat import ACKNOWLEDGEMENT, Credentials, NotAuthentic, SecurityMode, Unreadable
-from events.wechat.platform_side import open_reply
-from events.wechat.xml_body import parse
+from events.wechat.sender import open_reply
+from events.wechat.xml import parse
 
 from .pushes import Push
 

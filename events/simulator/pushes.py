@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from events.wechat.xml_body import Content, element
+from events.wechat.xml import Content, element
 
 __all__ = ["Push", "event_push", "message_push"]
 

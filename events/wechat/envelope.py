@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from . import crypto, xml_body
+from . import crypto, xml
 from .errors import (
     AppIdMismatch,
     DecryptionFailed,
@@ -233,10 +233,10 @@ def seal(
     )
     return (
         "<xml>"
-        + xml_body.element("Encrypt", encrypted)
-        + xml_body.element("MsgSignature", sign(key.token, str(timestamp), nonce, encrypted))
-        + xml_body.element("TimeStamp", timestamp)
-        + xml_body.element("Nonce", nonce)
+        + xml.element("Encrypt", encrypted)
+        + xml.element("MsgSignature", sign(key.token, str(timestamp), nonce, encrypted))
+        + xml.element("TimeStamp", timestamp)
+        + xml.element("Nonce", nonce)
         + "</xml>"
     )
 
@@ -290,7 +290,7 @@ def _tokens_behind(tokens: Sequence[str], signature: str, *parts: str) -> tuple[
 
 def _encrypted_part(body: bytes) -> str:
     try:
-        encrypted = xml_body.parse(body).get("Encrypt")
+        encrypted = xml.parse(body).get("Encrypt")
     except Unreadable as error:
         raise NotAuthentic(f"no ciphertext to verify: {error}") from error
     if not isinstance(encrypted, str) or not encrypted:

@@ -6,10 +6,7 @@ Each error carries `code`, the number that WeChat's own sample code uses for the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
-if TYPE_CHECKING:
-    from .xml_body import Value
+from typing import ClassVar
 
 __all__ = [
     "AppIdMismatch",
@@ -65,17 +62,9 @@ class AppIdMismatch(NotAuthentic):
 
 
 class Unreadable(WeChatError):
-    """An authentic body that is not a message we can read: keep it and acknowledge it.
-
-    `fields` holds what could be read of it, empty if it was not even XML, so that the caller can
-    still store ToUserName, MsgType and the like.
-    """
+    """An authentic body that is not a message we can read: keep it and acknowledge it."""
 
     code = -40002
-
-    def __init__(self, reason: str, *, fields: dict[str, Value] | None = None) -> None:
-        super().__init__(reason)
-        self.fields: dict[str, Value] = {} if fields is None else fields
 
 
 class InvalidKey(WeChatError):

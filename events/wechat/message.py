@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .errors import Unreadable
-from .xml_body import parse
+from .xml import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .xml_body import Value
+    from .xml import Value
 
 __all__ = [
     "AUTHORIZATION_EVENTS",
@@ -123,15 +123,15 @@ class Message:
         fields = {name: value for name, value in fields.items() if name != "Encrypt"}
         create_time = _text(fields, "CreateTime")
         if not re.fullmatch(r"[0-9]{1,12}", create_time):
-            raise Unreadable("CreateTime is missing or not a number", fields=fields)
+            raise Unreadable("CreateTime is missing or not a number")
         if not 0 < int(create_time) <= _LAST_SECOND:
-            raise Unreadable("CreateTime is outside the calendar", fields=fields)
+            raise Unreadable("CreateTime is outside the calendar")
         from_user_name = _text(fields, "FromUserName")
         if not 0 < len(from_user_name) <= _USER_NAME_LENGTH:
-            raise Unreadable("FromUserName is missing or too long", fields=fields)
+            raise Unreadable("FromUserName is missing or too long")
         msg_type = _text(fields, "MsgType")
         if not msg_type:
-            raise Unreadable("MsgType is missing", fields=fields)
+            raise Unreadable("MsgType is missing")
         return cls(
             fields=fields,
             to_user_name=_text(fields, "ToUserName"),

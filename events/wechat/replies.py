@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
-from .xml_body import clean, element
+from .xml import clean, element
 
 __all__ = [
     "ACKNOWLEDGEMENT",

@@ -9,10 +9,10 @@ from django.utils import timezone
 from django_filters.rest_framework import FilterSet
 
 from events.api.filters import AccountFilter, ExactFilter, MomentFilter
-from subscribers.hours import hour_of
 from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene, Subscriber
-from subscribers.outgoing_message import State
-from subscribers.qr_scene import QRSceneQuerySet
+from subscribers.models.hour import hour_of
+from subscribers.models.outgoing_message import State
+from subscribers.models.qr_code import QRSceneQuerySet
 
 __all__ = [
     "BindingFilter",

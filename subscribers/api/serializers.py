@@ -7,8 +7,8 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from events.models import OfficialAccount
-from events.wechat.platform.qr_codes import LONGEST_LIFE
-from subscribers.messages import NotDeliverable, send_message
+from events.wechat.api.qr_codes import LONGEST_LIFE
+from subscribers.messages.send import NotDeliverable, send_message
 from subscribers.models import (
     Binding,
     BindingRequest,
@@ -17,9 +17,9 @@ from subscribers.models import (
     SceneTag,
     Subscriber,
 )
-from subscribers.outgoing_message import unpacked
-from subscribers.qr_scene import validate_one_line, validate_scene, validate_tag
-from subscribers.scenes import (
+from subscribers.models.outgoing_message import unpacked
+from subscribers.models.qr_code import validate_one_line, validate_scene, validate_tag
+from subscribers.qr_codes.create import (
     LONGEST_TAG,
     NewCode,
     PermanentCodesUsedUp,

@@ -34,9 +34,10 @@ from subscribers.api.serializers import (
     StartedBindingSerializer,
     SubscriberSerializer,
 )
-from subscribers.binding import start_binding
+from subscribers.binding.bind import start_binding
 from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene, Subscriber
-from subscribers.pictures import png, svg
+from subscribers.models.binding import with_bound_user
+from subscribers.qr_codes.images import png, svg
 
 __all__ = [
     "AnyAccept",
@@ -63,7 +64,7 @@ class SubscriberViewSet(ReadViewSet[Subscriber]):
         "followed_after": "last_followed_at",
         "followed_before": "last_followed_at",
     }
-    queryset = with_account(Subscriber.objects.with_bound_user())
+    queryset = with_account(with_bound_user(Subscriber.objects.all()))
     serializer_class = SubscriberSerializer
     filterset_class = SubscriberFilter
     lookup_value_regex = _ID

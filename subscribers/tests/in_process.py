@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import httpx
 
-from events.simulator.fake_platform import FakePlatform, Request
-from events.wechat.platform import AppCredentials, Client, MemoryTokens, Wire
+from events.simulator.fake_api import FakeWeChatAPI, Request
+from events.wechat.api import AppCredentials, Client, MemoryTokens, Wire
 
 __all__ = ["in_process_client"]
 
 
 def in_process_client(
-    fake: FakePlatform,
+    fake: FakeWeChatAPI,
     credentials: AppCredentials,
     *,
     between: Callable[[], None] = lambda: None,
@@ -26,7 +26,7 @@ def in_process_client(
 
 
 class _Transport(httpx.BaseTransport):
-    def __init__(self, fake: FakePlatform, between: Callable[[], None]) -> None:
+    def __init__(self, fake: FakeWeChatAPI, between: Callable[[], None]) -> None:
         self._fake = fake
         self._between = between
 

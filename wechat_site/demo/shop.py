@@ -7,19 +7,19 @@ import secrets
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from events.models import OfficialAccount, PlatformToken, ReplyRule
+from events.models import OfficialAccount, ReplyRule, SharedAccessToken
 from events.simulator import Poster, Repertoire
-from events.wechat.platform.custom_messages import (
+from events.wechat.api.custom_messages import (
     Choice,
     ChoiceMessage,
     CustomMessage,
     NewsMessage,
     TextMessage,
 )
-from events.wechat.platform.menus import Button, Menu
+from events.wechat.api.menus import Button, Menu
 from events.wechat.replies import Article
 from subscribers.models import QRScene
-from subscribers.scenes import NewCode, make_codes, taken_scenes
+from subscribers.qr_codes.create import NewCode, make_codes, taken_scenes
 
 __all__ = [
     "ANSWERS",
@@ -138,7 +138,7 @@ def make_account() -> OfficialAccount:
         account.app_secret = secrets.token_hex(16)
         account.save(update_fields=["app_secret", "updated_at"])
     # The platform begins anew with the demonstration, so it knows none of its former tokens.
-    PlatformToken.objects.filter(account=account).delete()
+    SharedAccessToken.objects.filter(account=account).delete()
     _make_codes(account)
     welcome = "感谢关注！点击下方菜单查看订单和优惠，回复“营业时间”了解门店信息。"
     for trigger, key, content in [

@@ -13,10 +13,10 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from events.menus import NotPossible, ask_wechat, publish
+from events.menus.publish import NotPossible, ask_wechat, publish
 from events.models import EventLog, LiveMenu, MenuVersion, OfficialAccount
-from subscribers.binding import start_binding
-from subscribers.messages import NotDeliverable, send_message
+from subscribers.binding.bind import start_binding
+from subscribers.messages.send import NotDeliverable, send_message
 from subscribers.models import Binding, BindingRequest, FollowerSync, OutgoingMessage
 
 from .shop import ANSWERS, MENU, USER_NAMES, make_colleague

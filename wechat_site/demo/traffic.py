@@ -14,16 +14,16 @@ from django.utils import timezone
 
 from events.models import EventLog, OfficialAccount
 from events.simulator import Delivery, Platform, Population, disturbed, paced, undelivered
-from events.simulator.fake_platform import (
+from events.simulator.fake_api import (
     ORDINARY_LATENCY,
-    FakePlatform,
+    FakeWeChatAPI,
     Issued,
     PopulationFollowers,
     acts_on,
     noted,
 )
-from subscribers.fake_platform import add_account, known_followers
 from subscribers.models import QRScene
+from wechat_site.demo.known_state import add_account, known_followers
 
 from .past import past_acts, people_from_before, reaching_the_site, unnoticed_acts
 from .shop import FORMER_MENU, SCENE_ELSEWHERE, repertoire, ticket_elsewhere
@@ -75,7 +75,7 @@ class Demonstration:
                 else known_followers(account)
             ),
         )
-        self.platform = FakePlatform(random=Random(), latency=ORDINARY_LATENCY)
+        self.platform = FakeWeChatAPI(random=Random(), latency=ORDINARY_LATENCY)
         people = PopulationFollowers(self._population)
         self._there = add_account(self.platform, account, people, menu=FORMER_MENU)
         self._there.hang(

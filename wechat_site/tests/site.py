@@ -19,7 +19,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from wechat_site.processes import web_server
+from wechat_site.serving.supervisor import web_server
 from wechat_site.tests.launch import ROOT, free_port
 
 __all__ = ["Site", "check_nothing_lost", "site_of_its_own"]

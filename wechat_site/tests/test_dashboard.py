@@ -13,7 +13,7 @@ from django.utils import timezone
 from events.models import EventLog, MenuVersion
 from events.testing import make_account, message_xml, push
 from subscribers.models import Subscriber
-from wechat_site.dashboard import _accounts
+from wechat_site.admin.dashboard import _accounts
 
 pytestmark = pytest.mark.django_db
 

@@ -17,10 +17,10 @@ from random import Random
 import pytest
 
 from events.simulator import Follower, Platform, Population, acts, disturbed
-from events.simulator.fake_platform import (
+from events.simulator.fake_api import (
     FakeAccount,
-    FakePlatform,
-    FakePlatformServer,
+    FakeWeChatAPI,
+    FakeWeChatAPIServer,
     Followers,
     NumberedFollowers,
     PopulationFollowers,
@@ -62,13 +62,13 @@ Serve = Callable[[Followers], FakeAccount]
 @pytest.fixture
 def serve(site: Site) -> Iterator[Serve]:
     """Puts people on a fake platform that the site calls."""
-    platform = FakePlatform(random=Random(1))
+    platform = FakeWeChatAPI(random=Random(1))
 
     def serve(followers: Followers) -> FakeAccount:
         site.manage("add_account", "load", "--app-secret", SECRET)
         return platform.add_account(APP_ID, SECRET, followers=followers)
 
-    with FakePlatformServer(platform) as server:
+    with FakeWeChatAPIServer(platform) as server:
         site.environment["WECHAT_API_BASE"] = server.url
         site.environment["PYTHONUNBUFFERED"] = "1"
         yield serve
@@ -78,7 +78,7 @@ PREPARE = """
 import datetime
 from django.utils import timezone
 from events.models import *
-from events.processing import deliver
+from events.log.process import deliver
 now = timezone.now()
 account = OfficialAccount.objects.get()
 def push(kind, number, hours):
@@ -100,7 +100,7 @@ for start in range(0, len(rows), 1000):
 # So many that killing is worth while; `make test-large` takes ten times as many.
 MANY = int(os.environ.get("FOLLOWERS_IN_TEST", "20000"))
 # Seconds for the commands that read them all.
-PATIENCE = 240 + MANY / 500
+LOCK_TIMEOUT = 240 + MANY / 500
 
 
 def test_a_sync_that_is_killed_twice_comes_to_the_right_report(site, serve):
@@ -110,7 +110,7 @@ def test_a_sync_that_is_killed_twice_comes_to_the_right_report(site, serve):
     prepare = PREPARE
     for name, number in numbers.items():
         prepare = prepare.replace(name, str(number))
-    site.manage("shell", "-v0", "-c", prepare, timeout=PATIENCE)
+    site.manage("shell", "-v0", "-c", prepare, timeout=LOCK_TIMEOUT)
     calls = account.quotas
 
     for enough in (MANY // 700, MANY // 220):
@@ -134,7 +134,7 @@ def test_a_sync_that_is_killed_twice_comes_to_the_right_report(site, serve):
     )
     # However many there are.
     assert memory < 200 * 1024, f"{memory} KiB"
-    site.manage("rebuild_subscribers", "--check", timeout=PATIENCE)
+    site.manage("rebuild_subscribers", "--check", timeout=LOCK_TIMEOUT)
     counted = json.loads(
         site.manage(
             *("shell", "-v0", "-c"),
@@ -143,7 +143,7 @@ def test_a_sync_that_is_killed_twice_comes_to_the_right_report(site, serve):
             "EventLog.objects.filter(source='import').count(), "
             "EventLog.objects.filter(source='reconcile').count(), "
             "FollowerSync.objects.count()]))",
-            timeout=PATIENCE,
+            timeout=LOCK_TIMEOUT,
         )
     )
     assert counted == [listed, listed - known, missed + left, 1]

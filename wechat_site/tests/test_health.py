@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError, connection
 from django.test import RequestFactory
 
-from events.front import CallbackFront
+from events.callback.wsgi import CallbackFront
 
 
 def test_alive_needs_no_database(client):

@@ -20,7 +20,7 @@ FORBIDDEN = {
     "subscribers": ("wechat_site",),
 }
 # The callback is tested as a whole, with what it does to followers.
-WHOLE = {"events/tests/test_callback.py", "events/tests/test_processing.py"}
+WHOLE = {"events/tests/callback/test_callback.py", "events/tests/log/test_process.py"}
 
 
 def imports(path: Path) -> Iterator[str]:

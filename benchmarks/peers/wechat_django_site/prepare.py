@@ -13,14 +13,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_django_site.settings")
 django.setup()
 
-from wechat_django.models import (  # noqa: E402
-    MessageHandler,
-    MsgLogFlag,
-    Reply,
-    Rule,
-    WeChatApp,
-    WeChatUser,
-)
+from wechat_django.models import MessageHandler, MsgLogFlag, Reply, Rule, WeChatApp, WeChatUser  # noqa: E402
 
 app = WeChatApp.objects.create(
     title="benchmark",

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from events.archive import ArchiveError, archives, closed_months, ensure_archived, restore
 from events.months import Month
+from events.retention.archive import ArchiveError, archives, closed_months, ensure_archived, restore
 
 
 class Command(BaseCommand):

@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from events.log.process import process, reopen
 from events.models import EventLog
-from events.processing import process, reopen
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from events.retention import prune, retention_limit
+from events.retention.prune import prune, retention_limit
 
 
 class Command(BaseCommand):

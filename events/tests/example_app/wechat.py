@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from events.log.registry import projection, reply_handler
 from events.models import EventLog
-from events.registry import projection, reply_handler
 from events.wechat import Reply, TextReply
 
 visits: list[tuple[str, str]] = []

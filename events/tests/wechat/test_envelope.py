@@ -32,8 +32,8 @@ from events.wechat.errors import (
     WeChatError,
 )
 from events.wechat.message import parse_message
-from events.wechat.platform_side import open_reply, seal_push
 from events.wechat.replies import TextReply, render
+from events.wechat.sender import open_reply, seal_push
 from events.wechat.signature import sign
 
 from . import vectors

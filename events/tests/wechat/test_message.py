@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import json
+import contextlib
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from events.wechat.message import (
     parse_message,
     unreadable_key,
 )
-from events.wechat.xml_body import parse
+from events.wechat.xml import parse
 
 from .vectors import FOLLOWER, ORIGINAL_ID
 
@@ -352,12 +352,10 @@ def test_an_openid_in_any_other_event_is_not_the_follower():
         {"MsgType": [{"a": "event"}]},
     ],
 )
-def test_a_message_that_cannot_be_placed_is_unreadable_but_keeps_its_fields(changes):
+def test_a_message_that_cannot_be_placed_is_unreadable(changes):
     message()
-    with pytest.raises(Unreadable, match=next(iter(changes))) as caught:
+    with pytest.raises(Unreadable, match=next(iter(changes))):
         message(**changes)
-    assert caught.value.fields == fields(**changes)
-    assert caught.value.fields["ToUserName"] == ORIGINAL_ID
 
 
 @pytest.mark.parametrize("create_time", ["1", "123456789", "001767226068", "253402214399"])
@@ -373,9 +371,8 @@ def test_the_longest_sender():
 
 def test_a_third_party_platform_push_is_unreadable():
     body = b"<xml><AppId>wx1</AppId><CreateTime>1767226068</CreateTime><InfoType>x</InfoType></xml>"
-    with pytest.raises(Unreadable, match="FromUserName") as caught:
+    with pytest.raises(Unreadable, match="FromUserName"):
         parse_message(body)
-    assert caught.value.fields == {"AppId": "wx1", "CreateTime": "1767226068", "InfoType": "x"}
 
 
 def test_fields_that_repeat_or_nest_where_a_text_is_expected():
@@ -393,9 +390,6 @@ def test_the_ciphertext_of_compatible_mode_is_left_out():
     plain, with_ciphertext = message(Event="CLICK"), message(Event="CLICK", Encrypt="abc")
     assert with_ciphertext == plain
     assert "Encrypt" not in with_ciphertext.fields
-    with pytest.raises(Unreadable) as caught:
-        message(MsgType=None, Encrypt="abc")
-    assert "Encrypt" not in caught.value.fields
 
 
 TEXT = {"MsgType": "text", "Event": None, "EventKey": None, "Content": "hi", "MsgId": "9"}
@@ -486,10 +480,7 @@ VALUES = st.recursive(
     )
 )
 def test_fields_of_any_shape_give_a_message_or_unreadable(changes):
-    try:
+    with contextlib.suppress(Unreadable):
         parsed = message(**changes)
-    except Unreadable as error:
-        json.dumps(error.fields)
-    else:
         assert parsed.kind
         assert len(parsed.dedup_key) == 32

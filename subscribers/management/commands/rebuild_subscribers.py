@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from subscribers.rebuild import compare, rebuild
+from subscribers.state.rebuild import compare, rebuild
 
 
 class Command(BaseCommand):

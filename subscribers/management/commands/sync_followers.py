@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from events.models import OfficialAccount
 from subscribers.models import FollowerSync
-from subscribers.profiles import accounts_that_ask
-from subscribers.sync import LEASE, carry_on
+from subscribers.sync.compare import LEASE, carry_on
+from subscribers.sync.profiles import accounts_that_ask
 
 # Seconds. What is put off for longer is left to the worker.
 _LONGEST_WAIT = 15 * 60

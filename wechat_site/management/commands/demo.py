@@ -7,9 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from events.simulator.fake_platform import FakePlatformServer
+from events.simulator.fake_api import FakeWeChatAPIServer
 from wechat_site.demo import PAST_EVENTS, PER_SECOND, Demonstration, make_account, make_operator
-from wechat_site.processes import Site, prepare, refuse_taken_port
+from wechat_site.serving.supervisor import Site, prepare, refuse_taken_port
 
 
 class Command(BaseCommand):
@@ -47,7 +47,7 @@ class Command(BaseCommand):
         account = make_account()
         user_name, password = make_operator()
         life = Demonstration(account, past_events=options["past"], per_second=options["rate"])
-        with FakePlatformServer(life.platform, port=options["platform_port"]) as platform:
+        with FakeWeChatAPIServer(life.platform, port=options["platform_port"]) as platform:
             # What the site's processes, which are started below, take for WeChat.
             os.environ |= {
                 "WECHAT_API_BASE": platform.url,

@@ -6,7 +6,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandParser
 
 from events.models import OfficialAccount
-from wechat_site.processes import Site, prepare, refuse_taken_port
+from wechat_site.serving.supervisor import Site, prepare, refuse_taken_port
 
 
 class Command(BaseCommand):

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from wechat_site.worker import make_room_in_pool, work
+from wechat_site.tasks import make_room_in_pool, work
 
 
 class Command(BaseCommand):

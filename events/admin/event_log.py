@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.decorators import action, display
+
+from events.admin.changelist import KeysetModelAdmin, ReadOnly
+from events.admin.filters import AccountFilter, EventTimeFilter, KindFilter, StatusFilter
+from events.admin.html import (
+    confirmation,
+    fold_out,
+    follower_link,
+    menu_name,
+    moment,
+    nested_table,
+    verbatim,
+)
+from events.kinds import KINDS, label
+from events.log.process import process, reopen
+from events.menus.names import MenuNames
+from events.models import EventLog, with_account
+from events.models.event_log import EventLogQuerySet
+
+__all__ = ["STATUS_COLOURS", "EventLogAdmin"]
+
+# Trying again runs inside the request, so it is done in portions.
+_TRY_AGAIN_AT_ONCE = 100
+
+_KEY_LENGTH = 40
+
+STATUS_COLOURS = {
+    EventLog.Status.RECEIVED.value: "info",
+    EventLog.Status.PROCESSED.value: "success",
+    EventLog.Status.FAILED.value: "warning",
+    EventLog.Status.DEAD.value: "danger",
+    EventLog.Status.UNREADABLE.value: "danger",
+    EventLog.Status.QUARANTINED.value: "warning",
+}
+
+
+@admin.register(EventLog)
+class EventLogAdmin(ReadOnly, KeysetModelAdmin):
+    """The log, read-only. What is shown of a row is masked, as a pending binding code is a key."""
+
+    list_display = ["time", "kind_label", "follower", "key", "badge", "delivery_count", "account"]
+    list_display_links = ["time"]
+    list_filter = [AccountFilter, KindFilter, StatusFilter, EventTimeFilter]
+    search_help_text = _(
+        "OpenID, QR scene, menu key or URL, or number of the event; the whole value"
+    )
+    actions = ["try_again"]
+    actions_detail = ["try_this_again"]
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": [
+                    ("kind_label", "status"), ("account", "source"), ("time", "received"),
+                    "follower", "whole_key", "shown_ticket", "msg_id",
+                ]
+            },
+        ),
+        (_("Content"), {"fields": ["shown_payload"]}),
+        (_("Answer"), {"fields": ["shown_reply", "shown_error"]}),
+        (
+            _("Delivery and processing"),
+            {
+                "fields": [
+                    ("delivery_count", "last_delivery"), ("folded", "outcome"),
+                    ("attempts", "next_attempt"), "duration_ms",
+                ]
+            },
+        ),
+        (_("As received"), {"fields": ["shown_raw"], "classes": ["collapse"]}),
+    ]  # fmt: skip
+    readonly_fields = [
+        "kind_label", "status", "account", "source", "time", "received", "follower", "whole_key",
+        "shown_ticket", "msg_id", "shown_payload", "shown_reply", "shown_error", "delivery_count",
+        "last_delivery", "folded", "outcome", "attempts", "next_attempt", "duration_ms",
+        "shown_raw",
+    ]  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return with_account(super().get_queryset(request))
+
+    def time_column(self, request: HttpRequest) -> str | None:
+        return "event_time" if EventTimeFilter.is_chosen(request) else None
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        _name_menu_keys(changelist.result_list)
+        return changelist
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        event = super().get_object(request, object_id, from_field)
+        if event is not None:
+            _name_menu_keys([event])
+        return event
+
+    def has_retry_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Whether the user may try events again; of a given one, also whether it failed."""
+        if not request.user.has_perm("events.change_eventlog"):
+            return False
+        event = None if object_id is None else self.get_object(request, object_id)
+        return event is None or event.status in {EventLog.Status.FAILED, EventLog.Status.DEAD}
+
+    def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
+        for matching in (
+            queryset.with_openid(term),
+            queryset.with_scene(term),
+            queryset.with_event_key(term),
+        ):
+            if matching.order_by().exists():
+                return matching
+        return super().search_exactly(queryset, term)
+
+    @display(description=_("event time"))
+    def time(self, event: EventLog) -> str:
+        return moment(event.event_time, event.account)
+
+    @display(description=_("received at"))
+    def received(self, event: EventLog) -> str:
+        return moment(event.received_at, event.account)
+
+    @display(description=_("last delivery"))
+    def last_delivery(self, event: EventLog) -> str:
+        return moment(event.last_delivered_at, event.account)
+
+    @display(description=_("folded"))
+    def folded(self, event: EventLog) -> str:
+        return moment(event.folded_at, event.account)
+
+    @display(description=_("outcome"))
+    def outcome(self, event: EventLog) -> str:
+        return moment(event.processed_at, event.account)
+
+    @display(description=_("next attempt"))
+    def next_attempt(self, event: EventLog) -> str:
+        return moment(event.next_attempt_at, event.account)
+
+    @display(description=_("kind"))
+    def kind_label(self, event: EventLog) -> str:
+        if event.kind in KINDS:
+            return label(event.kind)
+        return format_html("{} <small>({})</small>", event.kind, _("unknown"))
+
+    @display(description=_("follower"))
+    def follower(self, event: EventLog) -> str:
+        return follower_link(event.openid)
+
+    @display(description=_("key or scene"))
+    def key(self, event: Any) -> str:
+        text = event.masked(event.scene or event.event_key)
+        shown = text if len(text) <= _KEY_LENGTH else text[:_KEY_LENGTH] + "…"
+        return format_html(
+            '{}<span class="key" title="{}">{}</span>',
+            menu_name(event.menu_name),
+            text,
+            shown or "–",
+        )
+
+    @display(description=_("key or scene"))
+    def whole_key(self, event: Any) -> str:
+        text = event.masked(event.scene or event.event_key) or "–"
+        return format_html("{}{}", menu_name(event.menu_name), text)
+
+    @display(description=_("status"), label=STATUS_COLOURS)
+    def badge(self, event: EventLog) -> tuple[str, str]:
+        return event.status, event.get_status_display()
+
+    @display(description="Ticket")
+    def shown_ticket(self, event: EventLog) -> str:
+        return event.masked(event.ticket) or "–"
+
+    @display(description=_("fields"))
+    def shown_payload(self, event: EventLog) -> str:
+        payload = event.payload
+        if payload is None:
+            return str(_("The body cannot be read."))
+        return nested_table(event.masked_payload(payload))
+
+    @display(description=_("body"))
+    def shown_raw(self, event: EventLog) -> str:
+        return verbatim(event.masked(bytes(event.raw).decode("utf-8", errors="replace")))
+
+    @display(description=_("reply"))
+    def shown_reply(self, event: EventLog) -> str:
+        return verbatim(event.masked(event.reply))
+
+    @display(description=_("error"))
+    def shown_error(self, event: EventLog) -> str:
+        return fold_out(event.masked(event.error))
+
+    @action(description=_("Try again"), permissions=["retry"])
+    def try_again(self, request: HttpRequest, queryset: EventLogQuerySet) -> None:
+        chosen = EventLog.objects.filter(
+            pk__in=list(queryset.values_list("pk", flat=True)[:_TRY_AGAIN_AT_ONCE])
+        )
+        reopened = reopen(chosen)
+        done = 0
+        for key in reopened:
+            event = process(key)
+            done += event is not None and event.status == EventLog.Status.PROCESSED
+        if done:
+            messages.success(
+                request, ngettext("%s event processed.", "%s events processed.", done) % done
+            )
+        if failed := len(reopened) - done:
+            messages.error(
+                request,
+                ngettext("%s event failed again.", "%s events failed again.", failed) % failed,
+            )
+        if not reopened:
+            messages.info(request, _("Only failed events can be tried again."))
+
+    @action(description=_("Try again"), permissions=["retry"])
+    def try_this_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        back = reverse("admin:events_eventlog_change", args=[object_id])
+        if request.method != "POST":
+            return confirmation(
+                request,
+                self,
+                title=_("Try again"),
+                sentences=[_("The event is folded if that is missing, and answered anew.")],
+                back=back,
+            )
+        self.try_again(request, EventLog.objects.filter(pk=object_id))
+        return HttpResponseRedirect(back)
+
+
+def _name_menu_keys(events: list[Any]) -> None:
+    """Gives each event of a page its `menu_name`, with one question for all."""
+    names = MenuNames.for_events(events)
+    for event in events:
+        event.menu_name = names.of(event)

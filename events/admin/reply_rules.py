@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from events.admin.html import menu_name
+from events.menus.names import MenuNames, keys_of_live_menus
+from events.models import ReplyRule
+
+__all__ = ["ReplyRuleAdmin"]
+
+_SHOWN_OF_A_REPLY = 60
+
+
+class _KeyWidget(UnfoldAdminTextInputWidget):
+    """Any text, with the keys of the menus that followers see to choose from."""
+
+    def __init__(self) -> None:
+        super().__init__(attrs={"list": "menu-keys", "autocomplete": "off"})
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> Any:
+        keys = keys_of_live_menus()
+        several = len({account for account, _, _ in keys}) > 1
+        named = [(key, f"{account}: {path}" if several else path) for account, key, path in keys]
+        names = sorted({name for key, name in named if key == value})
+        return format_html(
+            '{} {}<datalist id="menu-keys">{}</datalist>',
+            super().render(name, value, attrs, renderer),
+            format_html_join(" ", '<span class="menu-name">{}</span>', ((n,) for n in names)),
+            format_html_join("", '<option value="{}">{}</option>', named),
+        )
+
+
+class ReplyRuleForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = ReplyRule
+        fields = ["account", "trigger", "key", "content", "is_active"]
+        widgets = {"key": _KeyWidget()}
+
+
+@admin.register(ReplyRule)
+class ReplyRuleAdmin(ModelAdmin):
+    form = ReplyRuleForm
+    list_display = ["account", "trigger", "shown_key", "content_start", "is_active"]
+    list_display_links = ["trigger"]
+    list_filter = ["account", "trigger", "is_active"]
+    list_select_related = ["account"]
+    search_fields = ["key", "content"]
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        clicks = [r for r in changelist.result_list if r.trigger == ReplyRule.Trigger.CLICK]
+        names = MenuNames(rule.account_id for rule in clicks)
+        for rule in clicks:
+            rule.menu_name = names.of_key(rule.account_id, rule.trigger, rule.key)
+        return changelist
+
+    @display(description=_("key"))
+    def shown_key(self, rule: Any) -> str:
+        name = menu_name(getattr(rule, "menu_name", None))
+        return format_html("{}{}", name, rule.key or _("(any)"))
+
+    @display(description=_("reply"))
+    def content_start(self, rule: ReplyRule) -> str:
+        start = rule.content[:_SHOWN_OF_A_REPLY]
+        return start if start == rule.content else start + "…"

@@ -1,0 +1,165 @@
+"""Takes the pushes that are in flight in this process through the database together.
+
+A commit costs the same for one row as for many, and threads that take turns at Python's lock cost
+more than the work they do between. So the requests that arrive while one is being written wait, and
+one of them does the next round for all of them. There is no thread for it: whoever comes first
+writes for all that wait by then, and hands the task on to one of those that came meanwhile. A
+request that is alone waits for nobody, and when the server lets its requests finish, nothing is
+left behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from django.db import InterfaceError, OperationalError
+from psycopg.errors import DeadlockDetected, LockNotAvailable
+
+from events.db.transactions import LOCK_TIMEOUT
+
+__all__ = ["GroupCommit"]
+
+logger = logging.getLogger(__name__)
+
+# Seconds. With those of the transaction they stay below the five that WeChat waits.
+_PATIENCE_IN_THE_QUEUE = 1.5
+# Spent on a lock that holds up one row of a batch, once it is known that there is one.
+_PATIENCE_WITH_ONE = 0.2
+
+_Given = TypeVar("_Given")
+_Row = TypeVar("_Row")
+
+
+class _Pending(Generic[_Given, _Row]):
+    """What waits, and what became of it. `turn` is released when its request may go on."""
+
+    __slots__ = ("error", "given", "is_new", "leads", "row", "taken", "turn")
+
+    def __init__(self, given: _Given) -> None:
+        self.given = given
+        self.row: _Row | None = None
+        self.is_new: bool | None = None
+        self.error: Exception | None = None
+        self.leads = self.taken = False
+        self.turn = threading.Lock()
+        self.turn.acquire()
+
+
+class GroupCommit(Generic[_Given, _Row]):
+    """Shares commits among the threads that call store().
+
+    `prepare` makes a row of what was given, touching nothing but memory; `deliver` stores rows in
+    one transaction, waits for locks no longer than the seconds it is given, and says which rows are
+    new. `batch_size` is how many rows it gets at the most.
+    """
+
+    def __init__(
+        self,
+        prepare: Callable[[_Given], _Row],
+        deliver: Callable[[Sequence[_Row], float], Sequence[bool]],
+        *,
+        batch_size: int,
+    ) -> None:
+        self._prepare = prepare
+        self._deliver = deliver
+        self._batch_size = batch_size
+        self._mutex = threading.Lock()
+        self._waiting: deque[_Pending[_Given, _Row]] = deque()
+        self._has_leader = False
+
+    def store(self, given: _Given) -> tuple[_Row, bool]:
+        """Returns the row once it is durable, and whether it is new.
+
+        Raises what preparing or storing this row raised, and OperationalError when its turn did not
+        come in time.
+        """
+        pending: _Pending[_Given, _Row] = _Pending(given)
+        with self._mutex:
+            self._waiting.append(pending)
+            pending.leads, self._has_leader = not self._has_leader, True
+        if not pending.leads:
+            self._wait(pending)
+        if pending.leads:
+            self._lead()
+        if pending.error is not None:
+            raise pending.error
+        assert pending.row is not None
+        assert pending.is_new is not None
+        return pending.row, pending.is_new
+
+    def _wait(self, pending: _Pending[_Given, _Row]) -> None:
+        if pending.turn.acquire(timeout=_PATIENCE_IN_THE_QUEUE):
+            return
+        with self._mutex:
+            if not pending.taken and not pending.leads:
+                self._waiting.remove(pending)
+                pending.error = OperationalError("no turn to write within the time a push has")
+                return
+        # It is being written, which is bounded by the timeouts of the transaction.
+        pending.turn.acquire()
+
+    def _lead(self) -> None:
+        """Writes one batch, which holds the caller's own row, and hands the task on."""
+        with self._mutex:
+            batch = [
+                self._waiting.popleft() for _ in range(min(len(self._waiting), self._batch_size))
+            ]
+            for pending in batch:
+                pending.taken = True
+        try:
+            self._write(batch)
+        finally:
+            with self._mutex:
+                self._has_leader = bool(self._waiting)
+                if self._waiting:
+                    self._waiting[0].leads = True
+                    self._waiting[0].turn.release()
+            for pending in batch:
+                if pending.is_new is None and pending.error is None:
+                    pending.error = OperationalError("the thread that wrote was stopped")
+                pending.turn.release()
+
+    def _write(self, batch: Sequence[_Pending[_Given, _Row]]) -> None:
+        deadline = time.monotonic() + LOCK_TIMEOUT + 1
+        rows = [pending for pending in batch if self._is_prepared(pending)]
+        try:
+            if rows:
+                self._deliver_all(rows, LOCK_TIMEOUT)
+        except Exception as error:
+            if len(rows) == 1 or _is_for_all(error):
+                for pending in rows:
+                    pending.error = error
+                return
+            logger.warning("%s pushes are stored one by one: %s", len(rows), error)
+            for pending in rows:
+                try:
+                    if time.monotonic() > deadline:
+                        raise OperationalError("no time left to store this push") from error
+                    self._deliver_all([pending], _PATIENCE_WITH_ONE)
+                except Exception as own:
+                    pending.error = own
+
+    def _is_prepared(self, pending: _Pending[_Given, _Row]) -> bool:
+        try:
+            pending.row = self._prepare(pending.given)
+        except Exception as error:
+            pending.error = error
+            return False
+        return True
+
+    def _deliver_all(self, batch: Sequence[_Pending[_Given, _Row]], patience: float) -> None:
+        rows = [pending.row for pending in batch if pending.row is not None]
+        for pending, is_new in zip(batch, self._deliver(rows, patience), strict=True):
+            pending.is_new = is_new
+
+
+def _is_for_all(error: Exception) -> bool:
+    """Whether the database refused the batch as such, so that its rows would fare no better."""
+    if isinstance(error.__cause__, (DeadlockDetected, LockNotAvailable)):
+        return False
+    return isinstance(error, (OperationalError, InterfaceError))

@@ -1,0 +1,298 @@
+"""What the worker does, and how each thing is done by any number of workers at a time.
+
+There are two kinds of tasks. One that serves a queue is looked at by every worker, all the time:
+its rows are claimed one by one, so several may be at it at once. One that the clock asks for is
+claimed as a whole through its `TaskRun` row, so it is done once each time. Either way the record is
+in the database: a worker that is killed loses nothing, and one that starts again repeats nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db import DatabaseError, close_old_connections
+from django.db.models import F
+from django.utils import timezone
+
+from events.jobs.queues import Queue
+from events.models import TaskRun
+from events.wechat.api.fields import storable
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+__all__ = ["LEASE", "Task", "has_work", "run_task"]
+
+logger = logging.getLogger(__name__)
+
+# How long a scheduled task stays with a worker that was killed. A living one renews it.
+LEASE = datetime.timedelta(seconds=60)
+_DAY = 24 * 3600
+# Seconds between two looks at the clock of a scheduled task, at the most.
+_LONGEST_LOOK = 10
+# Seconds of a queue's work that become one note for operators.
+_NOTE_EVERY = 30
+# A scheduled task that failed is tried again after a minute, two, four, … an hour.
+_FIRST_PAUSE = datetime.timedelta(minutes=1)
+_LONGEST_PAUSE = datetime.timedelta(hours=1)
+_ERROR_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A function that serves what is due, and returns how many rows it served.
+
+    Give either `every`, in seconds, or `at`, a time of the day by the site's clock (TIME_ZONE).
+    With a `queue` every worker serves it, as long as there is something to serve, and `every` is
+    the pause between two looks at an empty one; without, it is done once each time by one of them.
+    A task that takes milliseconds may be `quick`; any other, since it calls the platform or copies
+    much, has a thread of its own, or `threads` of them for a queue, so that it delays nothing else.
+    `title` is for operators.
+    """
+
+    name: str
+    serve: Callable[[], int]
+    every: float | None = None
+    at: datetime.time | None = None
+    quick: bool = False
+    queue: Queue | None = None
+    threads: int = 1
+    title: StrOrPromise = ""
+
+    def __post_init__(self) -> None:
+        if (self.every is None) == (self.at is None):
+            raise ValueError(f"Task {self.name!r}: give either every or at")
+        if self.queue is not None and self.every is None:
+            raise ValueError(f"Task {self.name!r}: a queue is looked at every few seconds")
+
+    @property
+    def schedule(self) -> str:
+        """`every` or `at` as a text, to notice when it changes."""
+        return f"at {self.at}" if self.at is not None else f"every {self.every:g}"
+
+    @property
+    def look_every(self) -> float:
+        """Seconds between two looks at whether there is something to do."""
+        if self.every is None:
+            return _LONGEST_LOOK
+        return self.every if self.queue else max(0.2, min(self.every / 5, _LONGEST_LOOK))
+
+    def next_after(self, moment: datetime.datetime) -> datetime.datetime:
+        """When it is due next, if it was begun at that moment."""
+        if self.at is None:
+            return moment + datetime.timedelta(seconds=self.every or 0)
+        local = timezone.localtime(moment)
+        # By calendar and wall clock: a day of summer time has not always 24 hours.
+        day = local.date() if local.time() < self.at else local.date() + datetime.timedelta(days=1)
+        return datetime.datetime.combine(day, self.at, tzinfo=timezone.get_default_timezone())
+
+
+def run_task(task: Task, stop: threading.Event, *, at_most: float = _DAY) -> None:
+    """Does what is due of a task, for about that many seconds at the most; raises nothing.
+
+    A failure is logged, noted for operators, and left to the next look.
+    """
+    close_old_connections()
+    try:
+        if task.queue is not None:
+            _serve_queue(task, stop, time.monotonic() + at_most)
+        else:
+            _serve_on_schedule(task)
+    except DatabaseError:
+        logger.exception("Task %r could not be looked after", task.name)
+    finally:
+        # Back to the pool while it waits.
+        close_old_connections()
+
+
+def has_work(task: Task) -> bool:
+    """Whether a task may have something to do; of an empty queue it is noted that it was looked at.
+
+    Raises nothing, like `run_task`. Only `run_task` knows whether it is time for a scheduled task.
+    """
+    if task.queue is None:
+        return True
+    try:
+        if task.queue.is_due(timezone.now()):
+            return True
+        _tally_of(task.name).note(0, 0)
+    except Exception:
+        logger.exception("Task %r could not be looked after", task.name)
+    return False
+
+
+# --- Queues ------------------------------------------------------------------------------------
+
+
+def _serve_queue(task: Task, stop: threading.Event, until: float) -> None:
+    tally = _tally_of(task.name)
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            served = task.serve()
+        except Exception as error:
+            logger.exception("Task %r failed", task.name)
+            tally.note_failure(error)
+            return
+        tally.note(served, time.monotonic() - began)
+        if not served or time.monotonic() > until:
+            return
+
+
+class _Tally:
+    """What this process has done of one queue since it last said so: not a write for every look."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._served = 0
+        self._seconds = 0.0
+        self._said_at = 0.0
+        self._has_failed = False
+
+    def note(self, served: int, seconds: float) -> None:
+        with self._lock:
+            self._served += served
+            self._seconds += seconds
+            is_time = time.monotonic() >= self._said_at + _NOTE_EVERY
+            if not (is_time or self._has_failed):
+                return
+            served, seconds = self._served, self._seconds
+            self._served, self._seconds = 0, 0.0
+            self._said_at = time.monotonic()
+            self._has_failed = False
+        TaskRun.objects.note(
+            self._name,
+            served=served,
+            finished_at=timezone.now(),
+            duration_ms=round(seconds * 1000),
+            error="",
+            failures=0,
+        )
+
+    def note_failure(self, error: Exception) -> None:
+        with self._lock:
+            self._has_failed = True
+        now = timezone.now()
+        TaskRun.objects.note(
+            self._name,
+            served=0,
+            finished_at=now,
+            failed_at=now,
+            error=_text(error),
+            failures=F("failures") + 1,
+        )
+
+
+_tallies: dict[str, _Tally] = {}
+
+
+def _tally_of(name: str) -> _Tally:
+    return _tallies.setdefault(name, _Tally(name))
+
+
+# --- The clock ---------------------------------------------------------------------------------
+
+
+def _serve_on_schedule(task: Task) -> None:
+    now = timezone.now()
+    run = _run_of(task, now)
+    if not _is_due(run, now):
+        return
+    lease = TaskRun.objects.claim(task.name, now, next_run_at=task.next_after(now), lease=LEASE)
+    if not lease:
+        return
+    began = time.monotonic()
+    outcome: dict[str, object]
+    try:
+        with _renewed(task.name, lease):
+            served = task.serve()
+    except Exception as error:
+        logger.exception("Task %r failed", task.name)
+        failed_at = timezone.now()
+        failures = run.failures + 1
+        pause = min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE)
+        outcome = {
+            "error": _text(error),
+            "failed_at": failed_at,
+            "failures": failures,
+            "next_run_at": min(task.next_after(now), failed_at + pause),
+        }
+    else:
+        if served:
+            logger.info("%s: %s served", task.name, served)
+        outcome = {
+            "error": "",
+            "failures": 0,
+            "served": served,
+            "served_in_all": run.served_in_all + served,
+        }
+    TaskRun.objects.finish(
+        task.name,
+        lease,
+        finished_at=timezone.now(),
+        duration_ms=round((time.monotonic() - began) * 1000),
+        **outcome,
+    )
+
+
+def _run_of(task: Task, now: datetime.datetime) -> TaskRun:
+    """The task's row, made or set right where the schedule is new."""
+    run = TaskRun.objects.filter(pk=task.name).first()
+    if run is None:
+        first = now if task.at is None else task.next_after(now)
+        TaskRun.objects.bulk_create(
+            [TaskRun(name=task.name, schedule=task.schedule, next_run_at=first)],
+            ignore_conflicts=True,
+        )
+    elif run.schedule != task.schedule:
+        # From its last run on, so that two versions of this program, which both run while one
+        # replaces the other, do not make it due again and again.
+        last = now if task.at is not None or run.started_at is None else run.started_at
+        TaskRun.objects.filter(pk=task.name, schedule=run.schedule).update(
+            schedule=task.schedule, next_run_at=task.next_after(last)
+        )
+    else:
+        return run
+    return TaskRun.objects.get(pk=task.name)
+
+
+def _is_due(run: TaskRun, now: datetime.datetime) -> bool:
+    if run.leased_until is not None:
+        return run.leased_until <= now
+    return run.next_run_at is not None and run.next_run_at <= now
+
+
+@contextlib.contextmanager
+def _renewed(name: str, lease: str) -> Iterator[None]:
+    """Keeps the lease for as long as it takes: a follower sync may run for hours."""
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(LEASE.total_seconds() / 3):
+            try:
+                if not TaskRun.objects.renew(name, lease, timezone.now() + LEASE):
+                    return
+            except DatabaseError:
+                logger.warning("The lease of task %r could not be renewed", name)
+            finally:
+                close_old_connections()
+
+    thread = threading.Thread(target=renew, name=f"lease of {name}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _text(error: Exception) -> str:
+    return storable(f"{type(error).__name__}: {error}")[:_ERROR_LENGTH]

@@ -1,0 +1,152 @@
+"""What the menu calls the keys that events carry (CLICK, VIEW and their kind).
+
+A published version never changes, so each is read once in a process; a page costs one query, and
+one more when it needs a version that is new to the process.
+"""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeAlias
+
+from events.menus.words import entries
+from events.models import EventLog
+from events.models.menu import LiveMenu, MenuVersion
+from events.wechat.api.menus import Menu
+
+__all__ = ["MenuName", "MenuNames", "keys_of_live_menus"]
+
+# By the type of an entry, what its tap pushes: the kind, and the field that EventKey repeats.
+# Entries that send a material or an article push nothing. Where a client cannot open a mini
+# program, it opens the address.
+_PUSHED: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "click": (("event.click", "key"),),
+    "scancode_push": (("event.scancode_push", "key"),),
+    "scancode_waitmsg": (("event.scancode_waitmsg", "key"),),
+    "pic_sysphoto": (("event.pic_sysphoto", "key"),),
+    "pic_photo_or_album": (("event.pic_photo_or_album", "key"),),
+    "pic_weixin": (("event.pic_weixin", "key"),),
+    "location_select": (("event.location_select", "key"),),
+    "view": (("event.view", "url"),),
+    "miniprogram": (("event.view_miniprogram", "pagepath"), ("event.view", "url")),
+}
+_KINDS = frozenset(kind for pushed in _PUSHED.values() for kind, _ in pushed)
+
+# Of all accounts on a page together; older ones than that name no keys.
+_VERSIONS = 500
+_REMEMBERED = 2000
+# Of parts of an address that WeChat may have added.
+_CANDIDATES = 32
+
+# By kind and EventKey, the path of the entry.
+_Paths: TypeAlias = Mapping[tuple[str, str], str]
+# The time is that of publishing: it tells versions apart even where a database was put back.
+_Version: TypeAlias = tuple[int, datetime.datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class MenuName:
+    """An entry's path; `is_former` if it is not in the menu that followers see now."""
+
+    path: str
+    is_former: bool
+
+
+class MenuNames:
+    """The names of keys of some accounts, as they are at this moment."""
+
+    def __init__(self, account_ids: Iterable[int]) -> None:
+        self._versions: dict[int, list[tuple[_Version, bool]]] = {pk: [] for pk in account_ids}
+        self._paths: Mapping[_Version, _Paths] = {}
+        if not self._versions:
+            return
+        rows = (
+            MenuVersion.objects.published()
+            .filter(account__in=list(self._versions))
+            .newest_first()
+            .values_list("pk", "published_at", "account_id", "live_for")[:_VERSIONS]
+        )
+        for pk, published_at, account_id, live_for in rows:
+            self._versions[account_id].append(((pk, published_at), live_for is not None))
+        for versions in self._versions.values():
+            # What followers see names a key first, even if a later version was seen meanwhile.
+            versions.sort(key=lambda version: not version[1])
+        self._paths = _read([row for rows in self._versions.values() for row, _ in rows])
+
+    @classmethod
+    def for_events(cls, events: Iterable[EventLog]) -> MenuNames:
+        """The names that these events need; no query if there is no menu event among them."""
+        return cls(event.account_id for event in events if event.kind in _KINDS)
+
+    def of(self, event: EventLog) -> MenuName | None:
+        """The entry that was tapped; None if the event is of no menu, or its entry unknown."""
+        return self.of_key(event.account_id, event.kind, event.event_key)
+
+    def of_key(self, account_id: int, kind: str, key: str) -> MenuName | None:
+        """The entry whose tap gives an event of this kind with this EventKey."""
+        if kind not in _KINDS:
+            return None
+        candidates = islice(_candidates(key), _CANDIDATES) if kind == "event.view" else [key]
+        for candidate in candidates:
+            for version, is_live in self._versions.get(account_id, []):
+                path = self._paths.get(version, {}).get((kind, candidate))
+                if path is not None:
+                    return MenuName(path, is_former=not is_live)
+        return None
+
+
+def keys_of_live_menus() -> list[tuple[str, str, str]]:
+    """Of each entry that sends a key when followers tap it: the account's name, key and path."""
+    live = LiveMenu.objects.filter(version__isnull=False).order_by("account__slug")
+    rows = live.values_list("account__name", "version_id", "version__published_at")[:_VERSIONS]
+    versions = [(name, (pk, published_at)) for name, pk, published_at in rows]
+    paths = _read([version for _, version in versions])
+    return [
+        (name, key, path)
+        for name, version in versions
+        for (kind, key), path in paths.get(version, {}).items()
+        if kind == "event.click"
+    ]
+
+
+def _candidates(url: str) -> Iterator[str]:
+    """The address, and what it may have been before WeChat added parameters to it."""
+    yield url
+    for separator in ("#", "&", "?"):
+        while separator in url:
+            url = url.rpartition(separator)[0]
+            yield url
+
+
+_lock = threading.Lock()
+_remembered: dict[_Version, _Paths] = {}
+
+
+def _read(versions: list[_Version]) -> dict[_Version, _Paths]:
+    with _lock:
+        found = {version: _remembered[version] for version in versions if version in _remembered}
+    missing = [pk for pk, published_at in versions if (pk, published_at) not in found]
+    if missing:
+        read: dict[_Version, _Paths] = {
+            (row.pk, row.published_at): _paths_in(row.content)
+            for row in MenuVersion.objects.published().filter(pk__in=missing)
+        }
+        found |= read
+        with _lock:
+            if len(_remembered) + len(read) > _REMEMBERED:
+                _remembered.clear()
+            _remembered.update(read)
+    return found
+
+
+def _paths_in(menu: Menu) -> _Paths:
+    paths: dict[tuple[str, str], str] = {}
+    for entry in entries(menu):
+        for kind, field in _PUSHED.get(entry.button.type, ()):
+            # Of several entries with one key the first is as good as any.
+            paths.setdefault((kind, getattr(entry.button, field)), entry.path)
+    return paths

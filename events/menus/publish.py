@@ -1,0 +1,228 @@
+"""An account's menu: published, withdrawn, taken back, and compared with what WeChat shows.
+
+What operators ask for becomes a row that is due; only the worker's two tasks at the end call the
+platform. Of one account one version at the most waits at a time, so that menus arrive in the order
+in which they were asked for.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from events.models import LiveMenu, MenuVersion, OfficialAccount
+from events.models.job import CALL_LEASE, Job, JobQuerySet
+from events.platform.client import client_for
+from events.platform.failures import FAULT, pauses_after
+from events.wechat.api import APIError
+from events.wechat.api.menus import CurrentMenu, problems
+
+__all__ = [
+    "NotPossible",
+    "ask_wechat",
+    "last_published_here",
+    "look_at_menus",
+    "look_regularly",
+    "publish",
+    "publish_menus",
+    "take_back",
+    "withdraw",
+]
+
+logger = logging.getLogger(__name__)
+
+# What was changed in WeChat's console is noticed after this at the latest.
+_LOOK_EVERY = datetime.timedelta(hours=12)
+# How many published versions what WeChat shows is compared with.
+_COMPARED = 20
+
+_W = TypeVar("_W", bound=Job)
+
+
+class NotPossible(Exception):
+    """What an operator asked for does not fit the version's state; the text says why."""
+
+
+# --- What operators ask for -----------------------------------------------------------------------
+
+
+def publish(version: MenuVersion, *, user: Any) -> None:
+    """Has the worker publish a draft, or one that failed, instead of what waits for the account.
+
+    Raises NotPossible if WeChat would refuse it, it is no longer editable, what it says is no
+    longer what `version` says, or the one that waits is on its way to WeChat at this moment.
+    """
+    if problems(version.content):
+        raise NotPossible(_("WeChat would not take this menu. Correct it first."))
+    now = timezone.now()
+    with transaction.atomic():
+        # One at a time for each account. Events, which refer to it, go on arriving.
+        OfficialAccount.objects.select_for_update(no_key=True).only("pk").get(pk=version.account_id)
+        waiting = MenuVersion.objects.in_state(MenuVersion.State.WAITING)
+        for other in waiting.filter(account=version.account_id).exclude(pk=version.pk):
+            _call_off(other, now)
+        editable = MenuVersion.objects.editable().filter(pk=version.pk)
+        if editable.filter(revision=version.revision).update(
+            due_at=now, attempts=0, failure="", failure_text="", failed_at=None, published_by=user
+        ):
+            return
+        if editable.exists():
+            raise NotPossible(_("Version %s has been changed meanwhile.") % version)
+        raise NotPossible(_("Version %s is published already, or waiting for it.") % version)
+
+
+def withdraw(version: MenuVersion) -> None:
+    """Makes a version that waits a draft again.
+
+    Raises NotPossible if it does not wait any more, or is on its way to WeChat at this moment.
+    """
+    _call_off(version, timezone.now())
+
+
+def take_back(version: MenuVersion, *, user: Any, note: str) -> MenuVersion:
+    """Has the worker publish a published version once more, as a new version, which is returned.
+
+    Raises NotPossible as `publish` does, and if it was never published.
+    """
+    if version.published_at is None:
+        raise NotPossible(_("Version %s has not been published yet.") % version)
+    with transaction.atomic():
+        again = MenuVersion.objects.create(
+            account_id=version.account_id,
+            menu=version.menu,
+            based_on=version,
+            note=note,
+            created_by=user,
+            due_at=None,
+        )
+        publish(again, user=user)
+    again.refresh_from_db()
+    return again
+
+
+def ask_wechat(account: OfficialAccount) -> None:
+    """Has the worker ask what menu followers see."""
+    now = timezone.now()
+    LiveMenu.objects.get_or_create(account=account, defaults={"due_at": now})
+    LiveMenu.objects.filter(pk=account.pk).update(due_at=now, attempts=0)
+
+
+def last_published_here(account_id: int) -> MenuVersion | None:
+    """The latest menu that this site published for the account."""
+    here = MenuVersion.objects.published().made_here().filter(account=account_id)
+    return here.newest_first().first()
+
+
+def _call_off(version: MenuVersion, now: datetime.datetime) -> None:
+    waiting = MenuVersion.objects.in_state(MenuVersion.State.WAITING).filter(pk=version.pk)
+    at_rest = waiting.filter(Q(leased_until=None) | Q(leased_until__lte=now))
+    if at_rest.update(
+        due_at=None, attempts=0, lease="", failure="", failure_text="", failed_at=None
+    ):
+        return
+    if waiting.exists():
+        raise NotPossible(
+            _("Version %s is on its way to WeChat at this moment. Try again in a few seconds.")
+            % version
+        )
+    raise NotPossible(_("Version %s is not waiting any more.") % version)
+
+
+# --- What the worker does -------------------------------------------------------------------------
+
+
+def publish_menus(*, lease: datetime.timedelta = CALL_LEASE) -> int:
+    """Publishes versions that are due; otherwise as `JobQuerySet.serve`."""
+    versions = MenuVersion.objects.all()
+    return versions.serve(lambda version: _try(versions, version, _publish), lease=lease)
+
+
+def look_at_menus(*, lease: datetime.timedelta = CALL_LEASE) -> int:
+    """Asks what menus followers see, where that is due; otherwise as `publish_menus`."""
+    menus = LiveMenu.objects.all()
+    return menus.serve(lambda menu: _try(menus, menu, _look), lease=lease)
+
+
+def look_regularly() -> int:
+    """Makes due what WeChat was not asked for some hours; returns how many accounts."""
+    now = timezone.now()
+    long_ago = LiveMenu.objects.filter(due_at=None, failure="", asked_at__lte=now - _LOOK_EVERY)
+    return long_ago.filter(account__is_active=True).update(due_at=now)
+
+
+def _publish(version: MenuVersion) -> None:
+    client_for(version.account).menus.create(version.content)
+    now = timezone.now()
+    with transaction.atomic():
+        if not MenuVersion.objects.finish(version, published_at=now):
+            # Another may have been published since, which this one has replaced.
+            logger.warning("Menu %s was published after its lease had ended", version)
+            ask_wechat(version.account)
+            return
+        LiveMenu.objects.get_or_create(account=version.account, defaults={"due_at": now})
+        # To be confirmed; who is asking now may have been told of the former menu.
+        LiveMenu.objects.filter(pk=version.account_id).update(
+            version=version, due_at=now, attempts=0, lease="", leased_until=None
+        )
+
+
+def _look(live: LiveMenu) -> None:
+    calls = client_for(live.account).menus
+    shown, made = calls.current(), calls.get()
+    with transaction.atomic():
+        if not LiveMenu.objects.finish(
+            live, asked_at=timezone.now(), conditional_menus=len(made.conditional) if made else 0
+        ):
+            return
+        waiting = MenuVersion.objects.in_state(MenuVersion.State.WAITING)
+        # What waits may be there already, with nobody told yet. Once published it is asked for.
+        if not waiting.filter(account=live.account_id, attempts__gt=0).exists():
+            version = _version_of(live.account_id, shown)
+            LiveMenu.objects.filter(pk=live.pk).update(version=version)
+
+
+def _version_of(account_id: int, shown: CurrentMenu) -> MenuVersion | None:
+    """The version with the menu that WeChat shows, stored now if it is not known."""
+    if not (shown.is_open and shown.menu.buttons):
+        return None
+    published = MenuVersion.objects.published().filter(account=account_id).newest_first()
+    for version in published[:_COMPARED]:
+        if version.content == shown.menu:
+            return version
+    return MenuVersion.objects.create(
+        account_id=account_id,
+        menu=shown.menu.to_json(),
+        origin=MenuVersion.Origin.WECHAT,
+        published_at=timezone.now(),
+        due_at=None,
+    )
+
+
+def _try(rows: JobQuerySet[_W], row: _W, serve_one: Callable[[_W], None]) -> None:
+    try:
+        serve_one(row)
+    except APIError as error:
+        now = timezone.now()
+        rows.retry_later(
+            row,
+            failure=error.label,
+            text=str(error),
+            now=now,
+            delays=pauses_after(error, row.attempts, now),
+        )
+    except Exception as error:
+        logger.exception("%s %s failed", type(row).__name__, row.pk)
+        rows.retry_later(
+            row,
+            failure=FAULT,
+            text=f"{type(error).__name__}: {error}",
+            now=timezone.now(),
+            delays=(),
+        )

@@ -1,0 +1,26 @@
+"""The tables of what the site receives and remembers."""
+
+from __future__ import annotations
+
+from events.models.access_token import SharedAccessToken
+from events.models.account import ACCOUNT_SECRETS, OfficialAccount, with_account
+from events.models.api_key import ApiKey
+from events.models.event_log import EventLog
+from events.models.menu import LiveMenu, MenuVersion
+from events.models.pruned_month import PrunedMonth
+from events.models.reply_rule import ReplyRule
+from events.models.task_run import TaskRun
+
+__all__ = [
+    "ACCOUNT_SECRETS",
+    "ApiKey",
+    "EventLog",
+    "LiveMenu",
+    "MenuVersion",
+    "OfficialAccount",
+    "PrunedMonth",
+    "ReplyRule",
+    "SharedAccessToken",
+    "TaskRun",
+    "with_account",
+]

@@ -1,0 +1,177 @@
+"""The table of Official Accounts (公众号), with the secrets of each."""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+import zoneinfo
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from events.models.fields import EncryptedTextField
+from events.wechat import Credentials, InvalidKey, SecurityMode
+from events.wechat.crypto import decode_aes_key
+
+__all__ = ["ACCOUNT_SECRETS", "OfficialAccount", "with_account"]
+
+_Rows = TypeVar("_Rows", bound="models.QuerySet[Any]")
+
+
+# To be deferred where accounts are only named: reading one decrypts it.
+ACCOUNT_SECRETS = (
+    "app_secret",
+    "token",
+    "previous_token",
+    "encoding_aes_key",
+    "previous_encoding_aes_key",
+)
+
+
+def with_account(rows: _Rows) -> _Rows:
+    """The rows of a model that has an account, each with it, and none of its secrets decrypted."""
+    return rows.select_related("account").defer(*(f"account__{name}" for name in ACCOUNT_SECRETS))
+
+
+def new_callback_key() -> str:
+    return secrets.token_urlsafe(18)
+
+
+def validate_aes_key(value: str) -> None:
+    try:
+        decode_aes_key(value)
+    except InvalidKey:
+        raise ValidationError(
+            _("An EncodingAESKey has exactly 43 letters and digits."), code="invalid"
+        ) from None
+
+
+def validate_time_zone(value: str) -> None:
+    if value not in zoneinfo.available_timezones():
+        raise ValidationError(_("Not the name of a time zone."), code="invalid")
+
+
+class OfficialAccount(models.Model):
+    """One Official Account (公众号) whose messages and events this site receives."""
+
+    class Mode(models.TextChoices):
+        PLAINTEXT = SecurityMode.PLAINTEXT.value, _("plaintext (明文模式)")
+        COMPATIBLE = SecurityMode.COMPATIBLE.value, _("compatible (兼容模式)")
+        SAFE = SecurityMode.SAFE.value, _("safe (安全模式)")
+
+    slug = models.SlugField(
+        _("handle"),
+        unique=True,
+        help_text=_("Names this account in the API and in commands. It never changes."),
+    )
+    callback_key = models.CharField(
+        _("callback key"),
+        max_length=64,
+        unique=True,
+        default=new_callback_key,
+        help_text=_("The random part of the callback URL."),
+    )
+    name = models.CharField(_("name"), max_length=100)
+    original_id = models.CharField(
+        _("original ID (原始ID)"), max_length=64, help_text=_("Begins with gh_.")
+    )
+    app_id = models.CharField(_("AppID"), max_length=64, help_text=_("Begins with wx."))
+    app_secret = EncryptedTextField(_("AppSecret"), blank=True, default="")
+    token = EncryptedTextField(_("token (令牌)"), blank=True, default="")
+    previous_token = EncryptedTextField(blank=True, default="", editable=False)
+    token_changed_at = models.DateTimeField(null=True, editable=False)
+    encoding_aes_key = EncryptedTextField(
+        _("EncodingAESKey (消息加解密密钥)"), blank=True, default="", validators=[validate_aes_key]
+    )
+    previous_encoding_aes_key = EncryptedTextField(blank=True, default="", editable=False)
+    encoding_aes_key_changed_at = models.DateTimeField(null=True, editable=False)
+    security_mode = models.CharField(
+        _("security mode (消息加解密方式)"),
+        max_length=10,
+        choices=Mode.choices,
+        default=Mode.SAFE,
+        help_text=_(
+            "Safe mode is recommended. In plaintext mode WeChat's signature does not cover the "
+            "body: whoever has seen one signed request can forge others."
+        ),
+    )
+    time_zone = models.CharField(
+        _("time zone"),
+        max_length=64,
+        default="Asia/Shanghai",
+        validators=[validate_time_zone],
+        help_text=_("Where the account's business days begin and end."),
+    )
+    is_active = models.BooleanField(
+        _("active"), default=True, help_text=_("An inactive account's callback refuses everything.")
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("Official Account")
+        verbose_name_plural = _("Official Accounts")
+        ordering = ["slug"]
+        constraints = [
+            models.CheckConstraint(
+                name="account_security_mode",
+                condition=models.Q(security_mode__in=[mode.value for mode in SecurityMode]),
+            ),
+            models.CheckConstraint(
+                name="account_encryption_has_key",
+                condition=models.Q(security_mode=SecurityMode.PLAINTEXT.value)
+                | (~models.Q(encoding_aes_key="") & ~models.Q(app_id="")),
+                violation_error_message=_(
+                    "Compatible and safe mode need an AppID and an EncodingAESKey."
+                ),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def callback_path(self) -> str:
+        return reverse("events:callback", args=[self.callback_key])
+
+    @property
+    def zone(self) -> zoneinfo.ZoneInfo:
+        return zoneinfo.ZoneInfo(self.time_zone)
+
+    def set_token(self, token: str, *, now: datetime.datetime) -> None:
+        """Changes the token in memory; pushes signed with the former one stay valid for a while."""
+        if token != self.token:
+            self.previous_token, self.token = self.token, token
+            self.token_changed_at = now
+
+    def set_encoding_aes_key(self, key: str, *, now: datetime.datetime) -> None:
+        """Changes the AES key in memory; the former one still decrypts for a while."""
+        if key != self.encoding_aes_key:
+            self.previous_encoding_aes_key, self.encoding_aes_key = self.encoding_aes_key, key
+            self.encoding_aes_key_changed_at = now
+
+    def credentials(self, now: datetime.datetime) -> Credentials:
+        """What opens this account's pushes at that moment; former secrets too, in their window."""
+        window = datetime.timedelta(seconds=settings.SECRET_ROTATION_SECONDS)
+
+        def accepted(
+            current: str, former: str, changed: datetime.datetime | None
+        ) -> tuple[str, ...]:
+            # While there is no current secret, a former one must not keep the door open.
+            overlap = bool(current and former and changed and now < changed + window)
+            return tuple(value for value in (current, former if overlap else "") if value)
+
+        return Credentials(
+            app_id=self.app_id,
+            mode=SecurityMode(self.security_mode),
+            tokens=accepted(self.token, self.previous_token, self.token_changed_at),
+            aes_keys=accepted(
+                self.encoding_aes_key,
+                self.previous_encoding_aes_key,
+                self.encoding_aes_key_changed_at,
+            ),
+        )

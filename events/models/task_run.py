@@ -1,0 +1,91 @@
+"""The table by which workers agree on who does what the clock asks for, and operators see it."""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+from typing import Any
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+__all__ = ["TaskRun", "TaskRunQuerySet"]
+
+
+class TaskRunQuerySet(models.QuerySet["TaskRun"]):
+    """One row for each task. The methods that write take the time now as an argument."""
+
+    def claim(
+        self,
+        name: str,
+        now: datetime.datetime,
+        *,
+        next_run_at: datetime.datetime,
+        lease: datetime.timedelta,
+    ) -> str:
+        """Takes a task whose time has come; returns the lease's name, "" if it is not to be had.
+
+        Its next time is set at once: a worker that is killed leaves its lease behind, and by that
+        the task is found to be unfinished.
+        """
+        claimed = secrets.token_hex(8)
+        is_time = Q(next_run_at__lte=now, lease="") | Q(leased_until__lte=now)
+        taken = self.filter(is_time, name=name).update(
+            lease=claimed,
+            leased_until=now + lease,
+            started_at=now,
+            next_run_at=next_run_at,
+        )
+        return claimed if taken else ""
+
+    def renew(self, name: str, lease: str, until: datetime.datetime) -> bool:
+        """Keeps a task that takes longer; False if the lease was lost meanwhile."""
+        return bool(self.filter(name=name, lease=lease).update(leased_until=until))
+
+    def finish(self, name: str, lease: str, **columns: Any) -> bool:
+        """Gives a claimed task back and notes its end; False if the lease was lost meanwhile."""
+        return bool(
+            self.filter(name=name, lease=lease).update(lease="", leased_until=None, **columns)
+        )
+
+    def note(self, name: str, *, served: int, **columns: Any) -> None:
+        """Notes the last of many runs of a task that any number of workers do at a time."""
+        values = {"served": served, "served_in_all": F("served_in_all") + served, **columns}
+        if not self.filter(name=name).update(**values):
+            self.bulk_create([self.model(name=name)], ignore_conflicts=True)
+            self.filter(name=name).update(**values)
+
+
+class TaskRun(models.Model):
+    """The last run of one task of the worker, and of a scheduled one also the next.
+
+    A task that the clock asks for is claimed for the length of a lease, which whoever does it
+    renews, so it is done once each time however many workers there are. `served` is how many rows
+    the last run served, of a task that is always looked at the last few seconds; `error` is the
+    last run's, "" if it went well; `failures` are those in a row. `schedule` is what `next_run_at`
+    was computed from.
+    """
+
+    name = models.CharField(_("task"), max_length=64, primary_key=True)
+    schedule = models.CharField(max_length=64, blank=True, default="", editable=False)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("last run"), null=True, blank=True)
+    duration_ms = models.PositiveBigIntegerField(_("duration (ms)"), null=True, blank=True)
+    served = models.PositiveBigIntegerField(_("served"), default=0)
+    served_in_all = models.PositiveBigIntegerField(_("served in all"), default=0)
+    error = models.TextField(_("error"), blank=True, default="")
+    failed_at = models.DateTimeField(_("failed"), null=True, blank=True)
+    failures = models.PositiveIntegerField(_("failures in a row"), default=0)
+    next_run_at = models.DateTimeField(_("next run"), null=True, blank=True)
+    lease = models.CharField(max_length=16, blank=True, default="", editable=False)
+    leased_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = TaskRunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("work")
+        verbose_name_plural = _("work")
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,262 @@
+"""The access token of an account, shared by all processes and nodes through a store.
+
+One process refreshes at a time: it claims the lease (`token_store`), looks again, asks the
+platform with no transaction open, and writes only while the lease is still its own. The others go
+on with the old token while that works, or wait. A refresher that is killed loses nothing: its
+lease runs out, and the platform gives the next one the same token.
+
+Leases and lifetimes are compared with each node's own clock. Should clocks differ by more than a
+lease, two nodes may ask at once, which `stable_token` answers with one token.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import secrets
+import time
+from collections.abc import Callable
+
+from django.utils import timezone
+
+from events.models import OfficialAccount
+from events.models.access_token import SharedAccessToken
+from events.platform.token_store import token_store
+from events.wechat.api import (
+    AccessToken,
+    APIError,
+    AppCredentials,
+    Refused,
+    Unreachable,
+    Wire,
+    fetch_stable_token,
+)
+from events.wechat.api.fields import storable
+
+__all__ = ["LEASE", "AccountSwitchedOff", "NoAppSecret", "SharedTokens", "TokenPaused"]
+
+logger = logging.getLogger(__name__)
+
+# Longer than a call may take as a whole (`Timeouts.total`), so that a living refresher keeps it.
+LEASE = datetime.timedelta(seconds=30)
+
+# Pauses after the first, second, … failure in a row; the last is repeated.
+_PAUSES = (5, 15, 60, 300, 900, 3600)
+# After a refusal that somebody has to put right, such as a wrong AppSecret.
+_PAUSES_FOR_OPERATORS = (60, 300, 900, 3600)
+
+# Seconds after a refresh in which a rejection does not bring another: the token is as new as any.
+_SAME_AGAIN_SECONDS = 30
+
+# Seconds between two looks at what the refresher has come to.
+_LOOK_EVERY = 0.1
+
+_MESSAGE_LENGTH = 500
+
+
+class TokenPaused(APIError):
+    """There is no token, and the platform is not asked again before `until`.
+
+    `failure`, `errcode` and `rid` are of the last failure: see `SharedAccessToken`.
+    """
+
+    label = "token_paused"
+    is_temporary = True
+
+    def __init__(self, row: SharedAccessToken) -> None:
+        super().__init__(f"no access token until {row.next_attempt_at}: {row.failure_message}")
+        self.failure = row.failure
+        self.errcode = row.failure_code
+        self.rid = row.failure_rid
+        self.until = row.next_attempt_at
+
+
+class AccountSwitchedOff(APIError):
+    """The account is switched off, so the platform is not called for it."""
+
+    label = "inactive"
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"{slug} is switched off")
+
+
+class NoAppSecret(APIError):
+    """The account has no AppID or no AppSecret, so the platform cannot be called for it."""
+
+    label = "no_app_secret"
+
+
+class SharedTokens:
+    """The `TokenSource` of one account. `now` is a clock, `lease` how long a refresher may take.
+
+    To be called outside a transaction when the token may need a refresh: RuntimeError otherwise.
+    """
+
+    def __init__(
+        self,
+        account: OfficialAccount,
+        wire: Wire,
+        *,
+        now: Callable[[], datetime.datetime] = timezone.now,
+        lease: datetime.timedelta = LEASE,
+    ) -> None:
+        self._account = account
+        self._wire = wire
+        self._now = now
+        self._lease = lease
+        self._store = token_store(account)
+
+    def get(self) -> AccessToken:
+        """A token to call with, refreshed ahead of its end.
+
+        Raises `AccountSwitchedOff`; and, where no token works any more: `NoAppSecret`;
+        `TokenPaused` for some time after a failure; what `fetch_stable_token` raises.
+        """
+        if not self._account.is_active:
+            raise AccountSwitchedOff(self._account.slug)
+        row = self._store.read()
+        token = self._token_in(row)
+        if token is not None and self._seconds() < token.refresh_at:
+            return token
+        return self._renew(rejected="", usable=token)
+
+    def refresh(self, rejected: AccessToken) -> AccessToken:
+        """Another token than the rejected one, or the same if the platform has no other."""
+        row = self._store.read()
+        token = self._token_in(row)
+        if token is not None and (
+            token.value != rejected.value
+            or self._seconds() < token.fetched_at + _SAME_AGAIN_SECONDS
+        ):
+            return token
+        return self._renew(rejected=rejected.value, usable=None)
+
+    def _renew(self, *, rejected: str, usable: AccessToken | None) -> AccessToken:
+        """A fresh token, made here or by whoever holds the lease; until then the usable one."""
+        holder = secrets.token_hex(16)
+        give_up_at = time.monotonic() + 2 * self._lease.total_seconds()
+        while True:
+            row = self._store.read()
+            token = self._settled(row, rejected, usable)
+            if token is not None:
+                return token
+            if self._claim(holder):
+                return self._renew_as_holder(holder, rejected, usable)
+            if usable is not None:
+                return usable
+            if time.monotonic() > give_up_at:
+                raise Unreachable(
+                    "stable_token", "another process did not refresh it", may_have_arrived=False
+                )
+            time.sleep(_LOOK_EVERY)
+
+    def _settled(
+        self, row: SharedAccessToken, rejected: str, usable: AccessToken | None
+    ) -> AccessToken | None:
+        """The token to use without asking the platform; None if it is to be asked."""
+        token = self._token_in(row)
+        # Instead of a rejected token any other will do.
+        if (
+            token is not None
+            and token.value != rejected
+            and (rejected or self._seconds() < token.refresh_at)
+        ):
+            return token
+        if self._is_paused(row):
+            if usable is None:
+                raise TokenPaused(row)
+            return usable
+        return None
+
+    def _renew_as_holder(
+        self, holder: str, rejected: str, usable: AccessToken | None
+    ) -> AccessToken:
+        try:
+            # Somebody may have refreshed, or failed to, between the look and the claim.
+            row = self._store.read()
+            token = self._settled(row, rejected, usable)
+            if token is not None:
+                return token
+            try:
+                fresh = self._fetch()
+            except APIError as error:
+                self._note_failure(holder, row.failures, error)
+                if usable is not None:
+                    return usable
+                raise
+            kept = self._store.write(
+                holder,
+                app_id=self._account.app_id,
+                access_token=fresh.value,
+                refreshed_at=_moment(fresh.fetched_at),
+                expires_at=_moment(fresh.expires_at),
+                failure="",
+                failure_code=None,
+                failure_message="",
+                failure_rid="",
+                failed_at=None,
+                failures=0,
+                next_attempt_at=None,
+            )
+            if kept:
+                return fresh
+            # Whoever has taken the lease meanwhile has a token at least as new.
+            return self._token_in(self._store.read()) or fresh
+        finally:
+            self._store.release(holder)
+
+    def _fetch(self) -> AccessToken:
+        if not (self._account.app_id and self._account.app_secret):
+            raise NoAppSecret(f"{self._account.slug} has no AppID or no AppSecret")
+        credentials = AppCredentials(self._account.app_id, self._account.app_secret)
+        return fetch_stable_token(self._wire, credentials, now=self._seconds)
+
+    def _token_in(self, row: SharedAccessToken) -> AccessToken | None:
+        """The row's token, if it is of this AppID and still works."""
+        if (
+            not row.access_token
+            or row.app_id != self._account.app_id
+            or row.refreshed_at is None
+            or row.expires_at is None
+            or row.expires_at <= self._now()
+        ):
+            return None
+        return AccessToken(
+            row.access_token, row.refreshed_at.timestamp(), row.expires_at.timestamp()
+        )
+
+    def _claim(self, holder: str) -> bool:
+        now = self._now()
+        return self._store.claim(holder, now=now, until=now + self._lease)
+
+    def _is_paused(self, row: SharedAccessToken) -> bool:
+        """Whether to leave the platform alone; a change of the account ends the pause."""
+        return (
+            row.next_attempt_at is not None
+            and row.failed_at is not None
+            and self._now() < row.next_attempt_at
+            and self._account.updated_at <= row.failed_at
+        )
+
+    def _note_failure(self, holder: str, failures: int, error: APIError) -> None:
+        logger.warning("No new access token for %s: %s", self._account.slug, error)
+        now = self._now()
+        pauses = _PAUSES if error.is_temporary else _PAUSES_FOR_OPERATORS
+        pause = pauses[min(failures, len(pauses) - 1)]
+        self._store.write(
+            holder,
+            failure=error.label,
+            failure_code=error.errcode if isinstance(error, Refused) else None,
+            failure_message=storable(str(error))[:_MESSAGE_LENGTH],
+            failure_rid=error.rid[:64] if isinstance(error, Refused) else "",
+            failed_at=now,
+            failures=failures + 1,
+            next_attempt_at=now + datetime.timedelta(seconds=pause),
+        )
+
+    def _seconds(self) -> float:
+        return self._now().timestamp()
+
+
+def _moment(seconds: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)

@@ -1,0 +1,285 @@
+"""What is past EVENT_RETENTION_DAYS leaves the log, a whole month at a time.
+
+A month goes when all of it lies before the retention horizon. The hooks of events/log/registry.py
+first keep what its rows say, in the transaction that removes them. Before that the rows are
+archived (events/retention/archive.py) where EVENT_ARCHIVE_DIR is set. Rows that still await an
+outcome keep their month in the log.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from events.log.registry import announce_removal
+from events.log.settled import settled_upper_bound
+from events.models import EventLog, OfficialAccount, PrunedMonth
+from events.models.event_log import EventLogQuerySet
+from events.months import Month
+from events.retention.archive import Archive, ArchiveError, batched, ensure_archived, find
+from events.retention.partitions import alone, partitions, patience
+
+__all__ = ["Postponed", "months_due", "prune", "remove_month", "retention_limit"]
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 500
+_LOG = EventLog._meta.db_table
+# A detached partition waits under such a name for being dropped.
+_REMOVED = f"{_LOG}_removed"
+# Callbacks queue behind whoever waits for the whole log, so each attempt is far below their two
+# seconds.
+_DETACH_PATIENCE_MS = 250
+_DETACH_ATTEMPTS = 20
+_DETACH_PAUSE = 0.5
+# Their event_time says nothing: there was none, or it cannot be true. They go by received_at.
+_UNDATED = (EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED)
+
+
+class Postponed(Exception):
+    """A month stays for now. The text says why."""
+
+
+def retention_limit(now: datetime.datetime) -> datetime.datetime | None:
+    """Everything before this is to go; None when everything is kept."""
+    if settings.EVENT_RETENTION_DAYS is None:
+        return None
+    horizon = now - datetime.timedelta(days=settings.EVENT_RETENTION_DAYS)
+    return Month.of(horizon).start
+
+
+def prune(
+    now: datetime.datetime | None = None, *, report: Callable[[str], None] = logger.info
+) -> int:
+    """Removes what is past retention; returns how many rows went.
+
+    A month that has to stay is logged and tried again the next time. One process does this at a
+    time; the others return at once.
+    """
+    now = now or timezone.now()
+    limit = retention_limit(now)
+    if limit is None:
+        return 0
+    with alone("retention") as mine:
+        if not mine:
+            report("Another process is removing rows.")
+            return 0
+        removed = 0
+        for month in months_due(limit, now=now):
+            try:
+                rows = remove_month(month, received_before=limit, now=now)
+            except (Postponed, ArchiveError) as reason:
+                logger.warning("%s stays in the log for now: %s", month, reason)
+                continue
+            report(f"{month}: {rows} rows removed")
+            removed += rows
+        _drop_detached()
+        return removed
+
+
+def months_due(limit: datetime.datetime, *, now: datetime.datetime) -> list[Month]:
+    """The months that have something to remove, oldest first."""
+    found = {month for month in partitions() if month.end <= limit}
+    dated = EventLog.objects.filter(event_time__lt=limit).exclude(
+        status__in=_UNDATED, received_at__gte=limit
+    )
+    ahead = (
+        EventLog.objects.filter(status__in=_UNDATED, received_at__lt=limit, event_time__gt=now)
+        .exclude(status=EventLog.Status.PROCESSED)
+        .values_list("event_time", flat=True)
+    )
+    return sorted(found | set(dated.months()) | {Month.of(moment) for moment in ahead})
+
+
+def remove_month(
+    month: Month,
+    *,
+    received_before: datetime.datetime | None = None,
+    now: datetime.datetime | None = None,
+) -> int:
+    """Removes a month's rows, archived first where that is set; returns how many.
+
+    Where rows go one by one, those without a date to rely on stay unless they were received before
+    that moment. Raises Postponed when the month has to stay for now, ArchiveError when it cannot be
+    archived.
+    """
+    now = now or timezone.now()
+    rows = EventLog.objects.in_month(month)
+    pruned = PrunedMonth.objects.filter(month=month.start.date()).first()
+    if pruned and pruned.keep_until and pruned.keep_until > now:
+        raise Postponed(f"it was brought back, to be kept until {pruned.keep_until:%Y-%m-%d}")
+    waiting = _awaiting(rows).count()
+    if waiting:
+        raise Postponed(f"{waiting} of its rows still await an outcome")
+    table = partitions().get(month)
+    if table is not None:
+        settled = settled_upper_bound()
+        if settled is None:
+            raise Postponed("somebody has been writing to the log for long")
+        archive = _archived(month) if rows.exists() else None
+        return _remove_partition(month, table, settled, archive, now)
+    if received_before is not None:
+        rows = rows.exclude(status__in=_UNDATED, received_at__gte=received_before)
+    if pruned and pruned.is_under_way:
+        return _carry_on(month, pruned, rows, now)
+    if not rows.exists():
+        return 0
+    archive = _archived(month)
+    return _remove_rows(_note(month, archive, rows=0, now=now), rows, archive, now)
+
+
+def _archived(month: Month) -> Archive | None:
+    folder = settings.EVENT_ARCHIVE_DIR
+    return None if folder is None else ensure_archived(month, folder)
+
+
+def _note(
+    month: Month, archive: Archive | None, *, rows: int, now: datetime.datetime
+) -> PrunedMonth:
+    """Writes down that the removal of one more part of this month has begun."""
+    pruned, _ = PrunedMonth.objects.get_or_create(month=month.start.date())
+    pruned.part += 1
+    pruned.is_archived = archive is not None
+    pruned.rows += rows
+    pruned.began_at, pruned.finished_at, pruned.keep_until = now, None, None
+    pruned.save()
+    return pruned
+
+
+def _awaiting(rows: EventLogQuerySet) -> EventLogQuerySet:
+    # Said twice for SQLite's sake: the index has only rows that were not simply processed.
+    return rows.awaiting_outcome().exclude(status=EventLog.Status.PROCESSED)
+
+
+# --- Partitions ----------------------------------------------------------------------------------
+
+
+def _remove_partition(
+    month: Month, table: str, settled: int, archive: Archive | None, now: datetime.datetime
+) -> int:
+    """Lets the keepers read the month and detaches it, in one transaction.
+
+    The keepers read while everybody may write. So once the partition is detached, and nobody can,
+    it is looked at whether somebody has: rows above the id that was settled before, rows folded
+    since, rows that began to wait. Then nothing has happened, and the month is left for later.
+    """
+    rows = EventLog.objects.in_month(month)
+    with transaction.atomic():
+        unfolded = rows.filter(folded_at=None).exclude(status=EventLog.Status.PROCESSED).count()
+        count = rows.count() if archive is None else archive.rows
+        announce_removal(rows)
+        pruned = _note(month, archive, rows=count, now=now)
+        PrunedMonth.objects.filter(pk=pruned.pk).update(finished_at=now)
+        with connection.cursor() as cursor:
+            # What keepers wrote is checked now, not at the end with the whole log locked.
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        for _ in range(_DETACH_ATTEMPTS):
+            try:
+                with patience(_DETACH_PATIENCE_MS):
+                    _detach(month, table, settled, unfolded)
+                break
+            except OperationalError:
+                # What was locked is free again, and the callbacks go on.
+                time.sleep(_DETACH_PAUSE)
+        else:
+            raise Postponed("the log is too busy to detach it")
+    _drop_detached()
+    return count
+
+
+def _detach(month: Month, table: str, settled: int, unfolded: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {_LOG} DETACH PARTITION {table}")
+        cursor.execute(
+            f"SELECT EXISTS (SELECT FROM {table} WHERE id > %s), "
+            f"(SELECT count(*) FROM {table} WHERE folded_at IS NULL AND status <> 'processed'), "
+            f"EXISTS (SELECT FROM {table} WHERE status IN ('received', 'failed'))",
+            [settled],
+        )
+        if cursor.fetchone() != (False, unfolded, False):
+            raise Postponed("rows of it arrived or were processed meanwhile")
+        cursor.execute(
+            f"ALTER TABLE {table} RENAME TO {_REMOVED}_{month.year:04}_{month.month:02}_{settled}"
+        )
+
+
+def _drop_detached() -> None:
+    """Drops partitions that were detached; what they said is kept, so no harm if it is later.
+
+    Apart from the detaching, since dropping a table with a foreign key locks the accounts too.
+    """
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE %s "
+            "AND pg_table_is_visible(oid)",
+            [_REMOVED.replace("_", r"\_") + r"\_%"],
+        )
+        for (name,) in cursor.fetchall():
+            try:
+                with patience(_DETACH_PATIENCE_MS):
+                    cursor.execute(f"DROP TABLE {name}")
+            except OperationalError as error:
+                logger.warning("%s is detached and will be dropped later: %s", name, error)
+
+
+# --- Batches -------------------------------------------------------------------------------------
+
+
+def _carry_on(
+    month: Month, pruned: PrunedMonth, rows: EventLogQuerySet, now: datetime.datetime
+) -> int:
+    """Goes on with a removal whose process ended before it did."""
+    folder = settings.EVENT_ARCHIVE_DIR
+    if folder is None:
+        return _remove_rows(pruned, rows, None, now)
+    # Begun without an archive, it stops here: what is left gets one, as the next part.
+    archive = find(month, folder, part=pruned.part) if pruned.is_archived else None
+    if pruned.is_archived and archive is None:
+        raise ArchiveError(f"part {pruned.part} of {month} is not in {folder}")
+    if archive is None:
+        return _remove_rows(pruned, rows.none(), None, now)
+    archive.verify()
+    return _remove_rows(pruned, rows, archive, now)
+
+
+def _remove_rows(
+    pruned: PrunedMonth, rows: EventLogQuerySet, archive: Archive | None, now: datetime.datetime
+) -> int:
+    """Removes these rows; with an archive, only those that it has."""
+    removed = 0
+    for ids in batched(_ids(rows) if archive is None else archive.ids(), _BATCH):
+        with transaction.atomic():
+            removed += _remove_batch(rows.filter(pk__in=ids))
+    PrunedMonth.objects.filter(pk=pruned.pk).update(rows=F("rows") + removed, finished_at=now)
+    return removed
+
+
+def _remove_batch(rows: EventLogQuerySet) -> int:
+    # Locked, nobody processes them from here on.
+    states = rows.select_for_update().values_list("pk", "status")
+    awaiting = {EventLog.Status.RECEIVED, EventLog.Status.FAILED}
+    going = rows.filter(pk__in=[pk for pk, status in states if status not in awaiting])
+    announce_removal(going)
+    deleted, _ = going.delete()
+    return deleted
+
+
+def _ids(rows: EventLogQuerySet) -> Iterator[int]:
+    """The ids of rows that are removed while they are read, hence page by page."""
+    for account in OfficialAccount.objects.values_list("pk", flat=True):
+        ordered = rows.filter(account=account).order_by("event_time", "pk")
+        page = list(ordered.values_list("event_time", "pk")[:_BATCH])
+        while page:
+            yield from (pk for _, pk in page)
+            moment, last = page[-1]
+            later = ordered.filter(event_time__gte=moment).exclude(event_time=moment, pk__lte=last)
+            page = list(later.values_list("event_time", "pk")[:_BATCH])

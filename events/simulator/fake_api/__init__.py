@@ -1,0 +1,37 @@
+"""The platform's API as a small server on this machine, for demonstrations and tests.
+
+It answers in WeChat's words, keeps WeChat's limits, and can be told to be slow, to fail, to end
+tokens, or to have no calls left.
+
+1. `platform.FakeWeChatAPI` serves calls, from any thread, without a network;
+2. `account.FakeAccount` is what one account has there: menu, tags, codes, tokens, quotas, messages;
+3. `followers` says who follows: a list, the simulator's population, or a million numbered people;
+4. `people` makes the simulator's people live with it;
+5. `server.FakeWeChatAPIServer` puts it on a port, with control for other processes.
+"""
+
+from __future__ import annotations
+
+from .account import FakeAccount, Issued, Sent
+from .followers import Followers, ListedFollowers, NumberedFollowers, PopulationFollowers
+from .people import acts_on, noted, offered
+from .platform import ORDINARY_LATENCY, FakeWeChatAPI, Fault, Request
+from .server import FakeWeChatAPIServer
+
+__all__ = [
+    "ORDINARY_LATENCY",
+    "FakeAccount",
+    "FakeWeChatAPI",
+    "FakeWeChatAPIServer",
+    "Fault",
+    "Followers",
+    "Issued",
+    "ListedFollowers",
+    "NumberedFollowers",
+    "PopulationFollowers",
+    "Request",
+    "Sent",
+    "acts_on",
+    "noted",
+    "offered",
+]

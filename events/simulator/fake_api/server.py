@@ -1,0 +1,227 @@
+"""The fake platform over HTTP, and its control from other processes.
+
+Control is JSON under `/__control__/`, answered with JSON; errors of the caller are status 400:
+
+| POST | fields |
+|---|---|
+| `expire_tokens` | `appid`, `errcode` (default 42001) |
+| `exhaust_quota` | `appid`, `path` |
+| `make_trouble` | `path` and the fields of `Fault` (`body` as text) |
+| `end_trouble` | |
+| `behave` | `latency` [shortest, longest] and `failure_rate`, either or both |
+| `allow` | `appid`, `addresses` (a list, null for all) |
+| `act` | `appid`, `openid`, `kind` (`text`, `event.subscribe`, …): somebody did this now |
+
+| GET | answer |
+|---|---|
+| `calls` | how often each path was called |
+| `sent?appid=` | the customer-service messages |
+| `menu?appid=` | the menu |
+| `scene?ticket=` | `scene`, null if there is none |
+| `next_code?appid=` | `scene` and `ticket` of a code for one person, null if there is none |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from events.simulator.pushes import Push
+
+from .platform import Answer, FakeWeChatAPI, Fault, Request
+
+__all__ = ["FakeWeChatAPIServer"]
+
+_CONTROL = "/__control__/"
+# Seconds after which a connection without a request is closed.
+_LONGEST_IDLE = 60
+
+
+class FakeWeChatAPIServer:
+    """Serves a `FakeWeChatAPI` on this machine only; port 0 takes a free one.
+
+    To be used as a context manager, or between `start` and `stop`.
+    """
+
+    def __init__(self, platform: FakeWeChatAPI, *, port: int = 0) -> None:
+        self.platform = platform
+        self._stopping = threading.Event()
+        self._server = _Server(platform, port, self._stopping)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        """The address to call instead of WeChat's, without a path."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def start(self) -> None:
+        """Begins to serve, in threads of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends serving; open connections are cut."""
+        self._stopping.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def __enter__(self) -> FakeWeChatAPIServer:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, platform: FakeWeChatAPI, port: int, stopping: threading.Event) -> None:
+        self.platform = platform
+        self.stopping = stopping
+        self._open: set[socket.socket] = set()
+        self._idle = threading.Condition()
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        with self._idle:
+            self._open.add(request)
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._idle:
+                self._open.discard(request)
+                self._idle.notify_all()
+
+    def server_close(self) -> None:
+        super().server_close()
+        with self._idle:
+            for connection in self._open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            self._idle.wait_for(lambda: not self._open, timeout=5)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that went away is not worth a traceback."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    timeout = _LONGEST_IDLE
+    # Header and body are separate writes, and waiting between them costs 40 ms.
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Writes nothing: the first line of a request holds the token."""
+
+    def _answer(self) -> None:
+        parts = urlsplit(self.path)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if parts.path.startswith(_CONTROL):
+            answer = self._control(parts.path.removeprefix(_CONTROL), query, body)
+        else:
+            answer = self.server.platform.handle(
+                Request(self.command, parts.path, query, body, self.client_address[0])
+            )
+        if answer.delay and self.server.stopping.wait(answer.delay):
+            self.close_connection = True
+            return
+        if answer.reset:
+            # Closing with nothing to linger for sends RST.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+            return
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def _control(self, name: str, query: Mapping[str, str], body: bytes) -> Answer:
+        commands = _QUESTIONS if self.command == "GET" else _ORDERS
+        try:
+            fields = query if self.command == "GET" else json.loads(body or b"{}")
+            result = commands[name](self.server.platform, fields)
+        except (KeyError, TypeError, ValueError) as error:
+            return Answer(400, body=json.dumps({"error": repr(error)}).encode())
+        return Answer(body=json.dumps(result, ensure_ascii=False).encode())
+
+
+def _behave(platform: FakeWeChatAPI, fields: Mapping[str, Any]) -> None:
+    if "latency" in fields:
+        shortest, longest = fields["latency"]
+        platform.latency = (float(shortest), float(longest))
+    if "failure_rate" in fields:
+        platform.failure_rate = float(fields["failure_rate"])
+
+
+def _make_trouble(platform: FakeWeChatAPI, fields: Mapping[str, Any]) -> None:
+    fault = {name: value for name, value in fields.items() if name != "path"}
+    if fault.get("body") is not None:
+        fault["body"] = fault["body"].encode()
+    platform.make_trouble(fields["path"], Fault(**fault))
+
+
+def _allow(platform: FakeWeChatAPI, fields: Mapping[str, Any]) -> None:
+    addresses = fields["addresses"]
+    account = platform.account(fields["appid"])
+    account.allowed_addresses = None if addresses is None else frozenset(addresses)
+
+
+def _act(platform: FakeWeChatAPI, fields: Mapping[str, Any]) -> None:
+    msg_type, _, event = fields["kind"].partition(".")
+    push = Push(fields["openid"], int(time.time()), msg_type, event)
+    platform.account(fields["appid"]).note_push(push)
+
+
+def _sent(platform: FakeWeChatAPI, fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"openid": message.openid, "at": message.at, "body": message.body}
+        for message in platform.account(fields["appid"]).sent
+    ]
+
+
+def _next_code(platform: FakeWeChatAPI, fields: Mapping[str, Any]) -> dict[str, str] | None:
+    code = platform.account(fields["appid"]).next_code()
+    return {"scene": code.scene, "ticket": code.ticket} if code else None
+
+
+_ORDERS: Mapping[str, Callable[[FakeWeChatAPI, Mapping[str, Any]], Any]] = {
+    "expire_tokens": lambda platform, fields: platform.account(fields["appid"]).expire_tokens(
+        fields.get("errcode", 42001)
+    ),
+    "exhaust_quota": lambda platform, fields: platform.account(fields["appid"]).exhaust_quota(
+        fields["path"]
+    ),
+    "make_trouble": _make_trouble,
+    "end_trouble": lambda platform, fields: platform.end_trouble(),
+    "behave": _behave,
+    "allow": _allow,
+    "act": _act,
+}
+_QUESTIONS: Mapping[str, Callable[[FakeWeChatAPI, Mapping[str, Any]], Any]] = {
+    "calls": lambda platform, fields: platform.calls,
+    "sent": _sent,
+    "menu": lambda platform, fields: platform.account(fields["appid"]).menu,
+    "scene": lambda platform, fields: {"scene": platform.scene_of(fields["ticket"])},
+    "next_code": _next_code,
+}

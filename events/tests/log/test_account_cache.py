@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from django.db import OperationalError
+from pytest_django import DjangoAssertNumQueries
+
+from events import account_cache
+from events.account_cache import account_with_key, rule_content
+from events.models import OfficialAccount, ReplyRule
+from events.models.fields import WrongEncryptionKey
+from events.testing import make_account
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def as_on_a_site(monkeypatch, nothing_remembered):
+    """Remembering as long as a running site does."""
+    monkeypatch.undo()
+    account_cache.forget()
+    yield
+    account_cache.forget()
+
+
+@pytest.fixture
+def account(as_on_a_site):
+    return make_account()
+
+
+def test_what_is_known_costs_no_query(account, django_assert_num_queries: DjangoAssertNumQueries):
+    assert account_with_key(account.callback_key) == account
+    with django_assert_num_queries(0):
+        assert account_with_key(account.callback_key) == account
+        assert rule_content(account.pk, "event.click", "K") is None
+
+
+def test_a_change_made_elsewhere_is_noticed_within_a_second(account):
+    key = account.callback_key
+    assert account_with_key(key).name == "shop"
+    assert rule_content(account.pk, "event.click", "K") is None
+    # what another process writes sends no signal here
+    OfficialAccount.objects.update(name="renamed")
+    ReplyRule.objects.bulk_create(
+        [ReplyRule(account=account, trigger="event.click", key="K", content="hi")]
+    )
+    deadline = time.monotonic() + 1
+    while account_with_key(key).name != "renamed":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert rule_content(account.pk, "event.click", "K") == "hi"
+    OfficialAccount.objects.update(is_active=False)
+    ReplyRule.objects.all().delete()
+    while account_with_key(key) is not None:
+        assert time.monotonic() < deadline + 1
+        time.sleep(0.02)
+
+
+def test_a_change_made_here_is_noticed_at_once(account):
+    assert account_with_key(account.callback_key).name == "shop"
+    rule = ReplyRule.objects.create(account=account, trigger="text", key="", content="hi")
+    assert rule_content(account.pk, "text", "anything") == "hi"
+    account.name = "renamed"
+    account.save()
+    assert account_with_key(account.callback_key).name == "renamed"
+    rule.delete()
+    assert rule_content(account.pk, "text", "anything") is None
+
+
+def test_a_new_account_need_not_wait(account):
+    assert account_with_key(account.callback_key) == account
+    OfficialAccount.objects.bulk_create(
+        [OfficialAccount(slug="new", callback_key="k2", security_mode="plaintext")]
+    )
+    time.sleep(0.06)
+    assert account_with_key("k2").slug == "new"
+
+
+def test_keys_that_are_tried_do_not_cost_a_query_each(
+    account, django_assert_max_num_queries: DjangoAssertNumQueries
+):
+    with django_assert_max_num_queries(20):
+        for number in range(500):
+            assert account_with_key(f"guess-{number}") is None
+
+
+def test_nothing_changed_decrypts_nothing(account, monkeypatch):
+    assert account_with_key(account.callback_key) == account
+
+    def refuse(*arguments):
+        raise AssertionError("a secret was decrypted")
+
+    monkeypatch.setattr("events.models.fields.EncryptedTextField.from_db_value", refuse)
+    monkeypatch.setattr(account_cache, "_MAX_AGE", 0)
+    assert account_with_key(account.callback_key) == account
+
+
+def test_an_account_that_cannot_be_decrypted_leaves_the_others_alone(account):
+    other = make_account("other")
+    OfficialAccount.objects.filter(pk=other.pk).update(name="x")
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE events_officialaccount SET token = 'gAAAA-nonsense' WHERE id = %s", [other.pk]
+        )
+    account_cache.forget()
+    assert account_with_key(account.callback_key) == account
+    with pytest.raises(WrongEncryptionKey):
+        account_with_key(other.callback_key)
+
+
+def test_with_nothing_known_a_database_that_is_away_is_an_error(account, monkeypatch):
+    account_cache.forget()
+
+    def away(model):
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(account_cache, "_stored", away)
+    with pytest.raises(OperationalError):
+        account_with_key(account.callback_key)

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import datetime
+import io
+from unittest import mock
+
+import pytest
+from django.core.management import call_command
+from django.test import modify_settings
+from django.utils import timezone
+
+from events.log import registry
+from events.log.process import RETRY_DELAYS, process, process_due, reopen
+from events.log.registry import projection, projections_for, reply_handler
+from events.models import EventLog
+from events.testing import make_account, message_xml, push
+from events.wechat import TextReply
+from subscribers.models import Subscriber
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("state_is_the_fold", "own_registries"),
+]
+
+
+@pytest.fixture
+def account():
+    return make_account(mode="plaintext")
+
+
+def make_due() -> None:
+    EventLog.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at=timezone.now())
+
+
+class Boom(Exception):
+    pass
+
+
+# --- The registries, as another app uses them --------------------------------------------------
+
+
+def test_another_apps_projection_and_reply_handler_are_called_with_the_row(account):
+    seen: list[EventLog] = []
+
+    @projection("event.view", "event.click")
+    def watch(event: EventLog) -> None:
+        seen.append(event)
+
+    @reply_handler("event.click", override=True)
+    def answer(event: EventLog) -> TextReply:
+        return TextReply(f"you pressed {event.event_key}")
+
+    push(account, message_xml("event.VIEW", EventKey="https://x.example/"))
+    response = push(account, message_xml("event.CLICK", EventKey="K"))
+    assert [event.kind for event in seen] == ["event.view", "event.click"]
+    assert b"you pressed K" in response.content
+    assert Subscriber.objects.get().event_count == 2
+
+
+def test_an_app_registers_itself_when_the_site_starts(account):
+    with modify_settings(INSTALLED_APPS={"append": "events.tests.example_app"}):
+        from events.tests.example_app.wechat import visits
+
+        push(account, message_xml("event.subscribe", openid="o7", EventKey="qrscene_door"))
+        answer = push(account, message_xml("event.CLICK", EventKey="MENU_MY_ORDERS"))
+    assert visits == [("o7", "door")]
+    assert "您有 2 个订单" in answer.content.decode()
+
+
+def test_a_projection_for_any_kind_sees_unknown_ones_too(account):
+    seen = []
+    projection(registry.ANY_KIND)(lambda event: seen.append(event.kind))
+    push(account, message_xml("event.brand_new"))
+    push(account, message_xml("text", Content="x", MsgId=1))
+    assert seen == ["event.brand_new", "text"]
+
+
+def test_what_is_not_folded_passes_no_projection(account):
+    seen = []
+    projection(registry.ANY_KIND)(lambda event: seen.append(event.kind))
+    push(account, b"<xml")
+    push(account, message_xml(to="gh_other"))
+    assert seen == []
+
+
+def test_a_second_handler_must_say_that_it_overrides():
+    with pytest.raises(ValueError, match="override=True"):
+        reply_handler("event.click")(lambda event: None)
+    with pytest.raises(ValueError, match="none to override"):
+        reply_handler("event.nothing", override=True)(lambda event: None)
+    with pytest.raises(ValueError, match="names the kinds"):
+        reply_handler()
+    with pytest.raises(ValueError, match="names the kinds"):
+        projection()
+
+
+def test_the_built_in_projections_cannot_be_replaced():
+    before = projections_for("event.subscribe")
+    projection("event.subscribe")(lambda event: None)
+    assert projections_for("event.subscribe")[: len(before)] == before
+
+
+# --- Projections that fail ---------------------------------------------------------------------
+
+
+def test_a_failing_projection_leaves_the_row_unfolded_for_the_worker(account):
+    broken = True
+
+    @projection("event.subscribe")
+    def fails(event: EventLog) -> None:
+        if broken:
+            raise Boom("no\0good")
+
+    response = push(account, message_xml())
+    assert (response.status_code, response.content) == (200, b"success")
+    event = EventLog.objects.get()
+    assert (event.status, event.folded_at, event.attempts) == ("received", None, 1)
+    assert "Boom: nogood" in event.error
+    # the other projections of the event are undone with it
+    assert not Subscriber.objects.exists()
+
+    assert process_due() == 0  # not yet
+    broken = False
+    make_due()
+    assert process_due() == 1
+    event.refresh_from_db()
+    assert (event.status, event.error, event.next_attempt_at) == ("processed", "", None)
+    assert event.folded_at is not None
+    assert Subscriber.objects.get().follow_count == 1
+    assert process(event) is None
+    assert Subscriber.objects.get().follow_count == 1
+
+
+def test_a_failing_projection_does_not_disturb_the_next_push(account):
+    @projection("event.unsubscribe")
+    def fails(event: EventLog) -> None:
+        Subscriber.objects.create(nonsense=True)
+
+    push(account, message_xml("event.unsubscribe", at=1767226105))
+    push(account, message_xml("event.subscribe", at=1767226106))
+    assert Subscriber.objects.get().is_following
+
+
+def test_a_duplicate_folds_what_the_first_could_not(account):
+    with mock.patch("events.log.process.project_together", side_effect=Boom):
+        push(account, message_xml(at=1767226105))
+    assert not Subscriber.objects.exists()
+    push(account, message_xml(at=1767226105))
+    assert Subscriber.objects.get().follow_count == 1
+    assert EventLog.objects.get().status == "processed"
+
+
+# --- Reply handlers that fail ------------------------------------------------------------------
+
+
+@pytest.fixture
+def failing(account):
+    """An event whose reply handler failed; entering .works mends the handler."""
+
+    @reply_handler("event.click", override=True)
+    def fails(event: EventLog) -> TextReply:
+        if not state["works"]:
+            raise Boom("handler")
+        return TextReply("late")
+
+    state = {"works": False}
+    assert push(account, message_xml("event.CLICK", EventKey="K")).content == b"success"
+    return state
+
+
+def test_a_failing_handler_undoes_nothing_and_is_tried_again(account, failing):
+    event = EventLog.objects.get()
+    assert (event.status, event.attempts, event.reply) == ("failed", 1, "")
+    assert "Boom: handler" in event.error
+    assert event.folded_at is not None
+    assert Subscriber.objects.get().event_count == 1
+
+    failing["works"] = True
+    make_due()
+    assert process_due() == 1
+    event.refresh_from_db()
+    assert (event.status, event.error) == ("processed", "")
+    assert "late" in event.reply
+    assert Subscriber.objects.get().event_count == 1
+
+
+def test_the_delays_grow_and_the_last_attempt_gives_up(account, failing):
+    event = EventLog.objects.get()
+    for attempt, delay in enumerate(RETRY_DELAYS, start=1):
+        event.refresh_from_db()
+        assert event.attempts == attempt
+        wait = event.next_attempt_at - timezone.now()
+        assert delay - datetime.timedelta(seconds=10) < wait <= delay
+        make_due()
+        process_due()
+    event.refresh_from_db()
+    assert (event.status, event.next_attempt_at) == ("dead", None)
+    make_due()
+    assert process_due() == 0
+
+
+def test_an_operator_can_try_again_what_was_given_up(account, failing):
+    EventLog.objects.update(status="dead", attempts=6, next_attempt_at=None)
+    failing["works"] = True
+    output = io.StringIO()
+    call_command("process_events", "--failed", stdout=output)
+    assert "1 processed, 0 failed again" in output.getvalue()
+    assert EventLog.objects.get().status == "processed"
+
+
+def test_processing_by_id_and_what_failed_again(account, failing):
+    event = EventLog.objects.get()
+    output, errors = io.StringIO(), io.StringIO()
+    call_command("process_events", str(event.pk), "999999", stdout=output, stderr=errors)
+    assert "0 processed, 1 failed again" in output.getvalue()
+    assert "no event 999999" in errors.getvalue()
+
+
+def test_only_failed_rows_are_reopened(account):
+    push(account, message_xml())
+    assert reopen(EventLog.objects.all()) == []
+    assert EventLog.objects.get().status == "processed"
+
+
+# --- Abandoned rows ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def greeting():
+    """A handler that can tell its reply only once the event is stored."""
+    reply_handler("event.click", override=True)(lambda event: TextReply("hi"))
+
+
+def test_a_row_whose_process_died_is_taken_by_the_worker_after_the_retries(account, greeting):
+    with (
+        mock.patch("events.callback.receive.answer", side_effect=SystemExit),
+        pytest.raises(SystemExit),
+    ):
+        push(account, message_xml("event.CLICK", EventKey="K"))
+    event = EventLog.objects.get()
+    assert event.status == "received"
+    assert event.next_attempt_at > timezone.now() + datetime.timedelta(seconds=10)
+    assert process_due() == 0
+    make_due()
+    assert process_due() == 1
+    event.refresh_from_db()
+    assert (event.status, "hi" in event.reply) == ("processed", True)
+
+
+def test_stuck_rows_are_processed_on_request(account, greeting):
+    with (
+        mock.patch("events.callback.receive.answer", side_effect=SystemExit),
+        pytest.raises(SystemExit),
+    ):
+        push(account, message_xml("event.CLICK", EventKey="K"))
+    make_due()
+    output = io.StringIO()
+    call_command("process_events", "--stuck", stdout=output)
+    assert "1 processed" in output.getvalue()

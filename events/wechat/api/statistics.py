@@ -1,0 +1,85 @@
+"""WeChat's own daily numbers (数据统计 › 用户分析); days are Beijing's.
+
+A day's numbers are there after about eight in the morning of the next. Asked before, the platform
+answers with nothing rather than with zeros: a missing day is not a day without followers.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .calls import Calls
+from .errors import BadAnswer, Refused
+from .fields import mappings, number, text
+
+__all__ = ["LONGEST_SPAN", "Statistics", "UserCumulate", "UserSummary"]
+
+# Days in one call.
+LONGEST_SPAN = 7
+
+_NOT_READY = 61503
+
+
+@dataclass(frozen=True, slots=True)
+class UserSummary:
+    """Follows and unfollows of a day from one source (user_source, an open list)."""
+
+    date: datetime.date
+    source: int
+    new: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserCumulate:
+    """How many followed at the end of a day."""
+
+    date: datetime.date
+    total: int
+
+
+class Statistics:
+    """Numbers of one to seven days, both ends included, else ValueError; until yesterday."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def user_summary(self, begin: datetime.date, end: datetime.date) -> tuple[UserSummary, ...]:
+        """Several rows for each day, one per source with any activity."""
+        return tuple(
+            UserSummary(
+                _date(row),
+                number(row, "user_source"),
+                number(row, "new_user"),
+                number(row, "cancel_user"),
+            )
+            for row in self._rows("/datacube/getusersummary", begin, end)
+        )
+
+    def user_cumulate(self, begin: datetime.date, end: datetime.date) -> tuple[UserCumulate, ...]:
+        """One row for each day."""
+        return tuple(
+            UserCumulate(_date(row), number(row, "cumulate_user"))
+            for row in self._rows("/datacube/getusercumulate", begin, end)
+        )
+
+    def _rows(self, path: str, begin: datetime.date, end: datetime.date) -> list[Mapping[str, Any]]:
+        if not 0 <= (end - begin).days < LONGEST_SPAN:
+            raise ValueError(f"1 to {LONGEST_SPAN} days in one call")
+        body = {"begin_date": begin.isoformat(), "end_date": end.isoformat()}
+        try:
+            return mappings(self._calls.post(path, body), "list")
+        except Refused as error:
+            if error.errcode == _NOT_READY:
+                return []
+            raise
+
+
+def _date(row: Mapping[str, Any]) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(text(row, "ref_date"))
+    except ValueError:
+        raise BadAnswer("/datacube", "ref_date is not a date") from None

@@ -1,0 +1,142 @@
+"""Followers as the platform knows them (用户管理)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .calls import Calls
+from .errors import BadAnswer, RecipientRejected
+from .fields import mapping, mappings, number, numbers, text, texts
+
+__all__ = ["BATCH_SIZE", "FollowerPage", "Profile", "Profiles", "Users"]
+
+# OpenIDs in one user/info/batchget.
+BATCH_SIZE = 100
+
+_INVALID_OPENID = 40003
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the platform tells of one person; of somebody who does not follow, the OpenID only.
+
+    Nickname, picture, sex and place have not been given since 2021. `subscribe_time` is the last
+    follow, in Unix seconds, 0 if unknown. `subscribe_scene` is from an open list (ADD_SCENE_…).
+    """
+
+    openid: str
+    is_following: bool
+    subscribe_time: int = 0
+    unionid: str = ""
+    remark: str = ""
+    group_id: int = 0
+    tag_ids: tuple[int, ...] = ()
+    subscribe_scene: str = ""
+    qr_scene: int = 0
+    qr_scene_str: str = ""
+    language: str = ""
+
+    @property
+    def scene(self) -> str:
+        """The scene of the code that was used to follow, "" if none: as events carry it."""
+        return self.qr_scene_str or (str(self.qr_scene) if self.qr_scene else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """The profiles that were `found`, and the OpenIDs that the platform does not take."""
+
+    found: tuple[Profile, ...]
+    invalid: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerPage:
+    """Up to 10,000 OpenIDs; `total` is the account's number of followers at that moment."""
+
+    total: int
+    openids: tuple[str, ...]
+    next_openid: str
+
+
+class Users:
+    """Who follows, and what is known of them."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def info(self, openid: str, *, lang: str = "zh_CN") -> Profile:
+        """One person's profile. `RecipientRejected` if the OpenID is not one of this account."""
+        return _profile(self._calls.get("/cgi-bin/user/info", {"openid": openid, "lang": lang}))
+
+    def infos(self, openids: Sequence[str], *, lang: str = "zh_CN") -> Profiles:
+        """The profiles of up to 100 people, else ValueError.
+
+        One invalid OpenID fails a whole call, so the list is halved until those are found: some
+        14 calls for each.
+        """
+        if len(openids) > BATCH_SIZE:
+            raise ValueError(f"at most {BATCH_SIZE} OpenIDs in one call")
+        if not openids:
+            return Profiles(())
+        user_list = [{"openid": openid, "lang": lang} for openid in openids]
+        try:
+            answer = self._calls.post("/cgi-bin/user/info/batchget", {"user_list": user_list})
+        except RecipientRejected as error:
+            if error.errcode != _INVALID_OPENID:
+                raise
+            if len(openids) == 1:
+                return Profiles((), tuple(openids))
+        else:
+            return Profiles(tuple(map(_profile, mappings(answer, "user_info_list"))))
+        middle = len(openids) // 2
+        first, second = (
+            self.infos(part, lang=lang) for part in (openids[:middle], openids[middle:])
+        )
+        return Profiles(first.found + second.found, first.invalid + second.invalid)
+
+    def page(self, next_openid: str = "") -> FollowerPage:
+        """The followers after `next_openid`; the page after the last one has no OpenIDs."""
+        query = {"next_openid": next_openid} if next_openid else None
+        return follower_page(self._calls.get("/cgi-bin/user/get", query))
+
+    def openids(self) -> Iterator[str]:
+        """The OpenIDs of all followers, a page at a time; people come and go meanwhile."""
+        last = ""
+        while True:
+            page = self.page(last)
+            yield from page.openids
+            if not page.openids or page.next_openid in {"", last}:
+                return
+            last = page.next_openid
+
+
+def follower_page(answer: Mapping[str, Any]) -> FollowerPage:
+    """A page of OpenIDs, of all followers or of those with a tag."""
+    return FollowerPage(
+        number(answer, "total"),
+        # After the last page `data` is left out.
+        texts(mapping(answer, "data"), "openid"),
+        text(answer, "next_openid"),
+    )
+
+
+def _profile(fields: Mapping[str, Any]) -> Profile:
+    openid = text(fields, "openid")
+    if not openid:
+        raise BadAnswer("/cgi-bin/user/info", "a profile without OpenID")
+    return Profile(
+        openid=openid,
+        is_following=number(fields, "subscribe") == 1,
+        subscribe_time=number(fields, "subscribe_time"),
+        unionid=text(fields, "unionid"),
+        remark=text(fields, "remark"),
+        group_id=number(fields, "groupid"),
+        tag_ids=numbers(fields, "tagid_list"),
+        subscribe_scene=text(fields, "subscribe_scene"),
+        qr_scene=number(fields, "qr_scene"),
+        qr_scene_str=text(fields, "qr_scene_str"),
+        language=text(fields, "language"),
+    )

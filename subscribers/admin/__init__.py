@@ -1,0 +1,7 @@
+"""The operators' pages for followers, bindings, messages, QR codes and syncs, one module each."""
+
+from __future__ import annotations
+
+from subscribers.admin import messages, qr_codes, subscribers, syncs
+
+__all__ = ["messages", "qr_codes", "subscribers", "syncs"]

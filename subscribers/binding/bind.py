@@ -1,0 +1,183 @@
+"""Binding a follower's WeChat to an account of this site, from the code to the end.
+
+The code's scene is the only proof, so it is unguessable, works once, lives for ten minutes and is
+shown to the user it was made for alone. The first scan decides a request, whatever its outcome.
+What one follower or one user may have is kept by unique constraints, so races end with one winner.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from events.binding_scenes import is_binding_scene, new_one_time_scene
+from events.models import EventLog, OfficialAccount
+from subscribers.models import Binding, BindingRequest, BindingScan, Refusal, Subscriber
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+__all__ = [
+    "LIFETIME",
+    "complete_binding",
+    "end_expired_requests",
+    "is_unbind_request",
+    "start_binding",
+    "unbind",
+    "unbind_by_follower",
+]
+
+LIFETIME = datetime.timedelta(minutes=10)
+# A scan made in time may reach us late: WeChat tries for about fifteen seconds.
+_LATE = datetime.timedelta(minutes=1)
+_UNBIND_WORDS = frozenset({"解绑", "解除绑定", "unbind"})
+
+
+def start_binding(
+    *, account: OfficialAccount, user: User, now: datetime.datetime | None = None
+) -> BindingRequest:
+    """Makes a request with a fresh code for this user; a former open one is withdrawn.
+
+    The returned row still holds the scene in the clear, for its owner.
+    """
+    now = now or timezone.now()
+    scene = new_one_time_scene()
+    while True:
+        try:
+            with transaction.atomic():
+                BindingRequest.objects.filter(account=account, user=user).end(
+                    refused_reason=Refusal.WITHDRAWN
+                )
+                return BindingRequest.objects.create(
+                    account=account,
+                    user=user,
+                    scene=scene,
+                    scene_digest=BindingRequest.digest_of(scene),
+                    created_at=now,
+                    expires_at=now + LIFETIME,
+                )
+        except IntegrityError:
+            # Another request of this user was made between the two statements: withdraw that too.
+            continue
+
+
+def complete_binding(event: EventLog) -> BindingScan | None:
+    """Takes a follow or scan to its binding outcome; None when it carries no binding code.
+
+    Runs as a projection, after the follower's row was folded: that row is locked by then, which
+    puts the scans of one follower in a row. Each outcome is kept as a BindingScan, which the reply
+    reads.
+    """
+    if not is_binding_scene(event.scene):
+        return None
+    subscriber = Subscriber.objects.get(account=event.account_id, openid=event.openid)
+    request = (
+        BindingRequest.objects.select_for_update(of=("self",))
+        .select_related("user")
+        .filter(scene_digest=BindingRequest.digest_of(event.scene))
+        .first()
+    )
+    binding, refusal = _decide(request, subscriber, event)
+    if request is not None:
+        this = BindingRequest.objects.filter(pk=request.pk)
+        if binding is not None:
+            this.end(completed_at=event.received_at, binding=binding)
+        elif refusal is not Refusal.WRONG_ACCOUNT:
+            this.end(refused_reason=refusal)
+    if refusal:
+        outcome = BindingScan.Outcome.REFUSED
+    elif binding is not None and binding.event_id == event.pk:
+        outcome = BindingScan.Outcome.BOUND
+    else:
+        outcome = BindingScan.Outcome.ALREADY_BOUND
+    return BindingScan.objects.create(
+        account_id=event.account_id,
+        subscriber=subscriber,
+        request=request,
+        event_id=event.pk,
+        event_time=event.event_time,
+        outcome=outcome,
+        refused_reason=refusal or "",
+    )
+
+
+def _decide(
+    request: BindingRequest | None, subscriber: Subscriber, event: EventLog
+) -> tuple[Binding | None, Refusal | None]:
+    """The binding this scan leads to, or why there is none."""
+    if request is None:
+        return None, Refusal.UNKNOWN
+    if request.account_id != event.account_id:
+        return None, Refusal.WRONG_ACCOUNT
+    if request.completed_at is not None:
+        done = request.binding
+        if done is not None and done.is_active and done.subscriber_id == subscriber.pk:
+            return done, None
+        return None, Refusal.USED
+    if request.refused_reason:
+        ended = Refusal(request.refused_reason)
+        return None, ended if ended in {Refusal.EXPIRED, Refusal.WITHDRAWN} else Refusal.USED
+    if event.event_time > request.expires_at or event.received_at > request.expires_at + _LATE:
+        return None, Refusal.EXPIRED
+    if not request.user.is_active:
+        return None, Refusal.USER_INACTIVE
+    return _bind(request, subscriber, event)
+
+
+def _bind(
+    request: BindingRequest, subscriber: Subscriber, event: EventLog
+) -> tuple[Binding | None, Refusal | None]:
+    try:
+        with transaction.atomic():
+            return Binding.objects.create(
+                account_id=event.account_id,
+                subscriber=subscriber,
+                user=request.user,
+                bound_at=event.event_time,
+                event_id=event.pk,
+                event_time=event.event_time,
+            ), None
+    except IntegrityError:
+        # A unique constraint says that one of the two is bound already; who, decides what it means.
+        of_follower = Binding.objects.active().filter(subscriber=subscriber).first()
+        if of_follower is None:
+            return None, Refusal.USER_BOUND
+        if of_follower.user_id == request.user_id:
+            return of_follower, None
+        return None, Refusal.FOLLOWER_BOUND
+
+
+def unbind(binding: Binding, *, now: datetime.datetime | None = None) -> bool:
+    """Ends a binding; returns whether it was still active."""
+    now = now or timezone.now()
+    return bool(Binding.objects.active().filter(pk=binding.pk).update(unbound_at=now))
+
+
+def is_unbind_request(event: EventLog) -> bool:
+    """Whether this text message asks to end the sender's binding."""
+    content = (event.payload or {}).get("Content", "")
+    return isinstance(content, str) and content.strip().casefold() in _UNBIND_WORDS
+
+
+def unbind_by_follower(event: EventLog) -> None:
+    """Ends the binding of a follower who asks for it in a message: the way back out of WeChat.
+
+    A message older than the binding does not end it, however late it arrives.
+    """
+    if is_unbind_request(event):
+        Binding.objects.active().filter(
+            subscriber__account=event.account_id,
+            subscriber__openid=event.openid,
+            bound_at__lte=event.event_time,
+        ).update(unbound_at=event.event_time)
+
+
+def end_expired_requests(*, now: datetime.datetime | None = None) -> int:
+    """Ends the requests nobody scanned in time and wipes their codes; returns how many."""
+    now = now or timezone.now()
+    return BindingRequest.objects.filter(expires_at__lt=now - _LATE).end(
+        refused_reason=Refusal.EXPIRED
+    )

@@ -1,0 +1,65 @@
+"""Answers follows, scans and requests to unbind; all else is left to the operators' rules."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.template.loader import render_to_string
+from django.utils import translation
+
+from events.binding_scenes import is_binding_scene
+from events.log.registry import DEFER, Defer, reply_handler
+from events.log.reply_rules import reply_by_rule
+from events.models import EventLog
+from events.wechat import Reply, TextReply
+from subscribers.binding.bind import is_unbind_request
+from subscribers.models import Binding, BindingScan, Subscriber
+
+__all__ = ["answer_follow_or_scan", "answer_text"]
+
+
+def _early_to_follow_or_scan(event: EventLog) -> Reply | Defer | None:
+    # What a binding code led to is known once the event is folded.
+    return DEFER if is_binding_scene(event.scene) else reply_by_rule(event)
+
+
+def _early_to_text(event: EventLog) -> Reply | Defer | None:
+    return DEFER if is_unbind_request(event) else reply_by_rule(event)
+
+
+@reply_handler("event.subscribe", "event.scan", early=_early_to_follow_or_scan)
+def answer_follow_or_scan(event: EventLog) -> TextReply | None:
+    """Tells the outcome of a binding scan; any other follow or scan is answered by rule."""
+    scan = (
+        BindingScan.objects.filter(event_id=event.pk, event_time=event.event_time)
+        .select_related("subscriber", "request__user")
+        .first()
+    )
+    if scan is None:
+        return reply_by_rule(event)
+    return _text("binding_scan", scan.subscriber, scan=scan)
+
+
+@reply_handler("text", override=True, early=_early_to_text)
+def answer_text(event: EventLog) -> TextReply | None:
+    """Confirms an unbinding asked for by message; any other text is answered by rule."""
+    if not is_unbind_request(event):
+        return reply_by_rule(event)
+    ended = (
+        Binding.objects.filter(
+            subscriber__account=event.account_id,
+            subscriber__openid=event.openid,
+            unbound_at=event.event_time,
+        )
+        .select_related("user", "subscriber")
+        .first()
+    )
+    if ended is None:
+        subscriber = Subscriber.objects.get(account=event.account_id, openid=event.openid)
+        return _text("unbound", subscriber, user=None)
+    return _text("unbound", ended.subscriber, user=ended.user)
+
+
+def _text(template: str, subscriber: Subscriber, **context: object) -> TextReply:
+    with translation.override(subscriber.language or settings.LANGUAGE_CODE):
+        text = render_to_string(f"subscribers/replies/{template}.txt", context)
+    return TextReply(text.strip())

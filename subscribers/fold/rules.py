@@ -1,0 +1,191 @@
+"""What one event says about a follower, and how two such statements combine.
+
+A follower's state is a fold over the log that does not care about order: minima, maxima, sums, and
+"the value at the minimum / maximum" with ties broken by dedup_key, never by arrival. combine() is
+commutative and associative with State() as its neutral element; folding each event once, in any
+order and any grouping, gives the same state. The same rules stand a second time as SQL in
+subscribers/fold/sql.py, for live traffic and for removed rows; tests hold the two against
+each other.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from events.binding_scenes import is_binding_scene
+
+if TYPE_CHECKING:
+    from events.models import EventLog
+
+__all__ = ["STATE_KINDS", "Effect", "State", "combine", "kinds_of", "state_of", "total"]
+
+
+class Effect(enum.Enum):
+    """What a kind of event does to Subscriber state."""
+
+    FOLLOW = enum.auto()
+    UNFOLLOW = enum.auto()
+    # Only a follower can do this, so it proves following even when the follow itself was missed.
+    SEEN = enum.auto()
+    # Done by somebody who need not be a follower.
+    ACTIVITY = enum.auto()
+    # Not done by anybody: WeChat was asked, and said so. These two count nothing.
+    FOUND_FOLLOWING = enum.auto()
+    FOUND_GONE = enum.auto()
+
+
+# A closed list: an unknown kind proves nothing, and platform and authorization events come from
+# senders who are no followers.
+_EFFECTS: dict[str, Effect] = {
+    "event.subscribe": Effect.FOLLOW,
+    "event.unsubscribe": Effect.UNFOLLOW,
+    "import.follower": Effect.FOUND_FOLLOWING,
+    "reconcile.follow": Effect.FOUND_FOLLOWING,
+    "reconcile.unfollow": Effect.FOUND_GONE,
+} | dict.fromkeys(
+    [
+        "event.scan", "event.click", "event.view", "event.view_miniprogram",
+        "event.scancode_push", "event.scancode_waitmsg",
+        "event.pic_sysphoto", "event.pic_photo_or_album", "event.pic_weixin",
+        "event.location_select", "event.location",
+        "text", "image", "voice", "video", "shortvideo", "location", "link", "file",
+        "miniprogrampage",
+    ],
+    Effect.SEEN,
+) | dict.fromkeys(
+    [
+        "event.user_get_card", "event.user_gifting_card", "event.user_del_card",
+        "event.user_consume_card", "event.user_pay_from_pay_cell", "event.user_view_card",
+        "event.user_enter_session_from_card", "event.update_member_card",
+        "event.submit_membercard_user_info", "event.giftcard_pay_done",
+        "event.giftcard_send_to_friend", "event.giftcard_user_accept",
+        "event.subscribe_msg_popup_event", "event.subscribe_msg_change_event",
+        "event.subscribe_msg_sent_event",
+        "event.kf_create_session", "event.kf_close_session", "event.kf_switch_session",
+    ],
+    Effect.ACTIVITY,
+)  # fmt: skip
+
+STATE_KINDS = tuple(_EFFECTS)
+
+
+def kinds_of(effect: Effect) -> list[str]:
+    return [kind for kind, has in _EFFECTS.items() if has is effect]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The fold columns of Subscriber, by the same names. Times are aware, None is "never"."""
+
+    first_followed_at: datetime.datetime | None = None
+    last_followed_at: datetime.datetime | None = None
+    last_unfollowed_at: datetime.datetime | None = None
+    last_seen_at: datetime.datetime | None = None
+    follow_count: int = 0
+    unfollow_count: int = 0
+    event_count: int = 0
+    first_scene: str = ""
+    first_scene_at: datetime.datetime | None = None
+    first_scene_key: str = ""
+    last_scene: str = ""
+    last_scene_at: datetime.datetime | None = None
+    last_scene_key: str = ""
+
+    def columns(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in STATE_COLUMNS}
+
+    @property
+    def is_following(self) -> bool:
+        proofs = [at for at in (self.last_followed_at, self.last_seen_at) if at is not None]
+        if self.last_unfollowed_at is None:
+            return bool(proofs)
+        return any(at > self.last_unfollowed_at for at in proofs)
+
+
+STATE_COLUMNS = tuple(field.name for field in fields(State))
+
+
+def state_of(event: EventLog) -> State | None:
+    """What this one event says; None when it says nothing about a follower."""
+    effect = _EFFECTS.get(event.kind)
+    if effect is None or not event.openid:
+        return None
+    at = event.event_time
+    if effect is Effect.FOUND_FOLLOWING:
+        # Seen following when WeChat was asked, and followed no later than it says: before the last
+        # follow, of which it tells, there may have been others.
+        return State(first_followed_at=event.followed_at, last_seen_at=at)
+    if effect is Effect.FOUND_GONE:
+        return State(last_unfollowed_at=at)
+    # The scene of a binding is a secret of one site user, not a place a follower came from.
+    scene = "" if is_binding_scene(event.scene) else event.scene
+    scene_at, scene_key = (at, event.dedup_key) if scene else (None, "")
+    return State(
+        first_followed_at=at if effect is Effect.FOLLOW else None,
+        last_followed_at=at if effect is Effect.FOLLOW else None,
+        last_unfollowed_at=at if effect is Effect.UNFOLLOW else None,
+        last_seen_at=at if effect is Effect.SEEN else None,
+        follow_count=int(effect is Effect.FOLLOW),
+        unfollow_count=int(effect is Effect.UNFOLLOW),
+        event_count=1,
+        first_scene=scene,
+        first_scene_at=scene_at,
+        first_scene_key=scene_key,
+        last_scene=scene,
+        last_scene_at=scene_at,
+        last_scene_key=scene_key,
+    )
+
+
+_T = TypeVar("_T", datetime.datetime, tuple[datetime.datetime, str, str])
+
+
+def _least(a: _T | None, b: _T | None) -> _T | None:
+    return min((value for value in (a, b) if value is not None), default=None)
+
+
+def _greatest(a: _T | None, b: _T | None) -> _T | None:
+    return max((value for value in (a, b) if value is not None), default=None)
+
+
+def _first_scene(state: State) -> tuple[datetime.datetime, str, str] | None:
+    at = state.first_scene_at
+    return None if at is None else (at, state.first_scene_key, state.first_scene)
+
+
+def _last_scene(state: State) -> tuple[datetime.datetime, str, str] | None:
+    at = state.last_scene_at
+    return None if at is None else (at, state.last_scene_key, state.last_scene)
+
+
+def combine(a: State, b: State) -> State:
+    """The state that both statements together give."""
+    first_at, first_key, first_scene = _least(_first_scene(a), _first_scene(b)) or (None, "", "")
+    last_at, last_key, last_scene = _greatest(_last_scene(a), _last_scene(b)) or (None, "", "")
+    return State(
+        first_followed_at=_least(a.first_followed_at, b.first_followed_at),
+        last_followed_at=_greatest(a.last_followed_at, b.last_followed_at),
+        last_unfollowed_at=_greatest(a.last_unfollowed_at, b.last_unfollowed_at),
+        last_seen_at=_greatest(a.last_seen_at, b.last_seen_at),
+        follow_count=a.follow_count + b.follow_count,
+        unfollow_count=a.unfollow_count + b.unfollow_count,
+        event_count=a.event_count + b.event_count,
+        first_scene=first_scene,
+        first_scene_at=first_at,
+        first_scene_key=first_key,
+        last_scene=last_scene,
+        last_scene_at=last_at,
+        last_scene_key=last_key,
+    )
+
+
+def total(states: Iterable[State]) -> State:
+    """All statements combined; State() for none."""
+    result = State()
+    for state in states:
+        result = combine(result, state)
+    return result

@@ -1,0 +1,134 @@
+"""What a follower and the account said to each other lately, in one line of time.
+
+A follower also speaks by what opens a window: a menu entry that is tapped, a follow, a scan.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Literal
+
+from django.db.models import Q
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from events.kinds import label
+from events.menus.names import MenuName, MenuNames
+from events.models import EventLog
+from events.wechat import Unreadable, xml
+from subscribers.messages.window import ACT_KINDS, MESSAGE_KINDS
+from subscribers.models import OutgoingMessage, Subscriber
+
+__all__ = ["KINDS", "Utterance", "conversation_with", "summary"]
+
+KINDS = {
+    "text": _("text"),
+    "image": _("image"),
+    "news": _("link card (图文)"),
+    "mpnews": _("article (图文素材)"),
+    "mpnewsarticle": _("published article"),
+    "msgmenu": _("question with answers (msgmenu)"),
+}
+
+# WeChat waits for five seconds and asks three times: a reply made later than this was not heard.
+_HEARD_WITHIN = datetime.timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One message or act. `message` is the row of one that was sent from here, None of all else.
+
+    Of an act, `act` names it, `text` is its key, and `menu_name` what the menu calls that.
+    """
+
+    said_by: Literal["follower", "account"]
+    at: datetime.datetime
+    text: str
+    url: str
+    message: OutgoingMessage | None = None
+    act: str = ""
+    menu_name: MenuName | None = None
+
+
+def conversation_with(subscriber: Subscriber, *, length: int = 20) -> list[Utterance]:
+    """The last `length` messages of each side, oldest first; passive replies are the account's."""
+    events = list(
+        EventLog.objects.with_openid(subscriber.openid)
+        .filter(Q(kind__in=ACT_KINDS) | ~Q(reply=""), account=subscriber.account_id)
+        .newest_first()[:length]
+    )
+    messages = list(
+        subscriber.outgoing_messages.select_related("created_by").order_by("-pk")[:length]
+    )
+    names = MenuNames.for_events(events)
+    said = [_received(event, names) for event in events if event.kind in ACT_KINDS]
+    said += [_replied(event) for event in events if event.reply and _was_heard(event)]
+    said += [_sent(message) for message in messages]
+    return sorted(said, key=lambda utterance: utterance.at)
+
+
+def summary(message: OutgoingMessage) -> str:
+    """A message as one text."""
+    payload = message.payload
+    match message.kind:
+        case "text":
+            return str(payload["content"])
+        case "news":
+            article = payload["article"]
+            return "\n".join(filter(None, (article["title"], article["description"])))
+        case "msgmenu":
+            choices = [f"▸ {choice['content']}" for choice in payload["choices"]]
+            return "\n".join(filter(None, (payload["head"], *choices, payload["tail"])))
+        case kind:
+            material = payload.get("media_id") or payload.get("article_id")
+            return f"{KINDS.get(kind, kind)} {material}"
+
+
+def _received(event: EventLog, names: MenuNames) -> Utterance:
+    if event.kind not in MESSAGE_KINDS:
+        return Utterance(
+            "follower",
+            event.event_time,
+            event.masked(event.event_key),
+            _page_of(event),
+            act=label(event.kind),
+            menu_name=names.of(event),
+        )
+    payload = event.payload or {}
+    content = payload.get("Content") or payload.get("Recognition")
+    text = content if isinstance(content, str) else label(event.kind)
+    return Utterance("follower", event.event_time, event.masked(text), _page_of(event))
+
+
+def _replied(event: EventLog) -> Utterance:
+    try:
+        reply = xml.parse(event.reply.encode())
+    except Unreadable:
+        reply = {}
+    content = reply.get("Content")
+    text = content if isinstance(content, str) else str(reply.get("MsgType", ""))
+    at = event.processed_at or event.received_at
+    return Utterance("account", at, event.masked(text), _page_of(event))
+
+
+def _was_heard(event: EventLog) -> bool:
+    """Whether the reply went out as the answer to a push."""
+    return (
+        event.processed_at is not None
+        and event.processed_at <= event.last_delivered_at + _HEARD_WITHIN
+    )
+
+
+def _sent(message: OutgoingMessage) -> Utterance:
+    return Utterance(
+        "account",
+        message.sent_at or message.created_at,
+        summary(message),
+        reverse("admin:subscribers_outgoingmessage_change", args=[message.pk]),
+        message,
+    )
+
+
+def _page_of(event: EventLog) -> str:
+    return reverse("admin:events_eventlog_change", args=[event.pk])

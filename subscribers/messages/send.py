@@ -1,0 +1,301 @@
+"""Sends customer-service messages (客服消息): queued in a transaction, sent by the worker.
+
+    from subscribers.messages import NotDeliverable, send_message
+
+    @projection("event.click")
+    def tell_order(event: EventLog) -> None:
+        if event.event_key == "MENU_MY_ORDERS":
+            with contextlib.suppress(NotDeliverable):
+                send_message(event, TextMessage("您的订单已发货"))
+
+A message goes out at most once. Where it cannot be known whether WeChat took it, its row says so,
+and an operator decides (`OutgoingMessage`).
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from events.log.registry import late_reply_sender
+from events.models import EventLog
+from events.platform.client import client_for
+from events.platform.failures import FAULT, pauses_after
+from events.wechat import ImageReply, NewsReply, Reply, TextReply
+from events.wechat.api import APIError, BadAnswer, Unreachable
+from events.wechat.api.custom_messages import (
+    LONGEST_TEXT,
+    SEND_PATH,
+    CustomMessage,
+    ImageMessage,
+    NewsMessage,
+    TextMessage,
+)
+from subscribers.messages.window import Window, window_of
+from subscribers.models import OutgoingMessage, Subscriber
+from subscribers.models.outgoing_message import (
+    OutgoingMessageQuerySet,
+    State,
+    Undeliverable,
+    packed,
+)
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+__all__ = [
+    "NotDeliverable",
+    "deliver_next",
+    "refusal_of",
+    "send_again",
+    "send_message",
+    "try_again",
+]
+
+logger = logging.getLogger(__name__)
+
+# A call, a fresh token after a rejected one, and the call once more, each at its longest. Who takes
+# longer still, having waited for a token, is given up on before he is heard of.
+LEASE = datetime.timedelta(seconds=60)
+_TRIED_AGAIN_AT_ONCE = 500
+# A busy system is asked three times more, and there may be no more than a minute.
+_DELAYS = tuple(datetime.timedelta(seconds=seconds) for seconds in (2, 8, 30))
+
+
+class NotDeliverable(Exception):
+    """WeChat would not deliver a message to this follower now; `reason` says why."""
+
+    def __init__(self, reason: Undeliverable) -> None:
+        super().__init__(str(reason.label))
+        self.reason = reason
+
+
+def send_message(
+    to: EventLog | Subscriber, message: CustomMessage, *, by: User | None = None
+) -> OutgoingMessage:
+    """Queues a message to a follower, or to the follower of an event, which it then answers.
+
+    It takes part in the caller's transaction: rolled back, nothing is sent. Raises
+    `NotDeliverable`, and queues nothing, when the follower has no open window with a message left.
+    `by` is the user who wrote it.
+    """
+    kind, payload = packed(message)
+    answered = to if isinstance(to, EventLog) else None
+    with transaction.atomic():
+        subscriber = _locked_follower(to)
+        now = timezone.now()
+        window = window_of(subscriber, now)
+        reason = refusal_of(subscriber, window)
+        if reason is not None:
+            raise NotDeliverable(reason)
+        assert window is not None
+        return OutgoingMessage.objects.create(
+            account_id=subscriber.account_id,
+            subscriber=subscriber,
+            kind=kind,
+            payload=payload,
+            created_by=by,
+            event_id=answered.pk if answered else None,
+            event_time=answered.event_time if answered else None,
+            window_until=window.until,
+            created_at=now,
+            due_at=now,
+        )
+
+
+def refusal_of(subscriber: Subscriber, window: Window | None) -> Undeliverable | None:
+    """Why no message may be queued for this follower with this window; None if one may."""
+    if not subscriber.account.is_active:
+        return Undeliverable.INACTIVE
+    if not subscriber.is_following:
+        return Undeliverable.NOT_FOLLOWING
+    if window is None:
+        return Undeliverable.CLOSED
+    return None if window.remaining else Undeliverable.USED_UP
+
+
+def _locked_follower(of: EventLog | Subscriber) -> Subscriber:
+    """The follower's row, held so that two messages at a time cannot both take the last place."""
+    if isinstance(of, EventLog):
+        followers = Subscriber.objects.filter(account=of.account_id, openid=of.openid)
+    else:
+        followers = Subscriber.objects.filter(pk=of.pk)
+    found = followers.held().first()
+    if found is None:
+        raise NotDeliverable(Undeliverable.NOT_FOLLOWING)
+    return found
+
+
+@late_reply_sender
+def send_late_reply(event: EventLog, reply: Reply) -> None:
+    """Queues a reply that WeChat waits for no longer, if it can be a message and a window is open.
+
+    Otherwise it stays on the event's row, as what would have been said.
+    """
+    message = _message_of(reply)
+    if message is None:
+        return
+    try:
+        send_message(event, message)
+    except NotDeliverable as refused:
+        logger.info("The late reply to event %s is not sent: %s", event.pk, refused.reason.value)
+
+
+def _message_of(reply: Reply) -> CustomMessage | None:
+    match reply:
+        case TextReply(content):
+            # As in the reply: its beginning is better than nothing.
+            return TextMessage(content.encode()[:LONGEST_TEXT].decode("utf-8", "ignore"))
+        case ImageReply(media_id):
+            return ImageMessage(media_id)
+        case NewsReply(articles):
+            return NewsMessage(articles[0])
+        case _:
+            return None
+
+
+# --- The worker's side -------------------------------------------------------------------------
+
+
+def deliver_next(*, lease: datetime.timedelta = LEASE) -> int:
+    """Sends the message that is due next; returns 1, or 0 if there is none.
+
+    One at a time, so that none waits under a lease behind a slow call. To be called outside a
+    transaction.
+    """
+    now = timezone.now()
+    rows = OutgoingMessage.objects
+    # A look costs no lock, and nearly always there is nothing.
+    if not rows.free(now).exists():
+        return 0
+    urgent = rows.urgent(now).claim(now, limit=1, lease=lease)
+    claimed = urgent or rows.claim(now, limit=1, lease=lease)
+    for message in claimed:
+        _deliver(message, now, lease)
+    return len(claimed)
+
+
+def _deliver(message: OutgoingMessage, now: datetime.datetime, lease: datetime.timedelta) -> None:
+    if message.state == State.SENDING:
+        _give_up(message, "killed", state=State.UNKNOWN)
+        return
+    has_begun = False
+    try:
+        subscriber = message.subscriber
+        if not subscriber.is_following:
+            _give_up(message, Undeliverable.NOT_FOLLOWING.value)
+            return
+        if now >= message.window_until and window_of(subscriber, now) is None:
+            _give_up(message, Undeliverable.CLOSED.value)
+            return
+        content, client = message.message, client_for(message.account)
+        has_begun = OutgoingMessage.objects.begin(message, now, lease)
+        if not has_begun:
+            return
+        client.custom_messages.send(subscriber.openid, content)
+    except APIError as error:
+        _note_failure(message, error)
+    except Exception as error:
+        logger.exception("Message %s could not be sent", message.pk)
+        _give_up(
+            message,
+            FAULT,
+            text=f"{type(error).__name__}: {error}",
+            state=State.UNKNOWN if has_begun else State.FAILED,
+        )
+    else:
+        if not OutgoingMessage.objects.finish(message, state=State.SENT):
+            OutgoingMessage.objects.heard_of(message)
+
+
+def _note_failure(message: OutgoingMessage, error: APIError) -> None:
+    """Puts the message off where that may help while it can still be delivered."""
+    text = str(error)
+    if _may_have_been_sent(error):
+        _give_up(message, error.label, text=text, state=State.UNKNOWN)
+        return
+    now = timezone.now()
+    again_at = _next_attempt(message, error, now)
+    if again_at is None or again_at >= message.window_until:
+        _give_up(message, error.label, text=text)
+        return
+    OutgoingMessage.objects.retry_later(
+        message,
+        failure=error.label,
+        text=text,
+        now=now,
+        delays=[again_at - now] * message.attempts,
+        state=State.QUEUED,
+        sent_at=None,
+    )
+
+
+def _give_up(message: OutgoingMessage, failure: str, *, text: str = "", **columns: Any) -> None:
+    if columns.setdefault("state", State.FAILED) == State.FAILED:
+        columns["sent_at"] = None
+    OutgoingMessage.objects.retry_later(
+        message,
+        failure=failure,
+        text=text,
+        now=timezone.now(),
+        delays=(),
+        **columns,
+    )
+
+
+def _may_have_been_sent(error: APIError) -> bool:
+    """Whether the message itself, not only a question for the token, was on its way."""
+    match error:
+        case Unreachable():
+            return error.may_have_arrived and error.path == SEND_PATH
+        case BadAnswer():
+            return error.path == SEND_PATH
+        case _:
+            return False
+
+
+def _next_attempt(
+    message: OutgoingMessage, error: APIError, now: datetime.datetime
+) -> datetime.datetime | None:
+    """When it may help to try again; None if it will not, or was tried often enough."""
+    delays = pauses_after(error, message.attempts, now, _DELAYS)
+    return now + delays[message.attempts - 1] if message.attempts <= len(delays) else None
+
+
+def try_again(messages: OutgoingMessageQuerySet, now: datetime.datetime) -> int:
+    """Queues failed messages once more, where a window is open; returns how many.
+
+    It leaves alone those that may have been sent: see `send_again`.
+    """
+    longest = max(seconds for _, seconds in settings.MESSAGE_WINDOWS.values())
+    # Of thousands, only those whose followers did something lately can still be sent.
+    seen_since = now - datetime.timedelta(seconds=longest)
+    failed = messages.filter(state=State.FAILED, subscriber__last_seen_at__gt=seen_since)
+    newest = failed.select_related("subscriber").order_by("-pk")[:_TRIED_AGAIN_AT_ONCE]
+    return sum(send_again(message, now) for message in newest)
+
+
+def send_again(message: OutgoingMessage, now: datetime.datetime) -> bool:
+    """Queues a message once more that failed, or that may or may not have been sent.
+
+    False, and nothing changes, when no window is open or another process was quicker.
+    """
+    rows = OutgoingMessage.objects.filter(pk=message.pk, state__in=[State.FAILED, State.UNKNOWN])
+    with transaction.atomic():
+        window = window_of(Subscriber.objects.held().get(pk=message.subscriber_id), now)
+        if window is None or not window.remaining:
+            return False
+        return bool(
+            rows.update(
+                state=State.QUEUED,
+                due_at=now,
+                attempts=0,
+                sent_at=None,
+                window_until=window.until,
+            )
+        )

@@ -1,0 +1,139 @@
+"""When a follower may be sent customer-service messages (客服消息), computed from the log.
+
+What the follower does opens a window: for some time some messages may go to them. Each act opens
+its own, anew each time. WeChat does not say that windows add up, and the rule known from mini
+programs is that they do not, so a message counts in all that are open, and what may still be sent
+is what the best of them leaves. settings.MESSAGE_WINDOWS has the numbers, which WeChat changes.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db.models import Max, QuerySet
+from django.db.models.functions import Coalesce, Least
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from events.models import EventLog
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+    from subscribers.models import Subscriber
+
+__all__ = ["ACTS", "ACT_KINDS", "MESSAGE_KINDS", "Window", "window_of"]
+
+# What may open a window, by the names in settings.MESSAGE_WINDOWS.
+ACTS: dict[str, StrOrPromise] = {
+    "message": _("a message"),
+    "menu": _("a menu click"),
+    "follow": _("a follow"),
+    "scan": _("a QR scan"),
+}
+MESSAGE_KINDS = (
+    "text", "image", "voice", "video", "shortvideo", "location", "link", "file", "miniprogrampage",
+)  # fmt: skip
+_ACT_OF = {
+    **dict.fromkeys(MESSAGE_KINDS, "message"),
+    "event.click": "menu",
+    "event.scancode_push": "menu",
+    "event.scancode_waitmsg": "menu",
+    "event.subscribe": "follow",
+    "event.scan": "scan",
+}
+# All that may open a window.
+ACT_KINDS = tuple(_ACT_OF)
+
+
+# By our clock, where that is behind WeChat's: a window that is said to last too long brings a
+# refused message, and what was sent in its first seconds would not be counted.
+_AT = Least("event_time", "received_at")
+_TEXTS_AT_ONCE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one act allows: `allowed` messages until `until`, `used` of which are sent or queued."""
+
+    act: str
+    opened_at: datetime.datetime
+    until: datetime.datetime
+    allowed: int
+    used: int
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self.allowed - self.used)
+
+
+def window_of(subscriber: Subscriber, now: datetime.datetime | None = None) -> Window | None:
+    """The window that allows most: with messages left before used up, then the longest.
+
+    None if none is open. Whoever has left has none, and nobody of an account that is switched off.
+    """
+    now = now or timezone.now()
+    if not (subscriber.is_following and subscriber.account.is_active):
+        return None
+    open_windows = []
+    for act, opened_at in _latest_acts(subscriber, now).items():
+        allowed, seconds = settings.MESSAGE_WINDOWS[act]
+        until = opened_at + datetime.timedelta(seconds=seconds)
+        if until > now:
+            used = subscriber.outgoing_messages.spent_since(opened_at).count()
+            open_windows.append(Window(act, opened_at, until, allowed, used))
+    return max(open_windows, key=lambda window: (window.remaining > 0, window.until), default=None)
+
+
+def _latest_acts(subscriber: Subscriber, now: datetime.datetime) -> dict[str, datetime.datetime]:
+    """When the follower last did what opens a window, by name."""
+    longest = max(seconds for _, seconds in settings.MESSAGE_WINDOWS.values())
+    acts = (
+        EventLog.objects.with_openid(subscriber.openid)
+        .filter(
+            account=subscriber.account_id,
+            # What was learnt from the platform was not pushed just now.
+            source=EventLog.Source.CALLBACK,
+            kind__in=ACT_KINDS,
+            event_time__gt=now - datetime.timedelta(seconds=longest),
+        )
+        .exclude(status=EventLog.Status.QUARANTINED)
+        .order_by()
+    )
+    if subscriber.last_unfollowed_at is not None:
+        acts = acts.filter(event_time__gt=subscriber.last_unfollowed_at)
+    latest: dict[str, datetime.datetime] = {}
+    for kind, at in acts.values_list("kind").annotate(at=Max(_AT)):
+        opened = _latest_texts(acts.filter(kind=kind), now) if kind == "text" else [(kind, at)]
+        for kind, at in opened:
+            act = _ACT_OF[kind]
+            latest[act] = max(at, latest.get(act, at))
+    return latest
+
+
+def _latest_texts(
+    texts: QuerySet[EventLog], now: datetime.datetime
+) -> list[tuple[str, datetime.datetime]]:
+    """The latest text as its kind and time, and as a menu click the latest tap that still counts.
+
+    The tap on an answer of a msgmenu arrives as a text, and counts as a tap; only its body says so.
+    """
+    _, seconds = settings.MESSAGE_WINDOWS["menu"]
+    taps_since = now - datetime.timedelta(seconds=seconds)
+    # Not in the order of an index, or PostgreSQL looks through what everybody did, by time.
+    newest_first = texts.annotate(at=Coalesce(_AT, "event_time")).order_by("-at", "-pk")
+    tap: list[tuple[str, datetime.datetime]] = []
+    for start in itertools.count(step=_TEXTS_AT_ONCE):
+        page = list(newest_first.only("raw")[start : start + _TEXTS_AT_ONCE])
+        for event in page:
+            if "bizmsgmenuid" not in (event.payload or {}):
+                return [*tap, ("text", event.at)]
+            if not tap and event.at > taps_since:
+                tap = [("event.click", event.at)]
+        if len(page) < _TEXTS_AT_ONCE:
+            break
+    return tap

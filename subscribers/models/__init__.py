@@ -1,0 +1,26 @@
+"""The tables of what the events mean: followers, codes, bindings, messages, syncs."""
+
+from __future__ import annotations
+
+from subscribers.models.binding import Binding, BindingRequest, BindingScan, Refusal
+from subscribers.models.follower_sync import FollowerSync
+from subscribers.models.outgoing_message import OutgoingMessage
+from subscribers.models.profile_fetch import ProfileFetch
+from subscribers.models.qr_code import QRScene, SceneTag, SeenScene
+from subscribers.models.subscriber import CarriedOverState, Subscriber, SubscriberQuerySet
+
+__all__ = [
+    "Binding",
+    "BindingRequest",
+    "BindingScan",
+    "CarriedOverState",
+    "FollowerSync",
+    "OutgoingMessage",
+    "ProfileFetch",
+    "QRScene",
+    "Refusal",
+    "SceneTag",
+    "SeenScene",
+    "Subscriber",
+    "SubscriberQuerySet",
+]

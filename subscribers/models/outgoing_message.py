@@ -1,0 +1,252 @@
+"""The table of customer-service messages (客服消息): what is to be sent, and what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from events.models.job import Job, JobQuerySet
+from events.platform.failures import EXPLANATIONS
+from events.wechat.api.custom_messages import (
+    ArticleMessage,
+    Choice,
+    ChoiceMessage,
+    CustomMessage,
+    ImageMessage,
+    MaterialMessage,
+    NewsMessage,
+    TextMessage,
+)
+from events.wechat.replies import Article
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+__all__ = ["FAILURES", "OutgoingMessage", "OutgoingMessageQuerySet", "Undeliverable"]
+
+
+class Undeliverable(models.TextChoices):
+    """Why we do not even ask WeChat."""
+
+    INACTIVE = "inactive", EXPLANATIONS["inactive"]
+    NOT_FOLLOWING = "not_following", _("This person does not follow the account.")
+    CLOSED = (
+        "window_closed",
+        _("The follower has done nothing lately that allows a message, or it was too long ago."),
+    )
+    USED_UP = (
+        "window_used_up",
+        _("As many messages as the follower's last act allows are sent or queued."),
+    )
+
+
+# What operators are told, by `failure`. The platform's own words stand beside it.
+FAILURES: dict[str, StrOrPromise] = {
+    **dict(Undeliverable.choices),
+    "killed": _("The worker was stopped while it sent this. It may have arrived."),
+    **EXPLANATIONS,
+    "recipient": _("WeChat does not deliver to this follower now."),
+    "permission": _("The account has no right to send customer-service messages."),
+    "request": _("WeChat does not accept this content."),
+    "refused": _("WeChat refused the message."),
+}
+
+
+# A window of a minute does not wait behind those of two days.
+_URGENT = datetime.timedelta(seconds=90)
+
+
+class OutgoingMessageQuerySet(JobQuerySet["OutgoingMessage"]):
+    def spent_since(self, opened_at: datetime.datetime) -> OutgoingMessageQuerySet:
+        """What counts in a window opened then: what is queued, and what was or may be sent."""
+        sent = Q(state__in=[State.SENT, State.UNKNOWN], sent_at__gte=opened_at)
+        return self.filter(sent | Q(state__in=[State.QUEUED, State.SENDING]))
+
+    def urgent(self, now: datetime.datetime) -> OutgoingMessageQuerySet:
+        """What waits in a window that closes soon. What is too late already is not urgent."""
+        closing = self.filter(window_until__gt=now, window_until__lte=now + _URGENT)
+        return closing.filter(due_at__isnull=False)
+
+    def begin(
+        self, message: OutgoingMessage, now: datetime.datetime, lease: datetime.timedelta
+    ) -> bool:
+        """Notes that a claimed message is about to be sent; False if its lease was lost.
+
+        Whoever finds it in this state later knows that it may have been sent.
+        """
+        message.sent_at = now
+        mine = self.filter(pk=message.pk, lease=message.lease, state=State.QUEUED)
+        return bool(
+            mine.exclude(lease="").update(
+                state=State.SENDING, sent_at=now, leased_until=now + lease
+            )
+        )
+
+    def heard_of(self, message: OutgoingMessage) -> bool:
+        """Notes that a message was sent whose sender was given up on too early."""
+        given_up = self.filter(pk=message.pk, state=State.UNKNOWN, sent_at=message.sent_at)
+        return bool(given_up.update(state=State.SENT, failure="", failure_text="", failed_at=None))
+
+
+class State(models.TextChoices):
+    QUEUED = "queued", _("queued")
+    SENDING = "sending", _("being sent")
+    SENT = "sent", _("sent")
+    FAILED = "failed", _("failed")
+    UNKNOWN = "unknown", _("maybe sent")
+
+
+class OutgoingMessage(Job):
+    """One message to one follower.
+
+    WeChat gives a message no key to tell a repetition by, and no receipt. So a message whose
+    sender was killed, or got no answer, is not sent a second time: it is `unknown`, and an operator
+    decides. All else ends as `sent` or `failed`, with the reason in `failure` and `failure_text`.
+
+    `sent_at` is when the call to the platform began. `window_until` is the end of the window at the
+    time of queueing. `event_id` and `event_time` name the event it answers, without a constraint,
+    as the log is made to be partitioned and pruned.
+    """
+
+    State = State
+
+    account = models.ForeignKey(
+        "events.OfficialAccount",
+        on_delete=models.PROTECT,
+        db_index=False,  # an index below begins with it
+        related_name="outgoing_messages",
+        verbose_name=_("Official Account"),
+    )
+    subscriber = models.ForeignKey(
+        "subscribers.Subscriber",
+        on_delete=models.PROTECT,
+        db_index=False,  # an index below begins with it
+        related_name="outgoing_messages",
+        verbose_name=_("follower"),
+    )
+    kind = models.CharField(_("kind"), max_length=20)
+    payload = models.JSONField(_("content"))
+    state = models.CharField(
+        _("status"), max_length=10, choices=State.choices, default=State.QUEUED
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("written by"),
+    )
+    event_id = models.BigIntegerField(_("event"), null=True, blank=True)
+    event_time = models.DateTimeField(_("event time"), null=True, blank=True)
+    window_until = models.DateTimeField(_("deliverable until"))
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+    sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
+
+    objects = OutgoingMessageQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("outgoing message")
+        verbose_name_plural = _("outgoing messages")
+        constraints = [
+            models.CheckConstraint(
+                name="outgoing_state",
+                condition=Q(state__in=["queued", "sending"], due_at__isnull=False)
+                | Q(state__in=["sent", "failed", "unknown"], due_at=None),
+            ),
+            models.CheckConstraint(
+                name="outgoing_sent_at",
+                condition=Q(state__in=["queued", "failed"]) | Q(sent_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="outgoing_reason",
+                condition=~Q(state__in=["failed", "unknown"]) | ~Q(failure=""),
+            ),
+        ]
+        indexes = [
+            # One account's messages, newest first.
+            models.Index(fields=["account", "id"], name="outgoing_account"),
+            # One follower's conversation, newest first.
+            models.Index(fields=["subscriber", "id"], name="outgoing_subscriber"),
+            # What the worker takes next.
+            models.Index(fields=["due_at"], name="outgoing_due", condition=Q(due_at__isnull=False)),
+            # What must not wait, as its window is about to close.
+            models.Index(
+                fields=["window_until"], name="outgoing_urgent", condition=Q(due_at__isnull=False)
+            ),
+            # What operators look for, newest first; how many failed of late, and why.
+            models.Index(fields=["state", "id"], name="outgoing_state", condition=~Q(state="sent")),
+            models.Index(
+                fields=["failed_at", "failure"],
+                name="outgoing_failed",
+                condition=Q(due_at=None) & ~Q(failure=""),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+    @property
+    def message(self) -> CustomMessage:
+        """The message as the client sends it. Raises ValueError if the row was tampered with."""
+        return unpacked(self.kind, self.payload)
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, or was put off, in the current language; "" if it was not."""
+        return str(FAILURES.get(self.failure, self.failure))
+
+
+_CLASSES: dict[str, type[CustomMessage]] = {
+    "text": TextMessage,
+    "image": ImageMessage,
+    "news": NewsMessage,
+    "mpnews": MaterialMessage,
+    "mpnewsarticle": ArticleMessage,
+    "msgmenu": ChoiceMessage,
+}
+_KINDS = {cls: kind for kind, cls in _CLASSES.items()}
+
+
+def packed(message: CustomMessage) -> tuple[str, dict[str, Any]]:
+    """The columns `kind` and `payload` of a message. Raises ValueError for what has a NUL in it."""
+    payload = dataclasses.asdict(message)
+    if not _is_text_throughout(payload):
+        raise ValueError("a message is made of texts without NUL")
+    return _KINDS[type(message)], payload
+
+
+def unpacked(kind: str, payload: Mapping[str, Any]) -> CustomMessage:
+    """The message in those columns. Raises ValueError for what no message was packed to."""
+    fields = dict(payload)
+    if not _is_text_throughout(fields):
+        raise ValueError(f"a message of kind {kind!r} is made of texts")
+    try:
+        if kind == "news":
+            fields["article"] = Article(**fields["article"])
+        elif kind == "msgmenu":
+            fields["choices"] = tuple(Choice(**choice) for choice in fields["choices"])
+        return _CLASSES[kind](**fields)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no message of kind {kind!r}: {error!r}") from error
+
+
+def _is_text_throughout(value: Any) -> bool:
+    match value:
+        case str():
+            # PostgreSQL refuses NUL in text.
+            return "\0" not in value
+        case dict():
+            return all(_is_text_throughout(part) for part in value.values())
+        case list() | tuple():
+            return all(_is_text_throughout(part) for part in value)
+        case _:
+            return False

@@ -1,0 +1,352 @@
+"""The tables of QR codes: those made here or adopted, their tags, and scenes seen in events."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models, transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from events.models.job import Job, JobQuerySet
+from events.wechat.api.qr_codes import LONGEST_LIFE, LONGEST_SCENE
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+__all__ = [
+    "MOST_PERMANENT_CODES",
+    "QRScene",
+    "QRSceneQuerySet",
+    "SceneState",
+    "SceneTag",
+    "SeenScene",
+    "is_scene",
+    "new_scene",
+    "tag_names_in",
+    "validate_one_line",
+    "validate_scene",
+    "validate_tag",
+]
+
+# Permanent codes that WeChat makes for one account; none can be deleted there.
+MOST_PERMANENT_CODES = 100_000
+
+_RESERVED = ("qrscene_", "bind-")
+_UNPRINTABLE = _("There is a character in it that cannot be printed.")
+# Unicode's general categories, and what passes in spite of them.
+_NOT_IN_A_LINE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_JOINERS = "\u200c\u200d"
+_BETWEEN_TAGS = frozenset(",，;；、\n")
+
+
+def new_scene() -> str:
+    """A scene nobody has thought of, for a code whose maker gave none."""
+    return f"c-{secrets.token_hex(6)}"
+
+
+def validate_one_line(text: str) -> None:
+    """Raises ValidationError for what cannot stand in a line: line ends, tabs, NUL, surrogates.
+
+    Of the invisible characters, those that turn the direction of what follows among them, only the
+    joiners of emoji and of some scripts pass.
+    """
+    for character in text:
+        if unicodedata.category(character) in _NOT_IN_A_LINE and character not in _JOINERS:
+            raise ValidationError(_UNPRINTABLE)
+
+
+def validate_tag(name: str) -> None:
+    """Raises ValidationError for what cannot be one of several tags with commas between them."""
+    validate_one_line(name)
+    if not _BETWEEN_TAGS.isdisjoint(name):
+        raise ValidationError(_("A tag has no comma or semicolon in it."))
+
+
+def tag_names_in(text: str) -> list[str]:
+    """The tags in a text that has commas between them, each once."""
+    names = (" ".join(name.split()) for name in re.split(f"[{''.join(_BETWEEN_TAGS)}]", text))
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def validate_scene(scene: str) -> None:
+    """Raises ValidationError for a scene that is not 1 to 64 characters, or means something else.
+
+    WeChat puts qrscene_ before a scene, and bind- begins those of account binding.
+    """
+    if not scene.isprintable():
+        raise ValidationError(_UNPRINTABLE)
+    if not scene or scene.startswith(_RESERVED):
+        raise ValidationError(_("A scene is not empty, and does not begin with qrscene_ or bind-."))
+    if len(scene) > LONGEST_SCENE:
+        raise ValidationError(_("A scene has at most 64 characters."))
+
+
+def is_scene(text: str) -> bool:
+    """Whether `validate_scene` lets it pass."""
+    try:
+        validate_scene(text)
+    except ValidationError:
+        return False
+    return True
+
+
+class SceneTag(models.Model):
+    """A word that operators sort their QR codes by."""
+
+    name = models.CharField(_("name"), max_length=30, unique=True, validators=[validate_tag])
+
+    class Meta:
+        verbose_name = _("tag of QR codes")
+        verbose_name_plural = _("tags of QR codes")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @staticmethod
+    def named(names: Iterable[str]) -> list[SceneTag]:
+        """The tags of these names, made where they are missing."""
+        wanted = sorted(set(names))
+        tags = SceneTag.objects
+        tags.bulk_create([SceneTag(name=name) for name in wanted], ignore_conflicts=True)
+        return list(tags.filter(name__in=wanted))
+
+
+class SceneState(models.TextChoices):
+    """What an operator can do with a code now."""
+
+    WAITING = "waiting", _("waiting for WeChat")
+    READY = "ready", _("ready")
+    FAILED = "failed", _("failed")
+    EXPIRED = "expired", _("expired")
+    ELSEWHERE = "elsewhere", _("made elsewhere")
+
+
+class QRSceneQuerySet(JobQuerySet["QRScene"]):
+    def in_state(self, state: SceneState, now: datetime.datetime) -> QRSceneQuerySet:
+        """The codes whose `state` this is at that moment."""
+        settled = self.filter(due_at=None, failure="")
+        expired = Q(expires_at__isnull=False, expires_at__lte=now)
+        match state:
+            case SceneState.WAITING:
+                return self.filter(due_at__isnull=False)
+            case SceneState.FAILED:
+                return self.filter(due_at=None).exclude(failure="")
+            case SceneState.EXPIRED:
+                return settled.filter(expired)
+            case SceneState.READY:
+                return settled.exclude(expired).exclude(url="")
+            case SceneState.ELSEWHERE:
+                return settled.exclude(expired).filter(url="")
+
+    def renewable(self) -> QRSceneQuerySet:
+        """What can be given a new ticket: temporary codes, and those without a picture of ours.
+
+        Another ticket for a permanent code would be another permanent code, of which there are not
+        many.
+        """
+        return self.filter(due_at=None).filter(Q(is_permanent=False) | Q(url=""))
+
+    def renew(self, now: datetime.datetime) -> int:
+        """Has new tickets fetched for the renewable ones among these; returns how many."""
+        return self.renewable().update(due_at=now, attempts=0, failure="", failure_text="")
+
+    def with_valid_code(self, now: datetime.datetime) -> QRSceneQuerySet:
+        """Codes whose picture can be drawn and scanned."""
+        return self.exclude(url="").exclude(expires_at__isnull=False, expires_at__lte=now)
+
+
+class QRScene(Job):
+    """A QR code of a campaign: the scene is what its follows and scans carry.
+
+    The worker fetches `ticket` and `url`, the text of the picture, while the row is due. A renewed
+    code keeps the former ones until the new ones are there. One that was made elsewhere and
+    adopted has no url, and is not due.
+    """
+
+    State = SceneState
+
+    account = models.ForeignKey(
+        "events.OfficialAccount",
+        on_delete=models.PROTECT,
+        db_index=False,  # the unique constraint begins with it
+        related_name="scenes",
+        verbose_name=_("Official Account"),
+    )
+    scene = models.CharField(_("scene"), max_length=64, validators=[validate_scene])
+    name = models.CharField(_("name"), max_length=100, validators=[validate_one_line])
+    note = models.TextField(_("note"), blank=True, default="")
+    tags = models.ManyToManyField(SceneTag, blank=True, verbose_name=_("tags"))
+    is_permanent = models.BooleanField(_("permanent"), default=True)
+    expire_seconds = models.PositiveIntegerField(
+        _("lifetime in seconds"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_LIFE)],
+        help_text=_("Of a temporary code, from each time it is fetched: at most 30 days."),
+    )
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    ticket = models.TextField("Ticket", blank=True, default="")
+    url = models.TextField("URL", blank=True, default="")
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    objects = QRSceneQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("QR scene")
+        verbose_name_plural = _("QR scenes")
+        constraints = [
+            models.UniqueConstraint(fields=["account", "scene"], name="scene_one_per_account"),
+            models.CheckConstraint(
+                name="scene_permanent_or_expires",
+                condition=Q(is_permanent=True, expires_at=None, expire_seconds=None)
+                | Q(is_permanent=False, expires_at__isnull=False)
+                | Q(is_permanent=False, expire_seconds__isnull=False),
+                violation_error_message=_(
+                    "A scene is either permanent or has a time at which it expires."
+                ),
+            ),
+            models.CheckConstraint(
+                name="scene_lifetime",
+                condition=Q(expire_seconds=None)
+                | Q(expire_seconds__gte=1, expire_seconds__lte=LONGEST_LIFE),
+            ),
+            models.CheckConstraint(
+                name="scene_not_a_prefix",
+                condition=~Q(scene="")
+                & ~Q(scene__startswith="qrscene_")
+                & ~Q(scene__startswith="bind-"),
+                violation_error_message=_(
+                    "A scene is not empty, and does not begin with qrscene_ or bind-."
+                ),
+            ),
+        ]
+        indexes = [
+            # What the worker takes next, and how much waits.
+            models.Index(fields=["due_at"], name="scene_due", condition=Q(due_at__isnull=False)),
+            # What waits for an operator.
+            models.Index(fields=["failure"], name="scene_failed", condition=~Q(failure="")),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    @property
+    def has_valid_code(self) -> bool:
+        """Whether there is a picture that can be scanned."""
+        return bool(self.url) and not self.is_expired
+
+    @property
+    def is_renewable(self) -> bool:
+        """See `QRSceneQuerySet.renewable`."""
+        return self.due_at is None and (not self.is_permanent or not self.url)
+
+    @property
+    def state(self) -> SceneState:
+        if self.due_at is not None:
+            return SceneState.WAITING
+        if self.failure:
+            return SceneState.FAILED
+        if self.is_expired:
+            return SceneState.EXPIRED
+        return SceneState.READY if self.url else SceneState.ELSEWHERE
+
+    @property
+    def validity(self) -> StrOrPromise:
+        """How long the code is good for, where no date says it."""
+        if self.state == SceneState.ELSEWHERE:
+            return "–"
+        if self.is_permanent:
+            return _("permanent")
+        return _("expired") if self.is_expired else _("temporary")
+
+
+# Scenes whose rows this process has seen, which are never deleted: no question for every batch.
+_known: dict[tuple[int, str], datetime.datetime] = {}
+_MOST_KNOWN = 20_000
+
+
+def _keep_in_mind(there: Mapping[tuple[int, str], datetime.datetime]) -> None:
+    if len(_known) + len(there) > _MOST_KNOWN:
+        _known.clear()
+    _known.update(there)
+
+
+class SeenSceneQuerySet(models.QuerySet["SeenScene"]):
+    def unknown(self) -> SeenSceneQuerySet:
+        """Those for which there is no code here."""
+        known = QRScene.objects.filter(account=OuterRef("account"), scene=OuterRef("scene"))
+        return self.filter(~Exists(known))
+
+    def note(self, seen: Mapping[tuple[int, str], datetime.datetime]) -> None:
+        """Remembers scenes, named by account id and scene, as seen at these moments.
+
+        Most are remembered already, by this process even, so they are looked for first: writing
+        takes locks.
+        """
+        seen = {key: at for key, at in seen.items() if key not in _known or at < _known[key]}
+        if not seen:
+            return
+        there = {
+            (account, scene): at
+            for account, scene, at in self.filter(
+                account__in={account for account, _ in seen},
+                scene__in={scene for _, scene in seen},
+            ).values_list("account_id", "scene", "first_seen_at")
+        }
+        # Not before the end: what was read may be of this transaction, and never be committed.
+        transaction.on_commit(functools.partial(_keep_in_mind, there))
+        # In one order everywhere, against deadlocks.
+        for key in sorted(key for key in seen if key in there and seen[key] < there[key]):
+            account, scene = key
+            later = self.filter(account=account, scene=scene, first_seen_at__gt=seen[key])
+            later.update(first_seen_at=seen[key])
+        missing = sorted(set(seen).difference(there))
+        if missing:
+            self.bulk_create(
+                [
+                    self.model(account_id=key[0], scene=key[1], first_seen_at=seen[key])
+                    for key in missing
+                ],
+                ignore_conflicts=True,
+            )
+
+
+class SeenScene(models.Model):
+    """A scene that a follow or scan came with, made here or elsewhere; never one of a binding."""
+
+    account = models.ForeignKey(
+        "events.OfficialAccount",
+        on_delete=models.CASCADE,
+        db_index=False,  # the unique constraint begins with it
+        related_name="seen_scenes",
+        verbose_name=_("Official Account"),
+    )
+    scene = models.CharField(_("scene"), max_length=64)
+    first_seen_at = models.DateTimeField(_("first seen"))
+
+    objects = SeenSceneQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("QR code made elsewhere")
+        verbose_name_plural = _("QR codes made elsewhere")
+        constraints = [
+            models.UniqueConstraint(fields=["account", "scene"], name="seen_scene_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.scene

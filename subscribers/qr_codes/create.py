@@ -1,0 +1,269 @@
+"""Making QR codes of campaigns, one or thousands at once, from a form, a list or the API.
+
+Making a code only writes its row; the worker fetches its ticket (`fetch_tickets`). A code made
+elsewhere, whose picture exists elsewhere, can be adopted: it gets a name here.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from events.models import EventLog, OfficialAccount
+from subscribers.models import QRScene, SceneTag
+from subscribers.models.qr_code import (
+    MOST_PERMANENT_CODES,
+    new_scene,
+    validate_one_line,
+    validate_scene,
+)
+
+__all__ = [
+    "LONGEST_LIST",
+    "LONGEST_TAG",
+    "NEAR_THE_LIMIT",
+    "NewCode",
+    "PermanentCodesUsedUp",
+    "Problem",
+    "SceneTaken",
+    "make_code",
+    "make_codes",
+    "permanent_codes_left",
+    "read_list",
+    "taken_scenes",
+    "ticket_in_log",
+]
+
+LONGEST_LIST = 5000
+LONGEST_NAME = 100
+LONGEST_TAG = 30
+# From so many permanent codes on, operators are told how many are left.
+NEAR_THE_LIMIT = 90_000
+_BATCH = 500
+
+# What spreadsheets have above the columns, in lower case.
+_NAME_COLUMN = {"name", "名称", "名字"}
+_SCENE_COLUMN = {"scene", "场景", "场景值", "scene_str"}
+# A made-up scene would be a lasting mistake where one was given behind the comma of Chinese.
+_CHINESE_COMMA = re.compile(r"，\s*[\w-]{1,64}\s*(，|$)", re.ASCII)
+
+
+class SceneTaken(Exception):
+    """There is a code with one of these scenes; `scenes` says which."""
+
+    def __init__(self, scenes: Iterable[str]) -> None:
+        self.scenes = sorted(scenes)
+        super().__init__(", ".join(self.scenes))
+
+
+class PermanentCodesUsedUp(Exception):
+    """WeChat makes no more permanent codes for this account; `left` is how many it still makes."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        super().__init__(f"{left} permanent codes left")
+
+
+@dataclass(frozen=True, slots=True)
+class NewCode:
+    """What a code is to be. An empty scene is replaced by a fresh one."""
+
+    name: str
+    scene: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a line of a list makes no code; lines are numbered from 1."""
+
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return _("Line %(line)s: %(problem)s") % {"line": self.line, "problem": self.text}
+
+
+def make_code(
+    account: OfficialAccount,
+    code: NewCode,
+    *,
+    expire_seconds: int | None = None,
+    tags: Sequence[str] = (),
+    adopt: bool = False,
+) -> QRScene:
+    """One code: see `make_codes`."""
+    [made] = make_codes(account, [code], expire_seconds=expire_seconds, tags=tags, adopt=adopt)
+    return made
+
+
+def make_codes(
+    account: OfficialAccount,
+    codes: Sequence[NewCode],
+    *,
+    expire_seconds: int | None = None,
+    tags: Sequence[str] = (),
+    adopt: bool = False,
+) -> list[QRScene]:
+    """Writes all of these codes, or none.
+
+    They are permanent, or live `expire_seconds` from the moment they are fetched. With `adopt` they
+    were made elsewhere: nothing is fetched. Raises `SceneTaken` and `PermanentCodesUsedUp`.
+    """
+    now = timezone.now()
+    if expire_seconds is None and not adopt:
+        left = permanent_codes_left(account)
+        if len(codes) > left:
+            raise PermanentCodesUsedUp(left)
+    rows = [
+        QRScene(
+            account=account,
+            scene=code.scene or new_scene(),
+            name=code.name,
+            note=code.note,
+            is_permanent=expire_seconds is None,
+            expire_seconds=expire_seconds,
+            due_at=None if adopt else now,
+        )
+        for code in codes
+    ]
+    if adopt:
+        for row in rows:
+            row.ticket = ticket_in_log(account, row.scene)
+    try:
+        with transaction.atomic():
+            made = QRScene.objects.bulk_create(rows, batch_size=_BATCH)
+            tagged = SceneTag.named(tags) if tags else []
+            QRScene.tags.through.objects.bulk_create(
+                [
+                    QRScene.tags.through(qrscene_id=row.pk, scenetag_id=tag.pk)
+                    for row in made
+                    for tag in tagged
+                ],
+                batch_size=_BATCH,
+            )
+    except IntegrityError:
+        taken = taken_scenes(account, [row.scene for row in rows])
+        if not taken:
+            raise
+        raise SceneTaken(taken) from None
+    return made
+
+
+def permanent_codes_left(account: OfficialAccount) -> int:
+    """How many permanent codes WeChat still makes, as far as this site knows."""
+    made = QRScene.objects.filter(account=account, is_permanent=True).count()
+    return max(0, MOST_PERMANENT_CODES - made)
+
+
+def taken_scenes(account: OfficialAccount, scenes: Sequence[str]) -> set[str]:
+    """Which of these scenes have a code already."""
+    of_account = QRScene.objects.filter(account=account)
+    return {
+        scene
+        for start in range(0, len(scenes), _BATCH)
+        for scene in of_account.filter(scene__in=scenes[start : start + _BATCH]).values_list(
+            "scene", flat=True
+        )
+    }
+
+
+def ticket_in_log(account: OfficialAccount, scene: str) -> str:
+    """The ticket that the newest follow or scan with this scene carried; "" if there is none."""
+    event = (
+        EventLog.objects.with_scene(scene)
+        .filter(account=account)
+        .exclude(ticket="")
+        .newest_first()
+        .only("ticket")
+        .first()
+    )
+    return event.ticket if event else ""
+
+
+# --- Lists -------------------------------------------------------------------------------------
+
+
+def read_list(text: str, account: OfficialAccount) -> tuple[list[NewCode], list[Problem]]:
+    """The codes in a pasted or uploaded list, and what is wrong with its other lines.
+
+    A line is a name, or name, scene and note with tabs or commas between them, as a spreadsheet
+    copies or saves them. Empty lines are left out, and a first one that names the columns.
+    """
+    codes: dict[int, NewCode] = {}
+    problems: list[Problem] = []
+    first_with: dict[str, int] = {}
+    lines = [line.lstrip("\ufeff") for line in re.split(r"\r\n|\r|\n", text)]
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            code = _code_in(line)
+        except ValidationError as error:
+            problems.append(Problem(number, " ".join(error.messages)))
+            continue
+        if not codes and not problems and _names_columns(code):
+            continue
+        if code.scene in first_with:
+            problem = _("The scene is that of line %s.") % first_with[code.scene]
+            problems.append(Problem(number, problem))
+            continue
+        if code.scene:
+            first_with[code.scene] = number
+        codes[number] = code
+    taken = taken_scenes(account, list(first_with))
+    problems += [
+        Problem(number, _("There is a code with the scene “%s” already.") % codes.pop(number).scene)
+        for number in [number for number, code in codes.items() if code.scene in taken]
+    ]
+    return list(codes.values()), sorted(problems, key=lambda problem: problem.line)
+
+
+def _names_columns(code: NewCode) -> bool:
+    return code.name.lower() in _NAME_COLUMN and code.scene.lower() in _SCENE_COLUMN
+
+
+def _code_in(line: str) -> NewCode:
+    """The code that a line describes. Raises ValidationError."""
+    cells = _cells(line)
+    if len(cells) > 3:
+        raise ValidationError(_("There is more in it than name, scene and note."))
+    name, scene, note = (*cells, "", "")[:3]
+    if not name:
+        raise ValidationError(_("The name is missing."))
+    if len(name) > LONGEST_NAME:
+        raise ValidationError(_("The name has more than 100 characters."))
+    if len(cells) == 1 and not line.lstrip().startswith('"') and _CHINESE_COMMA.search(name):
+        raise ValidationError(
+            _(
+                "Between name and scene stands a plain comma (,) or a tab, not “，”. If all of it "
+                "is the name, put it between quotation marks."
+            )
+        )
+    validate_one_line(name)
+    if scene:
+        validate_scene(scene)
+    if "\0" in note:
+        raise ValidationError(_("There is a character in it that cannot be printed."))
+    return NewCode(name, scene, note)
+
+
+def _cells(line: str) -> list[str]:
+    try:
+        [cells] = csv.reader([line], delimiter="\t" if "\t" in line else ",", strict=True)
+    except csv.Error:
+        raise ValidationError(
+            _("Quotation marks stand around a whole cell, in one line; within it they are doubled.")
+        ) from None
+    cells = [cell.strip() for cell in cells]
+    # A spreadsheet saves empty columns too.
+    while len(cells) > 1 and not cells[-1]:
+        cells.pop()
+    return cells

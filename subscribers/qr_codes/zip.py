@@ -1,0 +1,105 @@
+"""Many QR codes as one ZIP file, which is sent while it is made: its size needs no memory."""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+import zipfile
+from collections.abc import Iterator, Sequence
+
+from subscribers.models import QRScene
+from subscribers.qr_codes.images import png
+
+__all__ = ["LIST_NAME", "archive", "file_name"]
+
+LIST_NAME = "codes.csv"
+
+_AT_ONCE = 100
+# Bytes: with number and ending below the 255 that file systems allow.
+_LONGEST_NAME = 120
+_LONGEST_SCENE = 80
+
+
+def archive(ids: Sequence[int]) -> Iterator[bytes]:
+    """The pieces of a ZIP file with a PNG of each of these codes that can be scanned.
+
+    At its end is a list of all of them, with those that have no picture (`LIST_NAME`).
+    """
+    target = _Pieces()
+    table = io.StringIO()
+    rows = csv.writer(table)
+    rows.writerow(["file", "name", "scene", "account", "state", "expires_at", "url"])
+    taken: set[str] = set()
+    # The pictures are compressed already.
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as file:
+        for start in range(0, len(ids), _AT_ONCE):
+            chosen = QRScene.objects.select_related("account").in_bulk(
+                ids[start : start + _AT_ONCE]
+            )
+            for pk in ids[start : start + _AT_ONCE]:
+                scene = chosen.get(pk)
+                if scene is None:
+                    continue
+                name = ""
+                if scene.has_valid_code:
+                    name = file_name(scene, taken)
+                    file.writestr(name, png(scene.url, scene.name))
+                    yield target.taken()
+                rows.writerow(_row(scene, name))
+        # Spreadsheets take a CSV for UTF-8 when it begins with this mark.
+        file.writestr(LIST_NAME, "\ufeff" + table.getvalue())
+    yield target.taken()
+
+
+def file_name(scene: QRScene, taken: set[str], ending: str = ".png") -> str:
+    """A name for the picture that any system can store, and that is not in `taken`, to which it is
+    added.
+
+    Letters, digits and a few signs are kept; slashes, emoji and all else become underscores.
+    """
+    name = _safe(scene.name, _LONGEST_NAME)
+    stem = f"{name} {_safe(scene.scene, _LONGEST_SCENE)}".strip()
+    candidate = stem
+    number = 1
+    while candidate.casefold() in taken:
+        number += 1
+        candidate = f"{stem} ({number})"
+    taken.add(candidate.casefold())
+    return candidate + ending
+
+
+def _safe(text: str, longest: int) -> str:
+    kept = "".join(
+        character if character in " -_" or unicodedata.category(character)[0] in "LNM" else "_"
+        for character in unicodedata.normalize("NFC", text)
+    )
+    return kept.encode()[:longest].decode(errors="ignore").strip()
+
+
+def _row(scene: QRScene, name: str) -> list[str]:
+    expires = scene.expires_at.isoformat() if scene.expires_at else ""
+    cells = [name, scene.name, scene.scene, scene.account.slug, scene.state, expires, scene.url]
+    # A spreadsheet would compute what begins like a formula.
+    return [f"'{cell}" if cell[:1] in {"=", "+", "-", "@"} else cell for cell in cells]
+
+
+class _Pieces(io.RawIOBase):
+    """What was written since it was last taken."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        piece = bytes(data)  # type: ignore[call-overload]
+        self._written += piece
+        return len(piece)
+
+    def taken(self) -> bytes:
+        """Everything that was written meanwhile."""
+        piece = bytes(self._written)
+        self._written.clear()
+        return piece

@@ -1,0 +1,111 @@
+"""What WeChat answered about followers, as rows of the log: there is one way in.
+
+An answer is an observation. It says that somebody follows, or does not, at the second we asked; it
+is no act, so it counts nothing (subscribers/fold/rules.py). What is folded stands in columns:
+
+| kind | source | event_time | followed_at |
+|---|---|---|---|
+| `import.follower` | import | the second we asked | WeChat's `subscribe_time` |
+| `reconcile.follow` | reconcile | the second we asked | WeChat's `subscribe_time` |
+| `reconcile.unfollow` | reconcile | the second the comparison began | – |
+
+`import.follower` is of somebody of whom nothing was known, `reconcile.follow` of somebody who did
+not count as following. An unfollow that was missed is dated by the beginning of the comparison, so
+that a follow that arrives while it lasts wins by its time.
+
+The dedup key is a digest over kind, OpenID and `subscribe_time`; with account and event_time, which
+complete the key, the same answer stored twice is one row.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+
+from events.binding_scenes import is_binding_scene
+from events.models import EventLog, OfficialAccount
+from events.wechat.api.users import Profile
+from events.wechat.xml import element
+
+__all__ = ["IMPORTED", "MISSED_FOLLOW", "MISSED_UNFOLLOW", "observation", "scene_of", "second"]
+
+IMPORTED = "import.follower"
+MISSED_FOLLOW = "reconcile.follow"
+MISSED_UNFOLLOW = "reconcile.unfollow"
+
+_SOURCES = {
+    IMPORTED: EventLog.Source.IMPORT,
+    MISSED_FOLLOW: EventLog.Source.RECONCILE,
+    MISSED_UNFOLLOW: EventLog.Source.RECONCILE,
+}
+
+
+def second(moment: datetime.datetime) -> datetime.datetime:
+    """The second a moment lies in: events have no finer times.
+
+    What is seen in an answer was so after we asked, so of two acts in that second neither is
+    decided.
+    """
+    return moment.replace(microsecond=0)
+
+
+def observation(
+    account: OfficialAccount,
+    kind: str,
+    profile: Profile,
+    *,
+    at: datetime.datetime,
+    now: datetime.datetime,
+) -> EventLog:
+    """The unsaved row that says what a profile says; `at` is its event_time."""
+    follows = kind != MISSED_UNFOLLOW
+    followed = profile.subscribe_time if follows else 0
+    return EventLog(
+        account=account,
+        source=_SOURCES[kind],
+        dedup_key=_key(kind, profile.openid, followed),
+        kind=kind,
+        openid=profile.openid,
+        event_time=at,
+        followed_at=_moment(followed),
+        received_at=now,
+        last_delivered_at=now,
+        raw=_body(profile).encode(),
+        status=EventLog.Status.PROCESSED,
+        processed_at=now,
+        duration_ms=0,
+    )
+
+
+def scene_of(profile: Profile) -> str:
+    """The scene of the code somebody followed by; "" for a binding code, which is a secret."""
+    return "" if is_binding_scene(profile.scene) else profile.scene[:64]
+
+
+def _moment(seconds: int) -> datetime.datetime | None:
+    try:
+        return datetime.datetime.fromtimestamp(seconds, datetime.UTC) if seconds > 0 else None
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def _key(kind: str, openid: str, subscribe_time: int) -> str:
+    # Changing anything here makes an answer that is stored again look new.
+    canonical = json.dumps([kind, openid, subscribe_time], separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
+
+
+def _body(profile: Profile) -> str:
+    """What was answered, for people to read; nothing is computed from it."""
+    fields: dict[str, str | int] = {
+        "openid": profile.openid,
+        "subscribe": int(profile.is_following),
+    }
+    if profile.is_following:
+        fields |= {
+            "subscribe_time": profile.subscribe_time,
+            "subscribe_scene": profile.subscribe_scene,
+            "qr_scene": scene_of(profile),
+        }
+    return element("xml", fields)

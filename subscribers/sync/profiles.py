@@ -1,0 +1,243 @@
+"""Profiles of followers, fetched by the worker in batches of a hundred.
+
+Wanted are those of followers who have none yet, and those that somebody asked for anew: the fold
+does so for whoever follows again, and where an unfollow and a proof of following are of one second,
+which only WeChat can decide. What it answers enters the log (subscribers/sync/observations.py); the
+follower's row then has the rest.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from django.db import DatabaseError, connection
+from django.db.models import F, Q
+from django.utils import timezone
+
+from events.db.transactions import short_transaction
+from events.db.upsert import Upsert
+from events.log.process import deliver
+from events.models import EventLog, OfficialAccount
+from events.models.job import RETRY_DELAYS
+from events.platform.client import client_for
+from events.platform.failures import FAULT, pauses_after
+from events.wechat.api import APIError, Client, NotPermitted
+from events.wechat.api.users import BATCH_SIZE, Profile
+from subscribers.models import ProfileFetch, Subscriber
+from subscribers.sync.observations import (
+    MISSED_FOLLOW,
+    MISSED_UNFOLLOW,
+    observation,
+    scene_of,
+    second,
+)
+
+__all__ = ["LEASE", "accounts_that_ask", "fetch_profiles", "write_profiles"]
+
+logger = logging.getLogger(__name__)
+
+# Longer than a hundred profiles may take, of which each is refused.
+LEASE = datetime.timedelta(minutes=5)
+# Seconds after which other tasks get a turn.
+_SLICE = 8
+# Seconds to wait for the database: callbacks go first.
+_PATIENCE = 10
+
+
+def accounts_that_ask() -> list[OfficialAccount]:
+    """The accounts that can ask for their followers: active, and with an AppSecret."""
+    active = OfficialAccount.objects.filter(is_active=True)
+    return list(active.exclude(app_id="").exclude(app_secret=""))
+
+
+def fetch_profiles(*, lease: datetime.timedelta = LEASE) -> int:
+    """Fetches profiles that are wanted; returns how many people were asked for.
+
+    To be called outside a transaction. What fails is noted on the account's `ProfileFetch`.
+    """
+    now = timezone.now()
+    ProfileFetch.objects.reopen_changed(now)
+    served = 0
+    for account in accounts_that_ask():
+        if not _wanted(account, second(now), limit=1):
+            continue
+        ProfileFetch.objects.of(account)
+        rows = ProfileFetch.objects.filter(account=account)
+        for access in rows.claim(timezone.now(), limit=1, lease=lease):
+            served += _serve(account, access)
+    return served
+
+
+def fetch_batch(
+    account: OfficialAccount,
+    client: Client,
+    *,
+    now: Callable[[], datetime.datetime] = timezone.now,
+) -> int:
+    """Asks for up to a hundred profiles and keeps the answers; returns how many were asked for.
+
+    Raises `APIError`, DatabaseError.
+    """
+    asked_at = second(now())
+    people = _wanted(account, asked_at, limit=BATCH_SIZE)
+    if not people:
+        return 0
+    answer = client.users.infos([person.openid for person in people])
+    by_openid = {profile.openid: profile for profile in answer.found}
+    said = [
+        row
+        for person in people
+        if person.openid in by_openid
+        and (row := _news(account, person, by_openid[person.openid], asked_at, now()))
+    ]
+    if said:
+        deliver(said, patience=_PATIENCE)
+    _keep(people, by_openid, now())
+    return len(people)
+
+
+def write_profiles(
+    account: OfficialAccount, profiles: Sequence[Profile], now: datetime.datetime
+) -> None:
+    """Writes the profiles of followers who have a row, in the caller's transaction."""
+    if profiles:
+        rows = [
+            (
+                account.pk,
+                profile.openid,
+                profile.unionid[:64],
+                profile.language[:16],
+                profile.remark[:100],
+                profile.subscribe_scene[:64],
+                scene_of(profile),
+                ",".join(map(str, profile.tag_ids))[:255],
+                now,
+                now,
+            )
+            for profile in sorted(profiles, key=lambda profile: profile.openid)
+        ]
+        _statement().execute(connection, rows)
+
+
+@functools.cache
+def _statement() -> Upsert:
+    # Not told is not the same as none: these two are given to some accounts only, or no longer.
+    kept = {
+        name: f"CASE WHEN excluded.{name} = '' THEN old.{name} ELSE excluded.{name} END"
+        for name in ("unionid", "language")
+    }
+    plain = ("remark", "subscribe_scene", "qr_scene", "tag_ids", "profile_synced_at", "updated_at")
+    return Upsert(
+        Subscriber,
+        key=("account_id", "openid"),
+        values=("unionid", "language", *plain),
+        update=kept | {name: f"excluded.{name}" for name in plain},
+    )
+
+
+def _serve(account: OfficialAccount, access: ProfileFetch) -> int:
+    client = client_for(account)
+    served = 0
+    deadline = time.monotonic() + _SLICE
+    try:
+        while time.monotonic() < deadline and (asked := fetch_batch(account, client)):
+            served += asked
+    except APIError as error:
+        _note_failure(account, access, error)
+    except DatabaseError as error:
+        logger.warning("Profiles of %s were not kept: %s", account.slug, error)
+        ProfileFetch.objects.release(access, timezone.now())
+    except Exception as error:
+        # It must not keep the other accounts waiting.
+        logger.exception("Profiles of %s were not fetched", account.slug)
+        text = f"{type(error).__name__}: {error}"
+        ProfileFetch.objects.retry_later(
+            access, failure=FAULT, text=text, now=timezone.now(), delays=RETRY_DELAYS
+        )
+    else:
+        ProfileFetch.objects.release(access, timezone.now())
+    return served
+
+
+def _note_failure(account: OfficialAccount, access: ProfileFetch, error: APIError) -> None:
+    now = timezone.now()
+    if isinstance(error, NotPermitted):
+        logger.warning("%s has no right to ask for its followers: %s", account.slug, error)
+        ProfileFetch.objects.refuse(account, error, now)
+        return
+    ProfileFetch.objects.retry_later(
+        access,
+        failure=error.label,
+        text=str(error),
+        now=now,
+        delays=pauses_after(error, access.attempts, now),
+    )
+
+
+def _wanted(account: OfficialAccount, at: datetime.datetime, *, limit: int) -> list[Subscriber]:
+    """Those to ask for at that second, the urgent ones first."""
+    mine = Subscriber.objects.filter(account=account)
+    # An answer of the second in question would decide nothing.
+    askable = Q(last_unfollowed_at=None) | Q(last_unfollowed_at__lt=at)
+    again = mine.filter(askable, refresh_requested_at__isnull=False)
+    people = list(again.order_by("refresh_requested_at")[:limit])
+    if len(people) < limit:
+        new = mine.filter(
+            profile_synced_at=None, is_following=True, refresh_requested_at=None
+        ).order_by("id")
+        people += new[: limit - len(people)]
+    return people
+
+
+def _news(
+    account: OfficialAccount,
+    person: Subscriber,
+    profile: Profile,
+    asked_at: datetime.datetime,
+    now: datetime.datetime,
+) -> EventLog | None:
+    """The row for the log, if our state is another than WeChat's or cannot be known."""
+    if profile.is_following and not person.is_following:
+        return observation(account, MISSED_FOLLOW, profile, at=asked_at, now=now)
+    if not profile.is_following and (person.is_following or person.is_unknowable):
+        return observation(account, MISSED_UNFOLLOW, profile, at=asked_at, now=now)
+    return None
+
+
+def _keep(
+    people: Sequence[Subscriber], by_openid: dict[str, Profile], now: datetime.datetime
+) -> None:
+    account = people[0].account
+    ids = [person.pk for person in people]
+    with short_transaction(_PATIENCE):
+        # In the order of the unique key, like everybody who locks several followers.
+        locked = list(
+            Subscriber.objects.select_for_update(of=("self",))
+            .filter(pk__in=ids)
+            .order_by("account_id", "openid")
+        )
+        here = {person.openid: person for person in locked}
+        write_profiles(
+            account,
+            [
+                profile
+                for openid, profile in by_openid.items()
+                if profile.is_following and openid in here
+            ],
+            now,
+        )
+        asked = Subscriber.objects.filter(pk__in=[person.pk for person in locked])
+        asked.update(profile_synced_at=now)
+        # A second may have become unknowable while we asked; then it is asked for again. Of people
+        # whom WeChat does not know there will be no better answer.
+        decided = (
+            Q(is_following=True)
+            | Q(last_unfollowed_at=None)
+            | (Q(last_followed_at=None) | ~Q(last_followed_at=F("last_unfollowed_at")))
+            & (Q(last_seen_at=None) | ~Q(last_seen_at=F("last_unfollowed_at")))
+        )
+        asked.filter(decided | ~Q(openid__in=list(by_openid))).update(refresh_requested_at=None)

@@ -1,0 +1,7 @@
+"""The operators' pages of the site itself: users, groups and background tasks."""
+
+from __future__ import annotations
+
+from wechat_site.admin import tasks, users
+
+__all__ = ["tasks", "users"]

@@ -1,0 +1,202 @@
+"""The operators' page of the background work: what waits, what failed and why, what ran when."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.timesince import timesince
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.admin import ModelAdmin
+
+from events.admin.changelist import ReadOnly
+from events.admin.html import confirmation
+from events.jobs.queues import COUNTED_UP_TO
+from events.jobs.task import Task
+from events.models import TaskRun
+from wechat_site.tasks import TASKS
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+__all__ = ["TasksAdmin"]
+
+# Longer than any task's pause with which a living worker looks.
+_SILENT_AFTER = datetime.timedelta(minutes=2)
+
+
+@admin.register(TaskRun)
+class TasksAdmin(ReadOnly, ModelAdmin):
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        return [
+            path("", view(self.overview), name="events_taskrun_changelist"),
+            path("try-again/", view(self.try_again), name="events_taskrun_try_again"),
+            path("run-now/", view(self.run_now), name="events_taskrun_run_now"),
+        ]
+
+    def overview(self, request: HttpRequest) -> HttpResponse:
+        """The page itself."""
+        if not self.has_view_permission(request):
+            raise Http404
+        now = timezone.now()
+        runs = TaskRun.objects.in_bulk([task.name for task in TASKS])
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("Work"),
+            "queues": [_queue(request, task, now) for task in TASKS if task.queue],
+            "tasks": [_duty(request, task, runs.get(task.name)) for task in TASKS],
+            "is_silent": _is_silent(list(runs.values()), now),
+        }
+        return TemplateResponse(request, "admin/tasks.html", context)
+
+    def try_again(self, request: HttpRequest) -> HttpResponse:
+        """Makes the rows of one queue that failed for one reason due again, after asking."""
+        task, reason = _duty_named(request), request.GET.get("reason", "")
+        queue = task.queue
+        if queue is None or not _may_try_again(request, task):
+            raise Http404
+        if request.method != "POST":
+            number = queue.failures(timezone.now()).get(reason, 0)
+            return confirmation(
+                request,
+                self,
+                title=_("Try again"),
+                sentences=[
+                    f"{_title(task)}: {queue.in_words(reason)}",
+                    ngettext(
+                        "%s row is queued again, if that is still of use.",
+                        "%s rows are queued again, those of which it is still of use.",
+                        number,
+                    )
+                    % number,
+                ],
+                back=_overview_url(),
+            )
+        queued = queue.try_again(reason, timezone.now())
+        if queued:
+            messages.success(
+                request, ngettext("%s row queued.", "%s rows queued.", queued) % queued
+            )
+        else:
+            messages.info(request, _("None of them can be tried again: the list says why."))
+        return HttpResponseRedirect(_overview_url())
+
+    def run_now(self, request: HttpRequest) -> HttpResponse:
+        """Makes a scheduled task due at once, after asking."""
+        task = _duty_named(request)
+        if task.queue is not None or not request.user.has_perm("events.change_taskrun"):
+            raise Http404
+        if request.method != "POST":
+            return confirmation(
+                request,
+                self,
+                title=_("Run now"),
+                sentences=[
+                    _title(task),
+                    _("A worker begins within seconds; afterwards the schedule goes on."),
+                ],
+                back=_overview_url(),
+            )
+        TaskRun.objects.filter(pk=task.name).update(next_run_at=timezone.now())
+        messages.success(request, _("A worker will begin within seconds."))
+        return HttpResponseRedirect(_overview_url())
+
+
+def _overview_url() -> str:
+    return reverse("admin:events_taskrun_changelist")
+
+
+def _duty_named(request: HttpRequest) -> Task:
+    for task in TASKS:
+        if task.name == request.GET.get("task"):
+            return task
+    raise Http404
+
+
+def _title(task: Task) -> StrOrPromise:
+    return task.title or task.name
+
+
+def _may(request: HttpRequest, act: str, task: Task) -> bool:
+    if task.queue is None:
+        return False
+    meta = task.queue.model._meta
+    return request.user.has_perm(f"{meta.app_label}.{act}_{meta.model_name}")
+
+
+def _may_try_again(request: HttpRequest, task: Task) -> bool:
+    return _may(request, "change", task)
+
+
+def _queue(request: HttpRequest, task: Task, now: datetime.datetime) -> dict[str, Any]:
+    assert task.queue is not None
+    waiting = task.queue.waiting()
+    since = task.queue.due_since(now)
+    may_look = _may(request, "view", task)
+    return {
+        "title": _title(task),
+        "waiting": f"{COUNTED_UP_TO}+" if waiting >= COUNTED_UP_TO else str(waiting),
+        "oldest": timesince(since, now) if since else "",
+        "failures": [
+            {
+                "reason": task.queue.in_words(reason),
+                "number": number,
+                "url": task.queue.failures_url(reason) if may_look else "",
+                "again": _url("try_again", task=task.name, reason=reason)
+                if _may_try_again(request, task)
+                else "",
+            }
+            for reason, number in sorted(
+                task.queue.failures(now).items(), key=lambda counted: -counted[1]
+            )
+        ],
+    }
+
+
+def _duty(request: HttpRequest, task: Task, run: TaskRun | None) -> dict[str, Any]:
+    may_run = task.queue is None and request.user.has_perm("events.change_taskrun")
+    return {
+        "title": _title(task),
+        "schedule": _schedule(task),
+        "run": run,
+        "seconds": None if run is None or run.duration_ms is None else run.duration_ms / 1000,
+        "is_running": run is not None and run.leased_until is not None,
+        "run_now": _url("run_now", task=task.name) if may_run else "",
+    }
+
+
+def _schedule(task: Task) -> str:
+    if task.queue is not None:
+        return str(_("all the time"))
+    if task.at is not None:
+        return str(_("daily at %s") % f"{task.at:%H:%M}")
+    seconds = task.every or 0
+    if seconds < 120:
+        return ngettext("every %s second", "every %s seconds", int(seconds)) % f"{seconds:g}"
+    if seconds % 3600 == 0:
+        hours = int(seconds // 3600)
+        return ngettext("every %s hour", "every %s hours", hours) % hours
+    minutes = int(seconds // 60)
+    return ngettext("every %s minute", "every %s minutes", minutes) % minutes
+
+
+def _is_silent(runs: list[TaskRun], now: datetime.datetime) -> bool:
+    """Whether no worker has been heard of lately."""
+    return not any(
+        (run.finished_at is not None and run.finished_at > now - _SILENT_AFTER)
+        or (run.leased_until is not None and run.leased_until > now)
+        for run in runs
+    )
+
+
+def _url(name: str, **query: str) -> str:
+    return f"{reverse(f'admin:events_taskrun_{name}')}?{urlencode(query)}"

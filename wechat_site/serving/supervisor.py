@@ -1,0 +1,183 @@
+"""The site's processes, started and stopped together: the web server and the worker.
+
+With a broker the worker's tasks are Celery's, whose processes are started by themselves.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+__all__ = ["WEB_PROCESSES", "Site", "prepare", "refuse_taken_port", "web_server"]
+
+# Seconds for requests and tasks under way to finish.
+_GRACE = 10
+
+
+def prepare() -> None:
+    """Brings database and static files up to date."""
+    call_command("migrate", verbosity=0)
+    if not settings.DEBUG:
+        call_command("collectstatic", interactive=False, verbosity=0)
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Raises CommandError when something else listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CommandError(
+                f"Port {port} of {host} cannot be used ({error.strerror}). "
+                f"Choose another: PORT={port + 1} make …"
+            ) from None
+
+
+# The pushes that a process holds at one time share a commit, so there is a thread for each; while
+# one process waits for its commit the other prepares the next. docs/performance.md has the figures.
+WEB_PROCESSES = 2
+_THREADS = 16
+
+
+def web_server(host: str, port: int, *, uds: str = "") -> list[str]:
+    """The command that serves the site, with settings that were chosen by measurement.
+
+    `uds` is the path of a Unix socket to listen on instead of host and port.
+    """
+    return [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi"),
+        *(("--uds", uds) if uds else ("--host", host, "--port", str(port))),
+        *("--no-ws", "--log-level", "error"),
+        "--respawn-failed-workers",
+        *("--workers", str(WEB_PROCESSES), "--blocking-threads", str(_THREADS)),
+        "wechat_site.serving.cpu_affinity:application",
+    ]
+
+
+class Site:
+    """A web server and, unless Celery does its work, a worker, as child processes."""
+
+    def __init__(self, host: str, port: int, uds: str = "") -> None:
+        self.url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+        self.stopping = threading.Event()
+        self._reload_wanted = threading.Event()
+        self._address = ("127.0.0.1" if host == "0.0.0.0" else host, port)
+        self._uds = uds
+        self._counters = ""
+        self._commands = {
+            "web server": web_server(host, port, uds=uds),
+        }
+        if not settings.CELERY_BROKER_URL:
+            manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+            self._commands["worker"] = [*manage, "worker"]
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Starts them, and stops them at the end, however it comes."""
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            self.stopping.set()
+
+        def reload(number: int, frame: FrameType | None) -> None:
+            self._reload_wanted.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        signal.signal(signal.SIGUSR1, reload)
+        # A closed terminal must not leave the children behind, but nohup is a wish to go on.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, stop)
+        # The web processes' counters, see events/metrics.py.
+        with tempfile.TemporaryDirectory(prefix="wechat-site-") as self._counters:
+            try:
+                for name in self._commands:
+                    self._start(name)
+                yield
+            finally:
+                self.stopping.set()
+                self._stop_children()
+
+    def wait_until_ready(self, *, seconds: float = 30) -> None:
+        """Returns when the site answers; raises CommandError when it does not in time."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not self.stopping.is_set():
+            self._look_after_children()
+            if self._is_ready():
+                return
+            self.stopping.wait(0.1)
+        if not self.stopping.is_set():
+            raise CommandError(f"The site does not answer at {self._uds or self.url}.")
+
+    def _is_ready(self) -> bool:
+        family = socket.AF_UNIX if self._uds else socket.AF_INET
+        # Asked by its own name: Django answers to no other.
+        host = settings.ALLOWED_HOSTS[0].lstrip(".")
+        asking = http.client.HTTPConnection("localhost" if host == "*" else host)
+        with socket.socket(family) as asking.sock:
+            asking.sock.settimeout(2)
+            try:
+                asking.sock.connect(self._uds or self._address)
+                asking.request("GET", "/readyz")
+                return asking.getresponse().status == 200
+            except (OSError, http.client.HTTPException):
+                return False
+
+    def wait(self, *, each_second: Callable[[], None] = lambda: None) -> None:
+        """Returns when told to stop; a worker that ended is started again.
+
+        On SIGUSR1 the code is loaded anew: new web processes answer before the old ones end.
+        Raises CommandError when the web server ends by itself.
+        """
+        while not self.stopping.wait(1):
+            self._look_after_children()
+            if self._reload_wanted.is_set():
+                self._reload_wanted.clear()
+                self._children["web server"].send_signal(signal.SIGHUP)
+                self._children["worker"].terminate()
+            each_second()
+
+    def _start(self, name: str) -> None:
+        # In sessions of their own, so that Ctrl-C reaches them through us, once and in order.
+        self._children[name] = subprocess.Popen(
+            self._commands[name],
+            cwd=settings.BASE_DIR,
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "PROMETHEUS_MULTIPROC_DIR": self._counters,
+            },
+            start_new_session=True,
+        )
+
+    def _look_after_children(self) -> None:
+        if self._children["web server"].poll() is not None:
+            raise CommandError("The web server has ended; its messages stand above.")
+        worker = self._children.get("worker")
+        if worker is not None and worker.poll() is not None:
+            self._start("worker")
+
+    def _stop_children(self) -> None:
+        for child in self._children.values():
+            child.terminate()
+        for child in self._children.values():
+            try:
+                child.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
