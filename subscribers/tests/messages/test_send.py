@@ -30,7 +30,7 @@ from events.wechat.api.custom_messages import (
     TextMessage,
 )
 from events.wechat.replies import Article
-from subscribers.messages import window
+from subscribers.messages import send, window
 from subscribers.messages.send import (
     NotDeliverable,
     deliver_next,
@@ -39,7 +39,7 @@ from subscribers.messages.send import (
     try_again,
 )
 from subscribers.messages.window import window_of
-from subscribers.models import OutgoingMessage, Subscriber, outgoing_message
+from subscribers.models import OutgoingMessage, Subscriber
 from subscribers.models.outgoing_message import FAILURES, Undeliverable, packed, unpacked
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_registries")]
@@ -355,7 +355,7 @@ def test_what_is_too_late_does_not_keep_back_what_is_not_yet(account, fake, ther
 
 
 def test_many_tried_again_are_those_that_can_be_delivered(account, monkeypatch):
-    monkeypatch.setattr(outgoing_message, "_TRIED_AGAIN_AT_ONCE", 2)
+    monkeypatch.setattr(send, "_TRIED_AGAIN_AT_ONCE", 2)
     gone = [does(account, ago=50 * 3600, openid=f"oGone{number}") for number in range(4)]
     here = does(account)
     failed = [sent(follower) for follower in [*gone[:2], here, *gone[2:]]]

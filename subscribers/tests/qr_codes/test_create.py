@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import csv
 import datetime
-import importlib
 import io
 import time
 import tracemalloc
 import zipfile
 
 import pytest
-from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -352,24 +350,6 @@ def test_a_scene_that_was_seen_before_costs_no_question(shop, django_assert_num_
     earlier = now - datetime.timedelta(days=1)
     SeenScene.objects.note({(shop.pk, "old"): earlier})
     assert SeenScene.objects.get().first_seen_at == earlier
-
-
-def test_the_migration_finds_the_scenes_of_followers_and_of_the_log(shop):
-    for number, scene in enumerate(["first", "between", "last", f"bind-{'x' * 32}", "bind-odd"]):
-        push(
-            shop,
-            message_xml(
-                "event.SCAN", openid="o1", CreateTime=str(1_790_000_000 + number), EventKey=scene
-            ),
-        )
-    push(make_account("other"), message_xml("event.SCAN", openid="o2", EventKey="first"))
-    noted = set(SeenScene.objects.values_list("account", "scene", "first_seen_at"))
-    assert {scene for _account, scene, _at in noted} == {"first", "between", "last"}
-    assert len(noted) == 4
-    SeenScene.objects.all().delete()
-    migration = importlib.import_module("subscribers.migrations.0006_qr_codes")
-    migration.remember_scenes(apps, None)
-    assert set(SeenScene.objects.values_list("account", "scene", "first_seen_at")) == noted
 
 
 # --- Names -------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ WEB_PROCESS = """
 import os
 allowed, real = {allowed}, os.sched_getaffinity
 os.sched_getaffinity = lambda pid: allowed
-from wechat_site import web_process
+from wechat_site.serving import cpu_affinity
 print(*sorted(real(0)), flush=True)
 input()
 """

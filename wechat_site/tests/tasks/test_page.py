@@ -186,7 +186,7 @@ def test_what_there_is_not_is_not_found(operator, url):
 def metrics(client):
     lines = client.get("/metrics").content.decode().splitlines()
     return dict(
-        line.rsplit(" ", 1) for line in lines if line.startswith(("wechat_jobs", "wechat_d"))
+        line.rsplit(" ", 1) for line in lines if line.startswith(("wechat_jobs", "wechat_task"))
     )
 
 
@@ -198,7 +198,7 @@ def test_queues_and_duties_are_metrics(client, subscriber):
     read = metrics(client)
     assert read['wechat_jobs_waiting{task="messages"}'] == "1.0"
     assert 420 <= float(read['wechat_jobs_oldest_seconds{task="messages"}']) < 440
-    assert read['wechat_jobs_failed{task="messages",reason="busy"}'] == "1.0"
+    assert read['wechat_jobs_failed{reason="busy",task="messages"}'] == "1.0"
     assert read['wechat_jobs_waiting{task="events"}'] == "0.0"
     assert read['wechat_task_failures{task="events"}'] == "2.0"
     assert 'wechat_task_last_run_timestamp_seconds{task="events"}' in read
