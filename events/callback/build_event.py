@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
+from events.kinds import openid_of, scene_of
 from events.log.process import written
 from events.log.registry import DEFER, early_reply_for, reply_handler_for
 from events.models import EventLog, OfficialAccount
@@ -96,7 +97,7 @@ def _columns(message: Message) -> dict[str, Any]:
     return {
         "dedup_key": message.dedup_key,
         "kind": message.kind,
-        "openid": message.openid,
+        "openid": openid_of(message),
         "from_user": message.from_user_name,
         "event_time": datetime.datetime.fromtimestamp(message.create_time, datetime.UTC),
         "event_key": message.event_key,
@@ -105,7 +106,7 @@ def _columns(message: Message) -> dict[str, Any]:
         # SQLite does not, and no push may be lost to a long word.
         "msg_type": message.msg_type[:64],
         "event": message.event[:64],
-        "scene": message.scene[:64],
+        "scene": scene_of(message)[:64],
         "msg_id": message.msg_id[:64],
     }
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import datetime
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
 
+from events.kinds import KINDS, kinds_where
 from events.menus.words import entries
 from events.models import EventLog
 from events.models.menu import LiveMenu, MenuVersion
@@ -23,18 +25,11 @@ __all__ = ["MenuName", "MenuNames", "keys_of_live_menus"]
 # By the type of an entry, what its tap pushes: the kind, and the field that EventKey repeats.
 # Entries that send a material or an article push nothing. Where a client cannot open a mini
 # program, it opens the address.
-_PUSHED: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "click": (("event.click", "key"),),
-    "scancode_push": (("event.scancode_push", "key"),),
-    "scancode_waitmsg": (("event.scancode_waitmsg", "key"),),
-    "pic_sysphoto": (("event.pic_sysphoto", "key"),),
-    "pic_photo_or_album": (("event.pic_photo_or_album", "key"),),
-    "pic_weixin": (("event.pic_weixin", "key"),),
-    "location_select": (("event.location_select", "key"),),
-    "view": (("event.view", "url"),),
-    "miniprogram": (("event.view_miniprogram", "pagepath"), ("event.view", "url")),
-}
-_KINDS = frozenset(kind for pushed in _PUSHED.values() for kind, _ in pushed)
+_PUSHED: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+for _kind, _entry in KINDS.items():
+    for _type, _field in _entry.menu.items():
+        _PUSHED[_type].append((_kind, _field))
+_KINDS = frozenset(kinds_where(lambda entry: bool(entry.menu)))
 
 # Of all accounts on a page together; older ones than that name no keys.
 _VERSIONS = 500

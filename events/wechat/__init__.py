@@ -5,12 +5,12 @@ are arguments. The way of one push through the modules:
 
 1. `envelope.authenticate` checks the query's `signature`, before the body is read;
 2. `envelope.open_authentic` verifies and decrypts the body by the account's `Credentials`;
-3. `message.parse_message` turns it into a `Message`, which knows its kind, scene and dedup key;
+3. `message.parse_message` turns it into a `Message`, which knows its kind and dedup key;
 4. `replies.render` writes the reply, if there is one, as XML;
 5. `envelope.seal` encrypts it with the key that opened the push.
 
 `NotAuthentic` means 403 and nothing stored, `Unreadable` means stored as it came and acknowledged.
-`platform_side` (not re-exported) plays WeChat's part for the simulator and tests.
+`sender` (not re-exported) plays WeChat's part for the simulator and tests.
 """
 
 from __future__ import annotations
@@ -41,9 +41,7 @@ from .errors import (
     WeChatError,
 )
 from .message import (
-    AUTHORIZATION_EVENTS,
     EVENT_TYPES,
-    PLATFORM_EVENTS,
     Message,
     kind_of,
     parse_message,
@@ -66,9 +64,7 @@ from .replies import (
 
 __all__ = [
     "ACKNOWLEDGEMENT",
-    "AUTHORIZATION_EVENTS",
     "EVENT_TYPES",
-    "PLATFORM_EVENTS",
     "AppIdMismatch",
     "Article",
     "Credentials",

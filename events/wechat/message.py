@@ -22,62 +22,21 @@ if TYPE_CHECKING:
     from .xml import Value
 
 __all__ = [
-    "AUTHORIZATION_EVENTS",
     "EVENT_TYPES",
-    "PLATFORM_EVENTS",
+    "SCENE_PREFIX",
     "Message",
     "kind_of",
     "parse_message",
     "unreadable_key",
 ]
 
-# Kinds whose FromUserName is a system sender: verification results (微信认证), results of mass
-# sending and publishing, and audits of cards, stores and products.
-PLATFORM_EVENTS = frozenset(
-    {
-        "event.add_store_audit_info",
-        "event.annual_renew",
-        "event.apply_merchant_audit_info",
-        "event.card_merchant_check_result",
-        "event.card_not_pass_check",
-        "event.card_pass_check",
-        "event.card_pay_order",
-        "event.card_sku_remind",
-        "event.create_map_poi_audit_info",
-        "event.freepublishjobfinish",  # an SDK's spelling of publishjobfinish
-        "event.masssendjobfinish",
-        "event.modify_store_audit_info",
-        "event.naming_verify_fail",
-        "event.naming_verify_success",
-        "event.poi_check_notify",
-        "event.publishjobfinish",
-        "event.qualification_verify_fail",
-        "event.qualification_verify_success",
-        "event.user_scan_product_verify_action",
-        "event.verify_expired",
-        "event.wx_verify_dispatch",
-        "event.wx_verify_fail",
-        "event.wx_verify_pay_succ",
-        "event.wx_verify_refill",
-    }
-)
-
-# Kinds that concern the user named in OpenID, while FromUserName is somebody else
-# (授权用户信息变更).
-AUTHORIZATION_EVENTS = frozenset(
-    {
-        "event.user_authorization_cancellation",
-        "event.user_authorization_revoke",
-        "event.user_info_modified",
-    }
-)
-
 # MsgTypes that carry an Event; device_event is 微信硬件.
 EVENT_TYPES = ("event", "device_event")
 
 _FOLLOW_OR_SCAN = frozenset({"event.subscribe", "event.unsubscribe", "event.scan"})
 
-_SCENE_PREFIX = "qrscene_"
+# Of the EventKey of a follow by QR code.
+SCENE_PREFIX = "qrscene_"
 
 _KIND_LENGTH = 64
 
@@ -145,28 +104,10 @@ class Message:
         )
 
     @property
-    def scene(self) -> str:
-        """The scene of the QR code that was scanned, or "".
-
-        `subscribe` gives `qrscene_` and the scene; other keys of subscribe (`last_trade_no_…`) are
-        no scenes. SCAN gives the bare scene by WeChat's documentation, and with the prefix in
-        teaching material, so one is removed there too.
-        """
-        if self.kind == "event.scan" or (
-            self.kind == "event.subscribe" and self.event_key.startswith(_SCENE_PREFIX)
-        ):
-            return self.event_key.removeprefix(_SCENE_PREFIX)
-        return ""
-
-    @property
-    def openid(self) -> str:
-        """The OpenID of the person this is about, "" if it is about none (`PLATFORM_EVENTS`)."""
-        if self.kind in PLATFORM_EVENTS:
-            return ""
-        if self.kind in AUTHORIZATION_EVENTS:
-            openid = _text(self.fields, "OpenID", "openid", "OpenId")
-            return openid if len(openid) <= _USER_NAME_LENGTH else ""
-        return self.from_user_name
+    def named_openid(self) -> str:
+        """The field OpenID, which WeChat spells in three ways; "" if it is absent or too long."""
+        openid = _text(self.fields, "OpenID", "openid", "OpenId")
+        return openid if len(openid) <= _USER_NAME_LENGTH else ""
 
     @property
     def dedup_key(self) -> str:

@@ -11,70 +11,26 @@ each other.
 from __future__ import annotations
 
 import datetime
-import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from events.binding_scenes import is_binding_scene
+from events.kinds import KINDS, Effect, kinds_where
 
 if TYPE_CHECKING:
     from events.models import EventLog
 
-__all__ = ["STATE_KINDS", "Effect", "State", "combine", "kinds_of", "state_of", "total"]
+__all__ = ["STATE_KINDS", "State", "combine", "kinds_of", "state_of", "total"]
 
 
-class Effect(enum.Enum):
-    """What a kind of event does to Subscriber state."""
-
-    FOLLOW = enum.auto()
-    UNFOLLOW = enum.auto()
-    # Only a follower can do this, so it proves following even when the follow itself was missed.
-    SEEN = enum.auto()
-    # Done by somebody who need not be a follower.
-    ACTIVITY = enum.auto()
-    # Not done by anybody: WeChat was asked, and said so. These two count nothing.
-    FOUND_FOLLOWING = enum.auto()
-    FOUND_GONE = enum.auto()
-
-
-# A closed list: an unknown kind proves nothing, and platform and authorization events come from
-# senders who are no followers.
-_EFFECTS: dict[str, Effect] = {
-    "event.subscribe": Effect.FOLLOW,
-    "event.unsubscribe": Effect.UNFOLLOW,
-    "import.follower": Effect.FOUND_FOLLOWING,
-    "reconcile.follow": Effect.FOUND_FOLLOWING,
-    "reconcile.unfollow": Effect.FOUND_GONE,
-} | dict.fromkeys(
-    [
-        "event.scan", "event.click", "event.view", "event.view_miniprogram",
-        "event.scancode_push", "event.scancode_waitmsg",
-        "event.pic_sysphoto", "event.pic_photo_or_album", "event.pic_weixin",
-        "event.location_select", "event.location",
-        "text", "image", "voice", "video", "shortvideo", "location", "link", "file",
-        "miniprogrampage",
-    ],
-    Effect.SEEN,
-) | dict.fromkeys(
-    [
-        "event.user_get_card", "event.user_gifting_card", "event.user_del_card",
-        "event.user_consume_card", "event.user_pay_from_pay_cell", "event.user_view_card",
-        "event.user_enter_session_from_card", "event.update_member_card",
-        "event.submit_membercard_user_info", "event.giftcard_pay_done",
-        "event.giftcard_send_to_friend", "event.giftcard_user_accept",
-        "event.subscribe_msg_popup_event", "event.subscribe_msg_change_event",
-        "event.subscribe_msg_sent_event",
-        "event.kf_create_session", "event.kf_close_session", "event.kf_switch_session",
-    ],
-    Effect.ACTIVITY,
-)  # fmt: skip
+_EFFECTS = {kind: entry.effect for kind, entry in KINDS.items() if entry.effect is not None}
 
 STATE_KINDS = tuple(_EFFECTS)
 
 
-def kinds_of(effect: Effect) -> list[str]:
-    return [kind for kind, has in _EFFECTS.items() if has is effect]
+def kinds_of(effect: Effect) -> tuple[str, ...]:
+    return kinds_where(lambda entry: entry.effect is effect)
 
 
 @dataclass(frozen=True, slots=True)

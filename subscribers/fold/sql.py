@@ -6,7 +6,8 @@ The expressions serve live traffic and removed rows alike; the statement is for 
 from __future__ import annotations
 
 from events.db.upsert import FUNCTIONS
-from subscribers.fold.rules import STATE_COLUMNS, Effect
+from events.kinds import Effect
+from subscribers.fold.rules import STATE_COLUMNS
 
 __all__ = ["FOLD_EXPRESSIONS", "REFRESH_REQUESTED_AT", "carry_over_statement"]
 

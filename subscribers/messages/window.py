@@ -19,6 +19,7 @@ from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from events.kinds import KINDS, kinds_where
 from events.models import EventLog
 
 if TYPE_CHECKING:
@@ -35,20 +36,10 @@ ACTS: dict[str, StrOrPromise] = {
     "follow": _("a follow"),
     "scan": _("a QR scan"),
 }
-MESSAGE_KINDS = (
-    "text", "image", "voice", "video", "shortvideo", "location", "link", "file", "miniprogrampage",
-)  # fmt: skip
-_ACT_OF = {
-    **dict.fromkeys(MESSAGE_KINDS, "message"),
-    "event.click": "menu",
-    "event.scancode_push": "menu",
-    "event.scancode_waitmsg": "menu",
-    "event.subscribe": "follow",
-    "event.scan": "scan",
-}
+_ACT_OF = {kind: entry.window for kind, entry in KINDS.items() if entry.window is not None}
 # All that may open a window.
 ACT_KINDS = tuple(_ACT_OF)
-
+MESSAGE_KINDS = kinds_where(lambda entry: entry.window == "message")
 
 # By our clock, where that is behind WeChat's: a window that is said to last too long brings a
 # refused message, and what was sent in its first seconds would not be counted.

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from events.kinds import openid_of, scene_of
 from events.simulator import (
     Code,
     Delivery,
@@ -109,16 +110,16 @@ def test_everything_a_follower_can_do_occurs_and_reads_as_what_it_is():
     kinds: Counter[str] = Counter()
     for push in pushes(5000):
         message = parse_message(push.body)
-        assert re.fullmatch(r"o[A-Za-z0-9_-]{27}", message.openid)
+        assert re.fullmatch(r"o[A-Za-z0-9_-]{27}", openid_of(message))
         assert message.to_user_name == ORIGINAL_ID
-        assert (message.openid, message.create_time, message.kind) == (
+        assert (openid_of(message), message.create_time, message.kind) == (
             push.openid,
             push.create_time,
             push.kind,
         )
         kinds[message.kind] += 1
         if push.event_key.startswith("qrscene_"):
-            assert message.scene
+            assert scene_of(message)
             assert message.ticket
     assert set(kinds) == {
         *("event.subscribe", "event.unsubscribe", "event.scan", "event.click", "event.view"),
@@ -392,7 +393,7 @@ def test_a_reply_is_counted_as_an_answer_and_as_a_reply():
         message = parse_message(open_push(SAFE, query, body).body)
         reply = render(
             TextReply("您好"),
-            to_user_name=message.openid,
+            to_user_name=openid_of(message),
             from_user_name=ORIGINAL_ID,
             create_time=START,
         )
