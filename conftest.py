@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
-from django.contrib.auth.models import User
-from django.db import connection
-from django.test import Client
+from django.apps import apps
+from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, transaction
+from django.test import Client, TransactionTestCase
 
 from events import account_cache
 from events.log import registry
@@ -19,6 +22,7 @@ from events.simulator.fake_api import FakeAccount, FakeWeChatAPI, FakeWeChatAPIS
 from events.testing import make_account
 from subscribers.models import qr_code
 from subscribers.state.rebuild import compare
+from wechat_site.tests.racing import Racers, make_tables
 
 
 @pytest.fixture
@@ -26,6 +30,35 @@ def state_is_the_fold(db: None) -> Iterator[None]:
     """After the test, whatever it did, the followers are what the log says."""
     yield
     assert list(compare()) == []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rows_are_deleted() -> Iterator[None]:
+    """After a test that commits, the tables that have rows are emptied.
+
+    Django truncates all tables, partitions included, and makes all permissions anew, which on
+    PostgreSQL takes longer than most tests do.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: delete_all_rows())
+        yield
+
+
+def delete_all_rows() -> None:
+    """Deletes all rows but those that the migrations made."""
+    tables = {
+        model._meta.db_table
+        for model in apps.get_models(include_auto_created=True)
+        if model not in {ContentType, Permission}
+    }
+    has_rows = " UNION ALL ".join(
+        f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table})" for table in sorted(tables)
+    )
+    # Foreign keys are checked when all is gone.
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(has_rows)
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"DELETE FROM {table}")
 
 
 @pytest.fixture(autouse=True)
@@ -81,9 +114,25 @@ def at_wechat(fake: FakeWeChatAPI) -> FakeAccount:
     return fake.account("wx3a9f0c27d81be645")
 
 
+@pytest.fixture(scope="session")
+def racers(django_db_setup: None) -> Iterator[Racers]:
+    """Processes for races; they end before the test database does."""
+    with Racers() as racers:
+        yield racers
+
+
+@pytest.fixture(scope="session")
+def empty_sqlite_file(racers: Racers, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with all tables and no rows."""
+    path = tmp_path_factory.mktemp("race") / "empty.sqlite3"
+    racers.call(make_tables, str(path))
+    return path
+
+
 @pytest.fixture
-def race_database(transactional_db: None, tmp_path: Path) -> str:
-    """The name of a database that other processes reach too: on SQLite a file of its own."""
+def race_database(request: pytest.FixtureRequest, transactional_db: None, tmp_path: Path) -> str:
+    """The name of a database that the racers reach too: on SQLite a file of its own."""
     if connection.vendor == "sqlite":
-        return str(tmp_path / "race.sqlite3")
+        empty = request.getfixturevalue("empty_sqlite_file")
+        return str(shutil.copyfile(empty, tmp_path / "race.sqlite3"))
     return str(connection.settings_dict["NAME"])

@@ -13,7 +13,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -84,10 +84,10 @@ class Site:
 
     def start_web(self) -> subprocess.Popen[bytes]:
         web = self.start(*web_server("127.0.0.1", self.port)[1:])
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and web.poll() is None:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=1):
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=60):
                     return web
             except OSError:
                 time.sleep(0.05)
@@ -111,7 +111,8 @@ class Site:
 
     def stop(self) -> None:
         for process in self.processes:
-            if process.poll() is None:
+            # Its children may outlive it.
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 

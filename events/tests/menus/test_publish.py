@@ -31,7 +31,7 @@ from events.menus.words import changes
 from events.models import LiveMenu, MenuVersion
 from events.simulator.fake_api import FakeWeChatAPI, FakeWeChatAPIServer, Fault
 from events.testing import make_account
-from events.tests.menus.menu_racer import ask_to_publish, prepare, serve, states_of, wait_at
+from events.tests.menus.menu_racer import ask_to_publish, prepare, serve, states_of
 from events.wechat.api.menus import BUTTON_TYPES, Button, Menu
 
 CREATE = "/cgi-bin/menu/create"
@@ -601,14 +601,6 @@ PROCESSES = 6
 SECRET = "5d41402abc4b2a76b9719d911017c592"
 
 
-@pytest.fixture(scope="module")
-def racing():
-    """Processes that do what the racer has; they begin together."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(PROCESSES, wait_at, [context.Barrier(PROCESSES)]) as pool:
-        yield pool
-
-
 @pytest.fixture
 def slow_platform():
     """A platform that takes half a second, and its address."""
@@ -619,51 +611,50 @@ def slow_platform():
 
 
 @pytest.mark.slow
-def test_workers_that_race_publish_once(racing, race_database, slow_platform):
+def test_workers_that_race_publish_once(racers, race_database, slow_platform):
     fake, url = slow_platform
-    [pk] = racing.apply(prepare, (race_database, SECRET, [MENU.to_json()], True))
-    work = [racing.apply_async(serve, (race_database, url)) for _ in range(PROCESSES)]
-    served = sorted(result.get(timeout=90) for result in work)
+    [pk] = racers.call(prepare, race_database, SECRET, [MENU.to_json()], True)
+    served = sorted(racers.race(serve, [(race_database, url)] * PROCESSES))
     assert served == [0] * (PROCESSES - 1) + [1]
     assert fake.calls[CREATE] == 1
-    assert racing.apply(states_of, (race_database, [pk])) == [("published", 0, True)]
+    assert racers.call(states_of, race_database, [pk]) == [("published", 0, True)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("versions", [1, PROCESSES], ids=["one version", "several versions"])
-def test_operators_who_publish_at_once_leave_one_version_waiting(racing, race_database, versions):
+def test_operators_who_publish_at_once_leave_one_version_waiting(racers, race_database, versions):
     several = [MENU.to_json()] * versions
-    pks = racing.apply(prepare, (race_database, SECRET, several, False))
-    asked = [
-        racing.apply_async(ask_to_publish, (race_database, pks[number % versions]))
-        for number in range(PROCESSES)
-    ]
-    accepted = [result.get(timeout=90) for result in asked]
+    pks = racers.call(prepare, race_database, SECRET, several, False)
+    shares = [(race_database, pks[number % versions]) for number in range(PROCESSES)]
+    accepted = racers.race(ask_to_publish, shares)
     # Of one version the first alone is heard; of several, each takes the place of the one before.
     assert sum(accepted) == versions
-    states = [state for state, _, _ in racing.apply(states_of, (race_database, pks))]
+    states = [state for state, _, _ in racers.call(states_of, race_database, pks)]
     assert sorted(states) == ["draft"] * (versions - 1) + ["waiting"]
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_in_its_call_loses_nothing(race_database, slow_platform):
+def test_a_worker_that_is_killed_in_its_call_loses_nothing(racers, race_database, slow_platform):
     fake, url = slow_platform
-    fake.make_trouble(CREATE, Fault(delay=30))
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        [pk] = pool.apply(prepare, (race_database, SECRET, [MENU.to_json()], True))
-    killed = context.Process(target=serve, args=(race_database, url, 5))
+    # It is killed in this call.
+    fake.make_trouble(CREATE, Fault(delay=1000))
+    [pk] = racers.call(prepare, race_database, SECRET, [MENU.to_json()], True)
+    killed = multiprocessing.get_context("spawn").Process(
+        target=serve, args=(race_database, url, 5)
+    )
     killed.start()
-    deadline = time.monotonic() + 30
-    while not fake.calls.get(CREATE) and time.monotonic() < deadline:
+    while not fake.calls.get(CREATE):
+        assert killed.is_alive()
         time.sleep(0.02)
     os.kill(killed.pid, signal.SIGKILL)
     killed.join()
     assert fake.calls[CREATE] == 1
     fake.end_trouble()
-    with context.Pool(1) as pool:
-        assert pool.apply(states_of, (race_database, [pk])) == [("waiting", 1, False)]
-        while not pool.apply(serve, (race_database, url)) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert pool.apply(states_of, (race_database, [pk])) == [("published", 0, True)]
+    assert racers.call(states_of, race_database, [pk]) == [("waiting", 1, False)]
+    # Nothing to serve until its lease is over.
+    deadline = time.monotonic() + 60
+    while not racers.call(serve, race_database, url):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert racers.call(states_of, race_database, [pk]) == [("published", 0, True)]
     assert fake.calls[CREATE] == 2

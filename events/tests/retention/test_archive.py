@@ -236,8 +236,8 @@ def test_memory_does_not_grow_with_the_month(account, tmp_path):
         tracemalloc.stop()
         return highest
 
-    small = peak(1500)
-    assert peak(6000) < small * 1.6
+    small = peak(1000)
+    assert peak(4000) < small * 1.6
 
 
 def test_the_command_writes_verifies_and_restores(account, tmp_path, settings):

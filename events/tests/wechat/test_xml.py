@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from pathlib import Path
 
 import pytest
@@ -113,13 +112,6 @@ BOMB = (
 def test_unreadable_bodies(body, reason):
     with pytest.raises(Unreadable, match=reason):
         parse(body)
-
-
-def test_an_entity_bomb_takes_no_time():
-    started = time.perf_counter()
-    with pytest.raises(Unreadable):
-        parse(BOMB)
-    assert time.perf_counter() - started < 1
 
 
 def test_the_deepest_body_allowed():

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import time
 from concurrent.futures import ThreadPoolExecutor
+
+from wechat_site.tests.racing import set_up, wait_for_others
 
 # Requests in flight in one process, so that they meet in its writer.
 THREADS = 4
 
 
-def post_all(database: str, start_at: float, bodies: list[bytes], batch_size: int) -> list[int]:
-    """Posts the bodies to the only account of that test database, from that moment on."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_site.settings")
-    os.environ["CALLBACK_BATCH"] = str(batch_size)
-    import django
-    from django.conf import settings
+def post_all(database: str, bodies: list[bytes], batch_size: int = 500) -> list[int]:
+    """Posts the bodies to the only account of that test database; returns the status codes."""
+    set_up(database)
     from django.db import connections
-    from django.test.utils import setup_test_environment
 
-    settings.DATABASES["default"]["NAME"] = database
-    django.setup()
-    setup_test_environment()
+    from events.callback import receive
     from events.models import OfficialAccount
     from events.testing import FrontClient, push
 
+    receive._writer._batch_size = batch_size
     account = OfficialAccount.objects.get()
-    connections.close_all()
 
     def post(body: bytes) -> int:
         try:
@@ -35,5 +29,5 @@ def post_all(database: str, start_at: float, bodies: list[bytes], batch_size: in
             connections.close_all()
 
     with ThreadPoolExecutor(THREADS) as threads:
-        time.sleep(max(0.0, start_at - time.time()))
+        wait_for_others()
         return list(threads.map(post, bodies))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import multiprocessing
 import threading
 import time
 
@@ -222,7 +221,7 @@ def prune_until(stop: threading.Event, month: Month, outcome: list[object]) -> N
 @pytest.mark.postgres
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_the_invariant_holds_while_others_fold_into_the_same_followers():
+def test_the_invariant_holds_while_others_fold_into_the_same_followers(racers):
     """Old rows of 40 followers leave while four processes push events of the same 40.
 
     Some pushes are dated in the month that leaves, so its partition changes under the removal.
@@ -251,20 +250,17 @@ def test_the_invariant_holds_while_others_fold_into_the_same_followers():
     ]
     stop, outcome, checks = threading.Event(), [], []
     database = str(connection.settings_dict["NAME"])
-    start_at = time.time() + 5
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        racing = [pool.apply_async(post_all, (database, start_at, share, 500)) for share in shares]
-        time.sleep(max(0.0, start_at - time.time()))
-        pruning = threading.Thread(target=prune_until, args=(stop, old, outcome))
-        pruning.start()
-        while not all(result.ready() for result in racing):
-            checks.append(list(compare()))
-            rebuild()
-            # It locks all forty: the callbacks want a turn too.
-            time.sleep(0.3)
-        codes = [code for result in racing for code in result.get(timeout=60)]
-        stop.set()
-        pruning.join(timeout=60)
+    racing = racers.begin(post_all, [(database, share) for share in shares], with_caller=True)
+    pruning = threading.Thread(target=prune_until, args=(stop, old, outcome))
+    pruning.start()
+    while not all(result.ready() for result in racing):
+        checks.append(list(compare()))
+        rebuild()
+        # It locks all forty: the callbacks want a turn too.
+        time.sleep(0.3)
+    codes = [code for result in racing for code in result.get()]
+    stop.set()
+    pruning.join()
     assert set(codes) == {200}
     assert [one for one in outcome if isinstance(one, Exception)] == []
     assert all(found == [] for found in checks)

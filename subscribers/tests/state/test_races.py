@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import time
 from collections.abc import Callable
@@ -21,26 +20,28 @@ from subscribers.qr_codes.create import NewCode, make_codes
 from subscribers.qr_codes.fetch_tickets import fetch_scene_tickets
 from subscribers.state.rebuild import compare
 from subscribers.tests.state.racer import post_all
+from wechat_site.tests.racing import PROCESSES, Racers
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
-PROCESSES = 8
 NOW = int(time.time())
 
+Race = Callable[..., list[int]]
 
-def race(share: Callable[[int], list[bytes]], *, batch_size: int = 500) -> list[int]:
+
+@pytest.fixture
+def race(racers: Racers) -> Race:
     """Each process posts its share of bodies, all beginning together; returns all status codes.
 
     Through the door before Django, several at a time, so that they are written in batches.
     """
-    database = str(connection.settings_dict["NAME"])
-    start_at = time.time() + 3
-    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
-        work = [
-            pool.apply_async(post_all, (database, start_at, share(number), batch_size))
-            for number in range(PROCESSES)
-        ]
-        return [code for result in work for code in result.get(timeout=40)]
+
+    def race(share: Callable[[int], list[bytes]], *, batch_size: int = 500) -> list[int]:
+        database = str(connection.settings_dict["NAME"])
+        shares = [(database, share(number), batch_size) for number in range(PROCESSES)]
+        return [code for codes in racers.race(post_all, shares) for code in codes]
+
+    return race
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def shuffled(bodies: list[bytes], seed: int) -> list[bytes]:
 
 
 @sizes
-def test_one_push_delivered_by_all_is_one_row_counted_exactly(account, batch_size):
+def test_one_push_delivered_by_all_is_one_row_counted_exactly(race, account, batch_size):
     body = message_xml("event.subscribe", at=NOW, EventKey="qrscene_poster")
     codes = race(lambda number: [body] * 5, batch_size=batch_size)
     assert codes == [200] * PROCESSES * 5
@@ -73,7 +74,7 @@ def test_one_push_delivered_by_all_is_one_row_counted_exactly(account, batch_siz
     assert list(compare()) == []
 
 
-def test_a_push_with_a_reply_is_answered_once_and_counted_exactly(account):
+def test_a_push_with_a_reply_is_answered_once_and_counted_exactly(race, account):
     body = message_xml("event.CLICK", at=NOW, EventKey="K")
     assert race(lambda number: [body] * 5) == [200] * PROCESSES * 5
     event = EventLog.objects.get()
@@ -81,7 +82,7 @@ def test_a_push_with_a_reply_is_answered_once_and_counted_exactly(account):
 
 
 @sizes
-def test_different_events_of_one_follower_fold_to_what_the_log_says(account, batch_size):
+def test_different_events_of_one_follower_fold_to_what_the_log_says(race, account, batch_size):
     bodies = [
         message_xml(kind, at=NOW - number, EventKey=f"qrscene_s{number}", Ticket=str(number))
         for number in range(6)
@@ -95,7 +96,7 @@ def test_different_events_of_one_follower_fold_to_what_the_log_says(account, bat
 
 
 @sizes
-def test_many_followers_in_every_order_meet_no_deadlock(account, batch_size):
+def test_many_followers_in_every_order_meet_no_deadlock(race, account, batch_size):
     bodies = [
         message_xml("event.SCAN", openid=f"o{number}", at=NOW, EventKey="poster")
         for number in range(20)
@@ -109,7 +110,7 @@ def scan(scene: str, openid: str, at: int = NOW) -> bytes:
     return message_xml("event.SCAN", openid=openid, at=at, EventKey=scene)
 
 
-def test_of_followers_racing_for_one_code_one_wins(account):
+def test_of_followers_racing_for_one_code_one_wins(race, account):
     user = User.objects.create_user("alice")
     request = start_binding(account=account, user=user)
     assert set(race(lambda number: [scan(request.scene, f"o{number}")])) == {200}
@@ -118,7 +119,7 @@ def test_of_followers_racing_for_one_code_one_wins(account):
     assert outcomes == [("bound", "")] + [("refused", "used")] * (PROCESSES - 1)
 
 
-def test_of_codes_one_follower_scans_at_once_one_wins(account):
+def test_of_codes_one_follower_scans_at_once_one_wins(race, account):
     scenes = [
         start_binding(account=account, user=User.objects.create_user(f"u{number}")).scene
         for number in range(PROCESSES)
@@ -131,7 +132,7 @@ def test_of_codes_one_follower_scans_at_once_one_wins(account):
 
 
 @sizes
-def test_all_at_once_leaves_no_follower_and_no_user_bound_twice(account, batch_size):
+def test_all_at_once_leaves_no_follower_and_no_user_bound_twice(race, account, batch_size):
     scenes = [
         start_binding(account=account, user=User.objects.create_user(f"u{number}")).scene
         for number in range(4)

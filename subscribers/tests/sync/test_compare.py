@@ -395,11 +395,13 @@ def test_tokens_that_end_in_the_middle_are_fetched_anew(run, follow_there, peopl
 
 
 def test_a_platform_that_does_not_answer_in_time_puts_off(run, follow_there, fake, settings):
+    usual = settings.WECHAT_API_READ_TIMEOUT
     settings.WECHAT_API_READ_TIMEOUT = 0.3
     follow_there("o1")
-    fake.make_trouble(INFOS, Fault(delay=1))
+    fake.make_trouble(INFOS, Fault(delay=3))
     sync = run()
     assert (sync.failure, sync.attempts, sync.has_failed) == ("unreachable", 1, False)
+    settings.WECHAT_API_READ_TIMEOUT = usual
     FollowerSync.objects.update(due_at=timezone.now())
     assert report(run()) == {"seen": 1, "new": 1}
 

@@ -21,7 +21,8 @@ from subscribers.models import FollowerSync, Subscriber
 from subscribers.state.rebuild import compare
 from subscribers.sync.compare import sync_next
 from subscribers.sync.profiles import fetch_profiles
-from subscribers.tests.state.test_races import PROCESSES, race
+from subscribers.tests.state.racer import post_all
+from wechat_site.tests.racing import PROCESSES
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -49,7 +50,9 @@ def people(account, settings):
         client._wire.cache_clear()
 
 
-def test_pushes_and_observations_of_the_same_people_come_to_what_wechat_says(account, people):
+def test_pushes_and_observations_of_the_same_people_come_to_what_wechat_says(
+    account, people, racers
+):
     draw = random.Random(3)
     start = int(time.time()) - 7200
     pushes: dict[int, list[bytes]] = defaultdict(list)
@@ -84,7 +87,9 @@ def test_pushes_and_observations_of_the_same_people_come_to_what_wechat_says(acc
     workers = [threading.Thread(target=work) for _ in range(2)]
     for worker in workers:
         worker.start()
-    codes = race(lambda number: pushes[number])
+    database = str(connection.settings_dict["NAME"])
+    shares = [(database, pushes[number]) for number in range(PROCESSES)]
+    codes = [code for share in racers.race(post_all, shares) for code in share]
     ended.set()
     for worker in workers:
         worker.join()

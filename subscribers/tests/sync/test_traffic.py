@@ -143,7 +143,7 @@ class World:
 
 
 class SyncTests(TestCase):
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(
         before=acts(["there", "lost"], 12),
         meanwhile=st.lists(acts(["there", "late"], 3), max_size=16),
@@ -160,7 +160,7 @@ class SyncTests(TestCase):
         world.settle()
         world.check()
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(
         before=acts(["there", "lost"], 12),
         meanwhile=st.lists(acts(["there", "late", "lost"], 3), max_size=16),
@@ -177,7 +177,7 @@ class SyncTests(TestCase):
         world.settle()
         world.check()
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(before=acts(["there", "lost"], 14), kills=st.sets(st.integers(1, 24), max_size=5))
     def test_the_report_is_right_however_often_it_is_killed(self, before, kills):
         world = World()

@@ -13,6 +13,7 @@ from wechat_site.tests.launch import ROOT
 
 pytestmark = [
     pytest.mark.any_database,
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets processes choose"),
 ]
 

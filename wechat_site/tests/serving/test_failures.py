@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from wechat_site.tests.launch import ROOT
+from wechat_site.tests.launch import ROOT, children_of
 from wechat_site.tests.site import Site, check_nothing_lost
 
 pytestmark = pytest.mark.slow
@@ -72,10 +72,8 @@ def test_a_full_disk_refuses_and_loses_nothing(site: Site):
         pytest.skip("the same on PostgreSQL is below")
 
     def fill_the_disk() -> None:
-        children = subprocess.run(
-            ["pgrep", "-P", str(site.processes[0].pid)], capture_output=True, text=True, check=True
-        )
-        servers = [site.processes[0].pid, *map(int, children.stdout.split())]
+        web = site.processes[0].pid
+        servers = [web, *children_of(web)]
         wal = Path(site.environment["DATABASE_URL"].removeprefix("sqlite:///") + "-wal")
         for pid in servers:
             resource.prlimit(

@@ -117,9 +117,9 @@ def test_a_slow_platform_delays_nothing_else(caplog):
     served = []
 
     def calls_the_platform() -> int:
-        several.wait(timeout=20)  # two threads are in here at a time
+        several.wait(timeout=120)  # two threads are in here at a time
         calling.set()
-        stop.wait(20)
+        assert stop.wait(120)
         return 0
 
     def retries_events() -> int:
@@ -129,7 +129,6 @@ def test_a_slow_platform_delays_nothing_else(caplog):
                 stop.set()
         return 0
 
-    began = time.monotonic()
     queue = NoTable()
     work(
         stop,
@@ -138,7 +137,6 @@ def test_a_slow_platform_delays_nothing_else(caplog):
             local("events", retries_events, queue=queue),
         ],
     )
-    assert time.monotonic() - began < 15
     assert len(served) == 3
     # what was under way was finished, and nothing is left running
     assert [thread for thread in threading.enumerate() if thread.name == "slow"] == []
@@ -175,7 +173,7 @@ def test_an_idle_queue_costs_one_look_however_many_threads_serve_it(caplog):
 def test_a_long_queue_leaves_room_for_the_duties_that_share_its_thread(monkeypatch):
     monkeypatch.setattr(tasks, "_TURN", 0.05)
     stop = threading.Event()
-    backstop = threading.Timer(10, stop.set)
+    backstop = threading.Timer(120, stop.set)
     backstop.start()
     others = []
 
@@ -317,17 +315,19 @@ def test_a_worker_whose_lease_was_lost_notes_nothing():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_long_duty_keeps_its_lease(monkeypatch):
-    monkeypatch.setattr(task, "LEASE", datetime.timedelta(seconds=0.3))
-    seen = []
+    monkeypatch.setattr(task, "LEASE", datetime.timedelta(seconds=1))
+    ends = set()
 
     def takes_long() -> int:
-        for _ in range(5):
-            time.sleep(0.2)
-            seen.append(TaskRun.objects.filter(leased_until__gt=timezone.now()).exists())
+        began = time.monotonic()
+        while len(ends) < 3:
+            ends.add(TaskRun.objects.get().leased_until)
+            assert time.monotonic() < began + 120
+            time.sleep(0.05)
         return 0
 
     run_task(local("sync", takes_long, every=3600), NEVER)
-    assert seen == [True] * 5
+    assert None not in ends
     assert TaskRun.objects.get().leased_until is None
 
 
@@ -393,6 +393,8 @@ def test_a_queue_that_is_served_again_has_failed_no_more(caplog):
 # --- The command -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@pytest.mark.any_database
 def test_sigterm_ends_the_worker_cleanly(tmp_path):
     environment = {
         "PATH": os.environ["PATH"],
@@ -403,11 +405,11 @@ def test_sigterm_ends_the_worker_cleanly(tmp_path):
         [sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environment, check=True
     )
     worker = subprocess.Popen([sys.executable, "manage.py", "worker"], cwd=ROOT, env=environment)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     with contextlib.closing(sqlite3.connect(tmp_path / "worker.sqlite3")) as database:
         while not database.execute("SELECT 1 FROM events_taskrun").fetchone():
             assert time.monotonic() < deadline
             time.sleep(0.1)
     assert worker.poll() is None
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(timeout=10) == 0
+    assert worker.wait(timeout=120) == 0

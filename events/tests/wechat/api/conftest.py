@@ -71,7 +71,7 @@ def wire(server) -> Iterator[Wire]:
     # Reading the certificates takes a tenth of a second, and nothing here is encrypted.
     plain = httpx.HTTPTransport(verify=False)
     made = Wire(
-        api_base=server.url, mp_base=server.url, timeouts=Timeouts(2, 1, 2), transport=plain
+        api_base=server.url, mp_base=server.url, timeouts=Timeouts(60, 60, 60), transport=plain
     )
     yield made
     made.close()

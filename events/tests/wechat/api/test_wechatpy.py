@@ -34,7 +34,7 @@ class Detour(HTTPAdapter):
 
 @pytest.fixture
 def oracle(server, account):
-    client = WeChatClient(APP_ID, APP_SECRET, timeout=2)
+    client = WeChatClient(APP_ID, APP_SECRET, timeout=60)
     client._http.mount("https://", Detour(server.url))
     yield client
     client._http.close()
