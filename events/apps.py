@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.db.models.signals import post_delete, post_migrate, post_save
+from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
 
@@ -14,6 +15,10 @@ class EventsConfig(AppConfig):
         from events.log import reply_rules  # noqa: F401  (registers the reply handlers)
         from events.log.sqlite_planner import describe_log
         from events.retention import partitions  # noqa: F401  (registers metrics)
+
+        # The `wechat.py` of every app, in the order of INSTALLED_APPS: it registers projections and
+        # reply handlers.
+        autodiscover_modules("wechat")
 
         for signal in (post_save, post_delete):
             for model in ("OfficialAccount", "ReplyRule"):

@@ -1,4 +1,4 @@
-"""For the tests of this site and of apps that extend it: pushes as WeChat makes them."""
+"""Helpers for tests: an account, and pushes signed and sealed as WeChat does it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AES_KEY = "mQ3vT8yB1nXc5KzL0pRs7UeWdG2hJ4aF6iOqYtNbVxD"
 
 
 class FrontClient(Client):
-    """A test client whose requests pass the door before Django, as on a running site."""
+    """A test client whose requests go through `CallbackFront` first, as on a running site."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -47,7 +47,7 @@ class _FrontHandler:
         def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
             answered.update(status=int(status.split()[0]), headers=dict(headers))
 
-        # The connection is the test's, and maybe in a transaction of it.
+        # The test owns the connection and may be in a transaction: do not give it back.
         front = CallbackFront(application, release=lambda: None)
         body = front(environ, start_response)
         if behind:
@@ -101,8 +101,8 @@ def push(
 ) -> Any:
     """Posts a message through the account's callback URL, signed and sealed; returns the response.
 
-    `change` replaces query parameters, or takes them away with None. The client enforces CSRF, as
-    a real server does.
+    `change` replaces query parameters; None removes one. Without a `client`, CSRF is enforced as on
+    a real server.
     """
     query, sealed = seal_push(
         body,
@@ -120,7 +120,7 @@ def push(
 
 
 def reply_in(response: Any, account: OfficialAccount) -> dict[str, Any]:
-    """The fields of the passive reply in a response, unsealed where it is sealed."""
+    """The fields of the passive reply in a response, decrypted where necessary."""
     fields = parse(response.content)
     if "Encrypt" not in fields:
         return dict(fields)

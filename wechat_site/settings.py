@@ -124,6 +124,29 @@ INSTALLED_APPS = [
     "events",
 ]
 
+
+def _extra_apps() -> list[str]:
+    """Other packages on Python's path (docs/extending.md); they come last, so they may override."""
+    names = [name.strip() for name in env.list("EXTRA_APPS", default=[]) if name.strip()]
+    for name in names:
+        if INSTALLED_APPS.count(name) + names.count(name) > 1:
+            raise ImproperlyConfigured(f"EXTRA_APPS: {name!r} is installed already.")
+        try:
+            package = importlib.util.find_spec(name)
+        except (ImportError, ValueError):
+            package = None
+        if package is None or package.submodule_search_locations is None:
+            raise ImproperlyConfigured(
+                f"EXTRA_APPS: there is no package {name!r} on Python's path. "
+                "Give names of packages, separated by commas, and set PYTHONPATH to the folder "
+                "that they are in."
+            )
+    return names
+
+
+EXTRA_APPS = _extra_apps()
+INSTALLED_APPS += EXTRA_APPS
+
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -415,7 +438,8 @@ UNFOLD = {
     },
     "SIDEBAR": {
         "show_search": False,
-        "show_all_applications": False,
+        # The list below names this site's own pages; those of other apps are in the list of all.
+        "show_all_applications": bool(EXTRA_APPS),
         "navigation": [
             {
                 "items": [

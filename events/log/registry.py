@@ -1,12 +1,12 @@
-"""Where apps say what they do with events: projections, reply handlers, and keepers of the past.
+"""Registries where apps say what they do with events: projections, reply handlers, retention hooks.
 
-A projection folds an event into state. Every authentic event of ours passes all projections of its
-kind, inside the transaction that stores it; a projection touches the database only, is quick, and
-cannot be replaced. A reply handler may answer the follower; there is one per kind, an app may
-override ours, and a failing one undoes nothing.
+A projection folds an event into state. Every authentic event passes all projections of its kind in
+the transaction that stores it. A projection touches the database only, is quick, and cannot be
+replaced. A reply handler may answer the follower: one per kind, which another app may override; if
+it fails, the fold stands.
 
-Both take the stored EventLog row and nothing else, so that trying again is the same path as live
-traffic. Register them from an AppConfig.ready() by importing the module that holds them:
+Both take the stored EventLog row and nothing else, so a retry is the same path as live traffic.
+They stand in an app's `wechat.py`, which the start imports:
 
     @projection("event.subscribe", "event.unsubscribe")
     def note_follow(event: EventLog) -> None: ...
@@ -14,15 +14,13 @@ traffic. Register them from an AppConfig.ready() by importing the module that ho
     @reply_handler("event.click", override=True)
     def answer_click(event: EventLog) -> Reply | None: ...
 
-Pushes that arrive together are stored together, so each registration has a quicker second form that
-may be given: a projection of many events at once, and a reply found in memory before the event is
-stored.
+Each has an optional quicker form for pushes that arrive together: a projection of many events at
+once, and a reply found in memory before the event is stored.
 
-A reply that comes too late for the answer to WeChat, since the worker made it, goes to the one
-late_reply_sender(), if an app registered one.
+late_reply_sender() registers the function that takes replies which come too late for WeChat.
 
-An app that keeps state of its own learns when rows leave the log (events/retention/prune.py) and
-when they come back from an archive (events/retention/archive.py):
+An app with state of its own learns when rows leave the log (events/retention/prune.py) and when an
+archive brings them back (events/retention/archive.py):
 
     @before_removal
     def keep_what_they_say(events: EventLogQuerySet) -> None: ...
@@ -30,8 +28,8 @@ when they come back from an archive (events/retention/archive.py):
     @after_restoring
     def compute_anew(events: EventLogQuerySet) -> None: ...
 
-Registries rather than Django signals: a passive reply is one return value, a failure belongs to one
-row, and "go to definition" works.
+These are registries and not Django signals: a passive reply is one return value, a failure belongs
+to one row, and "go to definition" works.
 """
 
 from __future__ import annotations
@@ -73,7 +71,7 @@ __all__ = [
 
 
 class Defer(enum.Enum):
-    """What an early reply returns when only the reply handler can tell."""
+    """What an early reply returns to leave the reply to the handler."""
 
     DEFER = enum.auto()
 
@@ -121,9 +119,9 @@ _late_reply_senders: list[LateReplySender] = []
 def projection(*kinds: str, batch: BatchProjection | None = None) -> Callable[[_P], _P]:
     """Registers a function for events of these kinds, or of ANY_KIND.
 
-    `batch` does the same for several events in one go, in any order, and touches rows that others
-    may be touching in a fixed order, against deadlocks. Raises ValueError for no kind at all.
-    Projections run in the order they were registered in, those for ANY_KIND first.
+    `batch` does the same for several events in one go, in any order; against deadlocks it touches
+    rows that other processes touch too in a fixed order. Raises ValueError without a kind.
+    Projections run in the order of their registration, those for ANY_KIND first.
     """
     if not kinds:
         raise ValueError("A projection names the kinds it folds, or ANY_KIND.")
@@ -141,11 +139,11 @@ def reply_handler(
 ) -> Callable[[_R], _R]:
     """Registers the function that answers events of these kinds.
 
-    `early` is asked first, with the row that is about to be stored: it looks at nothing but the
-    event and this process's memory, and returns the reply (which is then stored with the row), None
-    for no reply, or LATER to leave it to the handler, as it does by raising. Raises ValueError when
-    a kind already has a handler and override is not given, or the other way round: both are a
-    misunderstanding about whose answer a follower gets.
+    `early` runs first, with the row that is about to be stored. It reads the event and this
+    process's memory, nothing else, and returns the reply to store with the row, None for no reply,
+    or DEFER to leave it to the handler, which an exception does too. Raises ValueError if a kind
+    has a handler and `override` is not given, or the other way round: either is a misunderstanding
+    about whose reply a follower gets.
     """
     if not kinds:
         raise ValueError("A reply handler names the kinds it answers.")
@@ -209,9 +207,9 @@ def early_reply_for(kind: str) -> EarlyReply | None:
 def before_removal(function: _K) -> _K:
     """Registers a function for rows that are about to leave the log.
 
-    It runs in the transaction that removes them and touches the database only; one that raises
-    keeps the rows where they are. The rows can be a whole month's, so it works in sets. Of them
-    only not_carried_over() counts towards state.
+    It runs in the transaction that removes them and touches the database only; if it raises, the
+    rows stay. They can be a whole month's, so it works in sets. Only `events.not_carried_over()`
+    counts towards state.
     """
     _before_removal.append(function)
     return function
@@ -220,8 +218,8 @@ def before_removal(function: _K) -> _K:
 def after_restoring(function: _K) -> _K:
     """Registers a function for rows that an archive brought back, after their transaction.
 
-    Rows whose removal it has seen are marked is_carried_over and change nothing. This site did not
-    fold the others, or not into what it has now.
+    Rows whose removal the app has seen are marked is_carried_over and change nothing. The others
+    are not in the state that this site has now.
     """
     _after_restoring.append(function)
     return function

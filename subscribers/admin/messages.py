@@ -404,7 +404,7 @@ class WithConversation:
             try:
                 send_message(subscriber, form.message, by=request.user)  # type: ignore[arg-type]
             except NotDeliverable as refused:
-                form.add_error(None, str(refused.reason.label))
+                form.add_error(None, str(refused))
             else:
                 self.log_change(request, subscriber, "message queued")  # type: ignore[attr-defined]
                 messages.success(request, _("The message is queued."))

@@ -264,5 +264,5 @@ class OutgoingMessageSerializer(serializers.ModelSerializer[OutgoingMessage]):
             return send_message(validated_data["subscriber"], validated_data["message"], by=user)
         except NotDeliverable as refused:
             raise serializers.ValidationError(
-                {"openid": [str(refused.reason.label)]}, code=refused.reason.value
+                {"openid": [str(refused)]}, code=refused.reason
             ) from None

@@ -1,6 +1,6 @@
 """Sends customer-service messages (客服消息): queued in a transaction, sent by the worker.
 
-    from subscribers.messages import NotDeliverable, send_message
+    from events.extend import EventLog, NotDeliverable, TextMessage, projection, send_message
 
     @projection("event.click")
     def tell_order(event: EventLog) -> None:
@@ -22,6 +22,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from events.log.messages import Addressee, NotDeliverable, message_sender
 from events.log.registry import late_reply_sender
 from events.models import EventLog
 from events.platform.client import client_for
@@ -67,18 +68,11 @@ _TRIED_AGAIN_AT_ONCE = 500
 _DELAYS = tuple(datetime.timedelta(seconds=seconds) for seconds in (2, 8, 30))
 
 
-class NotDeliverable(Exception):
-    """WeChat would not deliver a message to this follower now; `reason` says why."""
-
-    def __init__(self, reason: Undeliverable) -> None:
-        super().__init__(str(reason.label))
-        self.reason = reason
-
-
+@message_sender
 def send_message(
-    to: EventLog | Subscriber, message: CustomMessage, *, by: User | None = None
+    to: Addressee, message: CustomMessage, *, by: User | None = None
 ) -> OutgoingMessage:
-    """Queues a message to a follower, or to the follower of an event, which it then answers.
+    """Queues a message to a follower; if `to` is an EventLog row, it answers that event.
 
     It takes part in the caller's transaction: rolled back, nothing is sent. Raises
     `NotDeliverable`, and queues nothing, when the follower has no open window with a message left.
@@ -92,7 +86,7 @@ def send_message(
         window = window_of(subscriber, now)
         reason = refusal_of(subscriber, window)
         if reason is not None:
-            raise NotDeliverable(reason)
+            raise _not_deliverable(reason)
         assert window is not None
         return OutgoingMessage.objects.create(
             account_id=subscriber.account_id,
@@ -108,6 +102,10 @@ def send_message(
         )
 
 
+def _not_deliverable(reason: Undeliverable) -> NotDeliverable:
+    return NotDeliverable(reason, str(reason.label))
+
+
 def refusal_of(subscriber: Subscriber, window: Window | None) -> Undeliverable | None:
     """Why no message may be queued for this follower with this window; None if one may."""
     if not subscriber.account.is_active:
@@ -119,15 +117,11 @@ def refusal_of(subscriber: Subscriber, window: Window | None) -> Undeliverable |
     return None if window.remaining else Undeliverable.USED_UP
 
 
-def _locked_follower(of: EventLog | Subscriber) -> Subscriber:
+def _locked_follower(of: Addressee) -> Subscriber:
     """The follower's row, held so that two messages at a time cannot both take the last place."""
-    if isinstance(of, EventLog):
-        followers = Subscriber.objects.filter(account=of.account_id, openid=of.openid)
-    else:
-        followers = Subscriber.objects.filter(pk=of.pk)
-    found = followers.held().first()
+    found = Subscriber.objects.filter(account=of.account_id, openid=of.openid).held().first()
     if found is None:
-        raise NotDeliverable(Undeliverable.NOT_FOLLOWING)
+        raise _not_deliverable(Undeliverable.NOT_FOLLOWING)
     return found
 
 
@@ -143,7 +137,7 @@ def send_late_reply(event: EventLog, reply: Reply) -> None:
     try:
         send_message(event, message)
     except NotDeliverable as refused:
-        logger.info("The late reply to event %s is not sent: %s", event.pk, refused.reason.value)
+        logger.info("The late reply to event %s is not sent: %s", event.pk, refused.reason)
 
 
 def _message_of(reply: Reply) -> CustomMessage | None:

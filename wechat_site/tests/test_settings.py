@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -74,6 +76,12 @@ def test_a_complete_production_configuration_passes_the_deployment_check():
         ({"FOLLOWER_SYNC_HOUR": "³"}, "FOLLOWER_SYNC_HOUR must be an hour from 0 to 23"),
         ({"WECHAT_MP_BASE": "https://mp.weixin.qq.com/cgi-bin"}, "WECHAT_MP_BASE must be"),
         ({"EVENT_RETENTION_DAYS": "1"}, "EVENT_RETENTION_DAYS is shorter than a window"),
+        ({"EXTRA_APPS": "vistis"}, "EXTRA_APPS: there is no package 'vistis' on Python's path"),
+        ({"EXTRA_APPS": "nowhere.apps.Config"}, "there is no package 'nowhere.apps.Config'"),
+        ({"EXTRA_APPS": "json.decoder"}, "there is no package 'json.decoder'"),
+        ({"EXTRA_APPS": "../visits"}, "there is no package '../visits'"),
+        ({"EXTRA_APPS": "json, json"}, "EXTRA_APPS: 'json' is installed already"),
+        ({"EXTRA_APPS": "events"}, "EXTRA_APPS: 'events' is installed already"),
     ],
 )
 def test_what_is_missing_or_weak_is_refused_with_what_to_set(settings_with, change, sentence):
@@ -93,6 +101,20 @@ def test_what_is_refused_stops_the_start():
 def test_the_hour_of_the_follower_sync_can_be_chosen_or_left_out(settings_with, written, hour):
     environment = {} if written is None else {"FOLLOWER_SYNC_HOUR": written}
     assert settings_with(environment)["FOLLOWER_SYNC_HOUR"] == hour
+
+
+def test_the_readme_lists_exactly_the_variables_that_the_settings_read():
+    read = set()
+    for node in ast.walk(ast.parse((ROOT / "wechat_site" / "settings.py").read_text())):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name("env")) | ast.Name("_secret" | "_platform_base"),
+                args=[ast.Constant(str(name)), *_],
+            ):
+                read.add(name)
+    table = re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.M)
+    assert len(table) == len(set(table))
+    assert set(table) == read
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ from unittest import mock
 
 import pytest
 from django.core.management import call_command
-from django.test import modify_settings
 from django.utils import timezone
 
 from events.log import registry
@@ -55,16 +54,6 @@ def test_another_apps_projection_and_reply_handler_are_called_with_the_row(accou
     assert [event.kind for event in seen] == ["event.view", "event.click"]
     assert b"you pressed K" in response.content
     assert Subscriber.objects.get().event_count == 2
-
-
-def test_an_app_registers_itself_when_the_site_starts(account):
-    with modify_settings(INSTALLED_APPS={"append": "events.tests.example_app"}):
-        from events.tests.example_app.wechat import visits
-
-        push(account, message_xml("event.subscribe", openid="o7", EventKey="qrscene_door"))
-        answer = push(account, message_xml("event.CLICK", EventKey="MENU_MY_ORDERS"))
-    assert visits == [("o7", "door")]
-    assert "您有 2 个订单" in answer.content.decode()
 
 
 def test_a_projection_for_any_kind_sees_unknown_ones_too(account):

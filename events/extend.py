@@ -1,0 +1,97 @@
+"""All that an app of yours imports from this site (docs/extending.md).
+
+An app named in EXTRA_APPS has its projections and reply handlers in its module `wechat.py`, which
+the start imports, as the admin imports `admin.py`. What is not listed here may change any day.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from events.log.messages import Addressee, NotDeliverable, send_message
+from events.log.registry import (
+    ANY_KIND,
+    DEFER,
+    Defer,
+    after_restoring,
+    before_removal,
+    projection,
+    reply_handler,
+)
+from events.log.reply_rules import reply_by_rule
+from events.models import EventLog, OfficialAccount
+from events.models.event_log import EventLogQuerySet
+from events.wechat import (
+    Article,
+    ImageReply,
+    MusicReply,
+    NewsReply,
+    Reply,
+    TextReply,
+    TransferBizAiIvrReply,
+    TransferCustomerServiceReply,
+    VideoReply,
+    VoiceReply,
+)
+from events.wechat.api.custom_messages import (
+    ArticleMessage,
+    Choice,
+    ChoiceMessage,
+    CustomMessage,
+    ImageMessage,
+    MaterialMessage,
+    NewsMessage,
+    TextMessage,
+)
+
+if TYPE_CHECKING:
+    from events.testing import make_account, message_xml, push, reply_in
+else:
+
+    def __getattr__(name):
+        # The test helpers load Django's test client, which a site at work does without.
+        if name in {"make_account", "message_xml", "push", "reply_in"}:
+            from events import testing
+
+            return getattr(testing, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "ANY_KIND",
+    "DEFER",
+    "Addressee",
+    "Article",
+    "ArticleMessage",
+    "Choice",
+    "ChoiceMessage",
+    "CustomMessage",
+    "Defer",
+    "EventLog",
+    "EventLogQuerySet",
+    "ImageMessage",
+    "ImageReply",
+    "MaterialMessage",
+    "MusicReply",
+    "NewsMessage",
+    "NewsReply",
+    "NotDeliverable",
+    "OfficialAccount",
+    "Reply",
+    "TextMessage",
+    "TextReply",
+    "TransferBizAiIvrReply",
+    "TransferCustomerServiceReply",
+    "VideoReply",
+    "VoiceReply",
+    "after_restoring",
+    "before_removal",
+    "make_account",
+    "message_xml",
+    "projection",
+    "push",
+    "reply_by_rule",
+    "reply_handler",
+    "reply_in",
+    "send_message",
+]

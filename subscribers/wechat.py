@@ -1,0 +1,12 @@
+"""What this app does with events: each module registers itself when it is imported.
+
+`EventsConfig.ready` imports this module, as it does the `wechat.py` of every installed app.
+"""
+
+from __future__ import annotations
+
+from subscribers.binding import replies
+from subscribers.messages import send
+from subscribers.state import carried_over, projections
+
+__all__ = ["carried_over", "projections", "replies", "send"]
