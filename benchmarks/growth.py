@@ -141,6 +141,8 @@ def _measure(sizes: list[int]) -> Results:
 
     settings.ALLOWED_HOSTS = ["testserver"]
     settings.SECURE_SSL_REDIRECT = False
+    # With DEBUG on, Django keeps the text of every statement.
+    settings.DEBUG = False
     now = timezone.now()
     results = Results(connection.vendor, sizes, {}, {}, [])
     with _databases([0, *sizes]) as databases:
