@@ -202,14 +202,14 @@ def _databases(sizes: list[int]) -> Iterator[dict[int, str]]:
 
 
 def _use(name: str) -> None:
-    from django.core.cache import cache
+    from django.core.cache import caches
     from django.db import connection
 
     connection.close()
     if connection.vendor == "postgresql":
         connection.close_pool()  # type: ignore[attr-defined]
     connection.settings_dict["NAME"] = name
-    cache.clear()
+    caches["process"].clear()
 
 
 def _make(size: int, now: Any) -> None:

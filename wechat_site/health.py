@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 
 from django.conf import settings
 from django.db import connection
@@ -10,6 +9,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from events.metrics import FROM_DATABASE, counters
+from events.people.address import is_local_peer
 from wechat_site import task_metrics  # noqa: F401  (it registers itself)
 
 __all__ = ["alive", "metrics", "ready"]
@@ -39,7 +39,7 @@ def ready(request: HttpRequest) -> HttpResponse:
 def metrics(request: HttpRequest) -> HttpResponse:
     """/metrics: the counters of this node's web processes, and the worker's queues.
 
-    For the token's bearer or for addresses inside.
+    For the token's bearer; without a token, for this machine.
     """
     if not _may_read_metrics(request):
         return HttpResponse("forbidden", status=403, content_type="text/plain")
@@ -51,11 +51,4 @@ def _may_read_metrics(request: HttpRequest) -> bool:
     if settings.METRICS_TOKEN:
         given = request.headers.get("Authorization", "")
         return hmac.compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
-    # Behind a proxy every visitor has the proxy's address, so forwarded requests do not count.
-    if "X-Forwarded-For" in request.headers:
-        return False
-    try:
-        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
-    except ValueError:
-        return False
-    return address.is_private or address.is_loopback
+    return is_local_peer(request)

@@ -6,6 +6,7 @@ With nothing set, a local site works: SQLite in ``var/``, DEBUG on, this machine
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,13 @@ if not DEBUG and _LOCAL_ENCRYPTION_KEY in FIELD_ENCRYPTION_KEYS:
 
 _LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=_LOCAL_HOSTS if DEBUG else [])
+_public = [host for host in ALLOWED_HOSTS if host not in _LOCAL_HOSTS]
+if DEBUG and _public:
+    raise ImproperlyConfigured(
+        f"ALLOWED_HOSTS names {_public[0]}, but DEBUG is on, which shows error pages with their "
+        "data and uses published keys. Set DEBUG=False, or leave ALLOWED_HOSTS out for a local "
+        "start."
+    )
 if not DEBUG and not ALLOWED_HOSTS:
     raise ImproperlyConfigured(
         "DEBUG is off, so ALLOWED_HOSTS must be set to the site's host names, "
@@ -102,6 +110,56 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# How many proxies in front of the site append to X-Forwarded-For. None are believed by default: a
+# visitor could write any address there himself.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+if TRUSTED_PROXIES < 0:
+    raise ImproperlyConfigured("TRUSTED_PROXIES is a number of proxies: 0 or more.")
+
+
+# --- Sign-in -------------------------------------------------------------------------------------
+
+# Of everybody with staff rights, at the first sign-in.
+REQUIRE_SECOND_FACTOR = env.bool("REQUIRE_SECOND_FACTOR", default=not DEBUG)
+# Seconds after which a session ends: without use, and in any case.
+SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", default=2 * 3600)
+SESSION_COOKIE_AGE = env.int("SESSION_MAX_SECONDS", default=12 * 3600)
+
+LOGIN_URL = reverse_lazy("account_login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+ACCOUNT_ADAPTER = "wechat_site.signin.adapters.AccountAdapter"
+ACCOUNT_FORMS = {"login": "wechat_site.signin.adapters.SignInForm"}
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_REDIRECT_URL = reverse_lazy("account_login")
+ACCOUNT_SESSION_REMEMBER = True  # for as long as SESSION_COOKIE_AGE says, no longer
+# Failures count for the address and for the user name; a success takes back its own count.
+ACCOUNT_RATE_LIMITS = {
+    "login": "60/m/ip",
+    "login_failed": "10/m/ip,100/d/ip,5/5m/key",
+}
+MFA_ADAPTER = "wechat_site.signin.adapters.SecondFactorAdapter"
+MFA_FORMS = {
+    "add_webauthn": "wechat_site.signin.adapters.AddPasskeyForm",
+    "edit_webauthn": "wechat_site.signin.adapters.RenamePasskeyForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+# Nobody signs up here, so that no address waits to be verified.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+# Clocks of telephones differ by some seconds.
+MFA_TOTP_TOLERANCE = 1
+# A local start has no TLS.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG
 
 
 # --- Application ---------------------------------------------------------------------------------
@@ -115,6 +173,11 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "rest_framework",
     "django_filters",
     "drf_spectacular",
@@ -156,7 +219,10 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "wechat_site.signin.lifetime.SessionLifetimeMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "wechat_site.signin.second_factor.SecondFactorMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -178,21 +244,16 @@ TEMPLATES = [
     },
 ]
 
-LOGIN_URL = reverse_lazy("admin:login")
-# Unfold's sign-in form does not say where to go on to when it was opened directly.
-LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
-]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 
 # --- Database ------------------------------------------------------------------------------------
 
-VAR_DIR.mkdir(exist_ok=True)
+VAR_DIR.mkdir(mode=0o700, exist_ok=True)
+if VAR_DIR.stat().st_mode & 0o077:
+    # Databases and archives in there are for nobody else.
+    with contextlib.suppress(PermissionError):
+        VAR_DIR.chmod(0o700)
 
 
 def _database() -> dict[str, Any]:
@@ -231,6 +292,16 @@ def _database() -> dict[str, Any]:
 
 
 DATABASES = {"default": _database()}
+CACHES = {
+    # For what all processes must count together, such as failed sign-ins. It is seldom written.
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "site_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    },
+    # For what a process may remember by itself.
+    "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+}
 
 
 # --- Languages, times, static files --------------------------------------------------------------
@@ -313,7 +384,7 @@ EVENT_RETENTION_DAYS: int | None = env.int("EVENT_RETENTION_DAYS", default=0) or
 # A folder for archives. When set, what is past retention is written there before it is removed.
 _archive_dir = env.str("EVENT_ARCHIVE_DIR", default="")
 EVENT_ARCHIVE_DIR: Path | None = Path(_archive_dir) if _archive_dir else None
-# Bearer token for /metrics; without one, only internal addresses may read it.
+# Bearer token for /metrics; without one, only this machine itself may read it.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 
@@ -420,6 +491,13 @@ UNFOLD = {
     "SITE_URL": None,
     "SHOW_LANGUAGES": True,
     "SHOW_VIEW_ON_SITE": False,
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("Second factor"), "link": reverse_lazy("mfa_index")},
+            {"title": _("Sessions"), "link": reverse_lazy("usersessions_list")},
+            {"title": _("Change password"), "link": reverse_lazy("account_change_password")},
+        ]
+    },
     "DASHBOARD_CALLBACK": "wechat_site.admin.dashboard.dashboard",
     "COLORS": {
         "primary": {

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+from allauth.account.views import logout as account_logout
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from wechat_site import api, health
+from wechat_site.signin.views import admin_login
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("wechat/", include("events.urls")),
+    path("account/", include("wechat_site.signin.urls")),
+    path("admin/login/", admin_login),
+    path("admin/logout/", account_logout),
+    path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("api/v1/", include(api.urlpatterns)),

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from django.core.cache import cache
+from django.core.cache import caches
 from django.utils import timezone
 
 __all__ = ["CachedCount", "cached_count"]
@@ -44,6 +44,7 @@ def cached_count(
     for longer than five minutes.
     """
     key = f"cached_count:{hashlib.sha256(name.encode()).hexdigest()}"
+    cache = caches["process"]
     kept: CachedCount[_T] | None = cache.get(key)
     if kept is not None:
         return kept

@@ -38,14 +38,18 @@ def test_metrics_count_refusals(client):
     ("address", "headers", "status"),
     [
         ("127.0.0.1", {}, 200),
-        ("10.1.2.3", {}, 200),
+        ("::1", {}, 200),
+        ("10.1.2.3", {}, 403),
         ("8.8.8.8", {}, 403),
         # the proxy's own address proves nothing about who asks through it
         ("127.0.0.1", {"X-Forwarded-For": "8.8.8.8"}, 403),
+        ("127.0.0.1", {"X-Forwarded-For": "127.0.0.1"}, 403),
+        ("127.0.0.1", {"Forwarded": "for=8.8.8.8"}, 403),
+        ("8.8.8.8", {"X-Forwarded-For": "127.0.0.1"}, 403),
         ("", {}, 403),
     ],
 )
-def test_metrics_are_for_addresses_inside(client, address, headers, status):
+def test_without_a_token_metrics_are_for_this_machine(client, address, headers, status):
     assert client.get("/metrics", headers=headers, REMOTE_ADDR=address).status_code == status
 
 

@@ -6,12 +6,14 @@ import ast
 import os
 import re
 import runpy
+import stat
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
 
 from wechat_site.tests.launch import PRODUCTION, ROOT
 
@@ -75,6 +77,7 @@ def test_a_complete_production_configuration_passes_the_deployment_check():
         ({"FOLLOWER_SYNC_HOUR": "-1"}, "FOLLOWER_SYNC_HOUR must be an hour from 0 to 23"),
         ({"FOLLOWER_SYNC_HOUR": "³"}, "FOLLOWER_SYNC_HOUR must be an hour from 0 to 23"),
         ({"WECHAT_MP_BASE": "https://mp.weixin.qq.com/cgi-bin"}, "WECHAT_MP_BASE must be"),
+        ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES is a number"),
         ({"EVENT_RETENTION_DAYS": "1"}, "EVENT_RETENTION_DAYS is shorter than a window"),
         ({"EXTRA_APPS": "vistis"}, "EXTRA_APPS: there is no package 'vistis' on Python's path"),
         ({"EXTRA_APPS": "nowhere.apps.Config"}, "there is no package 'nowhere.apps.Config'"),
@@ -128,3 +131,32 @@ def test_a_local_start_needs_nothing():
         check=False,
     )
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("hosts", ["shop.example.com", "localhost,shop.example.com", "*"])
+def test_a_public_host_gets_no_debug_pages(settings_with, hosts):
+    with pytest.raises(ImproperlyConfigured, match="Set DEBUG=False"):
+        settings_with({"ALLOWED_HOSTS": hosts})
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.0.2.1"])
+def test_a_public_bind_gets_no_debug_pages(address, settings):
+    settings.DEBUG = True
+    with pytest.raises(CommandError, match="Set DEBUG=False"):
+        call_command("serve", host=address)
+
+
+def test_the_folder_of_the_database_is_closed_to_others():
+    assert stat.S_IMODE((ROOT / "var").stat().st_mode) == 0o700
+
+
+def test_the_database_is_closed_to_others(tmp_path):
+    file = tmp_path / "site.sqlite3"
+    file.touch(mode=0o644)
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "-v0"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "DATABASE_URL": f"sqlite:///{file}"},
+        check=True,
+    )
+    assert {stat.S_IMODE(part.stat().st_mode) for part in tmp_path.iterdir()} == {0o600}

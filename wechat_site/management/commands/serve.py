@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from events.models import OfficialAccount
 from wechat_site.serving.supervisor import Site, prepare, refuse_taken_port
+
+_LOCAL = {"127.0.0.1", "localhost", "::1"}
 
 
 class Command(BaseCommand):
@@ -24,6 +27,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
+        if settings.DEBUG and not options["uds"] and host not in _LOCAL:
+            raise CommandError(
+                f"DEBUG is on, which is for this machine alone: --host {host} would show error "
+                "pages with their data to others. Set DEBUG=False, and what the start then asks "
+                "for."
+            )
         if not options["uds"]:
             refuse_taken_port(host, port)
         prepare()

@@ -5,7 +5,9 @@
 (() => {
     async function refresh(part) {
         if (document.hidden) return part;
-        const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+        // The server does not take this for somebody's use of the session.
+        const headers = { Accept: "text/html", "X-Background": "1" };
+        const response = await fetch(location.href, { headers });
         // After a sign-out the answer is the login page, somewhere else.
         if (!response.ok || response.redirected) return part;
         const page = new DOMParser().parseFromString(await response.text(), "text/html");

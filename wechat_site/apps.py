@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.core.management import call_command
+from django.db import connections
+from django.db.models.signals import post_migrate, pre_migrate
+
+
+class WechatSiteConfig(AppConfig):
+    name = "wechat_site"
+
+    def ready(self) -> None:
+        # They register themselves.
+        from wechat_site.signin import journal, lifetime, second_factor  # noqa: F401
+
+        # Both are told of apps with tables, and this one has none.
+        last = apps.get_app_config("events")
+        pre_migrate.connect(_close_database_to_others, sender=last)
+        post_migrate.connect(_make_cache_table, sender=last)
+
+
+def _close_database_to_others(using: str, **kwargs: Any) -> None:
+    """Lets nobody but this user read an SQLite file, nor its write-ahead log."""
+    connection = connections[using]
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor != "sqlite" or connection.is_in_memory_db():  # type: ignore[attr-defined]
+        return
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(OSError):
+            Path(name + suffix).chmod(0o600)
+
+
+def _make_cache_table(using: str, **kwargs: Any) -> None:
+    """Makes the table that all processes count failed sign-ins in."""
+    call_command("createcachetable", database=using, verbosity=0)

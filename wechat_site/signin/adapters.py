@@ -1,0 +1,96 @@
+"""How django-allauth fits this site."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.forms import LoginForm
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from events.models.fields import decrypted, encrypted
+from events.people.address import client_address
+from wechat_site.signin.journal import note_failure
+from wechat_site.signin.lifetime import is_fresh
+
+__all__ = [
+    "AccountAdapter",
+    "AddPasskeyForm",
+    "RenamePasskeyForm",
+    "SecondFactorAdapter",
+    "SignInForm",
+]
+
+
+class SignInForm(LoginForm):  # type: ignore[misc]
+    """User name and password, under the names that password managers know."""
+
+    def add_prefix(self, field_name: str) -> str:
+        prefixed: str = super().add_prefix(field_name)
+        return "username" if field_name == "login" else prefixed
+
+
+class AddPasskeyForm(AddWebAuthnForm):  # type: ignore[misc]
+    """A new passkey, which signs in by itself unless the user says otherwise."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].label = _("Name")
+        passwordless = self.fields["passwordless"]
+        passwordless.initial = True
+        passwordless.label = _("Sign in with it alone, without a password")
+        passwordless.help_text = _("It then asks for your fingerprint, face or PIN each time.")
+
+
+class RenamePasskeyForm(EditWebAuthnForm):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].label = _("Name")
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    """Nobody signs up: administrators make the accounts. Failures are logged."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return client_address(request)
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        return reverse("admin:index" if request.user.is_staff else "mfa_index")
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        try:
+            super().pre_authenticate(request, **credentials)
+        except ValidationError:
+            note_failure(request, credentials.get("username", ""), "locked")
+            raise
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        note_failure(request, credentials.get("username", ""), "password")
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        # Who signed in just now has shown all that would be asked for again.
+        if is_fresh(self.request):
+            return False
+        return bool(super().is_reauthentication_required(app=app, **kwargs))
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        # By the name alone: the Host header, which a stranger chooses, would multiply his attempts.
+        return str(credentials.get("username", "")).lower()
+
+
+class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    """Keeps the secrets of second factors encrypted."""
+
+    def encrypt(self, text: str) -> str:
+        return encrypted(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return decrypted(encrypted_text, where="mfa.Authenticator.data")
