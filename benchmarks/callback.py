@@ -1,11 +1,11 @@
-"""How fast pushes are taken, beside what else there is: `make bench`.
+"""Measures how fast the site takes pushes, beside other ways to take them: `make bench`.
 
-All contestants of one database are up together, and an idle one costs nothing. Each round measures
-all of them, one after the other and in another order each time, so that a machine that is busy
-for a while is busy for all; ratios are taken within a round, and their median is reported.
+All contestants of one database run together; an idle one costs nothing. Each round measures all of
+them one after the other, in another order each time, so a busy minute of the machine hits all. The
+report has the median of the ratios within a round.
 
-After every run of the product its log is compared with what was acknowledged. The exit code is 1
-if a push was lost or stored twice.
+After every run of the product the benchmark compares its log with what it acknowledged. The exit
+code is 1 if a push was lost or stored twice.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from events.wechat import SecurityMode
 __all__ = ["main"]
 
 _VAR = Path(__file__).resolve().parent.parent / "var"
-# Deliveries a second that nobody here reaches, before it is known what each does reach.
+# Deliveries a second beyond every contestant, used until a contestant's own rate is known.
 _BEYOND = 12_000
-# How many pushes are made for each that is expected to be needed, and how many a second at least.
+# Pushes made for each one expected, and the least number a second.
 _HEADROOM = 1.6
 _LEAST = 2000
 _WARM_UP = 1  # seconds
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measures, prints Markdown, returns the exit code. What is being done goes to stderr."""
+    """Measures, prints Markdown, returns the exit code; progress goes to stderr."""
     options = _parse(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     outcomes = []
     print(conditions(shlex.join(["python", "-m", "benchmarks.callback", *arguments])), flush=True)
     _VAR.mkdir(exist_ok=True)
     for kind in options.databases.split(","):
-        # Beside the product's own database, for /tmp may be in memory, where nothing is durable.
+        # In var/, where the product's own database is: /tmp may be in memory, and not durable.
         with tempfile.TemporaryDirectory(dir=_VAR, prefix="bench-") as folder:
             Path(folder, "followers").write_text("\n".join(followers()))
             try:
@@ -222,7 +222,7 @@ class _Race:
         return run
 
     def _settle(self, contestant: Contestant) -> None:
-        """Waits until what was under way when wrk ended is done, and the processors with it."""
+        """Waits for the requests that were under way when wrk ended, and for idle processors."""
         deadline = time.monotonic() + 5
         before = -1.0
         while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Who is measured: the product in its variants, and its peers, each set up and started."""
+"""Sets up and starts the contestants: the product in its variants, and its peers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Contestant(ABC):
 
     @abstractmethod
     def stored(self) -> int | None:
-        """How many rows its log has; None if it stores nothing."""
+        """The number of rows in its log; None if it stores nothing."""
 
     @abstractmethod
     def _command(self) -> list[str]: ...
@@ -80,7 +80,7 @@ class Contestant(ABC):
     def _directory(self) -> Path: ...
 
     def seconds(self) -> float:
-        """The processor time that its web processes have taken."""
+        """The processor time of its web processes."""
         assert self._process is not None
         return tree_seconds(self._process.pid)
 
@@ -147,8 +147,8 @@ class Contestant(ABC):
 class Product(Contestant):
     """This site, as a production environment starts it, without its worker.
 
-    `extra` are environment variables of this variant. It has an account in plain and one in safe
-    mode, two reply rules for each, and everybody is known to it.
+    `extra` are environment variables of this variant. It has an account in plaintext and one in
+    safe mode, two reply rules for each, and knows all followers.
     """
 
     modes = (SecurityMode.PLAINTEXT, SecurityMode.SAFE)
@@ -197,11 +197,10 @@ class Product(Contestant):
         self._last_id = last
 
     def faults(self, run: Run) -> list[str]:
-        """What is wrong with the log after this run, the first since `mark`; nothing, it is hoped.
+        """Compares the log with this run, the first since `mark`; returns the differences.
 
-        Every acknowledged push is there once and with all its acknowledged deliveries, and nothing
-        is there that was not pushed. A push that was under way when an earlier run ended may have
-        come late.
+        The log has every acknowledged push once, with all its acknowledged deliveries, and nothing
+        else. A push that was under way when an earlier run ended may come late.
         """
         assert self._server is not None
         rows = self._query(

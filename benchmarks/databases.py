@@ -20,7 +20,7 @@ class Server(ABC):
     """A kind of database, with room for a database for each contestant."""
 
     vendor: str
-    """Django's word for it."""
+    """Django's name of it."""
 
     title: str
     """Its name for people."""
@@ -33,7 +33,7 @@ class Server(ABC):
     @property
     @abstractmethod
     def file_system(self) -> str:
-        """What its files are on: nothing is durable on tmpfs."""
+        """The file system of its files: nothing is durable on tmpfs."""
 
     @abstractmethod
     def create(self, name: str) -> str:
@@ -45,7 +45,7 @@ class Server(ABC):
 
     @abstractmethod
     def seconds(self) -> float:
-        """The processor time that the server's own processes have taken."""
+        """The processor time of the server's own processes."""
 
     @abstractmethod
     def unix_time(self, column: str) -> str:
@@ -57,7 +57,7 @@ class Server(ABC):
 
 
 class SQLite(Server):
-    """Files in a folder. It works inside the web processes and has no time of its own."""
+    """Files in a folder. SQLite works inside the web processes and has no time of its own."""
 
     vendor = "sqlite"
     title = "SQLite"
@@ -99,8 +99,8 @@ class SQLite(Server):
 class PostgreSQL(Server):
     """Databases beside the one that `url` names, on the same server, which must run here.
 
-    The server's processes serve all contestants, and what it does later for one of them
-    (checkpoint, autovacuum) is counted to whoever is being measured then.
+    The server's processes serve all contestants. What the server does later for one of them
+    (checkpoint, autovacuum) counts for the contestant that runs then.
     """
 
     vendor = "postgresql"

@@ -1,10 +1,10 @@
-"""Fills a fresh database with a believable log of any size, by the database's own means.
+"""Fills a fresh database with a believable log of any size, in SQL.
 
 55 % menu clicks and links, 25 % texts, 10 % follows (a quarter of them through a poster), 5 %
 unfollows and 5 % scans, over the thirteen months up to now, in the order of their receipt; one
 follower for twenty events, some far busier than others. The oldest rows hold what is rare: a kind,
-a menu key, a poster, an account and failures that do not occur again, so that a list which walks
-back from the newest row until it finds them is found out.
+a menu key, a poster, an account and failures that do not occur again. A list that walks back from
+the newest row until it finds them is slow, and so noticed.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from subscribers.models import Binding, BindingRequest, BindingScan, QRScene, Se
 __all__ = ["ACCOUNT", "RARE", "RETIRED_ACCOUNT", "fill"]
 
 ACCOUNT, RETIRED_ACCOUNT = "shop", "retired"
-# How many rows of each rare sort there are, whatever the size.
+# Rows of each rare sort, at every size.
 RARE = 60
 _DAYS = 395
 _PORTION = 500_000
 _FOLLOWERS_TO_EVENTS, _BINDINGS_TO_FOLLOWERS, _BINDINGS_AT_LEAST = 20, 100, 250
-# Of the posters that are not retired, some were made by somebody else.
+# Some of the posters in use come from another system.
 _POSTERS, _POSTERS_OF_OTHERS, _FOLLOWERS_TO_VISITORS = 40, 10, 5
 
 _WORDS = {
@@ -56,7 +56,7 @@ _WORDS = {
 def fill(rows: int, *, now: datetime.datetime | None = None) -> None:
     """Adds the accounts, `rows` events and the followers, posters and bindings to go with them.
 
-    Indexes are taken away meanwhile and made again at the end, which is quicker.
+    It drops the indexes first and makes them at the end, which is quicker.
     """
     now = now or timezone.now()
     accounts = [_account(ACCOUNT), _account(RETIRED_ACCOUNT)]
@@ -102,13 +102,13 @@ def _set(*pragmas: str) -> None:
 
 
 def _vacuum() -> None:
-    """Does what PostgreSQL's autovacuum would do by and by."""
+    """Does at once what PostgreSQL's autovacuum would do later."""
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 
 
 def _make_months(now: datetime.datetime) -> None:
-    """Where the log is partitioned by month, the partitions of the months to be filled."""
+    """Makes the partitions of the months to fill, where the log is partitioned."""
     if connection.vendor != "postgresql":
         return
     table = EventLog._meta.db_table
@@ -140,7 +140,7 @@ def _fill_log(rows: int, accounts: list[OfficialAccount], now: datetime.datetime
     for first in range(1, rows + 1, _PORTION):
         portion = {"first": first, "last": min(first + _PORTION - 1, rows)}
         with transaction.atomic(), connection.cursor() as cursor:
-            # SQLite's cursors take names only where Django's do not.
+            # Django's cursors take no named parameters on SQLite; SQLite's own do.
             cursor.execute(statement % (constants | portion))
 
 

@@ -1,12 +1,12 @@
-"""How much slower the site gets as its log grows: inserts and every read, at several sizes.
+"""Measures how the site slows down as its log grows: inserts and every read, at several sizes.
 
     python -m benchmarks.growth --rows 10000,1000000,10000000 --databases sqlite,postgresql
 
-PostgreSQL is measured where DATABASE_URL names a server (``.ci/with-postgres`` starts one), in
-databases of its own. All sizes are measured by turns, so that a busy minute of the machine strikes
-all of them. Reads go through the real pages and API, signed in, in this process; "database" is the
-part of the time that was spent in statements. Inserts go through the receiving path, from the
-signed and encrypted body to the answer. Exits with 1 and says what missed its target.
+PostgreSQL needs a server in DATABASE_URL (``.ci/with-postgres`` starts one), and gets databases of
+its own there. The sizes take turns, so a busy minute of the machine hits all. Reads go through the
+real pages and API, signed in, in this process; "database" is the time spent in statements. Inserts
+go through the receiving path, from the signed and encrypted body to the answer. Exits with 1 and
+says what missed its target.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ ROOT = Path(__file__).resolve().parent.parent
 VENDORS = ("sqlite", "postgresql")
 # Rounds of each read, and of each portion of inserts, of which the first is not counted.
 ROUNDS, PUSHES = 4, 2000
-# Pushes that are received at one time.
+# Pushes in flight at a time.
 IN_FLIGHT = 16
 # Of the reads' time at the smallest size, and of the inserts' rate into an empty log. The page
 # around a read takes milliseconds, so a difference below this many is none.
 SLOWEST_READ, SLOWEST_INSERT, NOTHING_MS = 2.0, 0.9, 3.0
-# A read that once took as many seconds is not measured again.
+# Seconds: a read that once took longer is not measured again.
 _TEDIOUS = 2.0
 
 
@@ -96,7 +96,7 @@ def main() -> int:
 
 
 def _in_a_process_of_its_own(vendor: str, sizes: list[int], folder: str | None) -> Results:
-    """Settings are read once in a process, so each database has one, and gives its results back."""
+    """Measures one database in a process of its own, because a process reads settings once."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
         environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "wechat_site.settings"}
         if vendor == "sqlite":
@@ -238,7 +238,7 @@ def _signed_in() -> tuple[Any, str]:
 
 
 def _read(client: tuple[Any, str], url: str, measured: Measured) -> None:
-    """Asks twice on a fresh connection, and counts the second time; the slower of both is kept."""
+    """Reads twice on a fresh connection; counts the second time, and notes the slower of both."""
     from django.db import connection
 
     browser, key = client
@@ -265,9 +265,9 @@ def _read(client: tuple[Any, str], url: str, measured: Measured) -> None:
 
 
 def _insert(turn: int) -> float:
-    """Pushes of a new turn through the receiving path, as many in flight as a site's threads.
+    """Sends pushes of a new turn through the receiving path; returns how many a second it stored.
 
-    Returns how many were stored a second.
+    As many are in flight as a site has threads.
     """
     from django.db import close_old_connections
     from django.utils import timezone
@@ -296,7 +296,7 @@ def _insert(turn: int) -> float:
                 fields = {"EventKey": f"https://shop.example.com/pages/{number % 30}"}
             case "event.SCAN":
                 fields = {"EventKey": f"poster-{number % 40}", "Ticket": "gQH47joAAAAAAAAA"}
-        # Spread over the followers there are, as the real ones would be.
+        # Real pushes are spread over all followers too.
         openid = f"oT3xk5Qm{(turn * PUSHES + number) * 7919 % 500_000:020}"
         pushes.append(
             seal_push(

@@ -1,18 +1,17 @@
-"""The load: signed pushes made beforehand, and Debian's wrk that posts them.
+"""Makes the load: signed pushes made beforehand, which Debian's wrk posts.
 
 The mixture is a shop's: 55 % menu taps, 25 % texts, 10 % follows, 5 % unfollows, 5 % scans, from
-20,000 followers; 2 % are pushed a second time, with a signature of its own as WeChat does it. About
-one in ten is answered with a text by contestants that can reply.
+20,000 followers; 2 % come a second time, with another signature, as WeChat does it. Contestants
+that can reply answer about one in ten with a text.
 
-wrk drives every connection by a thread of its own (load.lua), so that each answer belongs to a
-known push: what was acknowledged is a set of pushes and not only a number. No push is sent in two
-runs, and a run that takes more pushes than were made does not count.
+wrk drives every connection in a thread of its own (load.lua), so each answer belongs to a known
+push: "acknowledged" is a set of pushes, not only a number. Runs share no push, and a run that takes
+more pushes than were made does not count.
 
-Latencies are taken push by push in load.lua. Without a rate the loop is closed: the next push waits
-for the answer to the last, so these latencies are those of a full queue and of nothing else. With a
-rate each connection has a schedule, and a push that had to wait for the answer before it counts
-from the moment it was due, as wrk2 counts, so that a stall is not left out (coordinated omission).
-Timers have a grain of a millisecond, which the latencies at a rate may contain.
+load.lua takes the latency of each push. Without a rate the next push waits for the answer to the
+last one, so these latencies are those of a full queue. With a rate each connection has a schedule,
+and a push that waits for the answer before it counts from the moment it was due, as in wrk2: a
+stall is not left out (coordinated omission). Timers have a grain of a millisecond.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ CREDENTIALS = Credentials(
     aes_keys=("mQ3vT8yB1nXc5KzL0pRs7UeWdG2hJ4aF6iOqYtNbVxD",),
 )
 
-# The menu key and the text that are answered with a text.
+# The menu key and the text that get a text as reply.
 CLICK_KEY = "MENU_CONTACT"
 TEXT = "营业时间"
 
@@ -132,7 +131,7 @@ def followers() -> list[str]:
 
 
 class RanOut(RuntimeError):
-    """There were fewer pushes than the contestant took."""
+    """The contestant took more pushes than there were."""
 
 
 class Pusher:
@@ -155,7 +154,7 @@ class Pusher:
     ) -> Run:
         """Pushes to a contestant on this machine for some seconds.
 
-        `most` deliveries a second are there to be pushed; `rate` holds the load to so many a
+        `most` is how many deliveries a second are prepared, `rate` limits the load to so many a
         second. The same seed gives the same mixture. Raises RanOut, or RuntimeError if wrk failed.
         """
         count = int(most * seconds)

@@ -11,10 +11,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def tree_seconds(root: int) -> float:
-    """Seconds of user and system time of a process and all its descendants, ended ones included.
+    """Seconds of user and system time of a process and its descendants, ended ones included.
 
-    A process that ended is in the times of the parent that waited for it, so the sum over the
-    living never falls. The grain is a tick, mostly 10 ms.
+    The parent that waited for an ended process has its times, so the sum never falls. The grain is
+    a tick, mostly 10 ms.
     """
     stats = dict(_all_stats())
     children: dict[int, list[int]] = {}

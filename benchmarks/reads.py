@@ -30,7 +30,7 @@ class Read:
 
 
 def all_reads(now: datetime.datetime) -> list[Read]:
-    """The reads of the database in use, which must have been filled."""
+    """All reads of the database in use; it must be filled."""
     return [*_api_of_events(now), *_other_api(now), *_admin(now)]
 
 

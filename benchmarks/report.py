@@ -20,7 +20,7 @@ from events.wechat import SecurityMode
 
 __all__ = ["Entry", "Load", "Outcome", "conditions", "report"]
 
-# Two equal things measured one after the other differ by this much.
+# Two equal contestants, measured one after the other, differ by this much.
 _EQUAL = 0.95
 
 _REQUIREMENTS = Path(__file__).with_name("requirements.txt")
@@ -46,7 +46,7 @@ class Load(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """What is measured again and again."""
+    """One contestant under one load."""
 
     contestant: Contestant
     mode: SecurityMode
@@ -55,7 +55,7 @@ class Entry:
 
 @dataclass
 class Outcome:
-    """What came out on one database. `runs` have the number of their round."""
+    """The results on one database. `runs` have the number of their round."""
 
     title: str
     version: str
@@ -168,7 +168,7 @@ def _other_load(outcome: Outcome, load: Load) -> list[str]:
 
 
 def _wanted(outcome: Outcome) -> list[str]:
-    """What the product is held against, and whether it holds."""
+    """The product's targets, and whether it reaches them."""
     plain, safe = SecurityMode.PLAINTEXT, SecurityMode.SAFE
     product = outcome.find("product", plain, Load.FULL)
     assert product is not None
