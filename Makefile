@@ -53,7 +53,7 @@ test: check
 	@.ci/suite
 
 test-quick: setup
-	$(BIN)/pytest -q -n 2 -m "not slow and not browser"
+	$(BIN)/pytest -q -n 2 --no-migrations -m "not slow and not browser"
 
 FOLLOWERS_IN_TEST ?= 200000
 LARGE := FOLLOWERS_IN_TEST=$(FOLLOWERS_IN_TEST) $(BIN)/pytest -rP wechat_site/tests/test_follower_sync.py -k killed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -12,6 +13,8 @@ from django.apps import apps
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.sqlite3.base import DatabaseWrapper
 from django.test import Client, TransactionTestCase
 
 from events import account_cache
@@ -23,6 +26,14 @@ from events.testing import make_account
 from subscribers.models import qr_code
 from subscribers.state.rebuild import compare
 from wechat_site.tests.racing import Racers, make_tables
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Some tests log lone surrogates, which pytest-xdist cannot send from process to process."""
+    report.sections = [
+        (name, text.encode(errors="replace").decode()) for name, text in report.sections
+    ]
 
 
 @pytest.fixture
@@ -41,6 +52,25 @@ def rows_are_deleted() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: delete_all_rows())
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def threads_close_their_connections() -> Iterator[None]:
+    """Django never closes a connection to SQLite's memory, with which the database would end.
+
+    That of the main thread keeps it; those of other threads are to be closed as on a site.
+    """
+
+    def close(connection: DatabaseWrapper) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            BaseDatabaseWrapper.close(connection)
+        else:
+            close_unless_in_memory(connection)
+
+    close_unless_in_memory = DatabaseWrapper.close
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseWrapper, "close", close)
         yield
 
 

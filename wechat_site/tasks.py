@@ -180,6 +180,7 @@ class _Hand(threading.Thread):
             self.wanted.wait()
             self.wanted.clear()
             if self._end_of_work.is_set():
+                connections.close_all()
                 return
             run_task(self.task, self._end_of_work)
 
@@ -202,6 +203,7 @@ def _look(stop: threading.Event, hands: Sequence[_Hand]) -> None:
         # Back to the pool while it waits.
         close_old_connections()
         _wait_for_next(stop, due)
+    connections.close_all()
 
 
 def _serve(stop: threading.Event, tasks: Sequence[Task]) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, close_old_connections, connections
 from django.db.models import F
 from django.utils import timezone
 
@@ -283,7 +283,8 @@ def _renewed(name: str, lease: str) -> Iterator[None]:
             except DatabaseError:
                 logger.warning("The lease of task %r could not be renewed", name)
             finally:
-                close_old_connections()
+                # This thread has its own, and sleeps for long or ends.
+                connections.close_all()
 
     thread = threading.Thread(target=renew, name=f"lease of {name}", daemon=True)
     thread.start()

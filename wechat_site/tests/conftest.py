@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wechat_site.tests.site import Site, site_of_its_own
+from wechat_site.tests.site import LIMIT, Site, site_of_its_own
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = [
@@ -35,7 +35,7 @@ def site(tmp_path: Path, prepared_database: str) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     if not os.path.exists(CHROMIUM):
         without = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
@@ -44,5 +44,17 @@ def chromium() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser.new_context = _patient(browser.new_context)
         yield browser
         browser.close()
+
+
+def _patient(new_context: Callable[..., Any]) -> Callable[..., Any]:
+    """Contexts in which a page has time enough on the busiest machine."""
+
+    def made(**options: Any) -> Any:
+        context = new_context(**options)
+        context.set_default_timeout(1000 * LIMIT)
+        return context
+
+    return made

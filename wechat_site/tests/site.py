@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,7 +22,10 @@ import pytest
 from wechat_site.serving.supervisor import web_server
 from wechat_site.tests.launch import ROOT, free_port
 
-__all__ = ["Site", "check_nothing_lost", "site_of_its_own"]
+__all__ = ["LIMIT", "Site", "check_nothing_lost", "site_of_its_own"]
+
+# Seconds; only what hangs takes so long, however busy the machine is.
+LIMIT = 300
 
 
 class Site:
@@ -56,7 +59,7 @@ class Site:
         )
         self.manage("shell", "-v0", "-c", rule)
 
-    def manage(self, *arguments: str, code: int = 0, timeout: float = 240) -> str:
+    def manage(self, *arguments: str, code: int = 0, timeout: float = LIMIT) -> str:
         result = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
@@ -84,7 +87,7 @@ class Site:
 
     def start_web(self) -> subprocess.Popen[bytes]:
         web = self.start(*web_server("127.0.0.1", self.port)[1:])
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline and web.poll() is None:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=60):
@@ -99,6 +102,26 @@ class Site:
             *("--account", "load", "--seed", "load", "--concurrency", "16"),
             *("--acknowledged", str(self.acknowledged), *options),
         ]
+
+    def wait_until(self, happened: Callable[[], object], *, every: float = 0.05) -> None:
+        deadline = time.monotonic() + LIMIT
+        while not happened():
+            assert time.monotonic() < deadline, self.log.read_text()[-3000:]
+            time.sleep(every)
+
+    def wait_for_acknowledgements(self, more: int) -> None:
+        """Returns when so many more pushes have been acknowledged."""
+
+        def count() -> int:
+            return self.acknowledged.read_text().count("\n") if self.acknowledged.exists() else 0
+
+        wanted = count() + more
+        self.wait_until(lambda: count() >= wanted)
+
+    def wait_for_outcomes(self) -> None:
+        """Returns when the worker has brought all events to their outcome."""
+        open_ones = {"received", "failed"}
+        self.wait_until(lambda: not any(row["status"] in open_ones for row in self.rows()), every=1)
 
     def rows(self) -> list[dict[str, str]]:
         code = (

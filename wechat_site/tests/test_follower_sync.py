@@ -97,8 +97,8 @@ for start in range(0, len(rows), 1000):
 """
 
 
-# So many that killing is worth while; `make test-large` takes ten times as many.
-MANY = int(os.environ.get("FOLLOWERS_IN_TEST", "20000"))
+# So many that killing is worth while; `make test-large` takes 25 times as many.
+MANY = int(os.environ.get("FOLLOWERS_IN_TEST", "8000"))
 # Seconds for the commands that read them all.
 LOCK_TIMEOUT = 240 + MANY / 500
 

@@ -12,8 +12,9 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
+from django.utils import timezone, translation
 
+from events.admin.menu_forms import MenuVersionForm
 from events.menus import names as menu_names
 from events.menus.publish import ask_wechat, look_at_menus, publish_menus
 from events.models import LiveMenu, MenuVersion, ReplyRule
@@ -194,11 +195,21 @@ def test_the_style_sheet_shows_the_fields_that_a_type_has():
         ),
     ],
 )
-def test_what_wechat_would_refuse_is_said_beside_the_field(operator, shop, menu, text):
+def test_what_wechat_would_refuse_is_said_beside_the_field(shop, menu, text):
+    form = MenuVersionForm({"account": shop.pk, "note": "", **fields_of(menu)})
+    with translation.override("en"):
+        assert not form.is_valid()
+        entries = [entry for top in form.tops for entry in (top, *top.subs)]
+        told = [str(error) for part in (form, *entries) for error in part.errors.values()]
+    assert any(text in html.unescape(error) for error in told), told
+
+
+def test_a_menu_that_wechat_would_refuse_is_shown_again_as_it_was_written(operator, shop):
+    menu = Menu((Button("x", "click", key="k" * 129),))
     response = write(operator, shop, menu, note="kept")
     assert response.status_code == 200
-    assert text in said(response).replace("&#x27;", "'")
-    # Nothing that was written is lost.
+    assert "at most 128 bytes; this has 129" in said(response)
+    assert "k" * 129 in response.content.decode()
     assert "kept" in response.content.decode()
     assert not MenuVersion.objects.exists()
 

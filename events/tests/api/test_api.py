@@ -257,12 +257,12 @@ def test_after_id_waits_no_longer_than_its_limit(api, account, monkeypatch):
         with transaction.atomic():
             store(account, 2)
             begun.set()
-            release.wait(10)
+            assert release.wait(120)
         connection.close()
 
     writer = threading.Thread(target=write_slowly)
     writer.start()
-    begun.wait(10)
+    assert begun.wait(120)
     page = api("events/", after_id=0).json()
     release.set()
     writer.join()

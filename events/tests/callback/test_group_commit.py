@@ -29,7 +29,7 @@ class Store:
 
     def deliver(self, rows: Sequence[int], patience: float) -> list[bool]:
         self.is_writing.set()
-        assert self.may_go_on.wait(10)
+        assert self.may_go_on.wait(120)
         self.batches.append(list(rows))
         if self.refused & set(rows):
             raise self.error
@@ -67,9 +67,9 @@ class Requests:
         """The others come while the first is being written."""
         store.may_go_on.clear()
         self.begin(first)
-        assert store.is_writing.wait(10)
+        assert store.is_writing.wait(120)
         self.begin(*others)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while len(self.writer._waiting) < len(others):
             assert time.monotonic() < deadline
             time.sleep(0.001)
@@ -82,7 +82,7 @@ class Requests:
 
     def end(self) -> dict[int, object]:
         for thread in self.threads:
-            thread.join(15)
+            thread.join(120)
             assert not thread.is_alive()
         return self.outcomes
 
@@ -152,7 +152,7 @@ def test_whose_turn_does_not_come_gives_up_and_is_not_written_later(store, monke
     requests = Requests(GroupCommit(even_only, store.deliver, batch_size=500))
     requests.begin_behind(store, 0, 2, 4)
     for thread in requests.threads[1:]:
-        thread.join(5)
+        thread.join(120)
     store.may_go_on.set()
     outcomes = requests.end()
     assert outcomes[0] == (0, True)
@@ -180,10 +180,10 @@ def test_a_writing_thread_that_is_stopped_leaves_nobody_waiting(store: Store):
     store.may_go_on.clear()
     thread = threading.Thread(target=first)
     thread.start()
-    assert store.is_writing.wait(10)
+    assert store.is_writing.wait(120)
     requests.begin(2)
     store.may_go_on.set()
-    thread.join(10)
+    thread.join(120)
     assert requests.end() == {2: (2, True)}
 
 
@@ -209,7 +209,7 @@ def test_however_they_meet_each_gets_its_own_outcome(numbers, size, refused):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(120)
     assert sorted(number for number, _ in outcomes) == sorted(numbers)
     for number, outcome in outcomes:
         if number % 2:

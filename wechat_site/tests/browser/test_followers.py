@@ -93,12 +93,12 @@ def test_an_operator_syncs_followers(
     fits("start")
     page.locator("[name=_save]").first.click()
     page.wait_for_url(re.compile(r"/followersync/\d+/change/"))
-    page.locator("[data-state=waiting]").wait_for(timeout=10_000)
+    page.locator("[data-state=waiting]").wait_for()
     fits("waiting")
 
     # nobody reloads: the page follows the worker
     site.start("manage.py", "worker")
-    page.locator("[data-state=finished]").wait_for(timeout=60_000)
+    page.locator("[data-state=finished]").wait_for()
     assert words["finished"] in page.content()
     assert re.search(rf"{words['new']}</th>\s*<td>3000</td>", page.content(), re.IGNORECASE)
     fits("finished")
@@ -118,7 +118,7 @@ def test_an_operator_syncs_followers(
     start()
     page.locator("[name=_save]").first.click()
     page.wait_for_url(re.compile(r"/followersync/\d+/change/"))
-    page.locator("[data-state=failed]").wait_for(timeout=60_000)
+    page.locator("[data-state=failed]").wait_for()
     page.locator("a[href*='try_this_again']").first.wait_for(state="attached")
     fits("refused")
     assert words["certified"] in page.content()

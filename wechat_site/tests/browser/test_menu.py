@@ -17,7 +17,7 @@ from events.simulator.fake_api import (
     FakeWeChatAPI,
     FakeWeChatAPIServer,
 )
-from wechat_site.tests.site import Site
+from wechat_site.tests.site import LIMIT, Site, site_of_its_own
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -53,22 +53,21 @@ def platform() -> Iterator[tuple[FakeAccount, str]]:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory, platform) -> Iterator[Site]:
+def site(tmp_path_factory, prepared_database, platform) -> Iterator[Site]:
     _, platform_url = platform
     folder = tmp_path_factory.mktemp("menu")
-    site = Site(f"sqlite:///{folder}/menu.sqlite3", folder, WECHAT_API_BASE=platform_url)
-    site.prepare()
-    site.manage(
-        *("shell", "-v0", "-c"),
-        "from events.models import OfficialAccount; from django.contrib.auth.models import User;"
-        f"OfficialAccount.objects.update(name='云杉书店'); a = OfficialAccount.objects.get();"
-        f"a.app_secret = '{APP_SECRET}'; a.save();"
-        "User.objects.create_superuser('op', password='op')",
-    )
-    site.start_web()
-    site.start("manage.py", "worker")
-    yield site
-    site.stop()
+    with site_of_its_own(folder, prepared_database, WECHAT_API_BASE=platform_url) as site:
+        site.manage(
+            *("shell", "-v0", "-c"),
+            "from django.contrib.auth.models import User;"
+            "from events.models import OfficialAccount;"
+            f"OfficialAccount.objects.update(name='云杉书店'); a = OfficialAccount.objects.get();"
+            f"a.app_secret = '{APP_SECRET}'; a.save();"
+            "User.objects.create_superuser('op', password='op')",
+        )
+        site.start_web()
+        site.start("manage.py", "worker")
+        yield site
 
 
 @pytest.fixture
@@ -98,7 +97,7 @@ def test_a_menu_is_edited_published_and_taken_back(
     menus = f"{url}/admin/events/menuversion/"
 
     def shows(text: str) -> None:
-        page.get_by_text(text).first.wait_for(state="attached", timeout=15_000)
+        page.get_by_text(text).first.wait_for(state="attached")
         width_over = page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
@@ -114,7 +113,7 @@ def test_a_menu_is_edited_published_and_taken_back(
                 field.fill(value)
 
     def until(menu_is_right: Any) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + LIMIT
         while not menu_is_right() and time.monotonic() < deadline:
             time.sleep(0.1)
         assert menu_is_right(), account.menu
@@ -255,7 +254,7 @@ def test_the_form_works_without_scripts(site, at_wechat, chromium):
     assert page.locator(".phone-name").all_text_contents() == ["我的订单", "服务"]
     page.locator(".menu-next a").click()
     page.get_by_role("button", name="Publish", exact=True).click()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + LIMIT
     while at_wechat.menu is None and time.monotonic() < deadline:
         time.sleep(0.1)
     assert [button["name"] for button in at_wechat.menu["button"]] == ["我的订单", "服务"]

@@ -14,7 +14,7 @@ import pytest
 from events.simulator import Follower
 from events.simulator.fake_api import FakeWeChatAPI, FakeWeChatAPIServer, Fault, ListedFollowers
 from events.simulator.pushes import Push
-from wechat_site.tests.site import Site
+from wechat_site.tests.site import LIMIT, Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -100,7 +100,7 @@ def test_an_operator_writes_to_a_follower(
 
     def until_shown(text: str) -> None:
         """Reloads until the worker has done it."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + LIMIT
         while not page.locator(".conversation").get_by_text(text, exact=True).count():
             assert time.monotonic() < deadline, page.locator(".conversation").inner_text()
             page.wait_for_timeout(300)
@@ -136,7 +136,7 @@ def test_an_operator_writes_to_a_follower(
     fits("choices")
     page.locator(".message-form button[type=submit]").click()
     page.wait_for_url("**/change/#conversation")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + LIMIT
     while len(texts_sent(platform)) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -167,7 +167,7 @@ def test_an_operator_writes_to_a_follower(
     fits("again")
     page.get_by_role("button", name=words["again"], exact=True).click()
     page.wait_for_url("**/taskrun/")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + LIMIT
     while len(texts_sent(platform)) < 3:
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -95,7 +95,7 @@ def test_an_operator_looks_at_the_demo(demo, chromium, language, width):
     )
 
     def shows(text: str) -> None:
-        page.get_by_text(text).first.wait_for(state="attached", timeout=10_000)
+        page.get_by_text(text).first.wait_for(state="attached")
         width_over = page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
@@ -115,7 +115,6 @@ def test_an_operator_looks_at_the_demo(demo, chromium, language, width):
         "before => document.querySelector(\"#dashboard-live a[href*='/eventlog/']\")"
         ".getAttribute('href') !== before",
         arg=before,
-        timeout=20_000,
     )
 
     page.goto(f"{demo.url}/admin/events/eventlog/?kind=text")
@@ -151,11 +150,11 @@ def test_an_operator_looks_at_the_demo(demo, chromium, language, width):
 
 
 def test_the_api_documentation_needs_nothing_from_outside(demo, chromium):
-    page = chromium.new_page()
+    page = chromium.new_context().new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
     page.goto(f"{demo.url}/api/docs/")
-    page.get_by_text("/api/v1/events/").first.wait_for(timeout=15_000)
+    page.get_by_text("/api/v1/events/").first.wait_for()
     assert problems == []
-    page.close()
+    page.context.close()

@@ -100,7 +100,6 @@ def test_an_operator_makes_prints_and_packs_codes(site, fake, chromium, tmp_path
     url, words = f"http://127.0.0.1:{site.port}", WORDS[language]
     context = chromium.new_context(viewport={"width": width, "height": 900}, locale=language)
     page = context.new_page()
-    page.set_default_timeout(15_000)
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)

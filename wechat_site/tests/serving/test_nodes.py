@@ -24,7 +24,7 @@ import pytest
 
 from wechat_site.serving.supervisor import web_server
 from wechat_site.tests.launch import free_port, is_free
-from wechat_site.tests.site import Site, check_nothing_lost
+from wechat_site.tests.site import LIMIT, Site, check_nothing_lost
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
@@ -86,14 +86,16 @@ def program(name: str) -> str:
 @contextmanager
 def daemon(command: list[str], port: int, **options: Any) -> Iterator[None]:
     process = subprocess.Popen(command, start_new_session=True, **options)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + LIMIT
     while is_free(port):
         assert process.poll() is None, command
         assert time.monotonic() < deadline, command
         time.sleep(0.05)
-    yield
-    process.terminate()
-    process.wait(10)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(LIMIT)
 
 
 class Nodes(Site):
@@ -119,15 +121,12 @@ class Nodes(Site):
     def restart(self, number: int) -> None:
         node = self.nodes[number]
         node.send_signal(signal.SIGTERM)
-        node.wait(20)
+        node.wait(LIMIT)
         self.nodes[number] = self.start_node(self.ports[number])
         self.wait_for(self.ports[number])
 
     def wait_for(self, port: int) -> None:
-        deadline = time.monotonic() + 60
-        while is_free(port):
-            assert time.monotonic() < deadline, self.log.read_text()[-3000:]
-            time.sleep(0.05)
+        self.wait_until(lambda: not is_free(port))
 
 
 @pytest.fixture
@@ -186,13 +185,13 @@ def test_nodes_restart_one_by_one_under_load_and_no_push_fails(nodes: Nodes):
     # In order, or what is stopped may have sent a repetition and not yet what it repeats.
     load = ("--forever", "--rate", "40", "--bindings", "5", "--reorder", "0")
     traffic = nodes.start(*nodes.simulation(*load))
-    time.sleep(2)
+    nodes.wait_for_acknowledgements(20)
     for number in range(NODES):
         assert traffic.poll() is None, nodes.log.read_text()[-3000:]
         nodes.restart(number)
-        time.sleep(0.5)
+        nodes.wait_for_acknowledgements(20)
     traffic.send_signal(signal.SIGTERM)
-    assert traffic.wait(30) == 0, nodes.log.read_text()[-3000:]
+    assert traffic.wait(LIMIT) == 0, nodes.log.read_text()[-3000:]
 
     log = nodes.log.read_text()
     [tally] = re.findall(r"Seed load\. (.*)", log)

@@ -17,7 +17,7 @@ import pytest
 
 from wechat_site.tests.launch import PRODUCTION, ROOT, end, free_port, is_free, processes_with
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.any_database, pytest.mark.slow]
 
 
 def get(port: int, path: str, host: str = "wechat.example.com", **headers: str):

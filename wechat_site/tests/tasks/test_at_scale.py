@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -52,13 +52,6 @@ def broker(tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-def wait_until(is_so: Callable[[], bool], *, seconds: float, every: float = 0.2) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(every)
-
-
 @pytest.fixture
 def platform() -> Iterator[FakeWeChatAPIServer]:
     fake = FakeWeChatAPI(random=Random(4))
@@ -95,7 +88,7 @@ class Workers:
         return [self._site.start("manage.py", "worker") for _ in range(number)]
 
     def wait_for_celery(self, number: int) -> None:
-        wait_until(lambda: self._site.log.read_text().count(" ready.") >= number, seconds=120)
+        self._site.wait_until(lambda: self._site.log.read_text().count(" ready.") >= number)
 
 
 @pytest.fixture
@@ -162,16 +155,18 @@ def test_2000_duties_eight_workers_two_of_them_killed(
     began = time.monotonic()
     in_site(site, "make_due()")
 
-    wait_until(lambda: fake.calls.get(SEND, 0) > 200, seconds=60, every=0.05)
+    site.wait_until(lambda: fake.calls.get(SEND, 0) > 200)
     # So slow for a moment that every worker is in the middle of a call, and then dead.
-    fake.latency = (1, 1)
-    time.sleep(0.8)
+    fake.latency = (5, 5)
+    before = -1
+    while before != (before := fake.calls[SEND]):
+        time.sleep(0.5)
     for victim in (plain[0], celery[0]):
         os.killpg(victim.pid, signal.SIGKILL)
     fake.latency = (0.02, 0.1)
 
     # The last to be found are those that the dead had in hand, when their leases end.
-    wait_until(lambda: is_over(look(site)), seconds=180, every=2)
+    site.wait_until(lambda: is_over(look(site)), every=2)
     print(f"{time.monotonic() - began:.0f} s")
     found = look(site)
     states = check_done_once(found, platform)
@@ -200,7 +195,7 @@ def test_celery_alone_does_everything_even_if_the_broker_forgets(
         assert ask_redis(port, "FLUSHALL") == "+OK"
         time.sleep(0.2)
     in_site(site, "make_due()")
-    wait_until(lambda: is_over(look(site)), seconds=60, every=2)
+    site.wait_until(lambda: is_over(look(site)), every=2)
     assert check_done_once(look(site), platform) == {"sent": 40}
     tasks = site.manage(
         *("shell", "-v0", "-c"),
