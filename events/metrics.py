@@ -12,7 +12,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter
 from prometheus_client.multiprocess import MultiProcessCollector
 
 __all__ = [
-    "FROM_DATABASE", "callbacks", "counters", "duplicate", "odd_timestamps", "refusals", "stored"
+    "FROM_DATABASE", "callbacks", "counters", "duplicate", "mended", "odd_timestamps", "refusals",
+    "stored",
 ]  # fmt: skip
 
 # Alike on every node and in every process.
@@ -25,6 +26,9 @@ refusals = Counter("wechat_callback_refusals_total", "Requests answered 403, by 
 odd_timestamps = Counter(
     "wechat_callback_odd_timestamps_total",
     "Authentic pushes dated more than five minutes away from our clock",
+)
+mended = Counter(
+    "wechat_callback_mended_total", "Authentic pushes of which one field was broken and mended"
 )
 
 

@@ -67,7 +67,7 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
                 ]
             },
         ),
-        (_("Content"), {"fields": ["shown_payload"]}),
+        (_("Content"), {"fields": ["shown_payload", "mended"]}),
         (_("Answer"), {"fields": ["shown_reply", "shown_error"]}),
         (
             _("Delivery and processing"),
@@ -82,7 +82,8 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
     ]  # fmt: skip
     readonly_fields = [
         "kind_label", "status", "account", "source", "time", "received", "follower", "whole_key",
-        "shown_ticket", "msg_id", "shown_payload", "shown_reply", "shown_error", "delivery_count",
+        "shown_ticket", "msg_id", "shown_payload", "mended", "shown_reply", "shown_error",
+        "delivery_count",
         "last_delivery", "folded", "outcome", "attempts", "next_attempt", "duration_ms",
         "shown_raw",
     ]  # fmt: skip

@@ -32,7 +32,7 @@ class EventSerializer(serializers.ModelSerializer[EventLog]):
         fields = [
             "id", "account", "source", "kind", "msg_type", "event", "event_key", "scene", "ticket",
             "msg_id", "openid", "event_time", "received_at", "delivery_count", "status", "error",
-            "payload",
+            "mended", "payload",
         ]  # fmt: skip
 
     @extend_schema_field({"type": "object", "nullable": True, "additionalProperties": True})

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
+from events import metrics
 from events.kinds import openid_of, scene_of
 from events.log.process import written
 from events.log.registry import DEFER, early_reply_for, reply_handler_for
@@ -33,6 +34,8 @@ def build_event(account: OfficialAccount, body: bytes, now: datetime.datetime) -
         message = parse_message(body)
     except Unreadable as unreadable:
         return _row(account, received | _columns_of_unreadable(body, unreadable))
+    if message.is_mended:
+        metrics.mended.inc()
     event = _row(account, received | _columns(message))
     event.__dict__["payload"] = message.fields  # so that nobody parses it again
     reason = _reason_to_set_aside(message, event, account, now)
@@ -108,6 +111,7 @@ def _columns(message: Message) -> dict[str, Any]:
         "event": message.event[:64],
         "scene": scene_of(message)[:64],
         "msg_id": message.msg_id[:64],
+        "mended": message.is_mended,
     }
 
 

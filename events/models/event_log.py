@@ -16,7 +16,7 @@ from events.db.upsert import Upsert
 from events.kinds import label
 from events.models.account import OfficialAccount
 from events.months import Month
-from events.wechat import EVENT_TYPES, Unreadable, kind_of, xml
+from events.wechat import EVENT_TYPES, Unreadable, kind_of, mending, xml
 
 __all__ = ["EVENT_KEY_PREFIX_LENGTH", "EventKeyPrefix", "EventLog", "EventLogQuerySet"]
 
@@ -46,6 +46,7 @@ _VALUES = (
     *("source", "msg_type", "event", "kind", "from_user", "openid", "event_key", "scene", "ticket"),
     *("msg_id", "received_at", "last_delivered_at", "delivery_count", "raw", "folded_at", "status"),
     *("next_attempt_at", "error", "processed_at", "duration_ms", "reply", "followed_at"),
+    "mended",
 )
 
 
@@ -281,6 +282,13 @@ class EventLog(models.Model):
     processed_at = models.DateTimeField(_("outcome"), null=True, blank=True)
     duration_ms = models.PositiveIntegerField(_("duration (ms)"), null=True, blank=True)
     reply = models.TextField(_("reply"), blank=True, default="")
+    mended = models.BooleanField(
+        _("mended"),
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text=_("A field of the body is broken; it is shown as well as it can be read."),
+    )
     # Brought back from an archive after its removal: what it says is in the base already.
     is_carried_over = models.BooleanField(default=False, db_default=False, editable=False)
     # Of rows that were not pushed but asked for: the last follow as WeChat told it.
@@ -361,7 +369,9 @@ class EventLog(models.Model):
     def payload(self) -> Mapping[str, Any] | None:
         """The body as nested mappings; None when it cannot be read."""
         try:
-            return xml.parse(bytes(self.raw))
+            body = bytes(self.raw)
+            # What an unreadable row holds is not read here: nothing in it could be masked.
+            return mending.read(body).fields if self.mended else xml.parse(body)
         except Unreadable:
             return None
 

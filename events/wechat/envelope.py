@@ -23,6 +23,7 @@ from .errors import (
     AppIdMismatch,
     DecryptionFailed,
     Downgraded,
+    Forbidden,
     InvalidParameters,
     NotAuthentic,
     SignatureMismatch,
@@ -58,6 +59,11 @@ _MAX_PARAMETERS = 100
 
 # WeChat's echostr is a number of about 19 digits; we only refuse to echo a book.
 _ECHOSTR = re.compile(r".{1,1024}", re.DOTALL)
+
+
+_ENCRYPT = re.compile(
+    rb"<Encrypt>\s*+(?:<!\[CDATA\[)?\s*+([A-Za-z0-9+/=]++)\s*+(?:\]\]>)?\s*+</Encrypt>"
+)
 
 
 class SecurityMode(enum.StrEnum):
@@ -208,8 +214,11 @@ def open_authentic(credentials: Credentials, parameters: Parameters, body: bytes
     cannot_decrypt = credentials.mode is SecurityMode.PLAINTEXT and not credentials.aes_keys
     if parameters.msg_signature is None or cannot_decrypt:
         return Opened(body, timestamp, key=None)
+    ciphertexts = _ciphertexts(body, credentials.mode)
     message, key = decrypt_signed(
-        _encrypted_part(body),
+        ciphertexts[0]
+        if len(ciphertexts) == 1
+        else _signed(ciphertexts, parameters.tokens, parameters),
         msg_signature=parameters.msg_signature,
         timestamp=parameters.timestamp,
         nonce=parameters.nonce,
@@ -288,11 +297,32 @@ def _tokens_behind(tokens: Sequence[str], signature: str, *parts: str) -> tuple[
     return found
 
 
-def _encrypted_part(body: bytes) -> str:
+def _ciphertexts(body: bytes, mode: SecurityMode) -> list[str]:
+    """Return what may be the ciphertext; more than one only where `Encrypt` was typed into a text.
+
+    Beside the ciphertext, compatible mode sends the fields of the message. A broken one must not
+    cost the push, so the ciphertext is then found by its marks.
+    """
+    failure = "Encrypt is missing or repeated"
     try:
         encrypted = xml.parse(body).get("Encrypt")
+        if isinstance(encrypted, str) and encrypted:
+            return [encrypted]
     except Unreadable as error:
-        raise NotAuthentic(f"no ciphertext to verify: {error}") from error
-    if not isinstance(encrypted, str) or not encrypted:
-        raise NotAuthentic("no ciphertext to verify: Encrypt is missing or repeated")
-    return encrypted
+        failure = str(error)
+        if isinstance(error, Forbidden):
+            mode = SecurityMode.SAFE
+    found = [] if mode is SecurityMode.SAFE else _ENCRYPT.findall(body)
+    if not found:
+        raise NotAuthentic(f"no ciphertext to verify: {failure}")
+    return [ciphertext.decode() for ciphertext in found]
+
+
+def _signed(ciphertexts: Sequence[str], tokens: Sequence[str], parameters: Parameters) -> str:
+    """Return the ciphertext that `msg_signature` covers."""
+    assert parameters.msg_signature is not None
+    for encrypted in ciphertexts:
+        parts = (parameters.timestamp, parameters.nonce, encrypted)
+        if any(verify(parameters.msg_signature, token, *parts) for token in tokens):
+            return encrypted
+    raise SignatureMismatch("no token of the account made this signature")

@@ -12,6 +12,7 @@ __all__ = [
     "AppIdMismatch",
     "DecryptionFailed",
     "Downgraded",
+    "Forbidden",
     "InvalidKey",
     "InvalidParameters",
     "NotAuthentic",
@@ -65,6 +66,10 @@ class Unreadable(WeChatError):
     """An authentic body that is not a message we can read: keep it and acknowledge it."""
 
     code = -40002
+
+
+class Forbidden(Unreadable):
+    """An authentic body with a DTD, entities or external references: nothing in it is read."""
 
 
 class InvalidKey(WeChatError):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .errors import Unreadable
-from .xml import parse
+from .mending import read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +42,7 @@ _KIND_LENGTH = 64
 
 # An OpenID has 28 characters today; no longer one than this is believed.
 _USER_NAME_LENGTH = 64
+_INTACT_NAME = re.compile(r"[!-;=?-~]+")  # printable ASCII without the marks of a field
 
 # 9999-12-30T23:59:59Z: the end of what datetime can represent, less the day that showing the
 # moment in a time zone may add.
@@ -54,7 +55,8 @@ class Message:
 
     `kind` is what to dispatch on: `text`, `event.subscribe`, …; 1 to 64 characters of
     `[a-z0-9_.]`. `create_time` is in Unix seconds. `msg_id` is the id of a message or, in an event,
-    of the sending job it reports on (`MsgID`): a 64-bit number, kept as text.
+    of the sending job it reports on (`MsgID`): a 64-bit number, kept as text. `is_mended` says
+    that a broken field was read as well as it can be told (`mending`).
     """
 
     fields: Mapping[str, Value] = field(repr=False, hash=False)
@@ -66,18 +68,19 @@ class Message:
     event_key: str = ""
     ticket: str = ""
     msg_id: str = ""
+    is_mended: bool = field(default=False, compare=False)
     kind: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", kind_of(self.msg_type, self.event))
 
     @classmethod
-    def from_fields(cls, fields: Mapping[str, Value]) -> Message:
+    def from_fields(cls, fields: Mapping[str, Value], *, is_mended: bool = False) -> Message:
         """Return the message in a parsed body; the `Encrypt` of compatible mode is left out.
 
-        Raises `Unreadable`, with the fields, if MsgType or FromUserName is missing, FromUserName
-        has more than 64 characters, or CreateTime is not a number of seconds from 1 up to the end
-        of the year 9999. Such a body cannot be placed in time or given to anybody.
+        Raises `Unreadable` if MsgType or FromUserName is missing, FromUserName has more than 64
+        characters or is itself the broken field, or CreateTime is not a number of seconds from 1
+        up to the end of the year 9999. Such a body belongs to no moment or to nobody.
         """
         fields = {name: value for name, value in fields.items() if name != "Encrypt"}
         create_time = _text(fields, "CreateTime")
@@ -88,6 +91,8 @@ class Message:
         from_user_name = _text(fields, "FromUserName")
         if not 0 < len(from_user_name) <= _USER_NAME_LENGTH:
             raise Unreadable("FromUserName is missing or too long")
+        if is_mended and not _INTACT_NAME.fullmatch(from_user_name):
+            raise Unreadable("FromUserName is broken")
         msg_type = _text(fields, "MsgType")
         if not msg_type:
             raise Unreadable("MsgType is missing")
@@ -101,6 +106,7 @@ class Message:
             event_key=_text(fields, "EventKey"),
             ticket=_text(fields, "Ticket"),
             msg_id=_text(fields, "MsgId", "MsgID"),
+            is_mended=is_mended,
         )
 
     @property
@@ -143,7 +149,8 @@ def kind_of(msg_type: str, event: str = "") -> str:
 
 def parse_message(body: bytes) -> Message:
     """Return the message in a plain (decrypted) body; raise `Unreadable` if there is none."""
-    return Message.from_fields(parse(body))
+    reading = read(body)
+    return Message.from_fields(reading.fields, is_mended=reading.is_mended)
 
 
 def unreadable_key(body: bytes) -> str:

@@ -2,24 +2,40 @@
 
 Rules of reading: the root is `<xml>`; attributes do not exist; an element is either a text or a
 mapping of its children. The bodies are UTF-8 whatever an XML declaration says, since WeChat sends
-nothing else. Whoever calls `parse` has to handle `Unreadable` and nothing more.
+nothing else. The only error of `parse` is `Unreadable`; `mending.read` also reads broken bodies.
+
+Two ways lead through a body. expat reads anything; one regular expression reads WeChat's usual
+form in a quarter of the time (9 against 33 µs, mean of 71 documented bodies). A property test
+holds the two together.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
-from .errors import Unreadable
+from .errors import Forbidden, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["REPEATABLE", "Content", "Value", "cdata", "clean", "element", "parse"]
+__all__ = [
+    "MAX_DEPTH",
+    "REPEATABLE",
+    "WHITE_SPACE",
+    "Content",
+    "Value",
+    "add",
+    "cdata",
+    "clean",
+    "element",
+    "parse",
+    "parse_text",
+]
 
 Value: TypeAlias = "str | dict[str, Value] | list[Value]"
 # What an element is written with: a text, a number, or children.
@@ -58,15 +74,36 @@ def parse(body: bytes) -> dict[str, Value]:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise Unreadable("the body is not UTF-8") from error
-    if _FLAT.fullmatch(text):
-        return _children_of_flat(text)
     try:
-        return _parse_text(text)
-    except ParseError:
+        return parse_text(text).fields
+    except Unreadable:
         # Users type control characters into fields, and WeChat passes them on inside CDATA.
         cleaned = clean(text)
+        if cleaned == text:
+            raise
+    return parse_text(cleaned).fields
+
+
+class Parsed(NamedTuple):
+    """The children of the root.
+
+    `is_ambiguous`: the body is well-formed, but a text that was typed into one field may have made
+    it so. A name outside `REPEATABLE` occurs twice at the top, with others between or as a text; or
+    a text has children.
+    """
+
+    fields: dict[str, Value]
+    is_ambiguous: bool
+
+
+def parse_text(text: str) -> Parsed:
+    """Return what a decoded body holds; raise `Unreadable` where `parse` does."""
+    if _FLAT.fullmatch(text):
+        fields, count = _children_of_flat(text)
+        if len(fields) == count:
+            return Parsed(fields, is_ambiguous=False)
     try:
-        return _parse_text(cleaned)
+        return _parse_with_expat(text)
     except ParseError as error:
         raise Unreadable("the body is not well-formed XML") from error
 
@@ -94,15 +131,16 @@ def element(name: str, value: Content) -> str:
     return f"<{name}>{content}</{name}>"
 
 
-def _children_of_flat(text: str) -> dict[str, Value]:
-    """What `_parse_text` returns for a text in WeChat's usual form, in half the time."""
+def _children_of_flat(text: str) -> tuple[dict[str, Value], int]:
+    """Return the fields of a text in WeChat's usual form, and how many elements there are."""
     fields: dict[str, Value] = {}
-    for name, section, word in _CHILDREN.findall(text, len("<xml>")):
-        _add(fields, name, (section or word).strip(WHITE_SPACE))
-    return fields
+    children = _CHILDREN.findall(text, len("<xml>"))
+    for name, section, word in children:
+        add(fields, name, (section or word).strip(WHITE_SPACE))
+    return fields, len(children)
 
 
-def _parse_text(text: str) -> dict[str, Value]:
+def _parse_with_expat(text: str) -> Parsed:
     """Parse `text`; malformed XML is ElementTree's `ParseError`, the rest is `Unreadable`."""
     builder = _Builder()
     # The encoding given here overrides the one in an XML declaration.
@@ -119,14 +157,15 @@ def _parse_text(text: str) -> dict[str, Value]:
     expat.StartElementHandler = builder.start
     expat.CharacterDataHandler = builder.data
     expat.EndElementHandler = builder.end
-    # It is called for the bounds of every CDATA, and would build a doctype, which is forbidden.
+    expat.StartCdataSectionHandler = builder.start_cdata
+    # It would build a doctype, which is forbidden.
     expat.DefaultHandlerExpand = None
     try:
         parser.feed(text.encode())
         parser.close()
     except DefusedXmlException as error:
-        raise Unreadable("the XML has a DTD, entities or external references") from error
-    return builder.fields
+        raise Forbidden("the XML has a DTD, entities or external references") from error
+    return Parsed(builder.fields, builder.is_ambiguous)
 
 
 class _Builder:
@@ -134,31 +173,48 @@ class _Builder:
 
     def __init__(self) -> None:
         self.fields: dict[str, Value] = {}
+        self.is_ambiguous = False
         self._children: list[dict[str, Value]] = []
+        self._has_cdata: list[bool] = []
         self._text: list[str] = []
+        self._name_before = ""
 
     def start(self, name: str, _attributes: dict[str, str]) -> None:
         if not self._children and name != "xml":
             raise Unreadable("the root element is not <xml>")
         if len(self._children) == MAX_DEPTH:
             raise Unreadable(f"the XML is nested more than {MAX_DEPTH} levels deep")
+        if self._has_cdata and self._has_cdata[-1]:
+            self.is_ambiguous = True
         self._children.append({})
+        self._has_cdata.append(False)
         self._text.clear()
+
+    def start_cdata(self) -> None:
+        self._has_cdata[-1] = True
 
     def data(self, text: str) -> None:
         self._text.append(text)
 
     def end(self, name: str) -> None:
         children = self._children.pop()
+        has_cdata = self._has_cdata.pop()
         text = "".join(self._text).strip(WHITE_SPACE)
         self._text.clear()
-        if self._children:
-            _add(self._children[-1], name, children or text)
-        else:
+        if not self._children:
             self.fields = children
+            return
+        siblings = self._children[-1]
+        if len(self._children) == 1:
+            is_repeated = name in siblings and name not in REPEATABLE
+            if is_repeated and (has_cdata or name != self._name_before):
+                self.is_ambiguous = True
+            self._name_before = name
+        add(siblings, name, children or text)
 
 
-def _add(fields: dict[str, Value], name: str, value: Value) -> None:
+def add(fields: dict[str, Value], name: str, value: Value) -> None:
+    """Put one more element into a mapping: repeated ones, and those in `REPEATABLE`, as a list."""
     if name not in fields:
         fields[name] = [value] if name in REPEATABLE else value
         return

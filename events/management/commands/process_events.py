@@ -5,14 +5,18 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from events.callback.judge_again import read_again
 from events.log.process import process, reopen
 from events.models import EventLog
+
+_AT_ONCE = 500
 
 
 class Command(BaseCommand):
     help = (
         "Brings stored events to their outcome, once and at once: those with the given ids, the "
-        "failed ones (given-up ones included), or the stuck ones, which nobody finished."
+        "failed ones (given-up ones included), the stuck ones, which nobody finished, or the "
+        "unreadable ones, whose bodies are read anew."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -23,10 +27,15 @@ class Command(BaseCommand):
         parser.add_argument(
             "--stuck", action="store_true", help="all that were received, not finished"
         )
+        parser.add_argument(
+            "--unreadable", action="store_true", help="all whose bodies could not be read"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not (options["ids"] or options["failed"] or options["stuck"]):
-            raise CommandError("Say which: ids, --failed or --stuck.")
+        if not any(options[name] for name in ("ids", "failed", "stuck", "unreadable")):
+            raise CommandError("Say which: ids, --failed, --stuck or --unreadable.")
+        if options["unreadable"]:
+            self._read_again()
         wanted: set[EventLog] = set()
         if options["ids"]:
             chosen = EventLog.objects.filter(pk__in=options["ids"])
@@ -49,4 +58,15 @@ class Command(BaseCommand):
                 processed += 1
             else:
                 failed += EventLog.objects.awaiting_outcome().with_key_of(key).exists()
+        if options["unreadable"] and not wanted:
+            return
         self.stdout.write(f"{processed} processed, {failed} failed again, {len(wanted)} looked at")
+
+    def _read_again(self) -> None:
+        unreadable = EventLog.objects.with_status(EventLog.Status.UNREADABLE).order_by("id")
+        looked_at = read = last = 0
+        while keys := list(unreadable.filter(pk__gt=last).only_key()[:_AT_ONCE]):
+            last = keys[-1].pk
+            looked_at += len(keys)
+            read += sum(read_again(key) is not None for key in keys)
+        self.stdout.write(f"{read} read anew, {looked_at - read} still unreadable")

@@ -71,7 +71,7 @@ def test_an_event_has_exactly_the_documented_fields(api, account):
     assert list(row) == [
         "id", "account", "source", "kind", "msg_type", "event", "event_key", "scene", "ticket",
         "msg_id", "openid", "event_time", "received_at", "delivery_count", "status", "error",
-        "payload",
+        "mended", "payload",
     ]  # fmt: skip
     assert row["event_time"] == "2026-11-01T12:00:00Z"
     assert (row["id"], row["account"], row["payload"]) == (event.pk, "shop", {"EventKey": "1"})
