@@ -298,8 +298,11 @@ class Peer(Contestant):
     def _command(self) -> list[str]:
         assert self._server is not None
         if self._is_under_granian:
-            _, *flags, _ = web_server("127.0.0.1", self.port)
-            return [str(_PEERS_PYTHON), *flags, self._application]
+            return [
+                *(str(_PEERS_PYTHON), "-m", "granian", "--interface", "wsgi", "--no-ws"),
+                *("--host", "127.0.0.1", "--port", str(self.port), "--log-level", "error"),
+                *("--workers", "2", "--blocking-threads", "16", self._application),
+            ]
         return [
             *(str(_PEERS_PYTHON), "-m", "gunicorn", "--no-control-socket", "--workers", "2"),
             *("--bind", f"127.0.0.1:{self.port}", self._application),

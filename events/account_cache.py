@@ -16,7 +16,7 @@ from django.db import connection, models
 
 from events.models import OfficialAccount, ReplyRule
 
-__all__ = ["account_with_key", "forget", "rule_content"]
+__all__ = ["Known", "account_with_key", "forget", "known_account", "refresh", "rule_content"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,40 @@ def account_with_key(callback_key: str) -> OfficialAccount | None:
     if isinstance(account, Exception):
         raise account
     return account
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is remembered of a callback key, for an event loop, which must not wait for a database.
+
+    What `is_old` should be read anew soon, by refresh(); what is not `is_usable` at once.
+    """
+
+    found: OfficialAccount | Exception | None
+    is_old: bool
+    is_usable: bool
+
+    def account(self) -> OfficialAccount | None:
+        """As account_with_key()."""
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+def known_account(callback_key: str) -> Known:
+    """The active account with this callback key as this process remembers it; asks nobody."""
+    snapshot = _remembered
+    if snapshot is None:
+        return Known(None, is_old=True, is_usable=False)
+    found = snapshot.accounts.get(callback_key)
+    age = time.monotonic() - snapshot.read_at
+    max_age = _MAX_AGE_OF_A_MISS if found is None else _MAX_AGE
+    return Known(found, is_old=age >= max_age, is_usable=age <= 2 * max_age)
+
+
+def refresh() -> None:
+    """Compares what is remembered with the database; raises DatabaseError."""
+    _snapshot(0)
 
 
 def rule_content(account_id: int, trigger: str, key: str) -> str | None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import queue
 import secrets
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,13 +17,16 @@ from django.http.response import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
 
-from events.callback.wsgi import CallbackFront
+from events.callback.front import CallbackFront, Threads
 from events.models import OfficialAccount
 from events.wechat import SecurityMode
 from events.wechat.sender import open_reply, seal_push
 from events.wechat.xml import element, parse
 
-__all__ = ["AES_KEY", "FrontClient", "make_account", "message_xml", "push", "reply_in"]
+__all__ = [
+    "AES_KEY", "FrontClient", "FrontProtocol", "FrontScope", "make_account", "message_xml", "push",
+    "reply_in", "run_front",
+]  # fmt: skip
 
 AES_KEY = "mQ3vT8yB1nXc5KzL0pRs7UeWdG2hJ4aF6iOqYtNbVxD"
 
@@ -38,23 +45,89 @@ class _FrontHandler:
 
     def __call__(self, environ: dict[str, Any]) -> HttpResponseBase:
         behind: list[HttpResponseBase] = []
-        answered: dict[str, Any] = {}
+        protocol = FrontProtocol(environ)
 
-        def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-            behind.append(self._django(environ))
-            return []
+        def front(threads: Threads) -> CallbackFront:
+            async def pages(scope: Any, protocol: Any) -> None:
+                threads.ask(lambda: behind.append(self._django(environ)))
 
-        def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Any:
-            answered.update(status=int(status.split()[0]), headers=dict(headers))
+            return CallbackFront(pages, threads)
 
-        # The test owns the connection and may be in a transaction: do not give it back.
-        front = CallbackFront(application, release=lambda: None)
-        body = front(environ, start_response)
+        run_front(front, FrontScope(environ), protocol)
         if behind:
             return behind[0]
-        response = HttpResponse(b"".join(body), **answered)
+        response = HttpResponse(protocol.body, status=protocol.status, headers=protocol.headers)
         response.wsgi_request = WSGIRequest(environ)  # type: ignore[attr-defined]
         return response
+
+
+def run_front(front: Callable[[Threads], CallbackFront], scope: Any, protocol: Any) -> None:
+    """Takes one request on a loop in another thread; all that asks the database runs in this one.
+
+    So a test's transaction sees it.
+    """
+    here: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+    errors: list[BaseException] = []
+
+    class Here:
+        write = ask = here.put
+
+        def release(self) -> None:
+            """The connection is the test's, and maybe in a transaction of it."""
+
+    async def ask() -> None:
+        await front(Here())(scope, protocol)
+
+    def run() -> None:
+        try:
+            asyncio.run(ask())
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            here.put(None)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while (function := here.get()) is not None:
+        function()
+    thread.join()
+    if errors:
+        raise errors[0]
+
+
+class FrontScope:
+    """A request as granian describes it."""
+
+    http_version = "1.1"
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self.method = environ["REQUEST_METHOD"]
+        self.path = environ["PATH_INFO"]
+        self.query_string = environ.get("QUERY_STRING", "")
+        headers = {
+            "content-length": environ.get("CONTENT_LENGTH"),
+            "transfer-encoding": environ.get("HTTP_TRANSFER_ENCODING"),
+        }
+        self.headers = {name: str(text) for name, text in headers.items() if text}
+
+
+class FrontProtocol:
+    """The body of a request, and what it is answered."""
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self._input = environ.get("wsgi.input")
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.body = ""
+
+    async def __call__(self) -> bytes:
+        return bytes(self._input.read()) if self._input else b""
+
+    async def client_disconnect(self) -> None:
+        await asyncio.Event().wait()
+
+    def response_str(self, status: int, headers: list[tuple[str, str]], body: str) -> None:
+        self.status, self.headers, self.body = status, dict(headers), body
 
 
 def make_account(slug: str = "shop", mode: str = "safe", **columns: Any) -> OfficialAccount:

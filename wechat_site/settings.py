@@ -374,6 +374,20 @@ CALLBACK_MAX_BODY = env.int("CALLBACK_MAX_BODY", default=64 * 1024)
 CALLBACK_BATCH = env.int("CALLBACK_BATCH", default=500)
 if CALLBACK_BATCH < 1:
     raise ImproperlyConfigured("CALLBACK_BATCH must be at least 1.")
+# Seconds that WeChat waits for an answer to a push, before it tries again, three times in all. Only
+# tests, in which its time passes quicker, change that.
+CALLBACK_SECONDS: float = env.float("CALLBACK_SECONDS", default=5)
+# Threads of one web process, and of one worker, in which reply handlers run.
+REPLY_HANDLER_THREADS = env.int("REPLY_HANDLER_THREADS", default=16)
+# A handler that runs for longer is taken for dead: the worker runs it again.
+REPLY_HANDLER_SECONDS: float = env.float("REPLY_HANDLER_SECONDS", default=60)
+# Threads of one web process for all that is not a push: pages, API, static files.
+PAGE_THREADS = env.int("PAGE_THREADS", default=8)
+if REPLY_HANDLER_THREADS < 1 or PAGE_THREADS < 1:
+    raise ImproperlyConfigured("REPLY_HANDLER_THREADS and PAGE_THREADS must be at least 1.")
+# Bytes that a request to a page may have: of anybody, and of one who is not signed in.
+PAGE_MAX_BODY = env.int("PAGE_MAX_BODY", default=16 * 1024 * 1024)
+PAGE_MAX_BODY_OF_STRANGERS = env.int("PAGE_MAX_BODY_OF_STRANGERS", default=64 * 1024)
 # Seconds between a push's timestamp and our clock. None: old pushes are counted, not refused, since
 # a wrong clock must not become an outage.
 CALLBACK_MAX_AGE: int | None = env.int("CALLBACK_MAX_AGE", default=0) or None

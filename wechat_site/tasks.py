@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
+from django.conf import settings
 from django.db import close_old_connections, connections
 from django.utils.translation import gettext_lazy as _
 
 from events.jobs.queues import EventQueue, JobQueue
 from events.jobs.task import Task, has_work, run_task
 from events.log.process import process_due
+from events.log.reply_pool import ReplyPool
 from events.menus.publish import look_at_menus, look_regularly, publish_menus
 from events.models import LiveMenu, MenuVersion
 from events.retention.partitions import make_partitions_ahead
@@ -38,13 +40,23 @@ from subscribers.sync.profiles import fetch_profiles
 
 __all__ = ["TASKS", "Task", "make_room_in_pool", "work"]
 
+# For reply handlers under way when the worker is stopped; of longer ones the lease ends.
+_LAST_SECONDS = 5
 # Seconds that a queue may take in the thread it shares, before the others have their turn.
 _TURN = 5
+
+# Reply handlers may be slow, and run apart from the queue.
+_reply_pool = ReplyPool(settings.REPLY_HANDLER_THREADS)
+
+
+def _process_events() -> int:
+    return process_due(_reply_pool)
+
 
 TASKS: Sequence[Task] = (
     Task(
         "events",
-        process_due,
+        _process_events,
         every=1,
         quick=True,
         queue=EventQueue(),
@@ -154,6 +166,7 @@ def work(stop: threading.Event, *, tasks: Sequence[Task] = TASKS) -> None:
             hand.wanted.set()
         for thread in (*hands, looker):
             thread.join()
+        _reply_pool.finish(_LAST_SECONDS)
 
 
 def make_room_in_pool(tasks: Sequence[Task] = TASKS) -> None:
@@ -163,6 +176,7 @@ def make_room_in_pool(tasks: Sequence[Task] = TASKS) -> None:
         # Besides the caller's and the looker's, a scheduled task may have a thread that renews its
         # lease.
         needed = 3 + sum(task.threads + 1 for task in tasks if not task.quick)
+        needed += settings.REPLY_HANDLER_THREADS
         pool["max_size"] = max(pool["max_size"], needed)
 
 

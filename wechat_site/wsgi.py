@@ -1,3 +1,5 @@
+"""The site for any WSGI server; `manage.py serve` has a front before it (serving/web_process)."""
+
 from __future__ import annotations
 
 import os
@@ -6,9 +8,4 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_site.settings")
 
-_django = get_wsgi_application()
-
-# Only now are the settings there that it reads.
-from events.callback.wsgi import CallbackFront  # noqa: E402
-
-application = CallbackFront(_django)
+application = get_wsgi_application()

@@ -43,7 +43,8 @@ class OfficialAccountForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = OfficialAccount
         fields = [
-            "slug", "name", "original_id", "app_id", "security_mode", "time_zone", "is_active"
+            "slug", "name", "original_id", "app_id", "security_mode", "time_zone", "is_active",
+            "late_answers", "hold_text",
         ]  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
@@ -90,6 +91,7 @@ class OfficialAccountAdmin(ModelAdmin):
                 {"fields": ["name", "slug", "original_id", "app_id", "time_zone", "is_active"]},
             ),
             (_("Security"), {"fields": security}),
+            (_("Late answers"), {"fields": ["late_answers", "hold_text"]}),
         ]
         if obj is not None:
             fieldsets += [

@@ -12,7 +12,13 @@ from django.utils.translation import ngettext
 from unfold.decorators import action, display
 
 from events.admin.changelist import KeysetModelAdmin, ReadOnly
-from events.admin.filters import AccountFilter, EventTimeFilter, KindFilter, StatusFilter
+from events.admin.filters import (
+    AccountFilter,
+    AnswerFilter,
+    EventTimeFilter,
+    KindFilter,
+    StatusFilter,
+)
 from events.admin.html import (
     confirmation,
     fold_out,
@@ -51,7 +57,7 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
 
     list_display = ["time", "kind_label", "follower", "key", "badge", "delivery_count", "account"]
     list_display_links = ["time"]
-    list_filter = [AccountFilter, KindFilter, StatusFilter, EventTimeFilter]
+    list_filter = [AccountFilter, KindFilter, StatusFilter, AnswerFilter, EventTimeFilter]
     search_help_text = _(
         "OpenID, QR scene, menu key or URL, or number of the event; the whole value"
     )
@@ -68,7 +74,10 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
             },
         ),
         (_("Content"), {"fields": ["shown_payload", "mended"]}),
-        (_("Answer"), {"fields": ["shown_reply", "shown_error"]}),
+        (
+            _("Answer"),
+            {"fields": [("answered", "answered_by", "is_cut"), "shown_reply", "shown_error"]},
+        ),
         (
             _("Delivery and processing"),
             {
@@ -82,8 +91,8 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
     ]  # fmt: skip
     readonly_fields = [
         "kind_label", "status", "account", "source", "time", "received", "follower", "whole_key",
-        "shown_ticket", "msg_id", "shown_payload", "mended", "shown_reply", "shown_error",
-        "delivery_count",
+        "shown_ticket", "msg_id", "shown_payload", "mended", "answered", "answered_by", "is_cut",
+        "shown_reply", "shown_error", "delivery_count",
         "last_delivery", "folded", "outcome", "attempts", "next_attempt", "duration_ms",
         "shown_raw",
     ]  # fmt: skip
@@ -141,6 +150,10 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
     @display(description=_("outcome"))
     def outcome(self, event: EventLog) -> str:
         return moment(event.processed_at, event.account)
+
+    @display(description=_("answered"))
+    def answered(self, event: EventLog) -> str:
+        return moment(event.answered_at, event.account)
 
     @display(description=_("next attempt"))
     def next_attempt(self, event: EventLog) -> str:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from events.kinds import KINDS, label
 from events.models import EventLog, OfficialAccount
 
-__all__ = ["AccountFilter", "EventTimeFilter", "KindFilter", "StatusFilter"]
+__all__ = ["AccountFilter", "AnswerFilter", "EventTimeFilter", "KindFilter", "StatusFilter"]
 
 
 class AccountFilter(admin.SimpleListFilter):
@@ -55,6 +55,26 @@ class StatusFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.with_status(self.value()) if self.value() else queryset
+
+
+class AnswerFilter(admin.SimpleListFilter):
+    """Unanswered events, and those whose answer took another way than the usual one."""
+
+    title = _("answered by")
+    parameter_name = "answered_by"
+    UNANSWERED = "nobody"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        usual = EventLog.USUAL_ANSWERS
+        ways = [(way, text) for way, text in EventLog.AnsweredBy.choices if way not in usual]
+        return [(self.UNANSWERED, _("unanswered")), *ways]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if not self.value():
+            return queryset
+        if self.value() == self.UNANSWERED:
+            return queryset.unanswered()
+        return queryset.answered_by(self.value())
 
 
 class EventTimeFilter(admin.SimpleListFilter):

@@ -52,7 +52,9 @@ class EventDetailSerializer(EventSerializer):
     raw = serializers.SerializerMethodField(help_text="The body as received, decrypted, as text.")
 
     class Meta(EventSerializer.Meta):
-        fields = [*EventSerializer.Meta.fields, "raw", "reply"]
+        fields = [
+            *EventSerializer.Meta.fields, "raw", "reply", "answered_at", "answered_by", "is_cut"
+        ]  # fmt: skip
 
     def get_raw(self, event: EventLog) -> str:
         return bytes(event.raw).decode("utf-8", errors="replace")

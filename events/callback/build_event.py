@@ -10,21 +10,22 @@ from django.conf import settings
 
 from events import metrics
 from events.kinds import openid_of, scene_of
-from events.log.process import written
+from events.log.answers import tries_end, written
 from events.log.registry import DEFER, early_reply_for, reply_handler_for
 from events.models import EventLog, OfficialAccount
 from events.wechat import Message, Unreadable, parse_message, unreadable_key
 
-__all__ = ["FIRST_RETRY_AFTER", "build_event"]
+__all__ = ["build_event"]
 
 logger = logging.getLogger(__name__)
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+# Taps that WeChat lets an account answer, besides messages.
+_ASKING = frozenset({"event.click", "event.scan"})
 # One push dated 2100 would hold a maximum for ever, so what is this far ahead of us is not folded.
 _FURTHEST_AHEAD = datetime.timedelta(days=1)
-# WeChat pushes again after 5 and after 10 seconds, and a repeated push can still answer the
-# follower where a worker cannot: the worker waits until these are over.
-FIRST_RETRY_AFTER = datetime.timedelta(seconds=15)
+# Bytes of a reply's XML that is surely one message; a longer one takes the general way.
+_SURELY_ONE_MESSAGE = 2048
 
 
 def build_event(account: OfficialAccount, body: bytes, now: datetime.datetime) -> EventLog:
@@ -49,7 +50,9 @@ def build_event(account: OfficialAccount, body: bytes, now: datetime.datetime) -
 
 def _answer_early(event: EventLog, now: datetime.datetime) -> None:
     """Gives the row its outcome where that is known before it is stored."""
-    if not reply_handler_for(event.kind):
+    if _may_fetch_kept_answer(event):
+        is_answered = False
+    elif not reply_handler_for(event.kind):
         is_answered = True
     else:
         try:
@@ -63,7 +66,16 @@ def _answer_early(event: EventLog, now: datetime.datetime) -> None:
         event.duration_ms = 0
     else:
         event.status = EventLog.Status.RECEIVED
-        event.next_attempt_at = now + FIRST_RETRY_AFTER
+        # WeChat's next tries can still answer the follower where a worker cannot: it waits until
+        # they are over.
+        event.next_attempt_at = tries_end(event)
+
+
+def _may_fetch_kept_answer(event: EventLog) -> bool:
+    """Whether this is a message in answer to an account's "reply to see the result"."""
+    keeps = event.account.late_answers == OfficialAccount.LateAnswers.NEXT
+    is_message = "." not in event.kind
+    return keeps and bool(event.openid) and (is_message or event.kind in _ASKING)
 
 
 def _has_early_reply(event: EventLog, now: datetime.datetime) -> bool:
@@ -71,7 +83,14 @@ def _has_early_reply(event: EventLog, now: datetime.datetime) -> bool:
     reply = early(event) if early else DEFER
     if reply is DEFER:
         return False
-    event.reply = written(reply, event, now)
+    xml = written(reply, event, now)
+    if len(xml.encode()) > _SURELY_ONE_MESSAGE:
+        return False
+    event.reply = xml
+    if reply is not None:
+        # The connection that brings it waits, and gets it with the commit.
+        event.answered_by = EventLog.AnsweredBy.REPLY
+        event.answered_at = now
     return True
 
 

@@ -1,15 +1,18 @@
 """Takes the pushes that are in flight in this process through the database together.
 
 A commit costs the same for one row as for many, and threads that take turns at Python's lock cost
-more than the work they do between. So the requests that arrive while one is being written wait, and
-one of them does the next round for all of them. There is no thread for it: whoever comes first
-writes for all that wait by then, and hands the task on to one of those that came meanwhile. A
-request that is alone waits for nobody, and when the server lets its requests finish, nothing is
-left behind.
+more than the work they do between. So the requests that arrive while one batch is written wait and
+form the next. There are two forms, which write in the same way:
+
+- `GroupCommit` for threads: the first one that waits writes for all, and hands the task on to one
+  of those that came meanwhile. A request that is alone waits for nobody.
+- `LoopCommit` for an event loop: one thread beside the loop writes, and wakes the loop once for
+  each batch.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -22,7 +25,7 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from events.db.transactions import LOCK_TIMEOUT
 
-__all__ = ["GroupCommit"]
+__all__ = ["GroupCommit", "LoopCommit"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,95 +39,58 @@ _Row = TypeVar("_Row")
 
 
 class _Pending(Generic[_Given, _Row]):
-    """What waits, and what became of it. `turn` is released when its request may go on."""
+    """What waits, and what became of it."""
 
-    __slots__ = ("error", "given", "is_new", "leads", "row", "taken", "turn")
+    __slots__ = ("error", "given", "is_new", "row")
 
     def __init__(self, given: _Given) -> None:
         self.given = given
         self.row: _Row | None = None
         self.is_new: bool | None = None
         self.error: Exception | None = None
+
+    def outcome(self) -> tuple[_Row, bool]:
+        if self.error is not None:
+            raise self.error
+        assert self.row is not None
+        assert self.is_new is not None
+        return self.row, self.is_new
+
+
+class _InThread(_Pending[_Given, _Row]):
+    """`turn` is released when the request's thread may go on."""
+
+    __slots__ = ("leads", "taken", "turn")
+
+    def __init__(self, given: _Given) -> None:
+        super().__init__(given)
         self.leads = self.taken = False
         self.turn = threading.Lock()
         self.turn.acquire()
 
 
-class GroupCommit(Generic[_Given, _Row]):
-    """Shares commits among the threads that call store().
+class _OnLoop(_Pending[_Given, _Row]):
+    __slots__ = ("future", "since")
 
-    `prepare` makes a row of what was given, touching nothing but memory; `deliver` stores rows in
-    one transaction, waits for locks no longer than the seconds it is given, and says which rows are
-    new. `batch_size` is how many rows it gets at the most.
-    """
+    def __init__(self, given: _Given, future: asyncio.Future[tuple[_Row, bool]]) -> None:
+        super().__init__(given)
+        self.future = future
+        self.since = time.monotonic()
+
+
+class _Writer(Generic[_Given, _Row]):
+    """Writes batches: together, or one by one where a single row spoils it for all."""
 
     def __init__(
         self,
         prepare: Callable[[_Given], _Row],
         deliver: Callable[[Sequence[_Row], float], Sequence[bool]],
-        *,
-        batch_size: int,
     ) -> None:
         self._prepare = prepare
         self._deliver = deliver
-        self._batch_size = batch_size
-        self._mutex = threading.Lock()
-        self._waiting: deque[_Pending[_Given, _Row]] = deque()
-        self._has_leader = False
 
-    def store(self, given: _Given) -> tuple[_Row, bool]:
-        """Returns the row once it is durable, and whether it is new.
-
-        Raises what preparing or storing this row raised, and OperationalError when its turn did not
-        come in time.
-        """
-        pending: _Pending[_Given, _Row] = _Pending(given)
-        with self._mutex:
-            self._waiting.append(pending)
-            pending.leads, self._has_leader = not self._has_leader, True
-        if not pending.leads:
-            self._wait(pending)
-        if pending.leads:
-            self._lead()
-        if pending.error is not None:
-            raise pending.error
-        assert pending.row is not None
-        assert pending.is_new is not None
-        return pending.row, pending.is_new
-
-    def _wait(self, pending: _Pending[_Given, _Row]) -> None:
-        if pending.turn.acquire(timeout=_PATIENCE_IN_THE_QUEUE):
-            return
-        with self._mutex:
-            if not pending.taken and not pending.leads:
-                self._waiting.remove(pending)
-                pending.error = OperationalError("no turn to write within the time a push has")
-                return
-        # It is being written, which is bounded by the timeouts of the transaction.
-        pending.turn.acquire()
-
-    def _lead(self) -> None:
-        """Writes one batch, which holds the caller's own row, and hands the task on."""
-        with self._mutex:
-            batch = [
-                self._waiting.popleft() for _ in range(min(len(self._waiting), self._batch_size))
-            ]
-            for pending in batch:
-                pending.taken = True
-        try:
-            self._write(batch)
-        finally:
-            with self._mutex:
-                self._has_leader = bool(self._waiting)
-                if self._waiting:
-                    self._waiting[0].leads = True
-                    self._waiting[0].turn.release()
-            for pending in batch:
-                if pending.is_new is None and pending.error is None:
-                    pending.error = OperationalError("the thread that wrote was stopped")
-                pending.turn.release()
-
-    def _write(self, batch: Sequence[_Pending[_Given, _Row]]) -> None:
+    def write(self, batch: Sequence[_Pending[_Given, _Row]]) -> None:
+        """Gives each of the batch its outcome; raises nothing."""
         deadline = time.monotonic() + LOCK_TIMEOUT + 1
         rows = [pending for pending in batch if self._is_prepared(pending)]
         try:
@@ -156,6 +122,150 @@ class GroupCommit(Generic[_Given, _Row]):
         rows = [pending.row for pending in batch if pending.row is not None]
         for pending, is_new in zip(batch, self._deliver(rows, patience), strict=True):
             pending.is_new = is_new
+
+
+class GroupCommit(Generic[_Given, _Row]):
+    """Shares commits among the threads that call store().
+
+    `prepare` makes a row of what was given, touching nothing but memory; `deliver` stores rows in
+    one transaction, waits for locks no longer than the seconds it is given, and says which rows are
+    new. `batch_size` is how many rows it gets at the most.
+    """
+
+    def __init__(
+        self,
+        prepare: Callable[[_Given], _Row],
+        deliver: Callable[[Sequence[_Row], float], Sequence[bool]],
+        *,
+        batch_size: int,
+    ) -> None:
+        self._writer = _Writer(prepare, deliver)
+        self._batch_size = batch_size
+        self._mutex = threading.Lock()
+        self._waiting: deque[_InThread[_Given, _Row]] = deque()
+        self._has_leader = False
+
+    def store(self, given: _Given) -> tuple[_Row, bool]:
+        """Returns the row once it is durable, and whether it is new.
+
+        Raises what preparing or storing this row raised, and OperationalError when its turn did not
+        come in time.
+        """
+        pending: _InThread[_Given, _Row] = _InThread(given)
+        with self._mutex:
+            self._waiting.append(pending)
+            pending.leads, self._has_leader = not self._has_leader, True
+        if not pending.leads:
+            self._wait(pending)
+        if pending.leads:
+            self._lead()
+        return pending.outcome()
+
+    def _wait(self, pending: _InThread[_Given, _Row]) -> None:
+        if pending.turn.acquire(timeout=_PATIENCE_IN_THE_QUEUE):
+            return
+        with self._mutex:
+            if not pending.taken and not pending.leads:
+                self._waiting.remove(pending)
+                pending.error = _no_turn()
+                return
+        # It is being written, which is bounded by the timeouts of the transaction.
+        pending.turn.acquire()
+
+    def _lead(self) -> None:
+        """Writes one batch, which holds the caller's own row, and hands the task on."""
+        with self._mutex:
+            batch = [
+                self._waiting.popleft() for _ in range(min(len(self._waiting), self._batch_size))
+            ]
+            for pending in batch:
+                pending.taken = True
+        try:
+            self._writer.write(batch)
+        finally:
+            with self._mutex:
+                self._has_leader = bool(self._waiting)
+                if self._waiting:
+                    self._waiting[0].leads = True
+                    self._waiting[0].turn.release()
+            for pending in batch:
+                if pending.is_new is None and pending.error is None:
+                    pending.error = OperationalError("the thread that wrote was stopped")
+                pending.turn.release()
+
+
+class LoopCommit(Generic[_Given, _Row]):
+    """Shares commits among the coroutines of one event loop that await store().
+
+    `prepare`, `deliver` and `batch_size` as for GroupCommit. `submit` runs a function in the thread
+    that writes; `release` is called there
+    when nothing waits any more, and after an error.
+    """
+
+    def __init__(
+        self,
+        prepare: Callable[[_Given], _Row],
+        deliver: Callable[[Sequence[_Row], float], Sequence[bool]],
+        *,
+        batch_size: int,
+        submit: Callable[[Callable[[], None]], object],
+        release: Callable[[], None],
+    ) -> None:
+        self._writer = _Writer(prepare, deliver)
+        self._batch_size = batch_size
+        self._submit = submit
+        self._release = release
+        self._mutex = threading.Lock()
+        self._waiting: deque[_OnLoop[_Given, _Row]] = deque()
+        self._is_writing = False
+
+    def store(self, given: _Given) -> asyncio.Future[tuple[_Row, bool]]:
+        """A future of the row, once it is durable, and of whether it is new; raises as there."""
+        loop = asyncio.get_running_loop()
+        pending: _OnLoop[_Given, _Row] = _OnLoop(given, loop.create_future())
+        with self._mutex:
+            self._waiting.append(pending)
+            must_begin, self._is_writing = not self._is_writing, True
+        if must_begin:
+            self._submit(lambda: self._write_all(loop))
+        return pending.future
+
+    def _write_all(self, loop: asyncio.AbstractEventLoop) -> None:
+        while batch := self._next():
+            patient_since = time.monotonic() - _PATIENCE_IN_THE_QUEUE
+            try:
+                self._writer.write([p for p in batch if p.since >= patient_since])
+            finally:
+                for pending in batch:
+                    if pending.is_new is None and pending.error is None:
+                        pending.error = _no_turn()
+                if any(pending.error is not None for pending in batch):
+                    self._release()
+                loop.call_soon_threadsafe(_resolve, batch)
+        self._release()
+
+    def _next(self) -> list[_OnLoop[_Given, _Row]]:
+        with self._mutex:
+            batch = [
+                self._waiting.popleft() for _ in range(min(len(self._waiting), self._batch_size))
+            ]
+            self._is_writing = bool(batch)
+            return batch
+
+
+def _resolve(batch: Sequence[_OnLoop[_Given, _Row]]) -> None:
+    for pending in batch:
+        # A request whose client has gone may have been cancelled.
+        if pending.future.done():
+            continue
+        if pending.error is not None:
+            pending.future.set_exception(pending.error)
+        else:
+            pending.future.set_result(pending.outcome())
+
+
+def _no_turn() -> OperationalError:
+    return OperationalError("no turn to write within the time a push has")
 
 
 def _is_for_all(error: Exception) -> bool:

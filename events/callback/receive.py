@@ -1,8 +1,10 @@
 """Where protocol, log and processing meet: plain values in, plain values out.
 
-Follow one push through answer_push(): open it, store and fold it, answer it. Once the row is
-committed nothing can make the answer anything but 200. Two thin doors lead here: `views` inside
-Django, and `wsgi` before it.
+Two thin doors lead here: `front` before Django, for an event loop, and `views` inside Django, for
+threads. Both take the same steps: admit() looks at account and signature, before the body is read;
+open_push() and store_pushes() make the push durable; quick_answer() or begin_reply() answer it.
+Once the row is committed nothing can make the answer anything but 200, except that a push may be
+left to WeChat's next try while its reply is being made (events/callback/awaiting.py).
 """
 
 from __future__ import annotations
@@ -15,17 +17,17 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import DatabaseError
+from django.utils import timezone
 
 from events import metrics
-from events.account_cache import account_with_key
 from events.callback.build_event import build_event
-from events.callback.group_commit import GroupCommit
-from events.log.process import answer, deliver, process
+from events.log.process import deliver
 from events.models import EventLog, OfficialAccount
 from events.wechat import (
     ACKNOWLEDGEMENT,
     NotAuthentic,
     Opened,
+    Parameters,
     authenticate,
     open_authentic,
     parse_query,
@@ -33,7 +35,25 @@ from events.wechat import (
     verify_url,
 )
 
-__all__ = ["Answer", "answer_push", "answer_verification"]
+__all__ = [
+    "ACKNOWLEDGED",
+    "TRY_AGAIN",
+    "Answer",
+    "Arrival",
+    "Push",
+    "accounts_unreadable",
+    "admit",
+    "cut_short",
+    "may_be_stored",
+    "not_stored",
+    "open_push",
+    "quick_answer",
+    "sealed",
+    "store_pushes",
+    "too_large",
+    "too_slow",
+    "verify",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -43,29 +63,48 @@ _SUSPICIOUS_AGE = datetime.timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer in plain values."""
+    """An HTTP answer in plain values. `closes` says that the body was not read to its end."""
 
     status: int
     body: str
     content_type: str = "text/plain"
+    closes: bool = False
 
 
-_ACKNOWLEDGED = Answer(200, ACKNOWLEDGEMENT)
+ACKNOWLEDGED = Answer(200, ACKNOWLEDGEMENT)
+TRY_AGAIN = Answer(503, "try again")
 # The same for every reason, so that nothing can be learnt by trying.
-_FORBIDDEN = Answer(403, "forbidden")
-_TOO_LARGE = Answer(413, "body too large")
-_TRY_AGAIN = Answer(503, "try again")
+_FORBIDDEN = Answer(403, "forbidden", closes=True)
+_TOO_LARGE = Answer(413, "body too large", closes=True)
+_CUT_SHORT = Answer(400, "the body ended early", closes=True)
+_TOO_SLOW = Answer(408, "the body took too long", closes=True)
 
 
-def answer_verification(callback_key: str, query_string: str, *, now: datetime.datetime) -> Answer:
+@dataclass(slots=True)
+class Push:
+    """A request whose account and signature are right; its body may still be on the way."""
+
+    account: OfficialAccount
+    parameters: Parameters
+    now: datetime.datetime
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An authentic push as it is stored."""
+
+    push: Push
+    opened: Opened
+    event: EventLog
+
+
+def verify(
+    account: OfficialAccount | None, callback_key: str, query_string: str, *, now: datetime.datetime
+) -> Answer:
     """Answers WeChat's GET, sent when the server settings are saved in its console."""
-    try:
-        account = account_with_key(callback_key)
-        if account is None:
-            return _refuse("unknown_account", callback_key)
-    except Exception:
-        logger.exception("The accounts could not be read")
-        return _TRY_AGAIN
+    if account is None:
+        return _refuse("unknown_account", callback_key)
     try:
         echostr = verify_url(account.credentials(now), parse_query(query_string))
     except NotAuthentic as refusal:
@@ -74,82 +113,104 @@ def answer_verification(callback_key: str, query_string: str, *, now: datetime.d
     return Answer(200, echostr)
 
 
-def answer_push(
-    callback_key: str, query_string: str, body: bytes, *, now: datetime.datetime
-) -> Answer:
-    """Answers WeChat's POST.
-
-    A body of more than settings.CALLBACK_MAX_BODY bytes is refused; the caller need not read past
-    that. Raises nothing: what could not be stored is 503, and WeChat tries again.
-    """
+def admit(
+    account: OfficialAccount | None, callback_key: str, query_string: str, *, now: datetime.datetime
+) -> Push | Answer:
+    """The push of an account whose signature its query carries, or the refusal."""
+    if account is None:
+        return _refuse("unknown_account", callback_key)
     try:
-        account = account_with_key(callback_key)
-        if account is None:
-            return _refuse("unknown_account", callback_key)
-        push = _Push(account, query_string, body, now)
-        try:
-            arrival, is_new = _writer.store(push)
-        except DatabaseError:
-            # A duplicate that only could not be counted is stored all the same.
-            if EventLog.objects.same_push(_open(push).event).exists():
-                metrics.callbacks.labels("uncounted").inc()
-                return _ACKNOWLEDGED
-            raise
-        except NotAuthentic as refusal:
-            return _refuse(_reason(refusal), account.slug)
-        except _TooLarge:
-            logger.warning("Callback of %s: body over CALLBACK_MAX_BODY", account.slug)
-            metrics.callbacks.labels("too_large").inc()
-            return _TOO_LARGE
-    except Exception:
-        logger.exception("A push could not be stored")
-        metrics.callbacks.labels("not_stored").inc()
-        return _TRY_AGAIN
-    (metrics.stored if is_new else metrics.duplicate).inc()
-    try:
-        return _reply(arrival, is_new)
-    except Exception:
-        # The row is committed: the worker brings it to its outcome.
-        logger.exception("Event %s is stored but was not answered", arrival.event.pk)
-        return _ACKNOWLEDGED
+        parameters = authenticate(account.credentials(now), parse_query(query_string))
+        _check_age(int(parameters.timestamp), account, now)
+    except NotAuthentic as refusal:
+        return _refuse(_reason(refusal), account.slug)
+    return Push(account, parameters, now)
 
 
-@dataclass(frozen=True, slots=True)
-class _Push:
-    account: OfficialAccount
-    query_string: str
-    body: bytes
-    now: datetime.datetime
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """An authentic push as it is stored."""
-
-    push: _Push
-    opened: Opened
-    event: EventLog
-
-
-class _TooLarge(Exception):
-    """The body is over CALLBACK_MAX_BODY."""
-
-
-def _open(push: _Push) -> _Arrival:
+def open_push(push: Push) -> Arrival:
+    """Decrypts and reads a push; raises NotAuthentic."""
     credentials = push.account.credentials(push.now)
-    parameters = authenticate(credentials, parse_query(push.query_string))
-    if len(push.body) > settings.CALLBACK_MAX_BODY:
-        raise _TooLarge
-    opened = open_authentic(credentials, parameters, push.body)
-    _check_age(opened, push.account, push.now)
-    return _Arrival(push, opened, build_event(push.account, opened.body, push.now))
+    opened = open_authentic(credentials, push.parameters, push.body)
+    return Arrival(push, opened, build_event(push.account, opened.body, push.now))
 
 
-def _deliver(arrivals: Sequence[_Arrival], patience: float) -> Sequence[bool]:
+def store_pushes(arrivals: Sequence[Arrival], patience: float) -> Sequence[bool]:
+    """Stores them in one transaction; says which are new. As log.process.deliver()."""
     return deliver([arrival.event for arrival in arrivals], patience)
 
 
-_writer = GroupCommit(_open, _deliver, batch_size=settings.CALLBACK_BATCH)
+def not_stored(push: Push, error: Exception) -> Answer:
+    """The answer to a push that opening or storing raised this for."""
+    if isinstance(error, NotAuthentic):
+        return _refuse(_reason(error), push.account.slug)
+    try:
+        # A duplicate that only could not be counted is stored all the same.
+        if may_be_stored(error) and EventLog.objects.same_push(open_push(push).event).exists():
+            metrics.callbacks.labels("uncounted").inc()
+            return ACKNOWLEDGED
+    except Exception:
+        logger.exception("It could not be found out whether a push is stored")
+    logger.error("A push could not be stored", exc_info=error)
+    metrics.callbacks.labels("not_stored").inc()
+    return TRY_AGAIN
+
+
+def may_be_stored(error: Exception) -> bool:
+    """Whether not_stored() asks the database."""
+    return isinstance(error, DatabaseError)
+
+
+def accounts_unreadable(error: Exception) -> Answer:
+    logger.error("The accounts could not be read", exc_info=error)
+    return TRY_AGAIN
+
+
+def too_large(account: OfficialAccount) -> Answer:
+    logger.warning("Callback of %s: body over CALLBACK_MAX_BODY", account.slug)
+    metrics.callbacks.labels("too_large").inc()
+    return _TOO_LARGE
+
+
+def cut_short(push: Push) -> Answer:
+    """The answer to a body that ended before its Content-Length."""
+    logger.warning("Callback of %s: the body ended early", push.account.slug)
+    metrics.callbacks.labels("cut_short").inc()
+    return _CUT_SHORT
+
+
+def too_slow(push: Push) -> Answer:
+    """The answer to a body that did not arrive while WeChat waits."""
+    logger.warning("Callback of %s: the body took too long", push.account.slug)
+    metrics.callbacks.labels("too_slow").inc()
+    return _TOO_SLOW
+
+
+def quick_answer(arrival: Arrival, is_new: bool) -> Answer | None:
+    """The answer that is known without asking the database; None for any other."""
+    (metrics.stored if is_new else metrics.duplicate).inc()
+    event = arrival.event
+    if is_new and (event.status != EventLog.Status.RECEIVED or event.folded_at is None):
+        # What could not be folded a moment ago is for the worker.
+        return sealed(arrival, event.passive_reply)
+    return None
+
+
+def sealed(arrival: Arrival, reply_xml: str) -> Answer:
+    """The reply as the answer to this push, sealed as that came; `success` for none."""
+    key = arrival.opened.key
+    if not reply_xml:
+        return ACKNOWLEDGED
+    if key is None:
+        return Answer(200, reply_xml, "application/xml")
+    xml = seal(
+        reply_xml,
+        key,
+        app_id=arrival.push.account.app_id,
+        timestamp=int(timezone.now().timestamp()),
+        nonce=str(secrets.randbelow(10**10)),
+        random=secrets.token_bytes(16),
+    )
+    return Answer(200, xml, "application/xml")
 
 
 def _refuse(reason: str, account: str) -> Answer:
@@ -163,45 +224,10 @@ def _reason(refusal: NotAuthentic) -> str:
     return f"{type(refusal).__name__} ({refusal.code})"
 
 
-def _check_age(opened: Opened, account: OfficialAccount, now: datetime.datetime) -> None:
-    age = abs(int(now.timestamp()) - opened.timestamp)
+def _check_age(timestamp: int, account: OfficialAccount, now: datetime.datetime) -> None:
+    age = abs(int(now.timestamp()) - timestamp)
     if settings.CALLBACK_MAX_AGE is not None and age > settings.CALLBACK_MAX_AGE:
         raise NotAuthentic(f"timestamp is {age} seconds away from our clock")
     if age > _SUSPICIOUS_AGE.total_seconds():
         metrics.odd_timestamps.inc()
         logger.warning("Push to %s is dated %s seconds away from our clock", account.slug, age)
-
-
-def _brought_to_outcome(event: EventLog, is_new: bool) -> EventLog:
-    if event.status not in {EventLog.Status.RECEIVED, EventLog.Status.FAILED}:
-        return event
-    if event.folded_at is not None:
-        done = answer(event, is_awaited=True)
-    elif is_new:
-        return event  # it could not be folded a moment ago: that is for the worker
-    else:
-        done = process(event, is_awaited=True)
-    # Without a claim another process is at it, or has just finished.
-    return done or EventLog.objects.with_key_of(event).get()
-
-
-def _reply(arrival: _Arrival, is_new: bool) -> Answer:
-    event, push, key = arrival.event, arrival.push, arrival.opened.key
-    if not is_new:
-        # The follower may have seen nothing of the first answer, so a duplicate gets the stored
-        # reply; or, when the first attempt came to nothing, makes it.
-        event = EventLog.objects.with_key_of(event).get()
-    event = _brought_to_outcome(event, is_new)
-    if not event.reply:
-        return _ACKNOWLEDGED
-    if key is None:
-        return Answer(200, event.reply, "application/xml")
-    sealed = seal(
-        event.reply,
-        key,
-        app_id=push.account.app_id,
-        timestamp=int(push.now.timestamp()),
-        nonce=str(secrets.randbelow(10**10)),
-        random=secrets.token_bytes(16),
-    )
-    return Answer(200, sealed, "application/xml")

@@ -6,30 +6,24 @@ Live traffic, the worker and an operator's "try again" all come here.
 
 from __future__ import annotations
 
-import datetime
 import logging
 import time
-import traceback
 from collections.abc import Callable, Sequence
 
-from django.db import connection, transaction
+from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from events.db.transactions import LOCK_TIMEOUT, short_transaction
-from events.log.registry import project_together, projections_for, reply_handler_for, send_late
+from events.log.answers import make_answer, note_failure, send_what_is_late
+from events.log.registry import project_together, projections_for
+from events.log.reply_pool import ReplyPool
 from events.models import EventLog
 from events.models.event_log import EventLogQuerySet
-from events.wechat import Reply, render
 
-__all__ = ["RETRY_DELAYS", "answer", "deliver", "process", "process_due", "reopen", "written"]
+__all__ = ["deliver", "fold_if_missing", "process", "process_due", "reopen"]
 
 logger = logging.getLogger(__name__)
 
-# After the last of them a row is given up on, and shown to operators.
-RETRY_DELAYS = tuple(
-    datetime.timedelta(seconds=seconds) for seconds in (30, 120, 600, 3600, 6 * 3600)
-)
-_ERROR_LENGTH = 4000
 # Seconds for a lock that one of several rows waits for.
 _PATIENCE_WITH_ONE = 0.2
 
@@ -69,64 +63,64 @@ def deliver(
     return are_new
 
 
-def process(event: EventLog, *, is_awaited: bool = False) -> EventLog | None:
+def process(event: EventLog) -> EventLog | None:
     """Brings a stored row to its outcome: folds it if that is missing, then asks for the reply.
 
-    Of `event` only the key is read. Returns the row as it is then; or None when there is nothing to
-    do, or another process is at it. `is_awaited` as in answer().
+    Of `event` only the key is read. Nobody waits for the reply, so it goes out another way. Returns
+    the row as it is then; or None when there is nothing to do, or another process is at it.
     """
-    return answer(event, is_awaited=is_awaited) if _fold_if_missing(event) else None
+    if fold_if_missing(event):
+        return make_answer(event)
+    return send_what_is_late(event)
 
 
-def answer(event: EventLog, *, is_awaited: bool) -> EventLog | None:
-    """Asks the reply handler of a folded row that has no outcome, and keeps what it says.
+def process_due(pool: ReplyPool | None = None, *, limit: int = 100) -> int:
+    """Processes the rows whose time has come; returns how many were brought further.
 
-    Of `event` only the key is read. Returns the row as it is then; or None when it is not such a
-    row, or another process is at it. `is_awaited` says that WeChat waits for this reply; otherwise
-    it is handed to the sender of late replies.
+    With a pool its threads run the reply handlers, and rows wait that it has no room for.
     """
-    with short_transaction():
-        claimed = _claimed(event)
-        if claimed is None or claimed.folded_at is None:
-            return None
-        started = timezone.now()
+    now = timezone.now()
+    full: set[int] = set()
+    brought = 0
+    while True:
+        due = (
+            EventLog.objects.due(now).exclude(account__in=full).only("pk", "event_time", "account")
+        )
+        rows = list(due[:limit])
+        for row in rows:
+            if pool is None:
+                brought += process(row) is not None
+            elif row.account_id not in full:
+                if pool.has_room(row.account_id):
+                    brought += _process_in(pool, row)
+                else:
+                    full.add(row.account_id)
+        if pool is None or len(rows) < limit or not full.intersection(r.account_id for r in rows):
+            return brought
+
+
+def _process_in(pool: ReplyPool, row: EventLog) -> bool:
+    if not fold_if_missing(row):
+        return send_what_is_late(row) is not None
+    if row.pk in _in_pool:
+        return False
+    _in_pool.add(row.pk)
+
+    def run() -> None:
         try:
-            with transaction.atomic():
-                handler = reply_handler_for(claimed.kind)
-                reply = handler(claimed) if handler else None
-                claimed.reply = written(reply, claimed, started)
-                if reply is not None and not is_awaited:
-                    send_late(claimed, reply)
-        except Exception as error:
-            logger.exception("Event %s could not be answered", claimed.pk)
-            claimed.status = EventLog.Status.FAILED
-            _note_failure(claimed, error)
-        else:
-            claimed.status = EventLog.Status.PROCESSED
-            claimed.error = ""
-            claimed.next_attempt_at = None
-            claimed.processed_at = timezone.now()
-            claimed.duration_ms = round((claimed.processed_at - started).total_seconds() * 1000)
-        _save_outcome(claimed, "reply")
-        return claimed
+            make_answer(row)
+        finally:
+            close_old_connections()
+            _in_pool.discard(row.pk)
+
+    if pool.submit(row.account_id, run):
+        return True
+    _in_pool.discard(row.pk)
+    return False
 
 
-def written(reply: Reply | None, event: EventLog, now: datetime.datetime) -> str:
-    """The XML of a reply to this event; empty for none."""
-    if reply is None:
-        return ""
-    return render(
-        reply,
-        to_user_name=event.from_user,
-        from_user_name=event.account.original_id,
-        create_time=int(now.timestamp()),
-    )
-
-
-def process_due(*, limit: int = 100) -> int:
-    """Processes the rows whose time has come; returns how many were brought further."""
-    due = list(EventLog.objects.due(timezone.now()).only_key()[:limit])
-    return sum(process(event) is not None for event in due)
+# Rows that this process's pool has and may not have claimed yet.
+_in_pool: set[int] = set()
 
 
 def reopen(events: EventLogQuerySet) -> list[EventLog]:
@@ -137,21 +131,6 @@ def reopen(events: EventLogQuerySet) -> list[EventLog]:
         status=EventLog.Status.FAILED, attempts=0, next_attempt_at=timezone.now()
     )
     return keys
-
-
-def _claimed(event: EventLog) -> EventLog | None:
-    """The row, if it has no outcome and nobody else is at it.
-
-    The lease ends with the transaction, and so with the process if that is killed. On PostgreSQL it
-    is an advisory lock: a lock on the row itself would make a duplicate, which must count itself
-    there, wait for the reply handler. SQLite needs none, as a transaction here is the only writer.
-    """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [event.pk])
-            if not cursor.fetchone()[0]:
-                return None
-    return EventLog.objects.awaiting_outcome().with_key_of(event).select_related("account").first()
 
 
 class _FoldFailed(Exception):
@@ -202,16 +181,18 @@ def _give_back(event: EventLog, error: Exception) -> None:
     """Leaves a row that could not be folded to the worker."""
     logger.error("Event %s could not be folded", event.pk, exc_info=error)
     event.folded_at = event.processed_at = event.duration_ms = None
-    event.reply = ""
+    event.reply, event.answered_by, event.answered_at = "", "", None
     if event.status == EventLog.Status.PROCESSED:
         event.status = EventLog.Status.RECEIVED
-    _note_failure(event, error)
-    _save_outcome(event, "folded_at", "reply")
+    note_failure(event, error)
+    _save_outcome(event, "folded_at", "reply", "answered_by", "answered_at")
 
 
-def _fold_if_missing(event: EventLog) -> bool:
+def fold_if_missing(event: EventLog) -> bool:
+    """Folds a stored row that was not; whether it is folded and has no outcome yet."""
     with short_transaction():
-        row = _claimed(event)
+        rows = EventLog.objects.awaiting_outcome().with_key_of(event)
+        row = rows.select_related("account").first()
         if row is None:
             return False
         if row.folded_at is not None:
@@ -223,18 +204,6 @@ def _fold_if_missing(event: EventLog) -> bool:
         row.folded_at = now
         _fold(row, deadline=time.monotonic() + LOCK_TIMEOUT)
         return row.folded_at is not None
-
-
-def _note_failure(event: EventLog, error: Exception) -> None:
-    # PostgreSQL refuses NUL in text.
-    detail = "".join(traceback.format_exception(error)).replace("\0", "")
-    event.error = detail[-_ERROR_LENGTH:]
-    if event.attempts < len(RETRY_DELAYS):
-        event.next_attempt_at = timezone.now() + RETRY_DELAYS[event.attempts]
-    else:
-        event.status = EventLog.Status.DEAD
-        event.next_attempt_at = None
-    event.attempts += 1
 
 
 def _save_outcome(event: EventLog, *others: str) -> None:

@@ -82,7 +82,7 @@ Projection: TypeAlias = "Callable[[EventLog], None]"
 BatchProjection: TypeAlias = "Callable[[Sequence[EventLog]], None]"
 ReplyHandler: TypeAlias = "Callable[[EventLog], Reply | None]"
 EarlyReply: TypeAlias = "Callable[[EventLog], Reply | Defer | None]"
-LateReplySender: TypeAlias = "Callable[[EventLog, Reply], None]"
+LateReplySender: TypeAlias = "Callable[[EventLog, Reply], bool]"
 RetentionHook: TypeAlias = "Callable[[EventLogQuerySet], None]"
 
 _P = TypeVar("_P", bound=Projection)
@@ -162,8 +162,8 @@ def reply_handler(
 def late_reply_sender(function: _L) -> _L:
     """Registers the function that brings a reply to the follower when WeChat waits no longer.
 
-    It is called inside the transaction that keeps the reply on its row, so it notes what is to be
-    sent and calls nobody; raising makes the reply fail. Raises ValueError when there is one.
+    It is called inside a transaction, so it notes what is to be sent and calls nobody; it returns
+    whether the reply will go out. Raises ValueError when there is one.
     """
     if _late_reply_senders:
         raise ValueError("Late replies have a sender already.")
@@ -171,10 +171,9 @@ def late_reply_sender(function: _L) -> _L:
     return function
 
 
-def send_late(event: EventLog, reply: Reply) -> None:
-    """Hands a late reply to the registered sender, if there is one."""
-    for send in _late_reply_senders:
-        send(event, reply)
+def send_late(event: EventLog, reply: Reply) -> bool:
+    """Hands a late reply to the registered sender, if there is one; whether it will go out."""
+    return any(send(event, reply) for send in _late_reply_senders)
 
 
 def projections_for(kind: str) -> list[Projection]:

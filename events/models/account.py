@@ -19,6 +19,8 @@ from events.wechat.crypto import decode_aes_key
 
 __all__ = ["ACCOUNT_SECRETS", "OfficialAccount", "with_account"]
 
+HOLD_TEXT = "正在为您处理，回复任意内容查看结果"
+
 _Rows = TypeVar("_Rows", bound="models.QuerySet[Any]")
 
 
@@ -63,6 +65,10 @@ class OfficialAccount(models.Model):
         COMPATIBLE = SecurityMode.COMPATIBLE.value, _("compatible (兼容模式)")
         SAFE = SecurityMode.SAFE.value, _("safe (安全模式)")
 
+    class LateAnswers(models.TextChoices):
+        MESSAGE = "message", _("as a customer-service message (客服消息)")
+        NEXT = "next", _("with the reply to the follower's next message")
+
     slug = models.SlugField(
         _("handle"),
         unique=True,
@@ -106,6 +112,26 @@ class OfficialAccount(models.Model):
         validators=[validate_time_zone],
         help_text=_("Where the account's business days begin and end."),
     )
+    late_answers = models.CharField(
+        _("late answers"),
+        max_length=7,
+        choices=LateAnswers.choices,
+        default=LateAnswers.MESSAGE,
+        help_text=_(
+            "How an answer goes out that takes longer than WeChat waits, about 14 seconds. An "
+            "account that is not verified (未认证) may send no customer-service messages."
+        ),
+    )
+    hold_text = models.CharField(
+        _("text while the answer is made"),
+        max_length=200,
+        blank=True,
+        default=HOLD_TEXT,
+        help_text=_(
+            "Where late answers go out with the next reply: what the follower reads meanwhile. "
+            "Empty: nothing."
+        ),
+    )
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("An inactive account's callback refuses everything.")
     )
@@ -117,6 +143,10 @@ class OfficialAccount(models.Model):
         verbose_name_plural = _("Official Accounts")
         ordering = ["slug"]
         constraints = [
+            models.CheckConstraint(
+                name="account_late_answers",
+                condition=models.Q(late_answers__in=["message", "next"]),
+            ),
             models.CheckConstraint(
                 name="account_security_mode",
                 condition=models.Q(security_mode__in=[mode.value for mode in SecurityMode]),

@@ -16,7 +16,7 @@ from events.db.upsert import Upsert
 from events.kinds import label
 from events.models.account import OfficialAccount
 from events.months import Month
-from events.wechat import EVENT_TYPES, Unreadable, kind_of, mending, xml
+from events.wechat import EVENT_TYPES, Unreadable, fitting, kind_of, mending, xml
 
 __all__ = ["EVENT_KEY_PREFIX_LENGTH", "EventKeyPrefix", "EventLog", "EventLogQuerySet"]
 
@@ -46,7 +46,7 @@ _VALUES = (
     *("source", "msg_type", "event", "kind", "from_user", "openid", "event_key", "scene", "ticket"),
     *("msg_id", "received_at", "last_delivered_at", "delivery_count", "raw", "folded_at", "status"),
     *("next_attempt_at", "error", "processed_at", "duration_ms", "reply", "followed_at"),
-    "mended",
+    *("answered_at", "answered_by", "mended"),
 )
 
 
@@ -124,6 +124,23 @@ class EventLogQuerySet(models.QuerySet["EventLog"]):
     def due(self, now: datetime.datetime) -> EventLogQuerySet:
         """Rows a worker should take now, longest waiting first."""
         return self.filter(next_attempt_at__lte=now).order_by("next_attempt_at")
+
+    def kept_for(self, account_id: int, openid: str) -> EventLogQuerySet:
+        """Rows whose answer waits for this follower's next message."""
+        kept = self.model.AnsweredBy.KEPT
+        return self.filter(openid=openid, account=account_id, answered_by=kept)
+
+    def answered_by(self, way: str) -> EventLogQuerySet:
+        """Rows whose answer went this way; all but the usual ones through a partial index."""
+        usual = self.model.USUAL_ANSWERS
+        rows = self.filter(answered_by=way)
+        return rows if way in usual else rows.exclude(answered_by__in=usual)
+
+    def unanswered(self) -> EventLogQuerySet:
+        """Rows whose answer was made and reached nobody, or has not yet."""
+        ways = self.model.AnsweredBy
+        rows = self.filter(answered_by__in=[ways.NONE, ways.KEPT])
+        return rows.exclude(answered_by__in=self.model.USUAL_ANSWERS)
 
     def folded(self) -> EventLogQuerySet:
         return self.filter(folded_at__isnull=False)
@@ -249,6 +266,19 @@ class EventLog(models.Model):
         UNREADABLE = "unreadable", _("unreadable")
         QUARANTINED = "set_aside", _("set aside")
 
+    class AnsweredBy(models.TextChoices):
+        """How a reply reached the follower: KEPT and NONE are those that have not."""
+
+        NOBODY_YET = "", _("no answer")
+        REPLY = "reply", _("reply")
+        MESSAGE = "message", _("customer-service message")
+        NEXT = "next", _("reply to the next message")
+        KEPT = "kept", _("unanswered: kept for the next message")
+        NONE = "none", _("unanswered: reached nobody")
+
+    # Of most rows, so no index has them.
+    USUAL_ANSWERS = ("", "reply")
+
     account = models.ForeignKey(
         OfficialAccount,
         on_delete=models.PROTECT,
@@ -289,6 +319,20 @@ class EventLog(models.Model):
         editable=False,
         help_text=_("A field of the body is broken; it is shown as well as it can be read."),
     )
+    # Who makes the reply, and how long the others wait for that (events/log/leases.py).
+    lease = models.CharField(max_length=16, blank=True, default="", db_default="", editable=False)
+    leased_until = models.DateTimeField(null=True, editable=False)
+    # By MESSAGE, once it is sent.
+    answered_at = models.DateTimeField(_("answered"), null=True, blank=True)
+    answered_by = models.CharField(
+        _("answered by"),
+        max_length=7,
+        choices=AnsweredBy.choices,
+        blank=True,
+        default=AnsweredBy.NOBODY_YET,
+        db_default="",
+    )
+    is_cut = models.BooleanField(_("answer cut short"), default=False, db_default=False)
     # Brought back from an archive after its removal: what it says is in the base already.
     is_carried_over = models.BooleanField(default=False, db_default=False, editable=False)
     # Of rows that were not pushed but asked for: the last follow as WeChat told it.
@@ -315,6 +359,12 @@ class EventLog(models.Model):
                     status__in=[
                         "received", "processed", "failed", "dead", "unreadable", "set_aside"
                     ]
+                ),
+            ),
+            models.CheckConstraint(
+                name="event_answered_by",
+                condition=models.Q(
+                    answered_by__in=["", "reply", "message", "next", "kept", "none"]
                 ),
             ),
             models.CheckConstraint(
@@ -360,6 +410,18 @@ class EventLog(models.Model):
                 name="event_status",
                 condition=~models.Q(status="processed"),
             ),
+            # What the follower's next message is answered with.
+            models.Index(
+                fields=["openid"],
+                name="event_kept_answer",
+                condition=models.Q(answered_by="kept"),
+            ),
+            # Answers that took another way than the usual one, unanswered ones among them.
+            models.Index(
+                fields=["answered_by", "id"],
+                name="event_answered_by",
+                condition=~models.Q(answered_by__in=["", "reply"]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -374,6 +436,15 @@ class EventLog(models.Model):
             return mending.read(body).fields if self.mended else xml.parse(body)
         except Unreadable:
             return None
+
+    @property
+    def awaits_outcome(self) -> bool:
+        return self.status in {self.Status.RECEIVED, self.Status.FAILED}
+
+    @property
+    def passive_reply(self) -> str:
+        """The reply's XML as WeChat takes it: a longer text only as far as it goes."""
+        return fitting(self.reply, is_cut=self.is_cut)
 
     @property
     def is_binding_scan(self) -> bool:

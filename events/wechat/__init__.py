@@ -59,7 +59,10 @@ from .replies import (
     TransferCustomerServiceReply,
     VideoReply,
     VoiceReply,
+    fitting,
+    parse_reply,
     render,
+    split_text,
 )
 
 __all__ = [
@@ -92,13 +95,16 @@ __all__ = [
     "WeChatError",
     "authenticate",
     "check_parameters",
+    "fitting",
     "kind_of",
     "open_authentic",
     "open_push",
     "parse_message",
     "parse_query",
+    "parse_reply",
     "render",
     "seal",
+    "split_text",
     "unreadable_key",
     "verify_url",
 ]

@@ -6,9 +6,11 @@ sent bare, in every mode.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
+from . import xml
 from .xml import clean, element
 
 __all__ = [
@@ -23,7 +25,10 @@ __all__ = [
     "TransferCustomerServiceReply",
     "VideoReply",
     "VoiceReply",
+    "fitting",
+    "parse_reply",
     "render",
+    "split_text",
 ]
 
 ACKNOWLEDGEMENT = "success"
@@ -31,6 +36,8 @@ ACKNOWLEDGEMENT = "success"
 # Bytes of UTF-8. A longer text is not delivered, and the follower is told that the account is out
 # of order, so its beginning is better than all of it.
 TEXT_LIMIT = 2048
+# What says that there would be more.
+_MORE = "…"
 
 # 回复图文消息: one article in answer to a message, up to eight in other scenes.
 MAX_ARTICLES = 8
@@ -38,7 +45,7 @@ MAX_ARTICLES = 8
 
 @dataclass(frozen=True, slots=True)
 class TextReply:
-    """A text; more than 2048 bytes of UTF-8 are cut off. ValueError if it is blank.
+    """A text; more than 2048 bytes of UTF-8 take several messages. ValueError if it is blank.
 
     WeChat takes an empty Content for a broken reply, not for the wish to say nothing.
     """
@@ -133,7 +140,7 @@ Reply: TypeAlias = (
 
 
 def render(reply: Reply, *, to_user_name: str, from_user_name: str, create_time: int) -> str:
-    """Return the XML of `reply`, not yet encrypted.
+    """Return the XML of `reply`, not yet encrypted; `fitting` makes it what WeChat takes.
 
     The names are those of the push, exchanged: `to_user_name` is the follower's OpenID,
     `from_user_name` the account's `gh_…`. `create_time` is in Unix seconds.
@@ -150,11 +157,103 @@ def render(reply: Reply, *, to_user_name: str, from_user_name: str, create_time:
     )
 
 
+def fitting(reply_xml: str, *, is_cut: bool) -> str:
+    """Return that XML as WeChat takes it: of a longer text the first part.
+
+    `is_cut` says that the other parts are not sent: the first then ends with an ellipsis.
+    """
+    # Each character is a byte at least, and what is around the text is more than nothing.
+    if len(reply_xml) * 4 <= TEXT_LIMIT or len(reply_xml.encode()) <= TEXT_LIMIT:
+        return reply_xml
+    fields = xml.parse(reply_xml.encode())
+    content = fields.get("Content")
+    if not isinstance(content, str) or len(content.encode()) <= TEXT_LIMIT:
+        return reply_xml
+    part = split_text(content)[0]
+    if is_cut:
+        part = _beginning(part, TEXT_LIMIT - len(_MORE.encode())) + _MORE
+    return render(
+        TextReply(part),
+        to_user_name=str(fields["ToUserName"]),
+        from_user_name=str(fields["FromUserName"]),
+        create_time=int(str(fields["CreateTime"])),
+    )
+
+
+def split_text(content: str) -> list[str]:
+    """Return the text in parts of at most 2048 bytes of UTF-8, cut between characters.
+
+    Where that costs a part no more than an eighth of its length, it ends with a line.
+    """
+    rest, parts = clean(content), []
+    while rest:
+        part = _beginning(rest, TEXT_LIMIT)
+        if len(part) < len(rest):
+            line_end = part.rfind("\n") + 1
+            if line_end > len(part) * 7 // 8:
+                part = part[:line_end]
+        parts.append(part)
+        rest = rest[len(part) :]
+    # A part of blanks alone would be refused.
+    return [part for part in parts if part.strip()]
+
+
+def parse_reply(reply_xml: str) -> Reply:
+    """Return the reply that `render` made this XML of; ValueError for a type that is none."""
+    fields = xml.parse(reply_xml.encode())
+
+    def text(name: str, of: object = fields) -> str:
+        value = of.get(name, "") if isinstance(of, Mapping) else ""
+        return value if isinstance(value, str) else ""
+
+    match text("MsgType"):
+        case "text":
+            return TextReply(text("Content"))
+        case "image":
+            return ImageReply(text("MediaId", fields.get("Image")))
+        case "voice":
+            return VoiceReply(text("MediaId", fields.get("Voice")))
+        case "video":
+            video = fields.get("Video")
+            return VideoReply(
+                text("MediaId", video), text("Title", video), text("Description", video)
+            )
+        case "music":
+            music = fields.get("Music")
+            return MusicReply(
+                text("ThumbMediaId", music),
+                text("Title", music),
+                text("Description", music),
+                text("MusicUrl", music),
+                text("HQMusicUrl", music),
+            )
+        case "news":
+            articles = fields.get("Articles")
+            items = articles.get("item") if isinstance(articles, Mapping) else None
+            return NewsReply(
+                tuple(
+                    Article(
+                        text("Title", item),
+                        text("Description", item),
+                        text("PicUrl", item),
+                        text("Url", item),
+                    )
+                    for item in (items if isinstance(items, list) else [items])
+                )
+            )
+        case "transfer_customer_service":
+            return TransferCustomerServiceReply(text("KfAccount", fields.get("TransInfo")))
+        case "transfer_biz_ai_ivr":
+            return TransferBizAiIvrReply()
+        case other:
+            raise ValueError(f"no reply has the type {other!r}")
+
+
 def _type_and_content(reply: Reply) -> tuple[str, str]:
     """Return the reply's MsgType and the elements that this type adds (被动回复用户消息)."""
     match reply:
         case TextReply(content):
-            return "text", element("Content", _cut(content))
+            return "text", element("Content", clean(content))
         case ImageReply(media_id):
             return "image", element("Image", {"MediaId": media_id})
         case VoiceReply(media_id):
@@ -202,6 +301,6 @@ def _filled(children: dict[str, str]) -> dict[str, str]:
     return {name: text for name, text in children.items() if text}
 
 
-def _cut(content: str) -> str:
+def _beginning(text: str, size: int) -> str:
     # "ignore" drops what is left of the character that the limit falls into.
-    return clean(content).encode()[:TEXT_LIMIT].decode("utf-8", "ignore")
+    return text.encode()[:size].decode("utf-8", "ignore")

@@ -31,9 +31,6 @@ KINDS = {
     "msgmenu": _("question with answers (msgmenu)"),
 }
 
-# WeChat waits for five seconds and asks three times: a reply made later than this was not heard.
-_HEARD_WITHIN = datetime.timedelta(seconds=15)
-
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
@@ -63,7 +60,7 @@ def conversation_with(subscriber: Subscriber, *, length: int = 20) -> list[Utter
     )
     names = MenuNames.for_events(events)
     said = [_received(event, names) for event in events if event.kind in ACT_KINDS]
-    said += [_replied(event) for event in events if event.reply and _was_heard(event)]
+    said += [_replied(event) for event in events if _was_heard(event)]
     said += [_sent(message) for message in messages]
     return sorted(said, key=lambda utterance: utterance.at)
 
@@ -103,21 +100,18 @@ def _received(event: EventLog, names: MenuNames) -> Utterance:
 
 def _replied(event: EventLog) -> Utterance:
     try:
-        reply = xml.parse(event.reply.encode())
+        reply = xml.parse(event.passive_reply.encode())
     except Unreadable:
         reply = {}
     content = reply.get("Content")
     text = content if isinstance(content, str) else str(reply.get("MsgType", ""))
-    at = event.processed_at or event.received_at
+    at = event.answered_at or event.received_at
     return Utterance("account", at, event.masked(text), _page_of(event))
 
 
 def _was_heard(event: EventLog) -> bool:
     """Whether the reply went out as the answer to a push."""
-    return (
-        event.processed_at is not None
-        and event.processed_at <= event.last_delivered_at + _HEARD_WITHIN
-    )
+    return event.answered_by == EventLog.AnsweredBy.REPLY
 
 
 def _sent(message: OutgoingMessage) -> Utterance:

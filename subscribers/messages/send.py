@@ -22,6 +22,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from events.log.answers import message_settled
 from events.log.messages import Addressee, NotDeliverable, message_sender
 from events.log.registry import late_reply_sender
 from events.models import EventLog
@@ -126,18 +127,21 @@ def _locked_follower(of: Addressee) -> Subscriber:
 
 
 @late_reply_sender
-def send_late_reply(event: EventLog, reply: Reply) -> None:
+def send_late_reply(event: EventLog, reply: Reply) -> bool:
     """Queues a reply that WeChat waits for no longer, if it can be a message and a window is open.
 
-    Otherwise it stays on the event's row, as what would have been said.
+    Returns whether it did: otherwise the reply stays on the event's row, as what would have been
+    said.
     """
     message = _message_of(reply)
     if message is None:
-        return
+        return False
     try:
         send_message(event, message)
     except NotDeliverable as refused:
         logger.info("The late reply to event %s is not sent: %s", event.pk, refused.reason)
+        return False
+    return True
 
 
 def _message_of(reply: Reply) -> CustomMessage | None:
@@ -205,6 +209,7 @@ def _deliver(message: OutgoingMessage, now: datetime.datetime, lease: datetime.t
     else:
         if not OutgoingMessage.objects.finish(message, state=State.SENT):
             OutgoingMessage.objects.heard_of(message)
+        _tell_event(message, sent_at=timezone.now())
 
 
 def _note_failure(message: OutgoingMessage, error: APIError) -> None:
@@ -229,6 +234,12 @@ def _note_failure(message: OutgoingMessage, error: APIError) -> None:
     )
 
 
+def _tell_event(message: OutgoingMessage, sent_at: datetime.datetime | None) -> None:
+    """Notes on the event that the message answers whether the follower got it."""
+    if message.event_id is not None and message.event_time is not None:
+        message_settled(message.event_id, message.event_time, sent_at)
+
+
 def _give_up(message: OutgoingMessage, failure: str, *, text: str = "", **columns: Any) -> None:
     if columns.setdefault("state", State.FAILED) == State.FAILED:
         columns["sent_at"] = None
@@ -240,6 +251,8 @@ def _give_up(message: OutgoingMessage, failure: str, *, text: str = "", **column
         delays=(),
         **columns,
     )
+    if columns["state"] == State.FAILED:
+        _tell_event(message, sent_at=None)
 
 
 def _may_have_been_sent(error: APIError) -> bool:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from events.admin.event_log import STATUS_COLOURS
+from events.admin.filters import AnswerFilter
 from events.admin.html import menu_name
 from events.db.cached_count import cached_count
 from events.kinds import KINDS, label
@@ -198,6 +199,16 @@ def _attention(events: Any, account: OfficialAccount | None) -> list[dict[str, A
                     "url": _log_url(status=status.value, **of_account),
                 }
             )
+    number = len(events.unanswered().values_list("pk", flat=True)[: _COUNTED_UP_TO + 1])
+    if number:
+        counted.append(
+            {
+                "status": _("unanswered"),
+                "colour": "warning",
+                "number": f"{_COUNTED_UP_TO}+" if number > _COUNTED_UP_TO else str(number),
+                "url": _log_url(answered_by=AnswerFilter.UNANSWERED, **of_account),
+            }
+        )
     return counted
 
 

@@ -1,4 +1,4 @@
-"""One of the web server's processes, as granian loads it.
+"""Binds each of the web server's processes to a processor of its own, where they are few.
 
 A process's threads hand Python's lock to each other for every push, and that costs half as much on
 one processor as across two. So where there are no more processors than processes, each process
@@ -12,15 +12,14 @@ import socket
 import sys
 
 from wechat_site.serving.supervisor import WEB_PROCESSES
-from wechat_site.wsgi import application
 
-__all__ = ["application"]
+__all__ = ["stay_on_one_processor"]
 
 # Reloads that overlap.
 _MOST_TURNS = 10
 
 
-def _stay_on_one_processor() -> socket.socket | None:
+def stay_on_one_processor() -> socket.socket | None:
     """Binds this process's threads, those to come, to a processor that no sibling has chosen.
 
     The socket is the claim to it, held to the end of the process: of an abstract name there is one
@@ -42,6 +41,3 @@ def _stay_on_one_processor() -> socket.socket | None:
             os.sched_setaffinity(0, {processor})
             return claim
     return None
-
-
-_claim = _stay_on_one_processor()

@@ -5,8 +5,10 @@ With a broker the worker's tasks are Celery's, whose processes are started by th
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -15,14 +17,24 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-__all__ = ["WEB_PROCESSES", "Site", "prepare", "refuse_taken_port", "web_server"]
+from wechat_site.serving.parent import PARENT
+
+__all__ = [
+    "WEB_PROCESSES",
+    "Site",
+    "hold_database",
+    "prepare",
+    "refuse_taken_port",
+    "refuse_taken_socket",
+    "web_server",
+]
 
 # Seconds for requests and tasks under way to finish.
 _GRACE = 10
@@ -48,10 +60,43 @@ def refuse_taken_port(host: str, port: int) -> None:
             ) from None
 
 
-# The pushes that a process holds at one time share a commit, so there is a thread for each; while
-# one process waits for its commit the other prepares the next. docs/performance.md has the figures.
+def refuse_taken_socket(path: str) -> None:
+    """Raises CommandError when a site listens on this Unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+        probe.connect(path)
+        raise CommandError(f"Another site listens on {path}. Stop it first, or choose another.")
+
+
+@contextmanager
+def hold_database() -> Iterator[None]:
+    """Keeps other starts away from a SQLite file; raises CommandError when another site has it.
+
+    PostgreSQL is made for several nodes.
+    """
+    database = settings.DATABASES["default"]
+    if database["ENGINE"] != "django.db.backends.sqlite3":
+        yield
+        return
+    with open(f"{database['NAME']}.site", "a+") as claim:
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            claim.seek(0)
+            raise CommandError(
+                f"Another site runs on {database['NAME']}: process {claim.read().strip()}. "
+                "Stop it first, or set DATABASE_URL."
+            ) from None
+        claim.truncate(0)
+        claim.write(str(os.getpid()))
+        claim.flush()
+        yield
+
+
+# While one process waits for its commit the other prepares the next. docs/performance.md has the
+# figures.
 WEB_PROCESSES = 2
-_THREADS = 16
+# Connections that each of them holds: a stranger's idle line costs a few kilobytes, no thread.
+_CONNECTIONS = 8192
 
 
 def web_server(host: str, port: int, *, uds: str = "") -> list[str]:
@@ -60,12 +105,12 @@ def web_server(host: str, port: int, *, uds: str = "") -> list[str]:
     `uds` is the path of a Unix socket to listen on instead of host and port.
     """
     return [
-        *(sys.executable, "-m", "granian", "--interface", "wsgi"),
+        *(sys.executable, "-m", "wechat_site.serving.web_server", "--interface", "rsgi"),
         *(("--uds", uds) if uds else ("--host", host, "--port", str(port))),
-        *("--no-ws", "--log-level", "error"),
-        "--respawn-failed-workers",
-        *("--workers", str(WEB_PROCESSES), "--blocking-threads", str(_THREADS)),
-        "wechat_site.serving.cpu_affinity:application",
+        *("--http", "1", "--no-ws", "--log-level", "error"),
+        *("--backlog", str(_CONNECTIONS), "--backpressure", str(_CONNECTIONS)),
+        *("--respawn-failed-workers", "--workers", str(WEB_PROCESSES)),
+        "wechat_site.serving.web_process:application",
     ]
 
 
@@ -103,6 +148,10 @@ class Site:
         # A closed terminal must not leave the children behind, but nohup is a wish to go on.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, stop)
+        # Each connection of a stranger is an open file.
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         # The web processes' counters, see events/metrics.py.
         with tempfile.TemporaryDirectory(prefix="wechat-site-") as self._counters:
             try:
@@ -161,6 +210,7 @@ class Site:
                 **os.environ,
                 "PYTHONUNBUFFERED": "1",
                 "PROMETHEUS_MULTIPROC_DIR": self._counters,
+                PARENT: str(os.getpid()),
             },
             start_new_session=True,
         )

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -95,6 +96,16 @@ class Site:
             except OSError:
                 time.sleep(0.05)
         pytest.fail(f"the site does not answer: {self.log.read_text()}")
+
+    def wait_for_socket(self, path: Path) -> None:
+        """Returns when a web server listens on this Unix socket."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+                probe.connect(str(path))
+                return
+            time.sleep(0.05)
+        pytest.fail(f"the site does not listen: {self.log.read_text()}")
 
     def simulation(self, *options: str) -> list[str]:
         return [

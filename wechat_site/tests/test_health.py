@@ -4,9 +4,6 @@ from unittest import mock
 
 import pytest
 from django.db import DatabaseError, connection
-from django.test import RequestFactory
-
-from events.callback.wsgi import CallbackFront
 
 
 def test_alive_needs_no_database(client):
@@ -59,14 +56,3 @@ def test_with_a_token_only_its_bearer_reads_the_metrics(client, settings):
     assert client.get("/metrics").status_code == 403
     headers = {"Authorization": "Bearer s3cret"}
     assert client.get("/metrics", headers=headers, REMOTE_ADDR="8.8.8.8").status_code == 200
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_site_is_served_through_the_front():
-    from wechat_site.wsgi import application
-
-    assert isinstance(application, CallbackFront)
-    statuses: list[str] = []
-    environ = RequestFactory().get("/healthz").environ
-    body = b"".join(application(environ, lambda status, headers, _=None: statuses.append(status)))
-    assert (statuses, body) == (["200 OK"], b"ok")

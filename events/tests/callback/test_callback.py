@@ -214,7 +214,7 @@ def handler(own_registries):
 def test_a_duplicate_answers_where_the_first_attempt_died(account, handler):
     xml = message_xml("event.CLICK", EventKey="MENU", at=1767226105)
     with (
-        mock.patch("events.callback.receive.answer", side_effect=KeyboardInterrupt),
+        mock.patch("events.callback.awaiting.make_answer", side_effect=KeyboardInterrupt),
         pytest.raises(KeyboardInterrupt),
     ):
         push(account, xml)
@@ -222,33 +222,6 @@ def test_a_duplicate_answers_where_the_first_attempt_died(account, handler):
     assert reply_in(push(account, xml), account)["Content"] == "好的 😀"
     event = EventLog.objects.get()
     assert (event.status, event.delivery_count, event.next_attempt_at) == ("processed", 2, None)
-
-
-@pytest.mark.postgres
-@pytest.mark.django_db(transaction=True)
-def test_while_another_process_is_at_it_a_duplicate_is_acknowledged(own_registries):
-    if connection.vendor != "postgresql":
-        pytest.skip("on SQLite the second waits for the first and sends its reply")
-    account = make_account(mode="plaintext")
-    xml = message_xml("event.CLICK", EventKey="MENU", at=1767226105)
-    at_it, release, answers = threading.Event(), threading.Event(), []
-
-    @reply_handler("event.click", override=True)
-    def slow(event):
-        at_it.set()
-        assert release.wait(60)
-
-    def first():
-        answers.append(push(account, xml).content)
-        connection.close()
-
-    thread = threading.Thread(target=first)
-    thread.start()
-    assert at_it.wait(60)
-    assert push(account, xml).content == b"success"
-    release.set()
-    thread.join()
-    assert EventLog.objects.get().delivery_count == 2
 
 
 # --- Rotation ----------------------------------------------------------------------------------
@@ -626,7 +599,7 @@ def test_a_database_that_is_away_is_503(plain):
 
 @both_doors
 def test_once_stored_nothing_makes_the_answer_an_error(plain, handler):
-    with mock.patch("events.callback.receive.answer", side_effect=OperationalError("gone")):
+    with mock.patch("events.callback.awaiting.make_answer", side_effect=OperationalError("gone")):
         response = push(plain, message_xml("event.CLICK", EventKey="K"))
     assert (response.status_code, response.content) == (200, b"success")
     assert EventLog.objects.get().status == "received"

@@ -9,7 +9,8 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from events.log import registry
-from events.log.process import RETRY_DELAYS, process, process_due, reopen
+from events.log.answers import RETRY_DELAYS
+from events.log.process import process, process_due, reopen
 from events.log.registry import projection, projections_for, reply_handler
 from events.models import EventLog
 from events.testing import make_account, message_xml, push
@@ -222,7 +223,7 @@ def greeting():
 
 def test_a_row_whose_process_died_is_taken_by_the_worker_after_the_retries(account, greeting):
     with (
-        mock.patch("events.callback.receive.answer", side_effect=SystemExit),
+        mock.patch("events.callback.awaiting.make_answer", side_effect=SystemExit),
         pytest.raises(SystemExit),
     ):
         push(account, message_xml("event.CLICK", EventKey="K"))
@@ -238,7 +239,7 @@ def test_a_row_whose_process_died_is_taken_by_the_worker_after_the_retries(accou
 
 def test_stuck_rows_are_processed_on_request(account, greeting):
     with (
-        mock.patch("events.callback.receive.answer", side_effect=SystemExit),
+        mock.patch("events.callback.awaiting.make_answer", side_effect=SystemExit),
         pytest.raises(SystemExit),
     ):
         push(account, message_xml("event.CLICK", EventKey="K"))

@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 import wechatpy.replies
 from defusedxml.ElementTree import fromstring
+from hypothesis import given
+from hypothesis import strategies as st
 
 from events.wechat.replies import (
     ACKNOWLEDGEMENT,
@@ -15,7 +17,10 @@ from events.wechat.replies import (
     TransferCustomerServiceReply,
     VideoReply,
     VoiceReply,
+    fitting,
+    parse_reply,
     render,
+    split_text,
 )
 
 from .vectors import FOLLOWER, ORIGINAL_ID
@@ -143,7 +148,42 @@ def test_a_rendered_reply_begins_at_once():
     ],
 )
 def test_a_long_text_is_cut_between_characters(content, delivered):
-    assert fromstring(rendered(TextReply(content))).findtext("Content") == delivered
+    xml = rendered(TextReply(content))
+    assert fromstring(fitting(xml, is_cut=False)).findtext("Content") == delivered
+
+
+def test_a_cut_text_says_that_there_would_be_more():
+    xml = rendered(TextReply("好" * 1000))
+    content = fromstring(fitting(xml, is_cut=True)).findtext("Content")
+    assert content == "好" * 681 + "…"
+    assert fitting(rendered(TextReply("好" * 682)), is_cut=True).count("好") == 682
+
+
+@given(st.text(alphabet="好🎉x\n ", min_size=1, max_size=5000))
+def test_the_parts_of_a_text_are_its_whole_and_each_fits(text):
+    parts = split_text(text)
+    assert all(len(part.encode()) <= 2048 and part.strip() for part in parts)
+    assert "".join("".join(parts).split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        TextReply("a ]]> b <c>\n好 🎉"),
+        ImageReply("m"),
+        VoiceReply("m"),
+        VideoReply("m", "t"),
+        MusicReply("m", "t", "d", "u", "h"),
+        MusicReply("m"),
+        NewsReply((BIND,)),
+        NewsReply((BIND, BIND)),
+        TransferCustomerServiceReply(),
+        TransferCustomerServiceReply("agent@shop"),
+        TransferBizAiIvrReply(),
+    ],
+)
+def test_a_reply_is_read_back_from_its_xml(reply):
+    assert parse_reply(rendered(reply)) == reply
 
 
 @pytest.mark.parametrize("content", ["", "  \n", "\x00", "\ud800"])

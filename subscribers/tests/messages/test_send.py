@@ -567,7 +567,11 @@ def shaky(account):
 
 
 def work_on_events():
-    EventLog.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at=timezone.now())
+    """The worker takes what is due, when WeChat's three tries are over."""
+    now = timezone.now()
+    EventLog.objects.filter(next_attempt_at__isnull=False).update(
+        next_attempt_at=now, received_at=now - datetime.timedelta(minutes=1)
+    )
     return process_due()
 
 
@@ -599,24 +603,41 @@ def test_too_late_a_reply_stays_on_the_row(account, shaky, caplog):
     work_on_events()
     event = EventLog.objects.get()
     assert (event.status, bool(event.reply)) == ("processed", True)
+    assert event.answered_by == "none"
+    assert list(EventLog.objects.unanswered()) == [event]
     assert not OutgoingMessage.objects.exists()
 
 
+@pytest.mark.parametrize(("refuses", "way"), [(False, "message"), (True, "none")])
+def test_the_event_says_what_became_of_its_message(account, fake, there, shaky, refuses, way):
+    does(account, "image", MediaId="m", fake=None if refuses else fake)
+    shaky["broken"] = False
+    work_on_events()
+    event = EventLog.objects.get()
+    assert (event.answered_by, event.answered_at) == ("message", None)
+    deliver_next()
+    event.refresh_from_db()
+    assert (event.answered_by, event.answered_at is None) == (way, refuses)
+
+
 @pytest.mark.parametrize(
-    ("reply", "kind"),
+    ("reply", "kinds"),
     [
-        (TextReply("字" * 1000), "text"),
-        (NewsReply((Article("t", "d", "p", "u"), Article("2", "", "", ""))), "news"),
-        (VoiceReply("v"), None),
-        (None, None),
+        (TextReply("字" * 600), ["text"]),
+        (TextReply("字" * 1000), ["text", "text"]),
+        (NewsReply((Article("t", "d", "p", "u"), Article("2", "", "", ""))), ["news"]),
+        (VoiceReply("v"), []),
+        (None, []),
     ],
 )
-def test_late_replies_of_every_kind(account, shaky, reply, kind):
+def test_late_replies_of_every_kind(account, shaky, reply, kinds):
     does(account, "image", MediaId="m")
     shaky.update(broken=False, reply=reply)
     work_on_events()
-    assert EventLog.objects.get().status == "processed"
-    assert list(OutgoingMessage.objects.values_list("kind", flat=True)) == ([kind] if kind else [])
+    event = EventLog.objects.get()
+    assert event.status == "processed"
+    assert list(OutgoingMessage.objects.values_list("kind", flat=True)) == kinds
+    assert event.answered_by == ("message" if kinds else "none" if reply else "")
 
 
 def test_there_is_one_sender_of_late_replies():

@@ -15,16 +15,16 @@ def post_all(database: str, bodies: list[bytes], batch_size: int = 500) -> list[
     set_up(database)
     from django.db import connections
 
-    from events.callback import receive
+    from events.callback import views
     from events.models import OfficialAccount
-    from events.testing import FrontClient, push
+    from events.testing import push
 
-    receive._writer._batch_size = batch_size
+    views._writer._batch_size = batch_size
     account = OfficialAccount.objects.get()
 
     def post(body: bytes) -> int:
         try:
-            return int(push(account, body, client=FrontClient()).status_code)
+            return int(push(account, body).status_code)
         finally:
             connections.close_all()
 

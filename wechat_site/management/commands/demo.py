@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from events.simulator.fake_api import FakeWeChatAPIServer
 from wechat_site.demo import PAST_EVENTS, PER_SECOND, Demonstration, make_account, make_operator
-from wechat_site.serving.supervisor import Site, prepare, refuse_taken_port
+from wechat_site.serving.supervisor import Site, hold_database, prepare, refuse_taken_port
 
 
 class Command(BaseCommand):
@@ -43,6 +43,10 @@ class Command(BaseCommand):
             os.execv(sys.executable, [sys.executable, *sys.argv])
         refuse_taken_port("127.0.0.1", options["port"])
         refuse_taken_port("127.0.0.1", options["platform_port"])
+        with hold_database():
+            self._run(options)
+
+    def _run(self, options: dict[str, Any]) -> None:
         prepare()
         account = make_account()
         user_name, password = make_operator()

@@ -7,7 +7,13 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from events.models import OfficialAccount
-from wechat_site.serving.supervisor import Site, prepare, refuse_taken_port
+from wechat_site.serving.supervisor import (
+    Site,
+    hold_database,
+    prepare,
+    refuse_taken_port,
+    refuse_taken_socket,
+)
 
 _LOCAL = {"127.0.0.1", "localhost", "::1"}
 
@@ -33,10 +39,15 @@ class Command(BaseCommand):
                 "pages with their data to others. Set DEBUG=False, and what the start then asks "
                 "for."
             )
-        if not options["uds"]:
+        if options["uds"]:
+            refuse_taken_socket(options["uds"])
+        else:
             refuse_taken_port(host, port)
-        prepare()
-        site = Site(host, port, options["uds"])
+        with hold_database():
+            prepare()
+            self._run(Site(host, port, options["uds"]))
+
+    def _run(self, site: Site) -> None:
         with site.running():
             site.wait_until_ready()
             self.stdout.write(f"Admin       {site.url}/admin/")

@@ -17,12 +17,13 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets processes choose"),
 ]
 
-# As granian's worker does, and says where it runs then; it goes on until it is told to end.
+# As a web process does, and says where it runs then; it goes on until it is told to end.
 WEB_PROCESS = """
 import os
 allowed, real = {allowed}, os.sched_getaffinity
 os.sched_getaffinity = lambda pid: allowed
-from wechat_site.serving import cpu_affinity
+from wechat_site.serving.cpu_affinity import stay_on_one_processor
+claim = stay_on_one_processor()
 print(*sorted(real(0)), flush=True)
 input()
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import os
 import re
@@ -12,10 +13,19 @@ import sys
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from wechat_site.tests.launch import PRODUCTION, ROOT, end, free_port, is_free, processes_with
+from wechat_site.tests.launch import (
+    PRODUCTION,
+    ROOT,
+    children_of,
+    end,
+    free_port,
+    is_free,
+    processes_with,
+)
 
 pytestmark = [pytest.mark.any_database, pytest.mark.slow]
 
@@ -94,6 +104,52 @@ def test_production_serves_pages_health_and_callback_and_ends_cleanly(site):
     while not is_free(port) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert is_free(port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of a parent's end")
+def test_a_killed_site_leaves_no_process_behind(site):
+    """As the kernel kills it when memory ends: nobody has time to stop the others."""
+    port, process = site
+    everybody: set[int] = set()
+    deadline = time.monotonic() + 60
+    # the web server, its two processes, and the worker
+    while len(everybody) < 4:
+        assert time.monotonic() < deadline
+        children = children_of(process.pid)
+        everybody = children.union(*map(children_of, children))
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 10
+    while not is_free(port) or any(map(is_alive, everybody)):
+        assert time.monotonic() < deadline, [pid for pid in everybody if is_alive(pid)]
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+def test_a_second_site_on_one_sqlite_file_is_refused(tmp_path):
+    file = tmp_path / "site.sqlite3"
+    with open(f"{file}.site", "w") as claim:
+        claim.write("12345")
+        claim.flush()
+        fcntl.flock(claim, fcntl.LOCK_EX)
+        result = subprocess.run(
+            [sys.executable, "manage.py", "serve", "--port", str(free_port())],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "DATABASE_URL": f"sqlite:///{file}"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert f"Another site runs on {file}: process 12345" in result.stderr
+    assert not file.exists()
 
 
 def test_a_taken_port_is_said_plainly():

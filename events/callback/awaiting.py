@@ -1,0 +1,326 @@
+"""Lets a push wait for its reply as long as WeChat does, through all three of its tries.
+
+A handler of 8 seconds is so heard on the second try, one of 13 on the third. All tries of a push
+that come to this process wait for one run of the handler; what another process runs is looked at
+ten times a second, all such rows with one query. A push waits in a coroutine or in a thread, as its
+door has it: here are only the future it waits for, and the steps to take when that is done or the
+time is up.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from functools import partial
+
+from django.conf import settings
+from django.db import close_old_connections, connection
+from django.utils import timezone
+
+from events.callback.receive import ACKNOWLEDGED, TRY_AGAIN, Answer, Arrival, sealed
+from events.log.answers import (
+    TRIES,
+    hand_over,
+    hold,
+    leave_to_worker,
+    make_answer,
+    take_back,
+    written,
+)
+from events.log.process import fold_if_missing
+from events.log.reply_pool import ReplyPool
+from events.models import EventLog, OfficialAccount
+from events.wechat import TextReply
+
+__all__ = ["Awaiting", "begin_reply", "pool", "wait_in_thread"]
+
+logger = logging.getLogger(__name__)
+
+# Of the seconds WeChat waits, those that a reply may take to be made; the rest brings it there.
+_OUR_SHARE = 0.96
+# Of the same, after which the last of its tries has begun for certain.
+_LAST_TRY_AFTER = 1.8
+# Of the same, after which nobody waits any more.
+_NOBODY_AFTER = 1.1
+_LOOK_EVERY = 0.1
+
+pool = ReplyPool(settings.REPLY_HANDLER_THREADS)
+
+
+def begin_reply(arrival: Arrival, is_new: bool) -> Answer | Awaiting:
+    """The answer to a push that is stored, or how to wait for it. Raises nothing."""
+    try:
+        return _begin(arrival, is_new)
+    except Exception:
+        # The row is committed: the worker brings it to its outcome.
+        logger.exception("Event %s is stored but was not answered", arrival.event.pk)
+        return ACKNOWLEDGED
+
+
+def wait_in_thread(awaiting: Awaiting) -> Answer:
+    """The answer, for a door whose requests have a thread each."""
+    while True:
+        # For seconds it is not needed.
+        close_old_connections()
+        wait([awaiting.future], awaiting.seconds_left())
+        answer = awaiting.step()
+        if answer is TRY_AGAIN:
+            time.sleep(awaiting.seconds_to_the_end())
+        if answer is not None:
+            return answer
+
+
+def _begin(arrival: Arrival, is_new: bool) -> Answer | Awaiting:
+    event = arrival.event
+    if not is_new:
+        # The follower may have seen nothing of the first answer, so a duplicate gets the stored
+        # reply; or waits for it, or, when the first attempt came to nothing, makes it.
+        event = EventLog.objects.with_key_of(event).select_related("account").get()
+        if not event.awaits_outcome:
+            return _stored(arrival, event)
+        if event.folded_at is None and not fold_if_missing(event):
+            return ACKNOWLEDGED
+    awaiting = Awaiting(arrival, event)
+    return awaiting.join(event) or awaiting
+
+
+def _stored(arrival: Arrival, event: EventLog) -> Answer:
+    """The answer from a row that has its outcome."""
+    row = hand_over(event)
+    is_ours = row.answered_by == EventLog.AnsweredBy.REPLY
+    return sealed(arrival, row.passive_reply) if is_ours else ACKNOWLEDGED
+
+
+class Awaiting:
+    """A push whose reply is being made. Wait for `future`, then take a `step`."""
+
+    def __init__(self, arrival: Arrival, event: EventLog) -> None:
+        self._arrival = arrival
+        self._event = event
+        # The push's own clock began when it arrived.
+        since = (timezone.now() - arrival.push.now).total_seconds()
+        self._began = time.monotonic() - since
+        self._run: _Run | None = None
+        self.future: Future[EventLog | None] = Future()
+
+    def join(self, row: EventLog) -> Answer | None:
+        """Has the reply made, unless somebody is at it; the answer if there is no thread for it."""
+        if row.leased_until is not None and row.leased_until > timezone.now():
+            run = runs.of(row)
+            self.future = run.future if run else _watch.look_at(row)
+        else:
+            run = runs.begin(self, row)
+            if run is None:
+                return self._acknowledge(for_worker=True)
+            self.future = run.future
+        self._run = run
+        if run is not None:
+            run.listeners.append(self)
+        return None
+
+    def is_listening(self) -> bool:
+        """Whether WeChat still waits long enough for a reply to reach it."""
+        return time.monotonic() < self._after(_OUR_SHARE)
+
+    def seconds_left(self) -> float:
+        """Until a step must be taken."""
+        return max(0.0, self._after(_OUR_SHARE) - time.monotonic())
+
+    def seconds_to_the_end(self) -> float:
+        """Until WeChat has stopped waiting for certain."""
+        return max(0.0, self._after(_NOBODY_AFTER) - time.monotonic())
+
+    def step(self) -> Answer | None:
+        """The answer, or None when there is more to wait for. Raises nothing."""
+        try:
+            return self._step()
+        except Exception:
+            logger.exception("Event %s is stored but was not answered", self._event.pk)
+            return ACKNOWLEDGED
+
+    def leave(self) -> None:
+        """The client has gone, or will hear nothing any more."""
+        if self._run is not None and self in self._run.listeners:
+            self._run.listeners.remove(self)
+
+    def _after(self, share: float) -> float:
+        return self._began + share * float(settings.CALLBACK_SECONDS)
+
+    def _step(self) -> Answer | None:
+        if self.future.done():
+            row = self.future.result()
+            if row is not None and time.monotonic() < self._after(1):
+                return self._answer_from(row)
+            if row is not None:
+                take_back(row)
+            elif self.is_listening():
+                return self._look_again()
+        if self.is_listening():
+            return None
+        self.leave()
+        if self._run is not None and runs.withdraw(self._run):
+            # There was no thread for it, and there would be none for the next try.
+            return self._acknowledge(for_worker=True)
+        return self._acknowledge() if self._is_last_try() else TRY_AGAIN
+
+    def _look_again(self) -> Answer | None:
+        """Somebody else was at it: what became of it?"""
+        row = EventLog.objects.with_key_of(self._event).select_related("account").get()
+        if not row.awaits_outcome or row.status == EventLog.Status.FAILED:
+            return self._answer_from(row)
+        return self.join(row)
+
+    def _answer_from(self, row: EventLog) -> Answer:
+        # One that failed is the worker's.
+        return ACKNOWLEDGED if row.awaits_outcome else _stored(self._arrival, row)
+
+    def _is_last_try(self) -> bool:
+        row = EventLog.objects.with_key_of(self._event).only("delivery_count", "received_at").get()
+        age = (self._arrival.push.now - row.received_at).total_seconds()
+        return row.delivery_count >= TRIES or age > _LAST_TRY_AFTER * settings.CALLBACK_SECONDS
+
+    def _acknowledge(self, *, for_worker: bool = False) -> Answer:
+        """The answer after which WeChat does not try again, though there is no reply."""
+        answer = ACKNOWLEDGED
+        account = self._arrival.push.account
+        if account.late_answers == OfficialAccount.LateAnswers.NEXT:
+            row = hold(self._event)
+            if row is not None:
+                answer = _stored(self._arrival, row)
+            elif account.hold_text:
+                text = TextReply(account.hold_text)
+                xml = written(text, self._arrival.event, timezone.now())
+                answer = sealed(self._arrival, xml)
+        if for_worker:
+            leave_to_worker(self._event)
+        return answer
+
+
+# --- What runs in this process -----------------------------------------------------------------
+
+
+class _Run:
+    """One run of a handler; its future becomes the row, or None where another was quicker."""
+
+    def __init__(self, account_id: int) -> None:
+        self.account_id = account_id
+        self.future: Future[EventLog | None] = Future()
+        self.listeners: list[Awaiting] = []
+        self.job: Callable[[], None] = lambda: None
+
+    def is_heard(self) -> bool:
+        return any(listener.is_listening() for listener in list(self.listeners))
+
+
+class _Runs:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_row: dict[int, _Run] = {}
+
+    def of(self, row: EventLog) -> _Run | None:
+        return self._by_row.get(row.pk)
+
+    def begin(self, awaiting: Awaiting, row: EventLog) -> _Run | None:
+        """The run of this row's handler, begun if it was not; None when there is no room."""
+        with self._lock:
+            if (run := self._by_row.get(row.pk)) is not None:
+                return run
+            run = self._by_row[row.pk] = _Run(row.account_id)
+        # Before it begins, for it may be quick.
+        run.listeners.append(awaiting)
+        run.job = partial(self._make, run, row)
+        if connection.in_atomic_block:
+            # A test's transaction: no other thread would see the row.
+            run.job()
+            return run
+        if pool.submit(run.account_id, run.job):
+            return run
+        self._forget(row)
+        return None
+
+    def withdraw(self, run: _Run) -> bool:
+        """Takes back a run that has not begun."""
+        if not pool.withdraw(run.account_id, run.job):
+            return False
+        with self._lock:
+            self._by_row = {pk: other for pk, other in self._by_row.items() if other is not run}
+        run.future.set_result(None)
+        return True
+
+    def _make(self, run: _Run, row: EventLog) -> None:
+        made: EventLog | None = None
+        try:
+            made = make_answer(row, is_heard=run.is_heard)
+        finally:
+            self._forget(row)
+            close_old_connections()
+            run.future.set_result(made)
+
+    def _forget(self, row: EventLog) -> None:
+        with self._lock:
+            self._by_row.pop(row.pk, None)
+
+
+runs = _Runs()
+
+
+# --- What runs in other processes --------------------------------------------------------------
+
+
+class _Watch:
+    """Looks at rows that other processes are at, in one thread, which ends when there are none."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rows: dict[int, tuple[EventLog, Future[EventLog | None]]] = {}
+        self._has_thread = False
+
+    def look_at(self, row: EventLog) -> Future[EventLog | None]:
+        """A future that is done, with None, when nobody is at this row any more."""
+        with self._lock:
+            _, future = self._rows.setdefault(row.pk, (row, Future()))
+            if not self._has_thread:
+                self._has_thread = True
+                threading.Thread(target=self._look, name="watch", daemon=True).start()
+            return future
+
+    def _look(self) -> None:
+        # Longer than any push waits: then somebody looks anew.
+        last = time.monotonic() + 2 * settings.CALLBACK_SECONDS
+        while True:
+            time.sleep(_LOOK_EVERY)
+            with self._lock:
+                looked_at = dict(self._rows)
+                if not looked_at:
+                    self._has_thread = False
+                    return
+            try:
+                free = self._free([row for row, _ in looked_at.values()])
+            except Exception:
+                logger.warning("Rows of other processes could not be looked at", exc_info=True)
+                free = set()
+            if time.monotonic() > last:
+                free = set(looked_at)
+                last = time.monotonic() + 2 * settings.CALLBACK_SECONDS
+            with self._lock:
+                for pk in free:
+                    del self._rows[pk]
+            for pk in free:
+                looked_at[pk][1].set_result(None)
+
+    def _free(self, rows: list[EventLog]) -> set[int]:
+        at_it = EventLog.objects.filter(
+            pk__in=[row.pk for row in rows],
+            event_time__in={row.event_time for row in rows},
+            leased_until__gt=timezone.now(),
+        ).awaiting_outcome()
+        try:
+            return {row.pk for row in rows} - set(at_it.values_list("pk", flat=True))
+        finally:
+            close_old_connections()
+
+
+_watch = _Watch()

@@ -1,0 +1,126 @@
+"""Claims to make a reply: a lease on the row, renewed while its handler runs.
+
+Nothing is locked meanwhile. The claim of a process that is killed ends with its lease, seconds
+later; so does that of a handler that runs longer than settings.REPLY_HANDLER_SECONDS, whose outcome
+then counts for nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.db import close_old_connections
+from django.utils import timezone
+
+from events.db.transactions import short_transaction
+from events.models import EventLog
+
+__all__ = ["claim", "lease_seconds", "renewed"]
+
+logger = logging.getLogger(__name__)
+
+
+def lease_seconds() -> float:
+    """Two of the times that WeChat waits: a killed process's row is free for the third try."""
+    return 2 * float(settings.CALLBACK_SECONDS)
+
+
+def claim(event: EventLog, *, most_attempts: int) -> EventLog | None:
+    """The folded row without outcome, leased to the caller; None if there is none or it is taken.
+
+    Of `event` only the key is read. A row whose former lease ended counts as tried once more; of
+    one that was tried more than `most_attempts` times nothing is returned, and it is given up.
+    """
+    rows = EventLog.objects.with_key_of(event)
+    with short_transaction():
+        row = rows.awaiting_outcome().folded().select_related("account").first()
+        now = timezone.now()
+        if row is None or (row.leased_until is not None and row.leased_until > now):
+            return None
+        former = row.lease
+        row.attempts += bool(former)
+        columns: dict[str, object] = {"attempts": row.attempts}
+        if row.attempts > most_attempts:
+            columns |= {
+                "status": EventLog.Status.DEAD,
+                "next_attempt_at": None,
+                "lease": "",
+                "leased_until": None,
+                "error": "The reply handler was stopped, or took too long, each time.",
+            }
+        else:
+            row.lease = secrets.token_hex(8)
+            row.leased_until = now + datetime.timedelta(seconds=lease_seconds())
+            columns |= {
+                "lease": row.lease,
+                "leased_until": row.leased_until,
+                # Then the worker looks what became of it.
+                "next_attempt_at": row.leased_until,
+            }
+        if not rows.awaiting_outcome().filter(lease=former).update(**columns):
+            return None
+    return row if row.lease != former else None
+
+
+class _Keeper:
+    """Renews the leases of this process in one thread, which ends when there are none."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[str, tuple[EventLog, float]] = {}
+        self._has_thread = False
+
+    def add(self, row: EventLog) -> None:
+        with self._lock:
+            self._held[row.lease] = row, time.monotonic() + settings.REPLY_HANDLER_SECONDS
+            if not self._has_thread:
+                self._has_thread = True
+                threading.Thread(target=self._renew, name="leases", daemon=True).start()
+
+    def remove(self, lease: str) -> None:
+        with self._lock:
+            self._held.pop(lease, None)
+
+    def _renew(self) -> None:
+        while True:
+            time.sleep(lease_seconds() / 4)
+            with self._lock:
+                now = time.monotonic()
+                due = [row for row, until in self._held.values() if until > now]
+                if not self._held:
+                    self._has_thread = False
+                    return
+            try:
+                self._renew_all(due)
+            except Exception:
+                logger.warning("Leases could not be renewed", exc_info=True)
+
+    def _renew_all(self, rows: list[EventLog]) -> None:
+        until = timezone.now() + datetime.timedelta(seconds=lease_seconds())
+        try:
+            for row in rows:
+                EventLog.objects.with_key_of(row).filter(lease=row.lease).update(
+                    leased_until=until, next_attempt_at=until
+                )
+        finally:
+            close_old_connections()
+
+
+_keeper = _Keeper()
+
+
+@contextlib.contextmanager
+def renewed(row: EventLog) -> Iterator[None]:
+    """Keeps the lease of a claimed row while the block runs."""
+    _keeper.add(row)
+    try:
+        yield
+    finally:
+        _keeper.remove(row.lease)

@@ -1,0 +1,73 @@
+"""One of the web server's processes, as granian loads it: the front, and the pages behind it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from wechat_site.serving.parent import end_with_parent
+
+# Before all that takes time: the parent may end meanwhile.
+if (_parent := multiprocessing.parent_process()) is not None and _parent.pid is not None:
+    end_with_parent(_parent.pid)
+
+from wechat_site.wsgi import application as pages  # isort: skip
+
+# Only now are the settings there that they read.
+from django.conf import settings  # isort: skip
+from django.db import close_old_connections, connection, connections  # isort: skip
+from events.callback.front import CallbackFront  # isort: skip
+from wechat_site.serving.cpu_affinity import stay_on_one_processor  # isort: skip
+from wechat_site.serving.pages import Pages  # isort: skip
+
+__all__ = ["application"]
+
+# Threads that ask the database for a push that is not simply stored: a duplicate, a slow reply.
+_ASKING = 4
+
+
+class _Threads:
+    """The front's threads: one that writes, and some that ask."""
+
+    def __init__(self) -> None:
+        self._to_write: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._asking = ThreadPoolExecutor(_ASKING, thread_name_prefix="ask")
+        threading.Thread(target=self._write, name="writer", daemon=True).start()
+
+    def write(self, function: Callable[[], None], /) -> None:
+        self._to_write.put(function)
+
+    def ask(self, function: Callable[[], None], /) -> None:
+        self._asking.submit(function)
+
+    def _write(self) -> None:
+        while True:
+            self._to_write.get()()
+
+    def release(self) -> None:
+        if connection.connection is not None:
+            close_old_connections()
+
+
+def _make_room_in_pool() -> None:
+    """Lets a handler that holds a connection take it from nobody who receives."""
+    pool = connections["default"].settings_dict.get("OPTIONS", {}).get("pool")
+    if isinstance(pool, dict):
+        pool["max_size"] += settings.REPLY_HANDLER_THREADS
+
+
+_processor = stay_on_one_processor()
+_make_room_in_pool()
+application = CallbackFront(
+    Pages(
+        pages,
+        threads=settings.PAGE_THREADS,
+        anonymous_body=settings.PAGE_MAX_BODY_OF_STRANGERS,
+        largest_body=settings.PAGE_MAX_BODY,
+        session_cookie=settings.SESSION_COOKIE_NAME,
+    ),
+    _Threads(),
+)

@@ -1,0 +1,293 @@
+"""Reply handlers that take seconds, on a running site, by WeChat's own timing.
+
+Its time passes quicker here: each of its seconds is SCALE of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from events.simulator import Follower
+from events.simulator.fake_api import (
+    FakeAccount,
+    FakeWeChatAPI,
+    FakeWeChatAPIServer,
+    ListedFollowers,
+)
+from events.simulator.pushes import Push
+from wechat_site.tests.launch import children_of
+from wechat_site.tests.serving.wechat_timing import TOKEN, WeChat
+from wechat_site.tests.site import Site, site_of_its_own
+
+pytestmark = pytest.mark.slow
+
+SCALE = 0.5
+APP_SECRET = "5d41402abc4b2a76b9719d911017c592"
+HOLD = "正在为您处理，回复任意内容查看结果"
+# Accounts: one that may send customer-service messages, one that may not, and one more.
+ACCOUNTS = {"service": "message", "unverified": "next", "other": "message"}
+
+HANDLER = f"""
+import time
+from events.extend import TextReply, reply_handler
+
+@reply_handler("text", override=True)
+def answer(event):
+    word, _, seconds = event.payload["Content"].partition(" ")
+    if word == "long":
+        return TextReply("字" * 1500)
+    time.sleep({SCALE} * float(seconds or 0))
+    return TextReply("after " + seconds) if word == "sleep" else None
+"""
+PREPARE = """
+from events.models import OfficialAccount
+for slug, late in {accounts!r}.items():
+    OfficialAccount.objects.filter(slug=slug).update(late_answers=late)
+"""
+ROWS = """
+import json
+from events.models import EventLog
+print(json.dumps(list(EventLog.objects.exclude(openid__startswith="w").order_by("id").values(
+    "openid", "kind", "status", "answered_by", "delivery_count", "attempts", "is_cut", "lease",
+    "account__slug",
+))))
+"""
+
+
+def app_id(slug: str) -> str:
+    return "wx" + slug.encode().hex().ljust(16, "0")[:16]
+
+
+class SlowSite:
+    """A site whose handler sleeps as long as the message says, and WeChat around it."""
+
+    def __init__(self, site: Site, api: FakeWeChatAPI, people: dict[str, ListedFollowers]) -> None:
+        self.site = site
+        self.api = api
+        self.people = people
+        self.paths: dict[str, str] = {}
+        for slug in ACCOUNTS:
+            output = site.manage(
+                *("add_account", slug, "--original-id", f"gh_{slug}", "--mode", "plaintext"),
+                *("--app-id", app_id(slug), "--token", TOKEN, "--app-secret", APP_SECRET),
+                *("--site-url", "http://site"),
+            )
+            self.paths[slug] = output.splitlines()[-1].removeprefix("http://site")
+        site.manage("shell", "-v0", "-c", PREPARE.format(accounts=ACCOUNTS))
+        self.web = site.start_web()
+        asyncio.run(self._warm_up())
+
+    async def _warm_up(self) -> None:
+        """A process's first push takes longer than others."""
+        await asyncio.gather(*(self.wechat("other").text(f"w{n}", "sleep 0") for n in range(8)))
+
+    def wechat(self, slug: str) -> WeChat:
+        return WeChat(self.site.port, self.paths[slug], f"gh_{slug}", seconds=5 * SCALE)
+
+    def at_wechat(self, slug: str) -> FakeAccount:
+        return self.api.account(app_id(slug))
+
+    def knows(self, slug: str, *openids: str) -> None:
+        """They follow the account, and just wrote to it, as WeChat sees it."""
+        for openid in openids:
+            self.people[slug].add(Follower(openid, is_following=True))
+            self.at_wechat(slug).note_push(Push(openid, int(time.time()), "text", ""))
+
+    def sent(self, slug: str) -> dict[str, list[str]]:
+        """The customer-service messages that went out, by follower."""
+        texts: dict[str, list[str]] = {}
+        for sent in self.at_wechat(slug).sent:
+            texts.setdefault(sent.openid, []).append(sent.body["text"]["content"])
+        return texts
+
+    def rows(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = json.loads(self.site.manage("shell", "-v0", "-c", ROWS))
+        return rows
+
+    def ways(self) -> dict[str, str]:
+        return {row["openid"]: row["answered_by"] for row in self.rows()}
+
+    def wait_until(self, holds: Callable[[], bool], seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, (self.rows(), self.site.log.read_text()[-4000:])
+            time.sleep(0.2)
+
+
+@pytest.fixture
+def slow_site(tmp_path: Path, prepared_database: str) -> Iterator[SlowSite]:
+    app = tmp_path / "apps" / "slow_answers"
+    app.mkdir(parents=True)
+    (app / "__init__.py").touch()
+    (app / "wechat.py").write_text(HANDLER)
+    api = FakeWeChatAPI(random=random.Random(1))
+    people = {slug: ListedFollowers() for slug in ACCOUNTS}
+    for slug, followers in people.items():
+        api.add_account(app_id(slug), APP_SECRET, followers=followers)
+    with (
+        FakeWeChatAPIServer(api) as server,
+        site_of_its_own(
+            tmp_path,
+            prepared_database,
+            WECHAT_API_BASE=server.url,
+            EXTRA_APPS="slow_answers",
+            PYTHONPATH=str(app.parent),
+            CALLBACK_SECONDS=str(5 * SCALE),
+        ) as site,
+    ):
+        yield SlowSite(site, api, people)
+
+
+def test_each_answer_reaches_the_follower_once_by_the_way_the_documentation_says(
+    slow_site: SlowSite,
+):
+    """docs/extending.md has the table."""
+    slow_site.site.start("manage.py", "worker")
+    service, unverified = slow_site.wechat("service"), slow_site.wechat("unverified")
+    slow_site.knows("service", "s3", "s8", "s13", "s20", "long")
+
+    async def ask() -> dict[str, Any]:
+        askers = {
+            **{f"s{n}": service.text(f"s{n}", f"sleep {n}") for n in (3, 8, 13, 20)},
+            **{f"u{n}": unverified.text(f"u{n}", f"sleep {n}") for n in (3, 8, 13, 20)},
+            "long": service.text("long", "long"),
+            "cut": unverified.text("cut", "long"),
+        }
+        return dict(zip(askers, await asyncio.gather(*askers.values()), strict=True))
+
+    told = asyncio.run(ask())
+    for account in "su":
+        for seconds, tries in ((3, 1), (8, 2), (13, 3)):
+            answer = told[f"{account}{seconds}"]
+            assert (answer.text, answer.tries) == (f"after {seconds}", tries), answer
+    assert (told["s20"].text, told["s20"].tries) == ("", 3)
+    assert (told["u20"].text, told["u20"].tries) == (HOLD, 3)
+    assert told["long"].text == "字" * 682
+    assert told["cut"].text == "字" * 681 + "…"
+
+    # of the service account's the late one and the rest of the long one go out as messages
+    slow_site.wait_until(lambda: sum(map(len, slow_site.sent("service").values())) == 3)
+    assert slow_site.sent("service") == {"s20": ["after 20"], "long": ["字" * 682, "字" * 136]}
+    # the other one's is kept for the next message
+    slow_site.wait_until(lambda: all(row["status"] == "processed" for row in slow_site.rows()))
+    assert slow_site.ways()["u20"] == "kept"
+    later = asyncio.run(unverified.text("u20", "anything"))
+    assert (later.text, later.tries) == ("after 20", 1)
+
+    rows = slow_site.rows()
+    ways = {(row["openid"], row["answered_by"], row["is_cut"]) for row in rows}
+    heard = {(f"{a}{n}", "reply", False) for a in "su" for n in (3, 8, 13)}
+    assert ways == heard | {
+        ("s20", "message", False),
+        ("u20", "next", False),
+        ("u20", "reply", False),
+        ("long", "reply", False),
+        ("cut", "reply", True),
+    }
+    assert {row["attempts"] for row in rows} == {0}
+    assert all("503" not in map(str, answer.statuses) for answer in told.values())
+
+
+def test_slow_askers_of_one_account_delay_nobody_of_another(slow_site: SlowSite):
+    slow_site.site.start("manage.py", "worker")
+    service, other = slow_site.wechat("service"), slow_site.wechat("other")
+    askers = [f"asker{n}" for n in range(40)]
+    slow_site.knows("service", *askers)
+
+    async def follow(number: int) -> Any:
+        await asyncio.sleep(number / 20)
+        return await other.follow(f"follower{number}")
+
+    async def both() -> tuple[list[Any], list[Any]]:
+        asking = [service.text(openid, "sleep 20") for openid in askers]
+        following = [follow(number) for number in range(100)]
+        told = await asyncio.gather(*asking, *following)
+        return list(told[:40]), list(told[40:])
+
+    asked, followed = asyncio.run(both())
+    assert {tuple(told.statuses) for told in followed} == {(200,)}
+    assert all(503 not in told.statuses for told in asked)
+    slow_site.wait_until(lambda: len(slow_site.sent("service")) == len(askers), seconds=120)
+    assert slow_site.sent("service") == {openid: ["after 20"] for openid in askers}
+    rows = slow_site.rows()
+    assert len(rows) == 140
+    assert {row["status"] for row in rows} == {"processed"}
+    assert {row["answered_by"] for row in rows if row["kind"] == "text"} == {"message"}
+
+
+def test_a_killed_process_is_followed_by_the_worker_which_answers_once(slow_site: SlowSite):
+    service = slow_site.wechat("service")
+    slow_site.knows("service", "asker")
+
+    async def ask_and_kill() -> None:
+        asking = asyncio.ensure_future(service.text("asker", "sleep 8"))
+        await asyncio.sleep(3 * SCALE)
+        for pid in (slow_site.web.pid, *children_of(slow_site.web.pid)):
+            os.kill(pid, signal.SIGKILL)
+        await asking
+
+    asyncio.run(ask_and_kill())
+    [row] = slow_site.rows()
+    assert (row["status"], row["answered_by"]) == ("received", "")
+    assert row["lease"]
+    slow_site.site.start("manage.py", "worker")
+    slow_site.wait_until(lambda: bool(slow_site.sent("service")))
+    slow_site.wait_until(lambda: slow_site.ways() == {"asker": "message"})
+    time.sleep(10 * SCALE)
+    assert slow_site.sent("service") == {"asker": ["after 8"]}
+
+
+def test_another_process_waits_for_the_same_run(slow_site: SlowSite):
+    """Connections are shared out among the web processes, so a repetition often meets another."""
+    service = slow_site.wechat("service")
+
+    async def ask() -> list[Any]:
+        return await asyncio.gather(*(service.text(f"asker{n}", "sleep 8") for n in range(6)))
+
+    told = asyncio.run(ask())
+    assert {(answer.text, answer.tries) for answer in told} == {("after 8", 2)}, told
+    assert {row["answered_by"] for row in slow_site.rows()} == {"reply"}
+
+
+def test_a_page_is_saved_while_a_handler_runs(slow_site: SlowSite):
+    service = slow_site.wechat("service")
+    make_user = "from django.contrib.auth.models import User; User.objects.create_superuser"
+    slow_site.site.manage("shell", "-v0", "-c", f"{make_user}('operator', password='pass')")
+
+    def save() -> int:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{slow_site.site.port}", timeout=60, follow_redirects=True
+        ) as browser:
+            browser.get("/admin/login/")
+            token = browser.cookies["csrftoken"]
+            form = {"username": "operator", "password": "pass", "csrfmiddlewaretoken": token}
+            browser.post("/admin/login/", data=form)
+            form = {
+                "csrfmiddlewaretoken": browser.cookies["csrftoken"],
+                **{"account": "1", "trigger": "event.click", "key": "K", "content": "saved"},
+                "is_active": "on",
+            }
+            return browser.post("/admin/events/replyrule/add/", data=form).status_code
+
+    async def ask_and_save() -> tuple[Any, int]:
+        asking = asyncio.ensure_future(service.text("asker", "sleep 13"))
+        await asyncio.sleep(SCALE)
+        status = await asyncio.to_thread(save)
+        return await asking, status
+
+    told, status = asyncio.run(ask_and_save())
+    assert status == 200
+    assert told.text == "after 13"
+    count = "from events.models import ReplyRule; print(ReplyRule.objects.filter(key='K').count())"
+    assert slow_site.site.manage("shell", "-v0", "-c", count).strip() == "1"
