@@ -14,7 +14,7 @@ class EventsConfig(AppConfig):
         from events import account_cache
         from events.log import reply_rules  # noqa: F401  (registers the reply handlers)
         from events.log.sqlite_planner import describe_log
-        from events.retention import partitions  # noqa: F401  (registers metrics)
+        from events.retention import bodies, partitions  # noqa: F401
 
         # The `wechat.py` of every app, in the order of INSTALLED_APPS: it registers projections and
         # reply handlers.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from subscribers.binding import replies
 from subscribers.messages import send
+from subscribers.personal_data import erase, requests
 from subscribers.state import carried_over, projections
 
-__all__ = ["carried_over", "projections", "replies", "send"]
+__all__ = ["carried_over", "erase", "projections", "replies", "requests", "send"]

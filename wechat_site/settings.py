@@ -398,6 +398,11 @@ EVENT_RETENTION_DAYS: int | None = env.int("EVENT_RETENTION_DAYS", default=0) or
 # A folder for archives. When set, what is past retention is written there before it is removed.
 _archive_dir = env.str("EVENT_ARCHIVE_DIR", default="")
 EVENT_ARCHIVE_DIR: Path | None = Path(_archive_dir) if _archive_dir else None
+# Days after which the bodies of events and the texts of messages are emptied; state, numbers and
+# what happened when stay. Empty: never.
+EVENT_BODY_RETENTION_DAYS: int | None = env.int("EVENT_BODY_RETENTION_DAYS", default=0) or None
+# Days after which a person who unfollowed is erased. Empty: never by itself.
+ERASE_UNFOLLOWED_DAYS: int | None = env.int("ERASE_UNFOLLOWED_DAYS", default=0) or None
 # Bearer token for /metrics; without one, only this machine itself may read it.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
@@ -575,6 +580,7 @@ UNFOLD = {
                     _admin_link(_("Users"), "person", "auth", "user"),
                     _admin_link(_("Groups"), "groups", "auth", "group"),
                     _admin_link(_("API keys"), "key", "events", "apikey"),
+                    _admin_link(_("Erasures"), "person_off", "subscribers", "erasure"),
                 ],
             },
             {

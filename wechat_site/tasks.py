@@ -21,9 +21,11 @@ from events.log.process import process_due
 from events.log.reply_pool import ReplyPool
 from events.menus.publish import look_at_menus, look_regularly, publish_menus
 from events.models import LiveMenu, MenuVersion
+from events.retention.bodies import empty_bodies
 from events.retention.partitions import make_partitions_ahead
 from events.retention.prune import prune
 from subscribers.binding.bind import end_expired_requests
+from subscribers.messages.empty import empty_messages
 from subscribers.messages.send import deliver_next, try_again
 from subscribers.models import (
     BindingRequest,
@@ -33,6 +35,7 @@ from subscribers.models import (
     follower_sync,
     outgoing_message,
 )
+from subscribers.personal_data.requests import erase_due, request_for_unfollowed
 from subscribers.qr_codes import fetch_tickets
 from subscribers.qr_codes.fetch_tickets import fetch_binding_tickets, fetch_scene_tickets
 from subscribers.sync.compare import begin_daily, sync_next
@@ -136,6 +139,15 @@ TASKS: Sequence[Task] = (
         quick=True,
         title=_("months made ahead in the log"),
     ),
+    Task("erasures", erase_due, every=15, title=_("erasures of personal data")),
+    Task(
+        "erasures of those who left",
+        request_for_unfollowed,
+        every=3600,
+        title=_("erasures of those who unfollowed long ago"),
+    ),
+    Task("bodies", empty_bodies, every=3600, title=_("bodies of events past their time")),
+    Task("texts", empty_messages, every=3600, title=_("texts of messages past their time")),
     # What had to stay the last time has a few more chances each day.
     Task(
         "retention",

@@ -195,6 +195,10 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
 
     @display(description=_("fields"))
     def shown_payload(self, event: EventLog) -> str:
+        if event.body_removed_at is not None:
+            return str(
+                _("The body was removed on %s.") % moment(event.body_removed_at, event.account)
+            )
         payload = event.payload
         if payload is None:
             return str(_("The body cannot be read."))

@@ -56,11 +56,15 @@ __all__ = [
     "ReplyHandler",
     "RetentionHook",
     "after_restoring",
+    "announce_erasure",
     "announce_removal",
     "announce_restoring",
+    "announce_return",
     "before_removal",
+    "before_restoring",
     "early_reply_for",
     "late_reply_sender",
+    "on_erasure",
     "project_together",
     "projection",
     "projections_for",
@@ -84,6 +88,9 @@ ReplyHandler: TypeAlias = "Callable[[EventLog], Reply | None]"
 EarlyReply: TypeAlias = "Callable[[EventLog], Reply | Defer | None]"
 LateReplySender: TypeAlias = "Callable[[EventLog, Reply], bool]"
 RetentionHook: TypeAlias = "Callable[[EventLogQuerySet], None]"
+
+ReturnHook: TypeAlias = "Callable[[list[EventLog]], None]"
+ErasureHook: TypeAlias = "Callable[[int, str, str], None]"
 
 _P = TypeVar("_P", bound=Projection)
 _R = TypeVar("_R", bound=ReplyHandler)
@@ -111,6 +118,8 @@ class _ReplyHandler:
 
 _projections: list[_Projection] = []
 _reply_handlers: dict[str, _ReplyHandler] = {}
+_on_erasure: list[ErasureHook] = []
+_before_restoring: list[ReturnHook] = []
 _before_removal: list[RetentionHook] = []
 _after_restoring: list[RetentionHook] = []
 _late_reply_senders: list[LateReplySender] = []
@@ -224,11 +233,41 @@ def after_restoring(function: _K) -> _K:
     return function
 
 
+def before_restoring(function: ReturnHook) -> ReturnHook:
+    """Registers a function for unsaved rows that an archive is about to bring back.
+
+    It may change them, and runs before the transaction that inserts them.
+    """
+    _before_restoring.append(function)
+    return function
+
+
 def announce_removal(events: EventLogQuerySet) -> None:
     for keep in _before_removal:
         keep(events)
 
 
+def announce_return(events: list[EventLog]) -> None:
+    for change in _before_restoring:
+        change(events)
+
+
 def announce_restoring(events: EventLogQuerySet) -> None:
     for keep in _after_restoring:
         keep(events)
+
+
+def on_erasure(function: ErasureHook) -> ErasureHook:
+    """Registers a function that renames one person in the tables of an app.
+
+    It takes the account's id, the OpenID, and the pseudonym that replaces it from now on, and runs
+    in the transaction that erases the person from the log. It touches the database only, keeps
+    every count, and removes what the person wrote.
+    """
+    _on_erasure.append(function)
+    return function
+
+
+def announce_erasure(account_id: int, openid: str, pseudonym: str) -> None:
+    for rename in _on_erasure:
+        rename(account_id, openid, pseudonym)

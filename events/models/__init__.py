@@ -5,6 +5,7 @@ from __future__ import annotations
 from events.models.access_token import SharedAccessToken
 from events.models.account import ACCOUNT_SECRETS, OfficialAccount, with_account
 from events.models.api_key import ApiKey
+from events.models.body_retention import BodyRetention
 from events.models.event_log import EventLog
 from events.models.menu import LiveMenu, MenuVersion
 from events.models.pruned_month import PrunedMonth
@@ -14,6 +15,7 @@ from events.models.task_run import TaskRun
 __all__ = [
     "ACCOUNT_SECRETS",
     "ApiKey",
+    "BodyRetention",
     "EventLog",
     "LiveMenu",
     "MenuVersion",

@@ -335,6 +335,8 @@ class EventLog(models.Model):
     is_cut = models.BooleanField(_("answer cut short"), default=False, db_default=False)
     # Brought back from an archive after its removal: what it says is in the base already.
     is_carried_over = models.BooleanField(default=False, db_default=False, editable=False)
+    # When retention or an erasure emptied `raw`.
+    body_removed_at = models.DateTimeField(_("body removed"), null=True, blank=True)
     # Of rows that were not pushed but asked for: the last follow as WeChat told it.
     followed_at = models.DateTimeField(_("followed"), null=True, blank=True)
 

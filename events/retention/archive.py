@@ -33,7 +33,7 @@ from django.db.models import Count, Max, Min, Sum
 from django.utils import timezone
 
 from events.db.consistent_read import read_snapshot
-from events.log.registry import announce_restoring
+from events.log.registry import announce_restoring, announce_return
 from events.models import EventLog, OfficialAccount, PrunedMonth
 from events.models.event_log import EventLogQuerySet
 from events.months import Month
@@ -46,6 +46,7 @@ __all__ = [
     "closed_months",
     "ensure_archived",
     "find",
+    "replace_records",
     "restore",
 ]
 
@@ -177,6 +178,7 @@ def restore(month: Month, folder: Path, *, keep_until: datetime.datetime | None 
                 _event(record, accounts, was_removed=archive.part <= pruned.part)
                 for record in records
             ]
+            announce_return(events)
             restored += _insert(events, month)
     _advance_sequence()
     announce_restoring(EventLog.objects.in_month(month))
@@ -207,24 +209,62 @@ def _contents(rows: EventLogQuerySet) -> dict[str, int]:
     return {name: int(value or 0) for name, value in found.items()}
 
 
+def replace_records(
+    archive: Archive, change: Callable[[dict[str, Any]], dict[str, Any] | None]
+) -> int:
+    """Writes an archive anew with the records that `change` returns; None keeps a record.
+
+    Returns how many changed. The new file is complete before the manifest names it.
+    """
+    changed = 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal changed
+        for record in archive.records():
+            other = change(record)
+            changed += other is not None
+            yield _packed(record if other is None else other)
+
+    written = _store(
+        lines(), archive.month, archive.part, archive.folder, archive.contents, archive.accounts
+    )
+    if written != archive.file:
+        (archive.folder / archive.file).unlink(missing_ok=True)
+    return changed
+
+
 def _write(rows: EventLogQuerySet, month: Month, part: int, folder: Path) -> None:
+    with read_snapshot():
+        contents = _contents(rows)
+        accounts = dict(OfficialAccount.objects.order_by("pk").values_list("pk", "slug"))
+        _store(_lines_of(rows, accounts), month, part, folder, contents, accounts)
+
+
+def _lines_of(rows: EventLogQuerySet, accounts: Iterable[int]) -> Iterator[bytes]:
+    for account in accounts:
+        ordered = rows.filter(account=account).order_by("event_time", "pk")
+        for values in ordered.values_list(*_COLUMNS).iterator(chunk_size=_BATCH):
+            yield _line(values)
+
+
+def _store(
+    lines: Iterable[bytes],
+    month: Month,
+    part: int,
+    folder: Path,
+    contents: dict[str, int],
+    accounts: dict[int, str],
+) -> str:
+    """Writes an archive and its manifest; returns the file's name."""
     inner = hashlib.sha256()
     count = 0
     with _temporary(folder) as (packed, path):
         # Neither a name nor a time in the header: the same rows make the same file.
-        with (
-            gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as lines,
-            read_snapshot(),
-        ):
-            contents = _contents(rows)
-            accounts = dict(OfficialAccount.objects.order_by("pk").values_list("pk", "slug"))
-            for account in accounts:
-                ordered = rows.filter(account=account).order_by("event_time", "pk")
-                for values in ordered.values_list(*_COLUMNS).iterator(chunk_size=_BATCH):
-                    line = _line(values)
-                    inner.update(line)
-                    lines.write(line)
-                    count += 1
+        with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file_of_lines:
+            for line in lines:
+                inner.update(line)
+                file_of_lines.write(line)
+                count += 1
         packed.flush()
         os.fsync(packed.fileno())
         outer = hashlib.sha256()
@@ -255,6 +295,7 @@ def _write(rows: EventLogQuerySet, month: Month, part: int, folder: Path) -> Non
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    return file
 
 
 @contextmanager
@@ -319,7 +360,10 @@ def _read_manifest(path: Path) -> Archive:
 
 
 def _line(values: tuple[Any, ...]) -> bytes:
-    record = {name: _written(value) for name, value in zip(_COLUMNS, values, strict=True)}
+    return _packed({name: _written(value) for name, value in zip(_COLUMNS, values, strict=True)})
+
+
+def _packed(record: dict[str, Any]) -> bytes:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 

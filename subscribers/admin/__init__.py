@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from subscribers.admin import messages, qr_codes, subscribers, syncs
+from subscribers.admin import messages, personal_data, qr_codes, subscribers, syncs
 
-__all__ = ["messages", "qr_codes", "subscribers", "syncs"]
+__all__ = ["messages", "personal_data", "qr_codes", "subscribers", "syncs"]

@@ -23,6 +23,7 @@ from events.kinds import label
 from events.menus.names import MenuNames
 from events.models import EventLog, with_account
 from subscribers.admin.messages import WithConversation
+from subscribers.admin.personal_data import WithPersonalData
 from subscribers.admin.syncs import start_url
 from subscribers.binding.bind import start_binding, unbind
 from subscribers.models import Binding, BindingRequest, BindingScan, Subscriber
@@ -66,7 +67,7 @@ class BoundFilter(admin.SimpleListFilter):
 
 
 @admin.register(Subscriber)
-class SubscriberAdmin(WithConversation, ReadOnly, KeysetModelAdmin):
+class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelAdmin):
     list_display = [
         "openid", "following", "last_followed", "last_unfollowed", "first_scene", "bound_user",
         "event_count", "account",
@@ -75,6 +76,7 @@ class SubscriberAdmin(WithConversation, ReadOnly, KeysetModelAdmin):
     search_help_text = _("OpenID, QR scene or bound user name; the whole value")
     actions = ["refresh_profiles"]
     actions_list = ["sync_followers"]
+    actions_detail = ["export_personal_data", "erase_personal_data"]
     fieldsets = [
         (None, {"fields": [("openid", "account"), ("follows_now", "bound_user")]}),
         (
@@ -173,7 +175,7 @@ class SubscriberAdmin(WithConversation, ReadOnly, KeysetModelAdmin):
             "<tr><td>{}</td><td>{}</td><td>{}</td></tr>",
             (
                 (
-                    binding.user.get_username(),
+                    binding.user.get_username() if binding.user else "–",
                     moment(binding.bound_at, subscriber.account),
                     moment(binding.unbound_at, subscriber.account),
                 )

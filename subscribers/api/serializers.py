@@ -61,7 +61,13 @@ class SubscriberSerializer(serializers.ModelSerializer[Subscriber]):
 class BindingSerializer(serializers.ModelSerializer[Binding]):
     account = serializers.SlugRelatedField[OfficialAccount](slug_field="slug", read_only=True)
     openid = serializers.CharField(source="subscriber.openid", read_only=True)
-    user = serializers.CharField(source="user.username", read_only=True)
+    user = serializers.CharField(
+        source="user.username",
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text="User name of the site account; null once the follower was erased.",
+    )
     event = serializers.IntegerField(
         source="event_id", read_only=True, help_text="Id of the scan in the event log."
     )

@@ -68,6 +68,8 @@ def conversation_with(subscriber: Subscriber, *, length: int = 20) -> list[Utter
 def summary(message: OutgoingMessage) -> str:
     """A message as one text."""
     payload = message.payload
+    if not payload:
+        return str(_("(removed)"))
     match message.kind:
         case "text":
             return str(payload["content"])

@@ -68,7 +68,7 @@ def window_of(subscriber: Subscriber, now: datetime.datetime | None = None) -> W
     None if none is open. Whoever has left has none, and nobody of an account that is switched off.
     """
     now = now or timezone.now()
-    if not (subscriber.is_following and subscriber.account.is_active):
+    if not (subscriber.is_following and subscriber.account.is_active) or subscriber.erased_at:
         return None
     open_windows = []
     for act, opened_at in _latest_acts(subscriber, now).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from subscribers.models.binding import Binding, BindingRequest, BindingScan, Refusal
+from subscribers.models.erasure import Erasure, PseudonymKey
 from subscribers.models.follower_sync import FollowerSync
 from subscribers.models.outgoing_message import OutgoingMessage
 from subscribers.models.profile_fetch import ProfileFetch
@@ -14,9 +15,11 @@ __all__ = [
     "BindingRequest",
     "BindingScan",
     "CarriedOverState",
+    "Erasure",
     "FollowerSync",
     "OutgoingMessage",
     "ProfileFetch",
+    "PseudonymKey",
     "QRScene",
     "Refusal",
     "SceneTag",

@@ -52,9 +52,11 @@ class Binding(models.Model):
     subscriber = models.ForeignKey(
         Subscriber, on_delete=models.PROTECT, related_name="bindings", verbose_name=_("follower")
     )
+    # None once the follower was erased.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
+        null=True,
         related_name="wechat_bindings",
         verbose_name=_("user"),
     )
@@ -83,7 +85,7 @@ class Binding(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user} ↔ {self.subscriber}"
+        return f"{self.user or '–'} ↔ {self.subscriber}"
 
     @property
     def is_active(self) -> bool:

@@ -175,6 +175,8 @@ class Subscriber(FoldColumns):
     # The run that last found this follower on WeChat's list. Without an index, so that PostgreSQL
     # can write it without touching one.
     listed_in = models.BigIntegerField(null=True, blank=True, editable=False)
+    # The OpenID is a pseudonym since then (subscribers/personal_data).
+    erased_at = models.DateTimeField(_("erased"), null=True, blank=True, editable=False)
     updated_at = models.DateTimeField(_("updated"))
     # For the list of what changed: an index on updated_at itself would be written with every event
     # and, on PostgreSQL, with it all other indexes of the row (no heap-only tuple).
@@ -187,6 +189,10 @@ class Subscriber(FoldColumns):
     class Meta:
         verbose_name = _("follower")
         verbose_name_plural = _("followers")
+        permissions = [
+            ("export_personal_data", _("Can export all that is known of a follower")),
+            ("erase_personal_data", _("Can erase a follower for ever")),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["account", "openid"], name="subscriber_one_per_openid"),
         ]

@@ -234,7 +234,9 @@ class _Run:
 
     def _check_that_ours_are_known(self) -> None:
         """Before a wrong AppID brings another account's followers in."""
-        ours = Subscriber.objects.filter(account=self._account, is_following=True).order_by("-pk")
+        ours = Subscriber.objects.filter(
+            account=self._account, is_following=True, erased_at=None
+        ).order_by("-pk")
         newest = list(ours.values_list("openid", flat=True)[:_ENOUGH])
         if len(newest) == _ENOUGH and not self._users.infos(newest).found:
             raise _Hopeless(WRONG_ACCOUNT)
@@ -380,6 +382,7 @@ class _Run:
                 Q(last_seen_at=None) | Q(last_seen_at__lt=began),
                 account=self._account,
                 is_following=True,
+                erased_at=None,
                 pk__gt=self._sync.last_subscriber,
             )
             .exclude(listed_in=self._sync.pk)

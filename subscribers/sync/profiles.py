@@ -180,7 +180,7 @@ def _note_failure(account: OfficialAccount, access: ProfileFetch, error: APIErro
 
 def _wanted(account: OfficialAccount, at: datetime.datetime, *, limit: int) -> list[Subscriber]:
     """Those to ask for at that second, the urgent ones first."""
-    mine = Subscriber.objects.filter(account=account)
+    mine = Subscriber.objects.filter(account=account, erased_at=None)
     # An answer of the second in question would decide nothing.
     askable = Q(last_unfollowed_at=None) | Q(last_unfollowed_at__lt=at)
     again = mine.filter(askable, refresh_requested_at__isnull=False)

@@ -1,0 +1,114 @@
+"""Empties the bodies of events past EVENT_BODY_RETENTION_DAYS, in the log and in its archives.
+
+What happened, when and with which key stays, and so do state and statistics. Time counts from the
+receipt, so one mark says how far the work has come, and late events lie after it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from events.log.registry import before_restoring
+from events.models import BodyRetention, EventLog
+from events.retention.archive import Archive
+from events.retention.partitions import alone
+from events.retention.rewrite import rewrite_archives
+
+__all__ = ["body_limit", "empty_bodies", "empty_returning"]
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 1000
+# Seconds of one run; the next one goes on.
+_TURN = 30.0
+# A row without an outcome may still need its body.
+_OPEN = (EventLog.Status.RECEIVED, EventLog.Status.FAILED)
+
+
+def body_limit(now: datetime.datetime) -> datetime.datetime | None:
+    """Bodies received before this are to go; None when they are kept."""
+    if settings.EVENT_BODY_RETENTION_DAYS is None:
+        return None
+    return now - datetime.timedelta(days=settings.EVENT_BODY_RETENTION_DAYS)
+
+
+def empty_bodies(now: datetime.datetime | None = None) -> int:
+    """Empties what is past its time; returns how many rows of log and archives it changed."""
+    now = now or timezone.now()
+    limit = body_limit(now)
+    if limit is None:
+        return 0
+    changed, is_complete = _empty_log(limit, now)
+    folder = settings.EVENT_ARCHIVE_DIR
+    if is_complete and folder and Path(folder).is_dir():
+        with alone("retention") as granted:
+            if granted:
+                changed += rewrite_archives(Path(folder), _change(limit, now))
+    return changed
+
+
+def _empty_log(limit: datetime.datetime, now: datetime.datetime) -> tuple[int, bool]:
+    """Returns how many rows it emptied, and whether none are left."""
+    changed = 0
+    until = time.monotonic() + _TURN
+    mark = BodyRetention.objects.filter(pk=1).first() or BodyRetention(pk=1)
+    while time.monotonic() < until:
+        rows = EventLog.objects.filter(received_at__lt=limit).order_by("received_at", "id")
+        if mark.received_at is not None:
+            # Beside the exact place, the bound that leads the index to it.
+            rows = rows.filter(
+                Q(received_at__gt=mark.received_at) | Q(id__gt=mark.event_id),
+                received_at__gte=mark.received_at,
+            )
+        batch = list(rows.values_list("id", "event_time", "received_at")[:_BATCH])
+        if not batch:
+            return changed, True
+        times = [event_time for _, event_time, _ in batch]
+        changed += (
+            EventLog.objects.filter(
+                pk__in=[pk for pk, _, _ in batch],
+                # Leads PostgreSQL to the partitions that can hold them.
+                event_time__gte=min(times),
+                event_time__lte=max(times),
+                body_removed_at=None,
+            )
+            .exclude(status__in=_OPEN)
+            .update(raw=b"", reply="", error="", body_removed_at=now)
+        )
+        mark.event_id, _, mark.received_at = batch[-1]
+        mark.save()
+    return changed, False
+
+
+def _change(limit: datetime.datetime, now: datetime.datetime) -> Any:
+    stamp = now.astimezone(datetime.UTC).isoformat(timespec="microseconds")
+
+    def change(_archive: Archive, record: dict[str, Any]) -> dict[str, Any] | None:
+        received_at = datetime.datetime.fromisoformat(record["received_at"])
+        if received_at >= limit or not (record["raw"] or record["reply"] or record["error"]):
+            return None
+        return record | {"raw": "", "reply": "", "error": "", "body_removed_at": stamp}
+
+    return change
+
+
+@before_restoring
+def empty_returning(events: list[EventLog]) -> None:
+    """Brings rows back without a body that is past its time."""
+    now = timezone.now()
+    limit = body_limit(now)
+    if limit is None:
+        return
+    for event in events:
+        if event.received_at < limit and event.body_removed_at is None:
+            event.raw = b""
+            event.reply = event.error = ""
+            event.body_removed_at = now

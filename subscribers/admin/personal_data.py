@@ -1,0 +1,236 @@
+"""The operators' pages for one person's data: all that is known, erasing it, and the receipts."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import FieldDoesNotExist
+from django.db import DatabaseError
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.decorators import action
+
+from events.admin.changelist import ReadOnly
+from events.admin.filters import AccountFilter
+from events.models import EventLog, OfficialAccount
+from events.retention.archive import ArchiveError
+from subscribers.models import (
+    Binding,
+    BindingScan,
+    CarriedOverState,
+    Erasure,
+    OutgoingMessage,
+    Subscriber,
+)
+from subscribers.personal_data.collect import collect
+from subscribers.personal_data.erase import ArchivesBusy, erase, receipt
+from subscribers.personal_data.requests import request_erasure
+
+__all__ = ["ErasureAdmin", "WithPersonalData"]
+
+# Tables in the words of the page, in its order.
+_TABLES = {
+    "follower": _("Follower"),
+    "carried_over": _("State of removed events"),
+    "events": _("Events"),
+    "archived_events": _("Archived events"),
+    "messages": _("Messages"),
+    "bindings": _("Bindings"),
+    "binding_scans": _("Binding scans"),
+}
+
+
+_MODELS: dict[str, type[Model]] = {
+    "follower": Subscriber,
+    "carried_over": CarriedOverState,
+    "events": EventLog,
+    "archived_events": EventLog,
+    "messages": OutgoingMessage,
+    "bindings": Binding,
+    "binding_scans": BindingScan,
+}
+# What is no column, or has a name for programmers.
+_WORDS = {
+    "what": _("what happened"),
+    "payload": _("content"),
+    "from_user": _("sender"),
+    "first_scene_at": _("first scene at"),
+    "last_scene_at": _("last scene at"),
+}
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
+
+
+class WithPersonalData:
+    """The part of a follower's page that shows and erases all that is known."""
+
+    def has_export_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("subscribers.export_personal_data")
+
+    def has_erase_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("subscribers.erase_personal_data")
+
+    @action(description=_("Export personal data"), url_path="personal-data", permissions=["export"])
+    def export_personal_data(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """All that is known of the follower, as a page, or as a file with ?format=json."""
+        subscriber = self._person(request, object_id)
+        said = collect(subscriber.account, subscriber.openid)
+        self.log_change(request, subscriber, "personal data exported")  # type: ignore[attr-defined]
+        if request.GET.get("format") == "json":
+            response: HttpResponse = JsonResponse(
+                said, json_dumps_params={"ensure_ascii": False, "indent": 2}
+            )
+            response["Content-Disposition"] = 'attachment; filename="personal-data.json"'
+        else:
+            response = self._page(
+                request,
+                subscriber,
+                "admin/subscribers/personal_data/export.html",
+                title=_("All that is known of this follower"),
+                tables=_tables(subscriber.account, said),
+                account=subscriber.account,
+                now=timezone.now().astimezone(subscriber.account.zone),
+            )
+        response["Cache-Control"] = "no-store"
+        return response
+
+    @action(description=_("Erase this person"), url_path="erase", permissions=["erase"])
+    def erase_personal_data(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Shows what goes; erases once the operator has typed the OpenID."""
+        subscriber = self._person(request, object_id)
+        back = reverse("admin:subscribers_subscriber_change", args=[subscriber.pk])
+        if subscriber.erased_at is not None:
+            messages.info(request, _("This person was erased already."))
+            return HttpResponseRedirect(back)
+        is_wrong = False
+        if request.method == "POST":
+            if request.POST.get("openid", "").strip() == subscriber.openid:
+                return self._erase(request, subscriber, back)
+            is_wrong = True
+        return self._page(
+            request,
+            subscriber,
+            "admin/subscribers/personal_data/erase.html",
+            title=_("Erase this person"),
+            tables=_tables(subscriber.account, collect(subscriber.account, subscriber.openid)),
+            is_wrong=is_wrong,
+            back=back,
+        )
+
+    def _erase(self, request: HttpRequest, subscriber: Subscriber, back: str) -> HttpResponse:
+        erasure = request_erasure(
+            subscriber.account,
+            subscriber.openid,
+            reason=Erasure.Reason.REQUESTED,
+            by=request.user,  # type: ignore[arg-type]
+        )
+        try:
+            erase(erasure)
+        except (ArchivesBusy, ArchiveError, DatabaseError) as error:
+            messages.warning(request, _("Not erased yet: %s The worker tries again.") % error)
+            return HttpResponseRedirect(back)
+        self.log_change(  # type: ignore[attr-defined]
+            request, Subscriber.objects.get(pk=subscriber.pk), "person erased"
+        )
+        messages.success(request, _("The person is erased. This is the receipt."))
+        return HttpResponseRedirect(reverse("admin:subscribers_erasure_change", args=[erasure.pk]))
+
+    def _person(self, request: HttpRequest, object_id: str) -> Subscriber:
+        subscriber = self.get_object(request, object_id)  # type: ignore[attr-defined]
+        if not isinstance(subscriber, Subscriber):
+            raise Http404
+        return subscriber
+
+    def _page(
+        self, request: HttpRequest, subscriber: Subscriber, template: str, **context: Any
+    ) -> HttpResponse:
+        return TemplateResponse(
+            request,
+            template,
+            {
+                **self.admin_site.each_context(request),  # type: ignore[attr-defined]
+                "opts": self.opts,  # type: ignore[attr-defined]
+                "original": subscriber,
+                **context,
+            },
+        )
+
+
+def _tables(account: OfficialAccount, said: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tables that have rows, each row as pairs of a column's name and a text."""
+    return [
+        {
+            "name": name,
+            "number": len(said[table]),
+            "rows": [
+                [
+                    (capfirst(_name(_MODELS[table], column)), _text(value, account))
+                    for column, value in row.items()
+                    if value not in (None, "", {})
+                ]
+                for row in said[table]
+            ],
+        }
+        for table, name in _TABLES.items()
+        if said.get(table)
+    ]
+
+
+def _name(model: type[Model], column: str) -> str:
+    if column in _WORDS:
+        return str(_WORDS[column])
+    try:
+        return str(getattr(model._meta.get_field(column), "verbose_name", column))
+    except FieldDoesNotExist:
+        return column
+
+
+def _text(value: Any, account: OfficialAccount) -> str:
+    """A value as people read it: times by the account's clock."""
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, indent=2)
+    if isinstance(value, bool):
+        return str(_("yes") if value else _("no"))
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        at = datetime.datetime.fromisoformat(value).astimezone(account.zone)
+        return f"{at:%Y-%m-%d %H:%M:%S}"
+    return str(value)
+
+
+@admin.register(Erasure)
+class ErasureAdmin(ReadOnly, ModelAdmin):
+    list_display = ["pseudonym", "account", "reason", "requested_at", "requested_by", "erased_at"]
+    list_filter = [AccountFilter]
+    list_select_related = ["account", "requested_by"]
+    ordering = ["-pk"]
+    fields = [
+        ("pseudonym", "account"), ("reason", "requested_by"), ("requested_at", "erased_at"),
+        "changed_rows", "digest", "failure_text",
+    ]  # fmt: skip
+    readonly_fields = ["changed_rows"]
+    actions_detail = ["download_receipt"]
+
+    @admin.display(description=_("changed rows"))
+    def changed_rows(self, erasure: Erasure) -> str:
+        return ", ".join(f"{name}: {number}" for name, number in erasure.counts.items()) or "–"
+
+    @action(description=_("Download the receipt"), url_path="receipt")
+    def download_receipt(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        erasure = self.get_object(request, object_id)
+        if erasure is None or not self.has_view_permission(request, erasure):
+            raise Http404
+        response = JsonResponse(
+            receipt(erasure) | {"digest": erasure.digest},
+            json_dumps_params={"ensure_ascii": False, "indent": 2},
+        )
+        response["Content-Disposition"] = f'attachment; filename="{erasure.pseudonym}.json"'
+        return response

@@ -1,0 +1,107 @@
+"""The tables of erasures (删除个人信息): who is to be erased, and the receipt that it was done."""
+
+from __future__ import annotations
+
+import secrets
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from events.models import OfficialAccount
+from events.models.fields import EncryptedTextField
+from events.models.job import Job, JobQuerySet
+
+__all__ = ["Erasure", "PseudonymKey"]
+
+
+class PseudonymKey(models.Model):
+    """The secret by which this site recognises an erased OpenID, in one row.
+
+    It has a life of its own, apart from FIELD_ENCRYPTION_KEYS: those change, and copies of archives
+    that are kept elsewhere must be recognised for as long as they exist.
+    """
+
+    key = EncryptedTextField(editable=False)
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+    @classmethod
+    def value(cls) -> bytes:
+        """The key, made at the first use."""
+        row, _ = cls.objects.get_or_create(pk=1, defaults={"key": secrets.token_hex(32)})
+        return bytes.fromhex(row.key)
+
+
+class ErasureQuerySet(JobQuerySet["Erasure"]):
+    def open(self) -> ErasureQuerySet:
+        return self.filter(erased_at=None)
+
+    def done(self) -> ErasureQuerySet:
+        return self.exclude(erased_at=None)
+
+
+class Erasure(Job):
+    """One person of one account to be erased, or erased: then the row is the receipt.
+
+    `openid` is readable only until the erasure is done. `openid_digest`, keyed with PseudonymKey,
+    recognises the person in copies of archives. `pseudonym` stands in the log and the tables
+    instead of the OpenID. `counts` says how many rows of each table were changed, and `digest` is
+    the SHA-256 of the receipt's text.
+    """
+
+    class Reason(models.TextChoices):
+        REQUESTED = "requested", _("asked for by the person")
+        REVOKED = "revoked", _("authorization withdrawn")
+        CANCELLED = "cancelled", _("WeChat account closed")
+        UNFOLLOWED = "unfollowed", _("unfollowed long ago")
+
+    account = models.ForeignKey(
+        OfficialAccount,
+        on_delete=models.PROTECT,
+        related_name="erasures",
+        verbose_name=_("Official Account"),
+    )
+    openid = EncryptedTextField("OpenID", blank=True, default="", editable=False)
+    openid_digest = models.CharField(max_length=64, editable=False)
+    pseudonym = models.CharField(_("pseudonym"), max_length=64, unique=True)
+    reason = models.CharField(_("erased because"), max_length=20, choices=Reason.choices)
+    requested_at = models.DateTimeField(_("requested"))
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("requested by"),
+    )
+    erased_at = models.DateTimeField(_("erased"), null=True, blank=True)
+    counts = models.JSONField(_("changed rows"), default=dict, blank=True)
+    digest = models.CharField(_("digest of the receipt"), max_length=64, blank=True, default="")
+
+    objects = ErasureQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("erasure")
+        verbose_name_plural = _("erasures")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "openid_digest"],
+                name="erasure_one_open",
+                condition=Q(erased_at=None),
+            ),
+            models.CheckConstraint(
+                name="erasure_forgets_openid", condition=Q(erased_at=None) | Q(openid="")
+            ),
+        ]
+        indexes = [
+            # Whom a copy of an archive names.
+            models.Index(fields=["openid_digest"], name="erasure_digest"),
+            # Who is erased next.
+            models.Index(fields=["due_at"], name="erasure_due", condition=Q(due_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return self.pseudonym

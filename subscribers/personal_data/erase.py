@@ -1,0 +1,213 @@
+"""Erases one person (删除个人信息), and keeps every count and the fold as they were.
+
+The OpenID becomes a pseudonym in the log and in each table that names it; the profile, the texts,
+bodies, messages, positions, tags and the link to a site user go. Archives in EVENT_ARCHIVE_DIR are
+written anew, and copies of them kept elsewhere are changed when they come back. What arrives later
+from the same person belongs to a new follower.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.db import transaction
+from django.utils import timezone
+
+from events.log.registry import announce_erasure, before_restoring
+from events.models import EventLog
+from events.retention.archive import Archive
+from events.retention.erase import overwrite_deleted, pseudonymise_log
+from events.retention.partitions import alone
+from events.retention.rewrite import rewrite_archives
+from subscribers.models import (
+    Binding,
+    BindingRequest,
+    BindingScan,
+    CarriedOverState,
+    Erasure,
+    OutgoingMessage,
+    PseudonymKey,
+    Subscriber,
+)
+from subscribers.personal_data.pseudonyms import digest_of
+
+__all__ = ["ArchivesBusy", "erase", "receipt", "rename_returning"]
+
+# What WeChat told of the person, and what operators noted.
+_NO_PROFILE = {
+    "unionid": "",
+    "language": "",
+    "remark": "",
+    "tag_ids": "",
+    "refresh_requested_at": None,
+    "listed_in": None,
+}
+
+
+class ArchivesBusy(Exception):
+    """Another process removes or archives months now; the erasure is to be tried again."""
+
+
+def erase(erasure: Erasure, *, now: datetime.datetime | None = None) -> Erasure:
+    """Carries an open erasure out and returns it with its receipt.
+
+    Raises ArchivesBusy, and ArchiveError for an archive that is broken; nothing is half done then:
+    the erasure stays open, and its next run begins from the start. Call it outside a transaction.
+    """
+    now = now or timezone.now()
+    overwrite_deleted()
+    with alone("retention") as granted:
+        if not granted:
+            raise ArchivesBusy("Months are being archived or removed at this moment.")
+        archived = _erase_from_archives(erasure, now)
+        with transaction.atomic():
+            current = Erasure.objects.select_for_update(of=("self",)).get(pk=erasure.pk)
+            if current.erased_at is not None:
+                return current  # another process was quicker
+            counts = _erase_from_database(erasure, now)
+            counts["archived events"] = archived
+            erasure.counts = {name: number for name, number in sorted(counts.items()) if number}
+            erasure.openid = ""
+            erasure.erased_at = now
+            erasure.due_at = None
+            erasure.lease = ""
+            erasure.leased_until = None
+            erasure.failure = erasure.failure_text = ""
+            erasure.failed_at = None
+            erasure.digest = hashlib.sha256(_text(receipt(erasure)).encode()).hexdigest()
+            erasure.save()
+    return erasure
+
+
+def receipt(erasure: Erasure) -> dict[str, Any]:
+    """What the receipt says; Erasure.digest is the SHA-256 of this as canonical JSON."""
+    return {
+        "account": erasure.account.slug,
+        "pseudonym": erasure.pseudonym,
+        "reason": erasure.reason,
+        "requested_at": erasure.requested_at.astimezone(datetime.UTC).isoformat(),
+        "requested_by": erasure.requested_by.get_username() if erasure.requested_by else None,
+        "erased_at": erasure.erased_at.astimezone(datetime.UTC).isoformat()
+        if erasure.erased_at
+        else None,
+        "changed_rows": erasure.counts,
+    }
+
+
+def _text(said: dict[str, Any]) -> str:
+    return json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _erase_from_database(erasure: Erasure, now: datetime.datetime) -> Counter[str]:
+    account_id, openid, pseudonym = erasure.account_id, erasure.openid, erasure.pseudonym
+    # In the order in which callbacks lock: first events, then the follower. A callback may have
+    # stored an event between the two, so the log is asked once more with the follower locked.
+    counts = pseudonymise_log(account_id, openid, pseudonym, now=now)
+    subscriber = Subscriber.objects.held().filter(account=account_id, openid=openid).first()
+    counts += pseudonymise_log(account_id, openid, pseudonym, now=now)
+    counts["carried-over states"] = CarriedOverState.objects.filter(
+        account=account_id, openid=openid
+    ).update(openid=pseudonym)
+    if subscriber is not None:
+        counts += _erase_follower(subscriber, pseudonym, now)
+    announce_erasure(account_id, openid, pseudonym)
+    counts["operators' log"] = LogEntry.objects.filter(object_repr__contains=openid).update(
+        object_repr=pseudonym, change_message=""
+    )
+    return counts
+
+
+def _erase_follower(subscriber: Subscriber, pseudonym: str, now: datetime.datetime) -> Counter[str]:
+    followers = Subscriber.objects.filter(pk=subscriber.pk).update(
+        openid=pseudonym,
+        erased_at=now,
+        profile_synced_at=now,
+        updated_at=max(now, subscriber.updated_at),
+        **_NO_PROFILE,
+    )
+    bindings = Binding.objects.filter(subscriber=subscriber)
+    bindings.active().update(unbound_at=now)
+    scans = BindingScan.objects.filter(subscriber=subscriber)
+    messages = OutgoingMessage.objects.filter(subscriber=subscriber)
+    # What waits is not sent any more.
+    messages.filter(state__in=[OutgoingMessage.State.QUEUED, OutgoingMessage.State.SENDING]).update(
+        state=OutgoingMessage.State.FAILED,
+        failure="erased",
+        failed_at=now,
+        due_at=None,
+        lease="",
+        leased_until=None,
+    )
+    return Counter(
+        {
+            "followers": followers,
+            "binding requests": BindingRequest.objects.filter(
+                binding__in=bindings.values("pk")
+            ).update(binding=None),
+            "bindings": bindings.update(user=None),
+            "binding scans": scans.update(request=None),
+            "messages": messages.update(payload={}, failure_text=""),
+        }
+    )
+
+
+# --- Archives ------------------------------------------------------------------------------------
+
+
+def _erase_from_archives(erasure: Erasure, now: datetime.datetime) -> int:
+    folder = settings.EVENT_ARCHIVE_DIR
+    if not folder or not Path(folder).is_dir():
+        return 0
+    openid, slug = erasure.openid, erasure.account.slug
+    time = now.astimezone(datetime.UTC).isoformat(timespec="microseconds")
+
+    def change(archive: Archive, record: dict[str, Any]) -> dict[str, Any] | None:
+        if archive.accounts.get(record["account_id"]) != slug or record["openid"] != openid:
+            return None
+        return record | {
+            "openid": erasure.pseudonym,
+            "from_user": _renamed(record["from_user"], openid, erasure.pseudonym),
+            "raw": "",
+            "reply": "",
+            "error": "",
+            "body_removed_at": time,
+        }
+
+    return rewrite_archives(Path(folder), change)
+
+
+def _renamed(value: str, openid: str, pseudonym: str) -> str:
+    return pseudonym if value == openid else value
+
+
+@before_restoring
+def rename_returning(events: list[EventLog]) -> None:
+    """Gives rows of a copy made before an erasure the pseudonym, and empties their bodies."""
+    if not Erasure.objects.done().exists():
+        return
+    key = PseudonymKey.value()
+    digests = {
+        digest_of(event.account_id, event.openid, key=key): event.openid
+        for event in events
+        if event.openid
+    }
+    erased: dict[tuple[int, str], list[Erasure]] = {}
+    for erasure in Erasure.objects.done().filter(openid_digest__in=digests).order_by("erased_at"):
+        openid = digests[erasure.openid_digest]
+        erased.setdefault((erasure.account_id, openid), []).append(erasure)
+    for event in events:
+        for erasure in erased.get((event.account_id, event.openid), ()):
+            if erasure.erased_at is not None and event.received_at <= erasure.erased_at:
+                event.from_user = _renamed(event.from_user, event.openid, erasure.pseudonym)
+                event.openid = erasure.pseudonym
+                event.raw = b""
+                event.reply = event.error = ""
+                event.body_removed_at = erasure.erased_at
+                break
