@@ -6,46 +6,21 @@ With nothing before the site, and with nginx as docs/deployment/nginx.conf has i
 from __future__ import annotations
 
 import asyncio
-import os
-import pwd
-import re
 import resource
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from wechat_site.serving.supervisor import web_server
-from wechat_site.tests.launch import ROOT
-from wechat_site.tests.serving.test_nodes import daemon, program
+from wechat_site.tests.serving.behind_nginx import behind_nginx
 from wechat_site.tests.serving.wechat_timing import TOKEN, WeChat
 from wechat_site.tests.site import Site
 
 pytestmark = pytest.mark.slow
 
 IDLE, SLOW = 2000, 500
-HTTP = """
-daemon off;
-user {user};
-pid {folder}/nginx.pid;
-error_log {folder}/nginx.log;
-worker_rlimit_nofile 16384;
-events {{ worker_connections 8192; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    {shipped}
-}}
-"""
 
 
 @pytest.fixture(params=["bare", "nginx"])
@@ -55,29 +30,11 @@ def door(request: Any, site: Site) -> Iterator[Site]:
     if most < 2 * (IDLE + SLOW):
         pytest.skip(f"{most} open files are too few for so many lines")
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    site.environment["ALLOWED_HOSTS"] = "*"
     if request.param == "bare":
         site.start_web()
         yield site
         return
-    nginx = program("nginx")
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        folder.chmod(0o755)
-        socket = folder / "site.sock"
-        site.start(*web_server("", 0, uds=str(socket))[1:])
-        shipped = (ROOT / "docs" / "deployment" / "nginx.conf").read_text()
-        # What is the machine's: addresses and certificates.
-        shipped = shipped.replace("/run/wechat/site.sock", str(socket))
-        shipped = shipped.replace("listen 80;", f"listen 127.0.0.1:{site.port};")
-        shipped = re.sub(r"listen 443 ssl;|ssl_certificate\w* .*;", "", shipped)
-        # All lines of this test come from one address, those of strangers do not.
-        shipped = shipped.replace("limit_conn wechat_lines 100;", "limit_conn wechat_lines 6000;")
-        file = folder / "nginx.conf"
-        user = pwd.getpwuid(os.geteuid()).pw_name
-        file.write_text(HTTP.format(user=user, folder=folder, shipped=shipped))
-        stack.enter_context(daemon([nginx, "-c", str(file)], site.port))
-        site.wait_for_socket(socket)
+    with behind_nginx(site):
         yield site
 
 
@@ -112,7 +69,7 @@ async def pushes(wechat: WeChat, number: int = 40) -> Counter[tuple[int | str, .
 
 
 def head(path: str, length: int) -> bytes:
-    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
+    return f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\r\n".encode()
 
 
 def test_strangers_lines_stop_no_push(door: Site, wechat: WeChat):
