@@ -3,10 +3,10 @@
     celery -A wechat_site worker
     celery -A wechat_site beat
 
-The broker, CELERY_BROKER_URL, holds nothing but "look whether there is something to do": every
-task's record is in the database, and each look is the same function that the worker calls. So a
-broker that loses everything loses nothing, and a look too many does nothing. docs/workers.md has
-the commands in full.
+The broker, CELERY_BROKER_URL, holds only the message "look whether there is work": every task's
+record is in the database, and each look calls the same function as the worker. So a broker that
+loses its messages loses no work, and a look too many does nothing. docs/workers.md has the commands
+in full.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from wechat_site.tasks import TASKS  # noqa: E402
 
 __all__ = ["app"]
 
-# Seconds after which a look hands its process to the next, so that no task waits for a long queue.
+# Seconds after which a look gives its process to the next, so that no task waits for a long queue.
 _LONGEST_LOOK = 20
-# Seconds after which a look that nobody took is thrown away: there are newer ones.
+# Seconds after which a look that no worker took expires: newer ones follow.
 _STALE_AFTER = 30
 
 app = Celery("wechat_site")
@@ -40,8 +40,7 @@ app.conf.update(
     broker_url=settings.CELERY_BROKER_URL or None,
     broker_connection_retry_on_startup=True,
     task_ignore_result=True,
-    # What may take long waits in a queue of its own. A worker that is not told otherwise takes from
-    # both.
+    # Slow tasks have a queue of their own. A worker without -Q takes from both.
     task_queues=[Queue("quick"), Queue("slow")],  # type: ignore[no-untyped-call]
     task_default_queue="quick",
     worker_prefetch_multiplier=1,
@@ -57,14 +56,14 @@ def _look_at(task: Task) -> Callable[[], None]:
     return look
 
 
-for _duty in TASKS:
-    _name = f"wechat_site.{_duty.name}".replace(" ", "_")
-    app.task(_look_at(_duty), name=_name)
-    app.conf.beat_schedule[_duty.name] = {
+for _task in TASKS:
+    _name = f"wechat_site.{_task.name}".replace(" ", "_")
+    app.task(_look_at(_task), name=_name)
+    app.conf.beat_schedule[_task.name] = {
         "task": _name,
-        "schedule": max(1.0, _duty.look_every),
+        "schedule": max(1.0, _task.look_every),
         "options": {
-            "queue": "quick" if _duty.quick else "slow",
+            "queue": "quick" if _task.quick else "slow",
             "expires": _STALE_AFTER,
         },
     }

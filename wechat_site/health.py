@@ -1,3 +1,5 @@
+"""The views that monitoring asks: alive, ready, metrics."""
+
 from __future__ import annotations
 
 import hmac
@@ -25,7 +27,7 @@ def alive(request: HttpRequest) -> HttpResponse:
 def ready(request: HttpRequest) -> HttpResponse:
     """/readyz: this node reaches its database, which is all the callback needs.
 
-    The worker's health is not asked: a dead worker must not take web nodes out of the balancer.
+    It does not ask after the worker: a dead worker must not take web nodes out of the balancer.
     """
     try:
         with connection.cursor() as cursor:
@@ -37,9 +39,9 @@ def ready(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """/metrics: the counters of this node's web processes, and the worker's queues.
+    """/metrics: the counters of this node's web processes, and the worker's jobs.
 
-    For the token's bearer; without a token, for this machine.
+    Open to the bearer of METRICS_TOKEN; without that setting, to this machine.
     """
     if not _may_read_metrics(request):
         return HttpResponse("forbidden", status=403, content_type="text/plain")

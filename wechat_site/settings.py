@@ -463,12 +463,6 @@ _hour = env.str("FOLLOWER_SYNC_HOUR", default="3")
 if _hour not in {"", *map(str, range(24))}:
     raise ImproperlyConfigured("FOLLOWER_SYNC_HOUR must be an hour from 0 to 23, or empty.")
 FOLLOWER_SYNC_HOUR = int(_hour) if _hour else None
-# Where the access tokens are shared, when not in the database.
-REDIS_URL = env.str("REDIS_URL", default="")
-if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
-    raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://")
-if REDIS_URL and importlib.util.find_spec("redis") is None:
-    raise ImproperlyConfigured("REDIS_URL needs a package: pip install redis")
 # An outgoing proxy, where its address is the one on the account's list (IP白名单).
 WECHAT_API_PROXY = env.str("WECHAT_API_PROXY", default="")
 
@@ -586,7 +580,7 @@ UNFOLD = {
             {
                 "title": _("Operation"),
                 "separator": True,
-                "items": [_admin_link(_("Work"), "manufacturing", "events", "taskrun")],
+                "items": [_admin_link(_("Background tasks"), "manufacturing", "events", "taskrun")],
             },
         ],
     },

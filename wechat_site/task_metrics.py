@@ -1,4 +1,4 @@
-"""What waits for the worker, and when it last ran, as metrics: read from the database when asked.
+"""Metrics of the jobs that wait and of the tasks' last runs, read from the database when scraped.
 
 Every node reports the same, so alert on the maximum over nodes, not on the sum.
 """
@@ -22,16 +22,16 @@ from wechat_site.tasks import TASKS
 logger = logging.getLogger(__name__)
 
 
-class _WorkCollector(Collector):
+class _TaskCollector(Collector):
     def __init__(self, tasks: Sequence[Task]) -> None:
-        self._duties = tasks
+        self._tasks = tasks
 
     def collect(self) -> Iterable[Metric]:
         try:
             return [*self._queues(), *self._runs()]
         except DatabaseError:
-            # The counters are worth reading all the same, now more than ever.
-            logger.warning("The queues could not be read for the metrics", exc_info=True)
+            # The counters must stay readable while the database is away.
+            logger.warning("The metrics of jobs could not be read", exc_info=True)
             return []
 
     def _queues(self) -> Iterable[Metric]:
@@ -49,7 +49,7 @@ class _WorkCollector(Collector):
             "Rows of the last 30 days that wait for an operator",
             labels=["task", "reason"],
         )
-        for task in self._duties:
+        for task in self._tasks:
             if task.queue is None:
                 continue
             waiting.add_metric([task.name], task.queue.waiting())
@@ -66,7 +66,7 @@ class _WorkCollector(Collector):
         failures = GaugeMetricFamily(
             "wechat_task_failures", "Runs of the task that failed, in a row", labels=["task"]
         )
-        names = [task.name for task in self._duties]
+        names = [task.name for task in self._tasks]
         for run in TaskRun.objects.filter(pk__in=names):
             if run.finished_at is not None:
                 finished.add_metric([run.name], run.finished_at.timestamp())
@@ -74,4 +74,4 @@ class _WorkCollector(Collector):
         return finished, failures
 
 
-FROM_DATABASE.register(_WorkCollector(TASKS))
+FROM_DATABASE.register(_TaskCollector(TASKS))

@@ -453,7 +453,7 @@ class MenuVersionAdmin(KeysetModelAdmin):
             raise Http404
         if not version.is_editable:
             messages.error(
-                request, _("Version %s is published already, or waiting for it.") % version
+                request, _("Version %s is published already, or waits to be published.") % version
             )
             return HttpResponseRedirect(_page(version))
         if (page := self._asks(request, version, title=_("Publish"))) is not None:

@@ -1,6 +1,6 @@
-"""Rows that wait for the worker, as operators and metrics see them: how many, how long, how failed.
+"""Queues of rows that wait for the worker, as operators and metrics see them.
 
-Every question is bounded, however long a queue has become.
+Every query is bounded, however long a queue is.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlencode
 
 from django.db import models
 from django.db.models import Count, Min
-from django.urls import reverse
 
 from events.log.process import reopen
 from events.models import EventLog
@@ -26,15 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = ["COUNTED_UP_TO", "EventQueue", "JobQueue", "Queue"]
 
-# Beyond this many rows a queue is "more than that".
+# A queue is counted up to so many rows.
 COUNTED_UP_TO = 100_000
-# How far back failures are counted. Older ones are found in the lists.
+# Failures are counted so far back; the lists show older ones.
 FAILURES_OF = datetime.timedelta(days=30)
 _ERRORS_READ = 500
 
 
 class Queue(Protocol):
-    """One kind of rows. `failures` counts those that wait for an operator, by a short reason."""
+    """One kind of rows that wait for the worker."""
 
     @property
     def model(self) -> type[models.Model]: ...
@@ -46,27 +44,26 @@ class Queue(Protocol):
         """How many rows are due now or later, COUNTED_UP_TO at the most."""
 
     def due_since(self, now: datetime.datetime) -> datetime.datetime | None:
-        """Since when the row that has been due for longest is due; None if none is."""
+        """When the row that has been due for longest became due; None if none is due."""
 
     def failures(self, now: datetime.datetime) -> Mapping[str, int]:
-        """How many were given up in the last 30 days, by reason."""
+        """How many rows failed in the last 30 days and wait for an operator, by a short reason."""
 
     def in_words(self, reason: str) -> str:
-        """What operators read for a reason; itself where nothing better is known."""
+        """The sentence that operators read for a reason; the reason itself if there is none."""
 
-    def failures_url(self, reason: str) -> str:
-        """The list of those, for operators."""
+    def failed_filter(self, reason: str) -> Mapping[str, str]:
+        """The filter of the model's admin list that shows those."""
 
     def try_again(self, reason: str, now: datetime.datetime) -> int:
-        """Makes those that failed for this reason due again; returns how many."""
+        """Makes the rows that failed for this reason due again; returns how many."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobQueue:
-    """The rows of a model with the columns of `Work`, whose manager is made of `JobQuerySet`.
+    """The rows of a model that is a `Job`, whose manager is made of a `JobQuerySet`.
 
-    The admin's list of the model can be filtered by `failure`, for each of which `sentences` may
-    have one that says it in words. `retry` makes failed rows due again and returns how many.
+    `sentences` explain `Job.failure`. `retry` makes failed rows due again and returns how many.
     """
 
     model: type[Job]
@@ -97,8 +94,8 @@ class JobQueue:
     def in_words(self, reason: str) -> str:
         return str(self.sentences.get(reason, reason))
 
-    def failures_url(self, reason: str) -> str:
-        return _list_of(self.model, failure=reason)
+    def failed_filter(self, reason: str) -> Mapping[str, str]:
+        return {"failure": reason}
 
     def try_again(self, reason: str, now: datetime.datetime) -> int:
         return self.retry(self._rows().failed().filter(failure=reason), now)
@@ -109,7 +106,7 @@ class JobQueue:
 
 
 class EventQueue:
-    """The events that are not brought to their outcome; a failure's reason is its exception."""
+    """The events without an outcome yet; a failure's reason is the name of its exception."""
 
     model: type[models.Model] = EventLog
 
@@ -124,7 +121,7 @@ class EventQueue:
         return EventLog.objects.due(now).values_list("next_attempt_at", flat=True).first()
 
     def failures(self, now: datetime.datetime) -> Mapping[str, int]:
-        """By the newest of those that were given up, as no index has their reasons."""
+        """Counts the newest dead events only, since no index has their reasons."""
         dead = EventLog.objects.with_status(EventLog.Status.DEAD).newest_first()
         errors = dead.values_list("error", flat=True)[:_ERRORS_READ]
         return Counter(_reason(error) for error in errors)
@@ -132,8 +129,8 @@ class EventQueue:
     def in_words(self, reason: str) -> str:
         return reason
 
-    def failures_url(self, reason: str) -> str:
-        return _list_of(EventLog, status=EventLog.Status.DEAD)
+    def failed_filter(self, reason: str) -> Mapping[str, str]:
+        return {"status": EventLog.Status.DEAD}
 
     def try_again(self, reason: str, now: datetime.datetime) -> int:
         dead = EventLog.objects.with_status(EventLog.Status.DEAD).newest_first()
@@ -148,8 +145,3 @@ class EventQueue:
 def _reason(error: str) -> str:
     """The exception's name, from the last line of a traceback."""
     return error.strip().rpartition("\n")[2].partition(":")[0].rpartition(".")[2] or "?"
-
-
-def _list_of(model: type[models.Model], **filters: str) -> str:
-    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-    return f"{url}?{urlencode(filters)}"

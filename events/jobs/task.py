@@ -1,9 +1,9 @@
-"""What the worker does, and how each thing is done by any number of workers at a time.
+"""Tasks of the worker, which any number of workers run at the same time.
 
-There are two kinds of tasks. One that serves a queue is looked at by every worker, all the time:
-its rows are claimed one by one, so several may be at it at once. One that the clock asks for is
-claimed as a whole through its `TaskRun` row, so it is done once each time. Either way the record is
-in the database: a worker that is killed loses nothing, and one that starts again repeats nothing.
+There are two kinds. A task with a queue runs in every worker, all the time: it claims its rows one
+by one. A scheduled task runs once each time: a worker claims it as a whole through its `TaskRun`
+row. Either way the record is in the database: a killed worker loses nothing, and one that starts
+again repeats nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from django.db import DatabaseError, close_old_connections, connections
 from django.db.models import F
 from django.utils import timezone
 
+from events.delays import TASK, lasting
 from events.jobs.queues import Queue
 from events.models import TaskRun
 from events.wechat.api.fields import storable
@@ -32,16 +33,13 @@ __all__ = ["LEASE", "Task", "has_work", "run_task"]
 
 logger = logging.getLogger(__name__)
 
-# How long a scheduled task stays with a worker that was killed. A living one renews it.
+# A scheduled task stays so long with a killed worker. A living one renews its lease.
 LEASE = datetime.timedelta(seconds=60)
 _DAY = 24 * 3600
-# Seconds between two looks at the clock of a scheduled task, at the most.
+# Most seconds between two looks at the clock of a scheduled task.
 _LONGEST_LOOK = 10
-# Seconds of a queue's work that become one note for operators.
+# A queue's runs are noted for operators once in so many seconds.
 _NOTE_EVERY = 30
-# A scheduled task that failed is tried again after a minute, two, four, … an hour.
-_FIRST_PAUSE = datetime.timedelta(minutes=1)
-_LONGEST_PAUSE = datetime.timedelta(hours=1)
 _ERROR_LENGTH = 500
 
 
@@ -50,11 +48,11 @@ class Task:
     """A function that serves what is due, and returns how many rows it served.
 
     Give either `every`, in seconds, or `at`, a time of the day by the site's clock (TIME_ZONE).
-    With a `queue` every worker serves it, as long as there is something to serve, and `every` is
-    the pause between two looks at an empty one; without, it is done once each time by one of them.
-    A task that takes milliseconds may be `quick`; any other, since it calls the platform or copies
-    much, has a thread of its own, or `threads` of them for a queue, so that it delays nothing else.
-    `title` is for operators.
+    With a `queue`, every worker runs the task as long as rows are due, and looks at an empty queue
+    every `every` seconds; without one, one worker runs it once each time. A task that takes
+    milliseconds may be `quick`. Any other, since it calls WeChat or copies much, has a thread of
+    its own, or `threads` of them for a queue, so that it delays no other task. `title` is for
+    operators.
     """
 
     name: str
@@ -70,34 +68,34 @@ class Task:
         if (self.every is None) == (self.at is None):
             raise ValueError(f"Task {self.name!r}: give either every or at")
         if self.queue is not None and self.every is None:
-            raise ValueError(f"Task {self.name!r}: a queue is looked at every few seconds")
+            raise ValueError(f"Task {self.name!r}: a queue needs every")
 
     @property
     def schedule(self) -> str:
-        """`every` or `at` as a text, to notice when it changes."""
+        """`every` or `at` as a text, to notice a change."""
         return f"at {self.at}" if self.at is not None else f"every {self.every:g}"
 
     @property
     def look_every(self) -> float:
-        """Seconds between two looks at whether there is something to do."""
+        """Seconds between two looks for work."""
         if self.every is None:
             return _LONGEST_LOOK
         return self.every if self.queue else max(0.2, min(self.every / 5, _LONGEST_LOOK))
 
     def next_after(self, moment: datetime.datetime) -> datetime.datetime:
-        """When it is due next, if it was begun at that moment."""
+        """When the task is due next, if it began at that moment."""
         if self.at is None:
             return moment + datetime.timedelta(seconds=self.every or 0)
         local = timezone.localtime(moment)
-        # By calendar and wall clock: a day of summer time has not always 24 hours.
+        # By calendar and wall clock: a day has 23 or 25 hours when summer time begins or ends.
         day = local.date() if local.time() < self.at else local.date() + datetime.timedelta(days=1)
         return datetime.datetime.combine(day, self.at, tzinfo=timezone.get_default_timezone())
 
 
 def run_task(task: Task, stop: threading.Event, *, at_most: float = _DAY) -> None:
-    """Does what is due of a task, for about that many seconds at the most; raises nothing.
+    """Runs a task as long as it has work, for about `at_most` seconds; raises nothing.
 
-    A failure is logged, noted for operators, and left to the next look.
+    A failure is logged and noted for operators; the next look tries again.
     """
     close_old_connections()
     try:
@@ -106,16 +104,16 @@ def run_task(task: Task, stop: threading.Event, *, at_most: float = _DAY) -> Non
         else:
             _serve_on_schedule(task)
     except DatabaseError:
-        logger.exception("Task %r could not be looked after", task.name)
+        logger.exception("Task %r could not be run", task.name)
     finally:
-        # Back to the pool while it waits.
+        # The connection goes back to the pool while the thread waits.
         close_old_connections()
 
 
 def has_work(task: Task) -> bool:
-    """Whether a task may have something to do; of an empty queue it is noted that it was looked at.
+    """Whether a task may have work; records the look even if the queue is empty. Raises nothing.
 
-    Raises nothing, like `run_task`. Only `run_task` knows whether it is time for a scheduled task.
+    Only `run_task` knows whether it is time for a scheduled task.
     """
     if task.queue is None:
         return True
@@ -124,7 +122,7 @@ def has_work(task: Task) -> bool:
             return True
         _tally_of(task.name).note(0, 0)
     except Exception:
-        logger.exception("Task %r could not be looked after", task.name)
+        logger.exception("Task %r could not be run", task.name)
     return False
 
 
@@ -147,7 +145,7 @@ def _serve_queue(task: Task, stop: threading.Event, until: float) -> None:
 
 
 class _Tally:
-    """What this process has done of one queue since it last said so: not a write for every look."""
+    """What this process has served of one queue since its last note: a look costs no write."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -218,12 +216,11 @@ def _serve_on_schedule(task: Task) -> None:
         logger.exception("Task %r failed", task.name)
         failed_at = timezone.now()
         failures = run.failures + 1
-        pause = min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE)
         outcome = {
             "error": _text(error),
             "failed_at": failed_at,
             "failures": failures,
-            "next_run_at": min(task.next_after(now), failed_at + pause),
+            "next_run_at": min(task.next_after(now), failed_at + lasting(TASK, failures)),
         }
     else:
         if served:
@@ -244,7 +241,7 @@ def _serve_on_schedule(task: Task) -> None:
 
 
 def _run_of(task: Task, now: datetime.datetime) -> TaskRun:
-    """The task's row, made or set right where the schedule is new."""
+    """The task's row, made if it is missing, rescheduled if the schedule has changed."""
     run = TaskRun.objects.filter(pk=task.name).first()
     if run is None:
         first = now if task.at is None else task.next_after(now)
@@ -253,8 +250,8 @@ def _run_of(task: Task, now: datetime.datetime) -> TaskRun:
             ignore_conflicts=True,
         )
     elif run.schedule != task.schedule:
-        # From its last run on, so that two versions of this program, which both run while one
-        # replaces the other, do not make it due again and again.
+        # From its last run on: while one version of this program replaces another, both run, and
+        # must not make the task due again and again.
         last = now if task.at is not None or run.started_at is None else run.started_at
         TaskRun.objects.filter(pk=task.name, schedule=run.schedule).update(
             schedule=task.schedule, next_run_at=task.next_after(last)
@@ -272,7 +269,7 @@ def _is_due(run: TaskRun, now: datetime.datetime) -> bool:
 
 @contextlib.contextmanager
 def _renewed(name: str, lease: str) -> Iterator[None]:
-    """Keeps the lease for as long as it takes: a follower sync may run for hours."""
+    """Keeps the lease while the task runs: pruning a month may take hours."""
     done = threading.Event()
 
     def renew() -> None:

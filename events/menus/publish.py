@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from events.jobs.run import CALL_LEASE, serve
 from events.models import LiveMenu, MenuVersion, OfficialAccount
-from events.models.job import CALL_LEASE, Job, JobQuerySet
 from events.platform.client import client_for
-from events.platform.failures import FAULT, pauses_after
-from events.wechat.api import APIError
 from events.wechat.api.menus import CurrentMenu, problems
 
 __all__ = [
@@ -43,8 +40,6 @@ _LOOK_EVERY = datetime.timedelta(hours=12)
 # How many published versions what WeChat shows is compared with.
 _COMPARED = 20
 
-_W = TypeVar("_W", bound=Job)
-
 
 class NotPossible(Exception):
     """What an operator asked for does not fit the version's state; the text says why."""
@@ -60,7 +55,7 @@ def publish(version: MenuVersion, *, user: Any) -> None:
     longer what `version` says, or the one that waits is on its way to WeChat at this moment.
     """
     if problems(version.content):
-        raise NotPossible(_("WeChat would not take this menu. Correct it first."))
+        raise NotPossible(_("WeChat would refuse this menu. Correct it first."))
     now = timezone.now()
     with transaction.atomic():
         # One at a time for each account. Events, which refer to it, go on arriving.
@@ -74,8 +69,8 @@ def publish(version: MenuVersion, *, user: Any) -> None:
         ):
             return
         if editable.exists():
-            raise NotPossible(_("Version %s has been changed meanwhile.") % version)
-        raise NotPossible(_("Version %s is published already, or waiting for it.") % version)
+            raise NotPossible(_("Another user has changed version %s meanwhile.") % version)
+        raise NotPossible(_("Version %s is published already, or waits to be published.") % version)
 
 
 def withdraw(version: MenuVersion) -> None:
@@ -129,25 +124,22 @@ def _call_off(version: MenuVersion, now: datetime.datetime) -> None:
         return
     if waiting.exists():
         raise NotPossible(
-            _("Version %s is on its way to WeChat at this moment. Try again in a few seconds.")
-            % version
+            _("Version %s is on its way to WeChat. Try again in a few seconds.") % version
         )
-    raise NotPossible(_("Version %s is not waiting any more.") % version)
+    raise NotPossible(_("Version %s does not wait any more.") % version)
 
 
 # --- What the worker does -------------------------------------------------------------------------
 
 
 def publish_menus(*, lease: datetime.timedelta = CALL_LEASE) -> int:
-    """Publishes versions that are due; otherwise as `JobQuerySet.serve`."""
-    versions = MenuVersion.objects.all()
-    return versions.serve(lambda version: _try(versions, version, _publish), lease=lease)
+    """Publishes the versions that are due; returns how many (`serve`)."""
+    return serve(MenuVersion.objects.all(), _publish, lease=lease)
 
 
 def look_at_menus(*, lease: datetime.timedelta = CALL_LEASE) -> int:
-    """Asks what menus followers see, where that is due; otherwise as `publish_menus`."""
-    menus = LiveMenu.objects.all()
-    return menus.serve(lambda menu: _try(menus, menu, _look), lease=lease)
+    """Asks WeChat what menus followers see, where that is due; returns how many (`serve`)."""
+    return serve(LiveMenu.objects.all(), _look, lease=lease)
 
 
 def look_regularly() -> int:
@@ -203,26 +195,3 @@ def _version_of(account_id: int, shown: CurrentMenu) -> MenuVersion | None:
         published_at=timezone.now(),
         due_at=None,
     )
-
-
-def _try(rows: JobQuerySet[_W], row: _W, serve_one: Callable[[_W], None]) -> None:
-    try:
-        serve_one(row)
-    except APIError as error:
-        now = timezone.now()
-        rows.retry_later(
-            row,
-            failure=error.label,
-            text=str(error),
-            now=now,
-            delays=pauses_after(error, row.attempts, now),
-        )
-    except Exception as error:
-        logger.exception("%s %s failed", type(row).__name__, row.pk)
-        rows.retry_later(
-            row,
-            failure=FAULT,
-            text=f"{type(error).__name__}: {error}",
-            now=timezone.now(),
-            delays=(),
-        )

@@ -278,7 +278,7 @@ class Migration(migrations.Migration):
                     "note",
                     models.CharField(
                         blank=True,
-                        help_text="What is new; for operators alone.",
+                        help_text="What is new; only operators see it.",
                         max_length=200,
                         verbose_name="note",
                     ),
@@ -397,8 +397,8 @@ class Migration(migrations.Migration):
                 ("leased_until", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
-                "verbose_name": "work",
-                "verbose_name_plural": "work",
+                "verbose_name": "task run",
+                "verbose_name_plural": "task runs",
             },
         ),
         migrations.CreateModel(
@@ -504,7 +504,7 @@ class Migration(migrations.Migration):
                     models.OneToOneField(
                         on_delete=django.db.models.deletion.CASCADE,
                         primary_key=True,
-                        related_name="platform_token",
+                        related_name="shared_access_token",
                         serialize=False,
                         to="events.officialaccount",
                         verbose_name="Official Account",

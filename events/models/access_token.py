@@ -1,29 +1,67 @@
-"""The table that all processes and nodes share an account's access token through."""
+"""The table through which all processes and nodes share an account's access token."""
 
 from __future__ import annotations
 
-from django.db import models
+import datetime
+from typing import Any
+
+from django.db import models, transaction
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from events.models.fields import EncryptedTextField
 
-__all__ = ["SharedAccessToken"]
+__all__ = ["SharedAccessToken", "SharedAccessTokenQuerySet"]
+
+
+class SharedAccessTokenQuerySet(models.QuerySet["SharedAccessToken"]):
+    """The rows, one for each account. One refresher at a time holds a row's lease."""
+
+    def of(self, account_id: int) -> SharedAccessToken:
+        """The account's row as it is now, made if it is missing."""
+        row = self.filter(pk=account_id).first()
+        if row is None:
+            self.bulk_create([self.model(account_id=account_id)], ignore_conflicts=True)
+            row = self.get(pk=account_id)
+        return row
+
+    def claim(
+        self,
+        account_id: int,
+        holder: str,
+        *,
+        now: datetime.datetime,
+        until: datetime.datetime,
+    ) -> bool:
+        """Takes the lease if it is free or has run out; False if another refresher holds it."""
+        # Durable: nobody would see a claim inside the caller's transaction, and on SQLite every
+        # writer would wait for WeChat.
+        with transaction.atomic(durable=True):
+            free = self.filter(Q(lease_until=None) | Q(lease_until__lte=now), pk=account_id)
+            return bool(free.update(lease_holder=holder, lease_until=until))
+
+    def write(self, account_id: int, holder: str, **columns: Any) -> bool:
+        """Sets columns while the holder has the lease; False, and nothing changes, if not."""
+        return bool(self.filter(pk=account_id, lease_holder=holder).update(**columns))
+
+    def release(self, account_id: int, holder: str) -> None:
+        """Ends the lease if the holder still has it."""
+        self.write(account_id, holder, lease_holder="", lease_until=None)
 
 
 class SharedAccessToken(models.Model):
-    """One account's access token, who is refreshing it now, and what went wrong at last.
+    """One account's access token, which process refreshes it now, and the last failure.
 
-    Only `events.platform.token_store` writes here; with REDIS_URL Redis keeps the same instead.
-    `app_id` is the account's AppID that the token was issued to. A lease is held by one refresher
-    until `lease_until`, unless it ends it before; a killed refresher's lease runs out. `failure` is
-    the label of a `APIError`, "" after a success.
+    Only `events.platform.tokens` writes here. `app_id` is the account's AppID that the token was
+    issued to. A refresher holds the lease until it releases it, or until `lease_until` if it is
+    killed. `failure` is the label of an `APIError`, "" after a success.
     """
 
     account = models.OneToOneField(
         "events.OfficialAccount",
         on_delete=models.CASCADE,
         primary_key=True,
-        related_name="platform_token",
+        related_name="shared_access_token",
         verbose_name=_("Official Account"),
     )
     app_id = models.CharField(_("AppID"), max_length=64, blank=True, default="")
@@ -39,6 +77,8 @@ class SharedAccessToken(models.Model):
     failed_at = models.DateTimeField(_("failed"), null=True, blank=True)
     failures = models.PositiveIntegerField(_("failures in a row"), default=0)
     next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
+
+    objects = SharedAccessTokenQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("access token")

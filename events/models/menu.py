@@ -100,7 +100,7 @@ class MenuVersion(Job):
         verbose_name=_("made from"),
     )
     note = models.CharField(
-        _("note"), max_length=200, blank=True, help_text=_("What is new; for operators alone.")
+        _("note"), max_length=200, blank=True, help_text=_("What is new; only operators see it.")
     )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

@@ -1,4 +1,4 @@
-"""The table by which workers agree on who does what the clock asks for, and operators see it."""
+"""The table of the tasks' runs: workers claim scheduled tasks here, and operators see them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
         next_run_at: datetime.datetime,
         lease: datetime.timedelta,
     ) -> str:
-        """Takes a task whose time has come; returns the lease's name, "" if it is not to be had.
+        """Takes a task that is due; returns the lease's name, "" if it is not free.
 
-        Its next time is set at once: a worker that is killed leaves its lease behind, and by that
-        the task is found to be unfinished.
+        The next run is set at once. If the worker is killed, its lease is left and runs out, and
+        another worker then takes the unfinished task.
         """
         claimed = secrets.token_hex(8)
         is_time = Q(next_run_at__lte=now, lease="") | Q(leased_until__lte=now)
@@ -40,17 +40,17 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
         return claimed if taken else ""
 
     def renew(self, name: str, lease: str, until: datetime.datetime) -> bool:
-        """Keeps a task that takes longer; False if the lease was lost meanwhile."""
+        """Prolongs the lease; False if it was lost."""
         return bool(self.filter(name=name, lease=lease).update(leased_until=until))
 
     def finish(self, name: str, lease: str, **columns: Any) -> bool:
-        """Gives a claimed task back and notes its end; False if the lease was lost meanwhile."""
+        """Ends the lease and notes the run; False if the lease was lost."""
         return bool(
             self.filter(name=name, lease=lease).update(lease="", leased_until=None, **columns)
         )
 
     def note(self, name: str, *, served: int, **columns: Any) -> None:
-        """Notes the last of many runs of a task that any number of workers do at a time."""
+        """Notes the last of many runs of a task that several workers run at the same time."""
         values = {"served": served, "served_in_all": F("served_in_all") + served, **columns}
         if not self.filter(name=name).update(**values):
             self.bulk_create([self.model(name=name)], ignore_conflicts=True)
@@ -60,11 +60,10 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
 class TaskRun(models.Model):
     """The last run of one task of the worker, and of a scheduled one also the next.
 
-    A task that the clock asks for is claimed for the length of a lease, which whoever does it
-    renews, so it is done once each time however many workers there are. `served` is how many rows
-    the last run served, of a task that is always looked at the last few seconds; `error` is the
-    last run's, "" if it went well; `failures` are those in a row. `schedule` is what `next_run_at`
-    was computed from.
+    A worker claims a scheduled task for the length of a lease, which it renews, so one worker runs
+    it each time. `served` is how many rows the last run served; for a task with a queue, the last
+    few seconds count as one run. `error` is the last run's, "" if it went well; `failures` counts
+    those in a row. `schedule` is what `next_run_at` was computed from.
     """
 
     name = models.CharField(_("task"), max_length=64, primary_key=True)
@@ -84,8 +83,8 @@ class TaskRun(models.Model):
     objects = TaskRunQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("work")
-        verbose_name_plural = _("work")
+        verbose_name = _("task run")
+        verbose_name_plural = _("task runs")
 
     def __str__(self) -> str:
         return self.name

@@ -1,12 +1,12 @@
-"""The access token of an account, shared by all processes and nodes through a store.
+"""The access token of an account, which all processes and nodes share through the database.
 
-One process refreshes at a time: it claims the lease (`token_store`), looks again, asks the
-platform with no transaction open, and writes only while the lease is still its own. The others go
-on with the old token while that works, or wait. A refresher that is killed loses nothing: its
-lease runs out, and the platform gives the next one the same token.
+One process refreshes at a time: it claims the lease, reads the row again, calls WeChat with no
+transaction open, and writes only while it holds the lease. The others go on with the old token
+while that works, or wait. A killed refresher loses nothing: its lease runs out, and WeChat gives
+the next one the same token.
 
-Leases and lifetimes are compared with each node's own clock. Should clocks differ by more than a
-lease, two nodes may ask at once, which `stable_token` answers with one token.
+Each node compares leases and lifetimes with its own clock. If clocks differ by more than a lease,
+two nodes may ask at once, which `stable_token` answers with one token.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from collections.abc import Callable
 
 from django.utils import timezone
 
+from events.delays import TOKEN, TOKEN_REFUSED, lasting
 from events.models import OfficialAccount
 from events.models.access_token import SharedAccessToken
-from events.platform.token_store import token_store
 from events.wechat.api import (
     AccessToken,
     APIError,
@@ -40,22 +40,17 @@ logger = logging.getLogger(__name__)
 # Longer than a call may take as a whole (`Timeouts.total`), so that a living refresher keeps it.
 LEASE = datetime.timedelta(seconds=30)
 
-# Pauses after the first, second, … failure in a row; the last is repeated.
-_PAUSES = (5, 15, 60, 300, 900, 3600)
-# After a refusal that somebody has to put right, such as a wrong AppSecret.
-_PAUSES_FOR_OPERATORS = (60, 300, 900, 3600)
-
-# Seconds after a refresh in which a rejection does not bring another: the token is as new as any.
+# Seconds after a refresh in which a rejection brings no other: the token is as new as any.
 _SAME_AGAIN_SECONDS = 30
 
-# Seconds between two looks at what the refresher has come to.
+# Seconds between two looks at the row while another process refreshes.
 _LOOK_EVERY = 0.1
 
 _MESSAGE_LENGTH = 500
 
 
 class TokenPaused(APIError):
-    """There is no token, and the platform is not asked again before `until`.
+    """There is no token, and WeChat is not asked again before `until`.
 
     `failure`, `errcode` and `rid` are of the last failure: see `SharedAccessToken`.
     """
@@ -72,7 +67,7 @@ class TokenPaused(APIError):
 
 
 class AccountSwitchedOff(APIError):
-    """The account is switched off, so the platform is not called for it."""
+    """The account is switched off, so WeChat is not called for it."""
 
     label = "inactive"
 
@@ -81,7 +76,7 @@ class AccountSwitchedOff(APIError):
 
 
 class NoAppSecret(APIError):
-    """The account has no AppID or no AppSecret, so the platform cannot be called for it."""
+    """The account has no AppID or no AppSecret, so WeChat cannot be called for it."""
 
     label = "no_app_secret"
 
@@ -89,7 +84,7 @@ class NoAppSecret(APIError):
 class SharedTokens:
     """The `TokenSource` of one account. `now` is a clock, `lease` how long a refresher may take.
 
-    To be called outside a transaction when the token may need a refresh: RuntimeError otherwise.
+    Call it outside a transaction: a refresh raises RuntimeError inside one.
     """
 
     def __init__(
@@ -104,7 +99,6 @@ class SharedTokens:
         self._wire = wire
         self._now = now
         self._lease = lease
-        self._store = token_store(account)
 
     def get(self) -> AccessToken:
         """A token to call with, refreshed ahead of its end.
@@ -114,15 +108,15 @@ class SharedTokens:
         """
         if not self._account.is_active:
             raise AccountSwitchedOff(self._account.slug)
-        row = self._store.read()
+        row = self._read()
         token = self._token_in(row)
         if token is not None and self._seconds() < token.refresh_at:
             return token
         return self._renew(rejected="", usable=token)
 
     def refresh(self, rejected: AccessToken) -> AccessToken:
-        """Another token than the rejected one, or the same if the platform has no other."""
-        row = self._store.read()
+        """Another token than the rejected one, or the same if WeChat has no other."""
+        row = self._read()
         token = self._token_in(row)
         if token is not None and (
             token.value != rejected.value
@@ -132,11 +126,11 @@ class SharedTokens:
         return self._renew(rejected=rejected.value, usable=None)
 
     def _renew(self, *, rejected: str, usable: AccessToken | None) -> AccessToken:
-        """A fresh token, made here or by whoever holds the lease; until then the usable one."""
+        """A fresh token, fetched here or by the lease's holder; until then the usable one."""
         holder = secrets.token_hex(16)
         give_up_at = time.monotonic() + 2 * self._lease.total_seconds()
         while True:
-            row = self._store.read()
+            row = self._read()
             token = self._settled(row, rejected, usable)
             if token is not None:
                 return token
@@ -153,7 +147,7 @@ class SharedTokens:
     def _settled(
         self, row: SharedAccessToken, rejected: str, usable: AccessToken | None
     ) -> AccessToken | None:
-        """The token to use without asking the platform; None if it is to be asked."""
+        """The token to use without a call; None if WeChat must be asked."""
         token = self._token_in(row)
         # Instead of a rejected token any other will do.
         if (
@@ -172,8 +166,8 @@ class SharedTokens:
         self, holder: str, rejected: str, usable: AccessToken | None
     ) -> AccessToken:
         try:
-            # Somebody may have refreshed, or failed to, between the look and the claim.
-            row = self._store.read()
+            # Another process may have refreshed, or failed to, before the claim.
+            row = self._read()
             token = self._settled(row, rejected, usable)
             if token is not None:
                 return token
@@ -184,7 +178,8 @@ class SharedTokens:
                 if usable is not None:
                     return usable
                 raise
-            kept = self._store.write(
+            kept = SharedAccessToken.objects.write(
+                self._account.pk,
                 holder,
                 app_id=self._account.app_id,
                 access_token=fresh.value,
@@ -200,16 +195,19 @@ class SharedTokens:
             )
             if kept:
                 return fresh
-            # Whoever has taken the lease meanwhile has a token at least as new.
-            return self._token_in(self._store.read()) or fresh
+            # The process that took the lease over has a token at least as new.
+            return self._token_in(self._read()) or fresh
         finally:
-            self._store.release(holder)
+            SharedAccessToken.objects.release(self._account.pk, holder)
 
     def _fetch(self) -> AccessToken:
         if not (self._account.app_id and self._account.app_secret):
             raise NoAppSecret(f"{self._account.slug} has no AppID or no AppSecret")
         credentials = AppCredentials(self._account.app_id, self._account.app_secret)
         return fetch_stable_token(self._wire, credentials, now=self._seconds)
+
+    def _read(self) -> SharedAccessToken:
+        return SharedAccessToken.objects.of(self._account.pk)
 
     def _token_in(self, row: SharedAccessToken) -> AccessToken | None:
         """The row's token, if it is of this AppID and still works."""
@@ -227,10 +225,12 @@ class SharedTokens:
 
     def _claim(self, holder: str) -> bool:
         now = self._now()
-        return self._store.claim(holder, now=now, until=now + self._lease)
+        return SharedAccessToken.objects.claim(
+            self._account.pk, holder, now=now, until=now + self._lease
+        )
 
     def _is_paused(self, row: SharedAccessToken) -> bool:
-        """Whether to leave the platform alone; a change of the account ends the pause."""
+        """Whether to leave WeChat alone; a change of the account ends the pause."""
         return (
             row.next_attempt_at is not None
             and row.failed_at is not None
@@ -241,9 +241,9 @@ class SharedTokens:
     def _note_failure(self, holder: str, failures: int, error: APIError) -> None:
         logger.warning("No new access token for %s: %s", self._account.slug, error)
         now = self._now()
-        pauses = _PAUSES if error.is_temporary else _PAUSES_FOR_OPERATORS
-        pause = pauses[min(failures, len(pauses) - 1)]
-        self._store.write(
+        pause = lasting(TOKEN if error.is_temporary else TOKEN_REFUSED, failures + 1)
+        SharedAccessToken.objects.write(
+            self._account.pk,
             holder,
             failure=error.label,
             failure_code=error.errcode if isinstance(error, Refused) else None,
@@ -251,7 +251,7 @@ class SharedTokens:
             failure_rid=error.rid[:64] if isinstance(error, Refused) else "",
             failed_at=now,
             failures=failures + 1,
-            next_attempt_at=now + datetime.timedelta(seconds=pause),
+            next_attempt_at=now + pause,
         )
 
     def _seconds(self) -> float:

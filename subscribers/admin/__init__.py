@@ -1,7 +1,25 @@
-"""The operators' pages for followers, bindings, messages, QR codes and syncs, one module each."""
+"""The operators' pages for followers, bindings, messages, QR codes and syncs."""
 
 from __future__ import annotations
 
-from subscribers.admin import messages, personal_data, qr_codes, subscribers, syncs
+from subscribers.admin import (
+    bindings,
+    messages,
+    personal_data,
+    profile_fetches,
+    qr_codes,
+    seen_scenes,
+    subscribers,
+    syncs,
+)
 
-__all__ = ["messages", "personal_data", "qr_codes", "subscribers", "syncs"]
+__all__ = [
+    "bindings",
+    "messages",
+    "personal_data",
+    "profile_fetches",
+    "qr_codes",
+    "seen_scenes",
+    "subscribers",
+    "syncs",
+]

@@ -25,7 +25,7 @@ from subscribers.models.qr_code import new_scene, tag_names_in, validate_tag
 from subscribers.qr_codes.create import (
     LONGEST_LIST,
     LONGEST_TAG,
-    NewCode,
+    NewQRCode,
     Problem,
     permanent_codes_left,
     read_list,
@@ -65,7 +65,7 @@ class TagsField(forms.CharField):
             required=False,
             max_length=500,
             widget=UnfoldAdminTextInputWidget(),
-            help_text=_("Words with commas between them."),
+            help_text=_("Words, separated by commas."),
         )
 
     def clean(self, value: Any) -> list[str]:
@@ -101,7 +101,7 @@ class AdoptField(forms.BooleanField):
             label=label,
             required=False,
             widget=UnfoldBooleanSwitchWidget(),
-            help_text=_("Nothing is fetched from WeChat; the printed picture goes on working."),
+            help_text=_("Nothing is fetched from WeChat; the printed picture keeps working."),
         )
 
 
@@ -126,7 +126,7 @@ class SceneForm(forms.ModelForm):  # type: ignore[type-arg]
 
 class NewSceneForm(SceneForm):
     lifetime = LifetimeField()
-    adopt = AdoptField(_("The code exists already; only give it a name here"))
+    adopt = AdoptField(_("The code exists already; only name it here"))
 
     class Meta:
         model = QRScene
@@ -137,8 +137,7 @@ class NewSceneForm(SceneForm):
         self.initial.setdefault("account", _only_account())
         self.fields["scene"].required = False
         self.fields["scene"].help_text = _(
-            "1 to 64 characters; letters, digits, _ and - are safest. Leave it empty to have one "
-            "made up."
+            "1 to 64 characters; letters, digits, _ and - are safest. Empty: a random scene."
         )
 
     def clean(self) -> dict[str, Any]:
@@ -148,7 +147,7 @@ class NewSceneForm(SceneForm):
         if adopts and not cleaned.get("scene") and "scene" not in self.errors:
             self.add_error("scene", _("Which scene does the code carry?"))
         if adopts and lifetime:
-            self.add_error("lifetime", _("How long it lives was decided where it was made."))
+            self.add_error("lifetime", _("An existing code keeps the lifetime it was made with."))
         if account and not adopts and not lifetime and not permanent_codes_left(account):
             self.add_error("lifetime", _("WeChat makes no more permanent codes for this account."))
         if not cleaned.get("scene") and "scene" not in self.errors:
@@ -172,7 +171,7 @@ class SceneListForm(forms.Form):
     )
     lifetime = LifetimeField()
     tag_names = TagsField()
-    adopt = AdoptField(_("The codes exist already; only give them names here"))
+    adopt = AdoptField(_("The codes exist already; only name them here"))
     codes = forms.CharField(
         label=capfirst(_("codes")),
         strip=False,
@@ -187,12 +186,12 @@ class SceneListForm(forms.Form):
         label=capfirst(_("or a file")),
         required=False,
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.tsv,.txt,text/plain,text/csv"}),
-        help_text=_("The same as text or CSV. Its lines come behind those above."),
+        help_text=_("The same list as text or CSV. Its lines follow those above."),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.new_codes: list[NewCode] = []
+        self.new_codes: list[NewQRCode] = []
         self.problems: list[Problem] = []
         self.initial.setdefault("account", _only_account())
 
@@ -202,15 +201,15 @@ class SceneListForm(forms.Form):
         if account is None or "codes" in self.errors:
             return cleaned
         if max(text.count("\n"), text.count("\r")) >= 2 * LONGEST_LIST:
-            self.add_error("codes", _("These are more than 5,000 lines."))
+            self.add_error("codes", _("The list has more than 5,000 lines."))
             return cleaned
         self.new_codes, self.problems = read_list(text, account)
         if self.problems:
             self._tell_problems()
         elif not self.new_codes:
-            self.add_error("codes", _("There is no code in it yet."))
+            self.add_error("codes", _("The list is empty."))
         elif len(self.new_codes) > LONGEST_LIST:
-            self.add_error("codes", _("These are more than 5,000 lines."))
+            self.add_error("codes", _("The list has more than 5,000 lines."))
         elif cleaned.get("adopt"):
             self._check_adopted(cleaned)
         elif not cleaned.get("lifetime"):
@@ -234,7 +233,7 @@ class SceneListForm(forms.Form):
 
     def _check_adopted(self, cleaned: dict[str, Any]) -> None:
         if cleaned.get("lifetime"):
-            self.add_error("lifetime", _("How long it lives was decided where it was made."))
+            self.add_error("lifetime", _("An existing code keeps the lifetime it was made with."))
         if any(not code.scene for code in self.new_codes):
             self.add_error("codes", _("A code that exists already needs its scene in the line."))
 
@@ -249,7 +248,7 @@ def text_of_upload(files: MultiValueDict[str, UploadedFile[bytes]]) -> str:
     if upload is None:
         return ""
     if (upload.size or 0) > _LARGEST_UPLOAD:
-        raise forms.ValidationError(_("The file has more than 1 MB."))
+        raise forms.ValidationError(_("The file is larger than 1 MB."))
     content = upload.read()
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     for encoding in ("utf-16",) if is_utf16 else ("utf-8-sig", "gb18030"):
@@ -259,4 +258,4 @@ def text_of_upload(files: MultiValueDict[str, UploadedFile[bytes]]) -> str:
             continue
         if "\0" not in text:
             return text
-    raise forms.ValidationError(_("This is no text: save the table as CSV."))
+    raise forms.ValidationError(_("The file is no text: save the table as CSV."))

@@ -1,29 +1,23 @@
-"""The operators' pages for QR codes: made here, made elsewhere and adopted."""
+"""The operators' pages for QR codes: the list, a code's page, and its fetching."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
 from django.db.models import Count, QuerySet
 from django.http import (
-    Http404,
     HttpRequest,
     HttpResponse,
     HttpResponseRedirect,
-    StreamingHttpResponse,
 )
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
@@ -31,33 +25,28 @@ from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from events.admin.changelist import KeysetChangeList, KeysetModelAdmin, ReadOnly
-from events.admin.filters import AccountFilter
 from events.admin.html import confirmation, facts, moment
 from events.models import OfficialAccount
 from events.platform.client import client_for
-from subscribers.admin.qr_code_forms import NewSceneForm, SceneForm, SceneListForm, text_of_upload
-from subscribers.models import QRScene, SceneTag, SeenScene
+from subscribers.admin.follower_counts import CountingList, FollowerCounts
+from subscribers.admin.qr_code_downloads import WithDownloads, bare
+from subscribers.admin.qr_code_forms import NewSceneForm, SceneForm
+from subscribers.admin.qr_code_list import WithListOfCodes
+from subscribers.models import QRScene, SceneTag
 from subscribers.models.qr_code import QRSceneQuerySet
-from subscribers.qr_codes.counts import CAME_FIRST, STILL_FOLLOWING, count_followers
+from subscribers.qr_codes.counts import count_followers
 from subscribers.qr_codes.create import (
     NEAR_THE_LIMIT,
-    NewCode,
-    PermanentCodesUsedUp,
-    SceneTaken,
-    make_codes,
 )
 from subscribers.qr_codes.fetch_tickets import FAILURES
-from subscribers.qr_codes.images import png, svg
-from subscribers.qr_codes.zip import archive, file_name
+from subscribers.qr_codes.images import svg
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-__all__ = ["QRSceneAdmin", "SceneTagAdmin", "SeenSceneAdmin"]
+__all__ = ["QRSceneAdmin"]
 
-_MOST_ADOPTED = 1000
-# Seconds between two looks at a code that is being fetched, and at one that is tried again later.
+# Seconds between two looks at a code that is being fetched, and at one that is retried later.
 _OFTEN, _SELDOM = 1, 10
 
 _COLOURS = {
@@ -69,33 +58,7 @@ _COLOURS = {
 }
 
 
-class _Counting(ChangeList):
-    """Counts the followers of the page that is shown, not of all that are listed."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        shown: list[Any] = list(self.result_list)
-        count_followers(shown)
-        self.result_list = shown
-
-
-class _CountingByKey(_Counting, KeysetChangeList):
-    pass
-
-
-class _FollowerCounts:
-    """The columns of `count_followers`."""
-
-    @display(description=_("came through it first"), ordering=CAME_FIRST)
-    def came_first(self, scene: Any) -> int:
-        return scene.first_count
-
-    @display(description=_("still following"), ordering=STILL_FOLLOWING)
-    def still_following(self, scene: Any) -> int:
-        return scene.following_count
-
-
-class StateFilter(admin.SimpleListFilter):
+class QRCodeStateFilter(admin.SimpleListFilter):
     title = _("status")
     parameter_name = "state"
 
@@ -109,12 +72,12 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(QRScene)
-class QRSceneAdmin(_FollowerCounts, ModelAdmin):
+class QRSceneAdmin(FollowerCounts, WithListOfCodes, WithDownloads, ModelAdmin):
     list_display = [
         "name", "badge", "scene", "validity", "came_first", "still_following", "tag_list",
         "account",
     ]  # fmt: skip
-    list_filter = ["account", StateFilter, "is_permanent", "tags"]
+    list_filter = ["account", QRCodeStateFilter, "is_permanent", "tags"]
     list_filter_sheet = False
     list_fullwidth = True
     list_select_related = ["account"]
@@ -165,10 +128,10 @@ class QRSceneAdmin(_FollowerCounts, ModelAdmin):
         return super().get_queryset(request).prefetch_related("tags")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return _Counting
+        return CountingList
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """The list, with what waits, what failed, and whose permanent codes run out, above it."""
+        """The list; above it what waits, what failed, and whose permanent codes run out."""
         codes = QRScene.objects.all()
         now = timezone.now()
         permanent = (
@@ -208,7 +171,7 @@ class QRSceneAdmin(_FollowerCounts, ModelAdmin):
         scene = super().get_object(request, object_id, from_field)
         if scene is not None:
             count_followers([scene])
-            # The page offers what the user may do, and only the request knows that.
+            # The page offers only what this user may do.
             scene.can_be_fetched = self.has_change_permission(request) and (
                 scene.is_renewable or scene.state == QRScene.State.FAILED
             )
@@ -216,7 +179,7 @@ class QRSceneAdmin(_FollowerCounts, ModelAdmin):
 
     @display(description=_("QR code"))
     def code(self, scene: Any) -> str:
-        """The picture and what is the matter with it; the page asks anew until it is there."""
+        """The picture or why there is none; the page reloads it until it is there."""
         state = scene.state
         links: list[tuple[StrOrPromise, str]] = []
         if scene.has_valid_code:
@@ -227,7 +190,7 @@ class QRSceneAdmin(_FollowerCounts, ModelAdmin):
             "admin/subscribers/qrscene/code.html",
             {
                 "scene": scene,
-                # Drawn by us, of paths alone.
+                # Our own drawing, of paths alone.
                 "picture": mark_safe(svg(scene.url)) if scene.has_valid_code else "",
                 "state": state.label,
                 "colour": _COLOURS[state.value],
@@ -255,71 +218,14 @@ class QRSceneAdmin(_FollowerCounts, ModelAdmin):
         try:
             return super().add_view(request, form_url, extra_context)
         except IntegrityError:
-            # Somebody else was quicker; the form says so when it looks again.
+            # Another user made the code meanwhile; the form says so when it is validated again.
             return super().add_view(request, form_url, extra_context)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
-        """On to the code's own page, where it appears as soon as it is there."""
+        """Goes to the code's own page, where the picture appears."""
         if "_addanother" in request.POST or "_popup" in request.POST:
             return super().response_add(request, obj, post_url_continue)
         return HttpResponseRedirect(reverse("admin:subscribers_qrscene_change", args=[obj.pk]))
-
-    @action(description=_("Several at once"), url_path="several", permissions=["add"])
-    def make_several(self, request: HttpRequest) -> HttpResponse:
-        back = reverse("admin:subscribers_qrscene_changelist")
-        form = self._several_form(request)
-        if request.method == "POST" and form.is_valid() and self._make(request, form):
-            return HttpResponseRedirect(back)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": _("Several QR codes at once"),
-            "form": form,
-            "media": self.media,
-            "back": back,
-        }
-        return TemplateResponse(request, "admin/subscribers/qrscene/several.html", context)
-
-    def _several_form(self, request: HttpRequest) -> SceneListForm:
-        if request.method != "POST":
-            return SceneListForm()
-        data = request.POST.copy()
-        try:
-            uploaded = text_of_upload(request.FILES)
-        except forms.ValidationError as error:
-            form = SceneListForm(data)
-            form.add_error("upload", error)
-            return form
-        # Into the box, so that nothing is lost when a line has to be put right.
-        typed = data.get("codes", "")
-        data["codes"] = "\n".join(text for text in (typed, uploaded) if text.strip())
-        return SceneListForm(data)
-
-    def _make(self, request: HttpRequest, form: SceneListForm) -> bool:
-        """Makes what the list says; False, with the reason in the form, if that cannot be."""
-        given = form.cleaned_data
-        try:
-            made = make_codes(
-                given["account"],
-                form.new_codes,
-                expire_seconds=given["lifetime"],
-                tags=given["tag_names"],
-                adopt=given["adopt"],
-            )
-        except (SceneTaken, PermanentCodesUsedUp):
-            # Somebody else was quicker; the form says so when it looks again.
-            form.full_clean()
-            return False
-        if given["adopt"]:
-            text = ngettext("%s code adopted.", "%s codes adopted.", len(made))
-        else:
-            text = ngettext(
-                "%s code is being fetched from WeChat.",
-                "%s codes are being fetched from WeChat.",
-                len(made),
-            )
-        messages.success(request, text % len(made))
-        return True
 
     def has_view_elsewhere_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("subscribers.view_seenscene")
@@ -332,56 +238,19 @@ class QRSceneAdmin(_FollowerCounts, ModelAdmin):
     def made_elsewhere(self, request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:subscribers_seenscene_changelist"))
 
-    # --- Downloads -----------------------------------------------------------------------------
+    # --- Tickets -------------------------------------------------------------------------------
 
     def get_urls(self) -> list[Any]:
-        views = [("png", self.png_view), ("svg", self.svg_view), ("fetch", self.fetch_view)]
-        return [
-            path(
-                f"<int:pk>/{name}/",
-                self.admin_site.admin_view(view),
-                name=f"subscribers_qrscene_{name}",
-            )
-            for name, view in views
-        ] + super().get_urls()
-
-    def png_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """The picture for print."""
-        scene = self._drawable(request, pk)
-        return _download(png(scene.url, scene.name), "image/png", file_name(scene, set()))
-
-    def svg_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """The picture in any size."""
-        scene = self._drawable(request, pk)
-        name = file_name(scene, set(), ".svg")
-        return _download(svg(scene.url).encode(), "image/svg+xml", name)
-
-    def _drawable(self, request: HttpRequest, pk: int) -> QRScene:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        scene = get_object_or_404(QRScene, pk=pk)
-        if not scene.has_valid_code:
-            raise Http404
-        return scene
-
-    @action(description=_("Download as ZIP"), permissions=["view"])
-    def download_archive(
-        self, request: HttpRequest, queryset: QRSceneQuerySet
-    ) -> StreamingHttpResponse | None:
-        chosen = _bare(queryset)
-        if not chosen.with_valid_code(timezone.now()).exists():
-            messages.error(request, _("None of these codes has a picture that can be scanned."))
-            return None
-        ids = list(chosen.order_by("pk").values_list("pk", flat=True))
-        response = StreamingHttpResponse(archive(ids), content_type="application/zip")
-        response["Content-Disposition"] = 'attachment; filename="qr-codes.zip"'
-        return response
-
-    # --- Tickets -------------------------------------------------------------------------------
+        fetch = path(
+            "<int:pk>/fetch/",
+            self.admin_site.admin_view(self.fetch_view),
+            name="subscribers_qrscene_fetch",
+        )
+        return [fetch, *super().get_urls()]
 
     @action(description=_("Try again"), permissions=["change"])
     def try_again(self, request: HttpRequest, queryset: QRSceneQuerySet) -> None:
-        again = _bare(queryset).try_again(timezone.now())
+        again = bare(queryset).try_again(timezone.now())
         if again:
             _tell_fetching(request, again)
         else:
@@ -389,7 +258,7 @@ class QRSceneAdmin(_FollowerCounts, ModelAdmin):
 
     @action(description=_("Renew"), permissions=["change"])
     def renew(self, request: HttpRequest, queryset: QRSceneQuerySet) -> None:
-        renewed = _bare(queryset).renew(timezone.now())
+        renewed = bare(queryset).renew(timezone.now())
         if renewed:
             _tell_fetching(request, renewed)
         else:
@@ -398,21 +267,21 @@ class QRSceneAdmin(_FollowerCounts, ModelAdmin):
             )
 
     def fetch_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Asks first, then has a ticket fetched once more: after a failure, or a new one."""
+        """Has a ticket fetched again after a failure, or a new one, after a confirmation."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         scene = get_object_or_404(QRScene, pk=pk)
         back = reverse("admin:subscribers_qrscene_change", args=[pk])
         if request.method != "POST":
-            sentences: list[StrOrPromise] = [_("WeChat is asked for this code once more.")]
+            sentences: list[StrOrPromise] = [_("The worker asks WeChat for this code again.")]
             if not scene.failure:
                 sentences = [
                     _("WeChat makes a new picture for the same scene."),
-                    _("The present picture goes on working for as long as it was made for."),
+                    _("The present picture works until its own end."),
                 ]
                 if scene.is_permanent:
                     sentences.append(
-                        _("The new one is permanent, and one of the 100,000 that WeChat makes.")
+                        _("The new picture is another of the account's 100,000 permanent codes.")
                     )
             return confirmation(
                 request, self, title=_fetch_title(scene), sentences=sentences, back=back
@@ -435,22 +304,17 @@ def _facts(scene: QRScene) -> list[tuple[StrOrPromise, StrOrPromise]]:
 
 
 def _refresh_seconds(scene: QRScene) -> int | None:
-    """How often the page asks whether the code is there; None if nothing is waited for."""
+    """Seconds between two looks for the code; None if the page need not look again."""
     if scene.due_at is None:
         return None
     return _OFTEN if scene.due_at <= timezone.now() else _SELDOM
 
 
 def _fetch_title(scene: QRScene) -> StrOrPromise:
-    """What it is called to have this code's ticket fetched once more."""
+    """The title of the action that fetches this code's ticket again."""
     if scene.failure:
         return _("Try again")
     return _("Renew") if scene.url else _("Fetch a picture of our own")
-
-
-def _bare(scenes: QRSceneQuerySet) -> QRSceneQuerySet:
-    """The same rows, without what the list counts and fetches besides."""
-    return QRScene.objects.filter(pk__in=scenes.order_by().values("pk"))
 
 
 def _tell_fetching(request: HttpRequest, number: int) -> None:
@@ -458,83 +322,3 @@ def _tell_fetching(request: HttpRequest, number: int) -> None:
         "%s code is being fetched from WeChat.", "%s codes are being fetched from WeChat.", number
     )
     messages.success(request, text % number)
-
-
-def _download(content: bytes, content_type: str, name: str) -> HttpResponse:
-    disposition = f"attachment; filename*=utf-8''{quote(name)}"
-    return HttpResponse(
-        content, content_type=content_type, headers={"Content-Disposition": disposition}
-    )
-
-
-@admin.register(SeenScene)
-class SeenSceneAdmin(ReadOnly, _FollowerCounts, KeysetModelAdmin):
-    """Scenes that events came with and that have no code here; adopted, they leave this list."""
-
-    list_display = ["scene", "account", "seen_first", "came_first", "still_following"]
-    list_display_links = None
-    list_before_template = "admin/subscribers/seenscene/about.html"
-    list_filter = [AccountFilter]
-    list_select_related = ["account"]
-    search_help_text = _("QR scene; the whole value")
-    actions = ["adopt"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[SeenScene]:
-        unknown: QuerySet[SeenScene] = super().get_queryset(request).unknown()
-        return unknown
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return _CountingByKey
-
-    def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
-        # The index begins with the account.
-        accounts = list(OfficialAccount.objects.values_list("pk", flat=True))
-        matching: QuerySet[Any] = queryset.filter(account__in=accounts, scene=term)
-        return matching
-
-    def has_adopt_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("subscribers.add_qrscene")
-
-    @display(description=_("first seen"))
-    def seen_first(self, seen: SeenScene) -> str:
-        return moment(seen.first_seen_at, seen.account)
-
-    @action(description=_("Adopt"), permissions=["adopt"])
-    def adopt(self, request: HttpRequest, queryset: QuerySet[SeenScene]) -> HttpResponse | None:
-        """Makes codes of them, called like their scenes until somebody gives them a name."""
-        of_account: dict[OfficialAccount, list[NewCode]] = {}
-        for seen in queryset.select_related("account")[:_MOST_ADOPTED]:
-            of_account.setdefault(seen.account, []).append(NewCode(seen.scene, seen.scene))
-        adopted: list[QRScene] = []
-        for account, codes in of_account.items():
-            try:
-                adopted += make_codes(account, codes, adopt=True)
-            except SceneTaken as taken:
-                messages.error(request, _("There is a code already: %s") % taken)
-        if adopted:
-            text = ngettext("%s code adopted.", "%s codes adopted.", len(adopted))
-            messages.success(request, text % len(adopted))
-        if len(adopted) != 1:
-            return None
-        messages.info(request, _("Give it a name that says where it hangs."))
-        return HttpResponseRedirect(
-            reverse("admin:subscribers_qrscene_change", args=[adopted[0].pk])
-        )
-
-
-@admin.register(SceneTag)
-class SceneTagAdmin(ModelAdmin):
-    list_display = ["name", "codes"]
-    search_fields = ["name"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[SceneTag]:
-        return super().get_queryset(request).annotate(number=Count("qrscene"))
-
-    @display(description=_("QR scenes"), ordering="number")
-    def codes(self, tag: Any) -> str:
-        return format_html(
-            '<a href="{}?tags__id__exact={}">{}</a>',
-            reverse("admin:subscribers_qrscene_changelist"),
-            tag.pk,
-            tag.number,
-        )

@@ -1,34 +1,29 @@
+"""The operators' pages for followers."""
+
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
-from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.utils import flatten
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.template.loader import render_to_string
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action, display
 
 from events.admin.changelist import KeysetModelAdmin, ReadOnly
 from events.admin.filters import AccountFilter
-from events.admin.html import follower_link, menu_name, moment
+from events.admin.html import menu_name, moment
 from events.kinds import label
 from events.menus.names import MenuNames
 from events.models import EventLog, with_account
-from subscribers.admin.messages import WithConversation
+from subscribers.admin.conversation import WithConversation
 from subscribers.admin.personal_data import WithPersonalData
 from subscribers.admin.syncs import start_url
-from subscribers.binding.bind import start_binding, unbind
-from subscribers.models import Binding, BindingRequest, BindingScan, Subscriber
+from subscribers.models import Binding, Subscriber
 from subscribers.models.binding import with_bound_user
-from subscribers.qr_codes.fetch_tickets import FAILURES
 from subscribers.sync.follow_channels import way_of_following
 
 _LATEST_EVENTS = 20
@@ -58,7 +53,7 @@ class BoundFilter(admin.SimpleListFilter):
         active = Binding.objects.active()
         match self.value():
             case "yes":
-                # Beginning at the bindings, which are far fewer than the followers.
+                # Starts from the bindings, which are far fewer than the followers.
                 return queryset.filter(pk__in=active.values("subscriber"))
             case "no":
                 return queryset.filter(~Exists(active.filter(subscriber=OuterRef("pk"))))
@@ -73,7 +68,7 @@ class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelA
         "event_count", "account",
     ]  # fmt: skip
     list_filter = [AccountFilter, FollowingFilter, BoundFilter]
-    search_help_text = _("OpenID, QR scene or bound user name; the whole value")
+    search_help_text = _("OpenID, scene or bound user name; the whole value")
     actions = ["refresh_profiles"]
     actions_list = ["sync_followers"]
     actions_detail = ["export_personal_data", "erase_personal_data"]
@@ -170,27 +165,17 @@ class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelA
     @display(description=_("bindings"))
     def bindings(self, subscriber: Subscriber) -> str:
         bindings = subscriber.bindings.select_related("user").order_by("-bound_at")
-        rows = format_html_join(
-            "",
-            "<tr><td>{}</td><td>{}</td><td>{}</td></tr>",
-            (
-                (
-                    binding.user.get_username() if binding.user else "–",
-                    moment(binding.bound_at, subscriber.account),
-                    moment(binding.unbound_at, subscriber.account),
-                )
-                for binding in bindings
-            ),
-        )
+        rows = [
+            {
+                "user": binding.user.get_username() if binding.user else "–",
+                "bound": moment(binding.bound_at, subscriber.account),
+                "unbound": moment(binding.unbound_at, subscriber.account),
+            }
+            for binding in bindings
+        ]
         if not rows:
             return "–"
-        return format_html(
-            '<table class="facts"><tr><th>{}</th><th>{}</th><th>{}</th></tr>{}</table>',
-            capfirst(_("user")),
-            capfirst(_("bound")),
-            capfirst(_("unbound")),
-            rows,
-        )
+        return render_to_string("admin/subscribers/subscriber/bindings.html", {"bindings": rows})
 
     @display(description=_("events"))
     def latest_events(self, subscriber: Subscriber) -> str:
@@ -200,26 +185,19 @@ class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelA
             .newest_first()[:_LATEST_EVENTS]
         )
         names = MenuNames.for_events(events)
-        rows = format_html_join(
-            "",
-            '<tr><td><a href="{}">{}</a></td><td>{}</td><td>{}{}</td></tr>',
-            (
-                (
-                    reverse("admin:events_eventlog_change", args=[event.pk]),
-                    moment(event.event_time, subscriber.account),
-                    label(event.kind),
-                    menu_name(names.of(event)),
-                    event.masked(event.scene or event.event_key),
-                )
-                for event in events
-            ),
-        )
-        return format_html(
-            '<table class="facts">{}</table><p><a href="{}?{}">{}</a></p>',
-            rows,
-            reverse("admin:events_eventlog_changelist"),
-            urlencode({"q": subscriber.openid}),
-            _("All events of this follower"),
+        rows = [
+            {
+                "pk": event.pk,
+                "at": moment(event.event_time, subscriber.account),
+                "label": label(event.kind),
+                "menu_name": menu_name(names.of(event)),
+                "key": event.masked(event.scene or event.event_key),
+            }
+            for event in events
+        ]
+        return render_to_string(
+            "admin/subscribers/subscriber/latest_events.html",
+            {"events": rows, "openid": subscriber.openid},
         )
 
     def has_refresh_permission(self, request: HttpRequest) -> bool:
@@ -228,7 +206,7 @@ class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelA
     @action(description=_("Fetch the profile anew"), permissions=["refresh"])
     def refresh_profiles(self, request: HttpRequest, queryset: QuerySet[Subscriber]) -> None:
         chosen = Subscriber.objects.filter(pk__in=list(queryset.values_list("pk", flat=True)))
-        # What the fold asked for already is not put off.
+        # A refresh that the fold requested keeps its earlier time.
         asked = chosen.filter(refresh_requested_at=None).update(refresh_requested_at=timezone.now())
         messages.info(
             request,
@@ -246,157 +224,3 @@ class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelA
     @action(description=_("Sync followers"), permissions=["sync"])
     def sync_followers(self, request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(start_url())
-
-
-@admin.register(Binding)
-class BindingAdmin(ReadOnly, KeysetModelAdmin):
-    list_display = ["user", "follower", "account", "state", "bound_at", "unbound_at"]
-    list_filter = [AccountFilter]
-    list_select_related = ["account", "subscriber", "user"]
-    search_help_text = _("OpenID or user name; the whole value")
-    actions = ["unbind"]
-
-    def has_unbind_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("subscribers.change_binding")
-
-    def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
-        matching: QuerySet[Any] = queryset.filter(user__username=term)
-        return matching if matching.exists() else queryset.filter(subscriber__openid=term)
-
-    @display(description=_("follower"))
-    def follower(self, binding: Binding) -> str:
-        return follower_link(binding.subscriber.openid)
-
-    @display(
-        description=_("status"),
-        label={"bound": "success", "dormant": "info", "ended": "warning"},
-    )
-    def state(self, binding: Binding) -> tuple[str, str]:
-        if not binding.is_active:
-            return "ended", str(_("ended"))
-        if binding.is_dormant:
-            return "dormant", str(_("dormant"))
-        return "bound", str(_("bound"))
-
-    @action(description=_("Unbind"), permissions=["unbind"])
-    def unbind(self, request: HttpRequest, queryset: QuerySet[Binding]) -> None:
-        ended = sum(unbind(binding) for binding in queryset)
-        messages.success(
-            request, ngettext("%s binding ended.", "%s bindings ended.", ended) % ended
-        )
-
-
-class BindingRequestForm(forms.ModelForm):  # type: ignore[type-arg]
-    class Meta:
-        model = BindingRequest
-        fields = ["account", "user"]
-
-
-@admin.register(BindingRequest)
-class BindingRequestAdmin(KeysetModelAdmin):
-    form = BindingRequestForm
-    list_display = ["user", "account", "badge", "reason", "created_at", "expires_at"]
-    list_filter = [AccountFilter]
-    list_select_related = ["account", "user"]
-    autocomplete_fields = ["user"]
-    search_help_text = _("user name; the whole value")
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        if obj is None:
-            return ["account", "user"]
-        return [
-            ("account", "user"), ("shown_state", "reason"), ("created_at", "expires_at"),
-            ("completed_at", "picture"),
-        ]  # fmt: skip
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [] if obj is None else flatten(self.get_fields(request, obj))
-
-    def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
-        matching: QuerySet[Any] = queryset.filter(user__username=term)
-        return matching
-
-    @display(
-        description=_("status"),
-        label={
-            BindingRequest.State.WAITING.value: "info",
-            BindingRequest.State.BOUND.value: "success",
-            BindingRequest.State.EXPIRED.value: "warning",
-            BindingRequest.State.REFUSED.value: "danger",
-        },
-    )
-    def badge(self, request: BindingRequest) -> tuple[str, str]:
-        return request.state.value, str(request.state.label)
-
-    @display(description=_("status"))
-    def shown_state(self, request: BindingRequest) -> str:
-        return str(request.state.label)
-
-    @display(description=_("refused because"))
-    def reason(self, request: BindingRequest) -> str:
-        return request.get_refused_reason_display() or "–"
-
-    @display(description=_("picture of the code"))
-    def picture(self, request: BindingRequest) -> str:
-        """Whether its user can be shown one; the picture itself is for nobody else."""
-        if request.state != BindingRequest.State.WAITING:
-            return "–"
-        if request.failure:
-            return f"{FAILURES.get(request.failure, '')} {request.failure_text}"
-        if request.due_at is not None:
-            return str(_("waiting for WeChat"))
-        return str(_("ready"))
-
-    def save_model(
-        self, request: HttpRequest, obj: BindingRequest, form: Any, change: bool
-    ) -> None:
-        started = start_binding(account=obj.account, user=obj.user)
-        obj.pk = started.pk
-        messages.warning(
-            request,
-            format_html(
-                "{} <code>{}</code>",
-                _(
-                    "The worker has WeChat make the code, and the API shows its picture to this "
-                    "user alone, for ten minutes. The code's scene, shown this once:"
-                ),
-                started.scene,
-            ),
-        )
-
-
-@admin.register(BindingScan)
-class BindingScanAdmin(ReadOnly, KeysetModelAdmin):
-    list_display = ["event_time", "follower", "account", "result", "reason", "request"]
-    list_filter = [AccountFilter, "outcome", "refused_reason"]
-    list_select_related = ["account", "subscriber", "request__user"]
-    search_help_text = _("OpenID; the whole value")
-
-    def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
-        matching: QuerySet[Any] = queryset.filter(subscriber__openid=term)
-        return matching
-
-    @display(description=_("follower"))
-    def follower(self, scan: BindingScan) -> str:
-        return follower_link(scan.subscriber.openid)
-
-    @display(
-        description=_("outcome"),
-        label={
-            BindingScan.Outcome.BOUND.value: "success",
-            BindingScan.Outcome.ALREADY_BOUND.value: "info",
-            BindingScan.Outcome.REFUSED.value: "danger",
-        },
-    )
-    def result(self, scan: BindingScan) -> tuple[str, str]:
-        return scan.outcome, scan.get_outcome_display()
-
-    @display(description=_("refused because"))
-    def reason(self, scan: BindingScan) -> str:
-        return scan.get_refused_reason_display() or "–"

@@ -1,4 +1,4 @@
-"""Follower syncs in the admin: their button, their progress, their reports."""
+"""The operators' pages for follower syncs: start, progress, report."""
 
 from __future__ import annotations
 
@@ -10,32 +10,29 @@ from django.contrib import admin, messages
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
-from events.admin.accounts import OfficialAccountAdmin
-from events.admin.changelist import KeysetModelAdmin, ReadOnly
+from events.admin.changelist import KeysetModelAdmin
 from events.admin.filters import AccountFilter
-from events.admin.html import confirmation, facts, moment
+from events.admin.html import confirmation, moment
 from events.models import OfficialAccount, with_account
 from subscribers.models import FollowerSync, ProfileFetch
 from subscribers.sync.profiles import accounts_that_ask
 
-__all__ = ["AccountWithFollowersAdmin", "FollowerAccessAdmin", "FollowerSyncAdmin", "start_url"]
+__all__ = ["FollowerSyncAdmin", "page_of", "refusal_sentence", "start_url", "status_of"]
 
 # Seconds between two looks at a run that is under way.
 _REFRESH_EVERY = 2
 
 
 def start_url(account: OfficialAccount | None = None) -> str:
-    """Where an operator begins a sync, of that account if one is given."""
+    """The address of the page that starts a sync, for one account if it is given."""
     query = f"?{urlencode({'account': account.pk})}" if account else ""
     return reverse("admin:subscribers_followersync_add") + query
 
@@ -45,7 +42,7 @@ class FollowerSyncForm(forms.ModelForm):  # type: ignore[type-arg]
         label=_("Ask WeChat again"),
         required=False,
         widget=UnfoldBooleanSwitchWidget,
-        help_text=_("For an account that WeChat has refused its followers to."),
+        help_text=_("For an account that WeChat does not let ask for its followers."),
     )
 
     class Meta:
@@ -77,7 +74,7 @@ def _local(at: Any, account: OfficialAccount) -> str:
 
 
 def status_of(sync: FollowerSync) -> tuple[str, str]:
-    """A colour's key and the words for how a run stands."""
+    """The key and the words for a run's status."""
     if sync.state == FollowerSync.State.FINISHED:
         return "finished", str(_("finished"))
     if not sync.is_open:
@@ -87,7 +84,7 @@ def status_of(sync: FollowerSync) -> tuple[str, str]:
     if sync.leased_until is not None and sync.leased_until > timezone.now():
         return "running", str(sync.get_state_display())
     if sync.failure:
-        return "retry_later", str(_("put off"))
+        return "retry_later", str(_("retried later"))
     return "waiting", str(_("waiting for the worker"))
 
 
@@ -125,7 +122,7 @@ class FollowerSyncAdmin(KeysetModelAdmin):
         return False
 
     def has_retry_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        """Whether the user may try a failed run again; of a given one, also whether it failed."""
+        """Whether the user may try a failed run again; for a given run, also whether it failed."""
         if not self.has_add_permission(request):
             return False
         sync = None if object_id is None else self.get_object(request, object_id)
@@ -165,7 +162,7 @@ class FollowerSyncAdmin(KeysetModelAdmin):
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        # An account is chosen here, neither made nor changed.
+        # This form chooses an account; it neither makes nor changes one.
         if isinstance(field.widget, RelatedFieldWidgetWrapper):
             field.widget = field.widget.widget
         return field
@@ -180,13 +177,13 @@ class FollowerSyncAdmin(KeysetModelAdmin):
         )
         if not is_new:
             FollowerSync.objects.open().filter(pk=sync.pk, lease="").update(due_at=now)
-            messages.info(request, _("A sync of this account is under way already."))
+            messages.info(request, _("A sync of this account is already under way."))
         obj.pk = sync.pk
 
     def response_add(
         self, request: HttpRequest, obj: FollowerSync, post_url_continue: Any = None
     ) -> HttpResponse:
-        return HttpResponseRedirect(_page_of(obj))
+        return HttpResponseRedirect(page_of(obj))
 
     @display(description=_("requested"))
     def requested(self, sync: FollowerSync) -> str:
@@ -199,48 +196,28 @@ class FollowerSyncAdmin(KeysetModelAdmin):
     @display(description=_("progress"))
     def progress(self, sync: FollowerSync) -> str:
         key, words = status_of(sync)
-        rows: list[tuple[Any, Any]] = [
-            (
-                capfirst(_("status")),
-                format_html(
-                    '<span class="badge badge-{}" data-state="{}">{}</span>',
-                    _COLOURS[key],
-                    key,
-                    words,
-                ),
-            )
-        ]
-        if sync.failure:
-            rows.append((capfirst(_("reason")), sync.reason))
-        if key == "retry_later":
-            rows.append((capfirst(_("goes on at")), moment(sync.due_at, sync.account)))
-        if sync.is_open and sync.total:
-            bar = format_html(
-                '<progress max="{}" value="{}"></progress> {} / {}',
-                sync.total,
-                min(sync.seen, sync.total),
-                sync.seen,
-                sync.total,
-            )
-            rows.append((capfirst(_("progress")), bar))
-        rows += [
-            (capfirst(name), getattr(sync, field))
-            for field, name in _REPORT.items()
-            if getattr(sync, field) or field in _ALWAYS_REPORTED
-        ]
-        rows += [
-            (capfirst(_("requested by")), _requested_by(sync)),
-            (capfirst(_("requested")), moment(sync.requested_at, sync.account)),
-            (capfirst(_("started")), moment(sync.started_at, sync.account)),
-            (capfirst(_("ended at")), moment(sync.finished_at, sync.account)),
-        ]
-        # Whether it can be tried again, the page's buttons say.
-        refresh = format_html(' data-refresh-seconds="{}" data-reload-at-end', _REFRESH_EVERY)
-        return format_html(
-            '<div id="follower-sync"{}>{}</div>',
-            refresh if key in {"running", "waiting", "retry_later"} else "",
-            facts(rows),
-        )
+        is_under_way = key in {"running", "waiting", "retry_later"}
+        context = {
+            "sync": sync,
+            "key": key,
+            "words": words,
+            "colour": _COLOURS[key],
+            "refresh_seconds": _REFRESH_EVERY if is_under_way else None,
+            "goes_on_at": moment(sync.due_at, sync.account) if key == "retry_later" else "",
+            "done": min(sync.seen, sync.total or 0),
+            "counts": [
+                (name, getattr(sync, field))
+                for field, name in _REPORT.items()
+                if getattr(sync, field) or field in _ALWAYS_REPORTED
+            ],
+            "times": [
+                (_("requested by"), _requested_by(sync)),
+                (_("requested"), moment(sync.requested_at, sync.account)),
+                (_("started"), moment(sync.started_at, sync.account)),
+                (_("ended at"), moment(sync.finished_at, sync.account)),
+            ],
+        }
+        return render_to_string("admin/subscribers/followersync/progress.html", context)
 
     @action(description=_("Try again"), permissions=["retry"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[FollowerSync]) -> None:
@@ -263,7 +240,7 @@ class FollowerSyncAdmin(KeysetModelAdmin):
                 request,
                 self,
                 title=_("Try again"),
-                sentences=[_("The sync goes on where it stopped.")],
+                sentences=[_("The sync continues where it stopped.")],
                 back=back,
             )
         self.try_again(request, FollowerSync.objects.filter(pk=object_id))
@@ -277,7 +254,7 @@ _REPORT = {
     "missed_unfollows": _("missed unfollows"),
     "unchanged": _("unchanged"),
     "left": _("left meanwhile"),
-    "unknown": _("OpenIDs WeChat does not know"),
+    "unknown": _("OpenIDs that WeChat does not know"),
 }
 _ALWAYS_REPORTED = {"seen", "new", "missed_follows", "missed_unfollows", "unchanged"}
 
@@ -286,102 +263,6 @@ def _requested_by(sync: FollowerSync) -> str:
     return sync.requested_by.get_username() if sync.requested_by else sync.get_origin_display()
 
 
-def _page_of(sync: FollowerSync) -> str:
+def page_of(sync: FollowerSync) -> str:
+    """The address of a run's page."""
     return reverse("admin:subscribers_followersync_change", args=[sync.pk])
-
-
-@admin.register(ProfileFetch)
-class FollowerAccessAdmin(ReadOnly, ModelAdmin):
-    list_display = ["account", "badge", "shown_reason", "failed", "next_attempt"]
-    list_display_links = None
-    actions = ["try_again"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ProfileFetch]:
-        return with_account(super().get_queryset(request))
-
-    def has_retry_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("subscribers.change_profilefetch")
-
-    @display(
-        description=_("status"),
-        label={"works": "success", "retry_later": "warning", "failed": "danger"},
-    )
-    def badge(self, access: ProfileFetch) -> tuple[str, str]:
-        if access.due_at is None:
-            return "failed", str(_("failed"))
-        if access.failure:
-            return "retry_later", str(_("put off"))
-        return "works", str(_("works"))
-
-    @display(description=_("reason"))
-    def shown_reason(self, access: ProfileFetch) -> str:
-        return access.reason or "–"
-
-    @display(description=_("failed"))
-    def failed(self, access: ProfileFetch) -> str:
-        return moment(access.failed_at, access.account)
-
-    @display(description=_("next attempt"))
-    def next_attempt(self, access: ProfileFetch) -> str:
-        return moment(access.due_at if access.failure else None, access.account)
-
-    @action(description=_("Try again"), permissions=["retry"])
-    def try_again(self, request: HttpRequest, queryset: QuerySet[ProfileFetch]) -> None:
-        chosen = ProfileFetch.objects.filter(pk__in=list(queryset.values_list("pk", flat=True)))
-        again = chosen.try_again(timezone.now())
-        messages.info(
-            request,
-            ngettext(
-                "Profiles of %s account are asked for again.",
-                "Profiles of %s accounts are asked for again.",
-                again,
-            )
-            % again,
-        )
-
-
-admin.site.unregister(OfficialAccount)
-
-
-@admin.register(OfficialAccount)
-class AccountWithFollowersAdmin(OfficialAccountAdmin):
-    """The account's page, with what concerns its followers."""
-
-    actions_detail = [*OfficialAccountAdmin.actions_detail, "sync_followers"]
-    readonly_fields = [*OfficialAccountAdmin.readonly_fields, "follower_state"]
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        fieldsets = super().get_fieldsets(request, obj)
-        if obj is None or not request.user.has_perm("subscribers.view_followersync"):
-            return fieldsets
-        return [*fieldsets, (_("Followers"), {"fields": ["follower_state"]})]
-
-    def has_sync_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return request.user.has_perm("subscribers.add_followersync")
-
-    @display(description=_("comparison with WeChat"))
-    def follower_state(self, account: OfficialAccount) -> str:
-        rows: list[tuple[Any, Any]] = []
-        last = FollowerSync.objects.filter(account=account).order_by("-pk").first()
-        if last is None:
-            rows.append((_("last sync"), _("none yet")))
-        else:
-            link = format_html(
-                '<a href="{}">{}</a> {}',
-                _page_of(last),
-                moment(last.requested_at, account),
-                status_of(last)[1],
-            )
-            rows.append((_("last sync"), link))
-        access = ProfileFetch.objects.filter(account=account).first()
-        if access is not None and access.is_refused:
-            notice = format_html('<p class="notice">{}</p>', refusal_sentence(access))
-            rows.append((_("profiles"), notice))
-        elif access is not None and access.failure:
-            rows.append((_("profiles"), access.reason))
-        return facts(rows)
-
-    @action(description=_("Sync followers"), permissions=["sync"])
-    def sync_followers(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        account = self.get_object(request, object_id)
-        return HttpResponseRedirect(start_url(account))

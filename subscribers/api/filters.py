@@ -11,7 +11,7 @@ from django_filters.rest_framework import FilterSet
 from events.api.filters import AccountFilter, ExactFilter, MomentFilter
 from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene, Subscriber
 from subscribers.models.hour import hour_of
-from subscribers.models.outgoing_message import State
+from subscribers.models.outgoing_message import MessageState
 from subscribers.models.qr_code import QRSceneQuerySet
 
 __all__ = [
@@ -110,7 +110,7 @@ class OutgoingMessageFilter(FilterSet):
     account = ExactFilter("account__slug", label="The account's handle.")
     openid = ExactFilter("subscriber__openid", label="The follower.")
     state = django_filters.ChoiceFilter(
-        choices=State.choices, method="by_state", label="What became of the message."
+        choices=MessageState.choices, method="by_state", label="What became of the message."
     )
 
     class Meta:
@@ -122,4 +122,4 @@ class OutgoingMessageFilter(FilterSet):
     ) -> QuerySet[OutgoingMessage]:
         chosen = messages.filter(state=value)
         # The exclusion says to SQLite that the partial index will do.
-        return chosen if value == State.SENT else chosen.exclude(state=State.SENT)
+        return chosen if value == MessageState.SENT else chosen.exclude(state=MessageState.SENT)

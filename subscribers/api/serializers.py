@@ -21,10 +21,10 @@ from subscribers.models.outgoing_message import unpacked
 from subscribers.models.qr_code import validate_one_line, validate_scene, validate_tag
 from subscribers.qr_codes.create import (
     LONGEST_TAG,
-    NewCode,
+    NewQRCode,
     PermanentCodesUsedUp,
     SceneTaken,
-    make_code,
+    create_qr_code,
 )
 
 __all__ = [
@@ -147,23 +147,23 @@ class NewQRSceneSerializer(serializers.Serializer[QRScene]):
             raise serializers.ValidationError({"scene": _("Which scene does the code carry?")})
         if attrs["adopt"] and attrs["expire_seconds"]:
             raise serializers.ValidationError(
-                {"expire_seconds": _("How long it lives was decided where it was made.")}
+                {"expire_seconds": _("An existing code keeps the lifetime it was made with.")}
             )
         return attrs
 
     def create(self, validated_data: dict[str, Any]) -> QRScene:
         given = validated_data
         try:
-            return make_code(
+            return create_qr_code(
                 given["account"],
-                NewCode(given["name"], given["scene"], given["note"]),
+                NewQRCode(given["name"], given["scene"], given["note"]),
                 expire_seconds=given["expire_seconds"],
                 tags=given["tags"],
                 adopt=given["adopt"],
             )
         except SceneTaken as taken:
             raise serializers.ValidationError(
-                {"scene": _("There is a code with the scene “%s” already.") % taken}
+                {"scene": _("A code with the scene “%s” exists already.") % taken}
             ) from None
         except PermanentCodesUsedUp:
             raise serializers.ValidationError(

@@ -1,6 +1,6 @@
-"""What a follower and the account said to each other lately, in one line of time.
+"""What a follower and the account said to each other lately, in the order of time.
 
-A follower also speaks by what opens a window: a menu entry that is tapped, a follow, a scan.
+The follower's acts that open a window are part of it: a menu tap, a follow, a scan.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from django.db.models import Q
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from events.kinds import label
@@ -34,15 +33,15 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One message or act. `message` is the row of one that was sent from here, None of all else.
+    """One message or act: either of an event, `event_id`, or of the row `message`, sent from here.
 
-    Of an act, `act` names it, `text` is its key, and `menu_name` what the menu calls that.
+    For an act, `act` is its name, `text` its key, and `menu_name` the menu's name for the key.
     """
 
     said_by: Literal["follower", "account"]
     at: datetime.datetime
     text: str
-    url: str
+    event_id: int | None = None
     message: OutgoingMessage | None = None
     act: str = ""
     menu_name: MenuName | None = None
@@ -90,14 +89,14 @@ def _received(event: EventLog, names: MenuNames) -> Utterance:
             "follower",
             event.event_time,
             event.masked(event.event_key),
-            _page_of(event),
+            event_id=event.pk,
             act=label(event.kind),
             menu_name=names.of(event),
         )
     payload = event.payload or {}
     content = payload.get("Content") or payload.get("Recognition")
     text = content if isinstance(content, str) else label(event.kind)
-    return Utterance("follower", event.event_time, event.masked(text), _page_of(event))
+    return Utterance("follower", event.event_time, event.masked(text), event_id=event.pk)
 
 
 def _replied(event: EventLog) -> Utterance:
@@ -108,7 +107,7 @@ def _replied(event: EventLog) -> Utterance:
     content = reply.get("Content")
     text = content if isinstance(content, str) else str(reply.get("MsgType", ""))
     at = event.answered_at or event.received_at
-    return Utterance("account", at, event.masked(text), _page_of(event))
+    return Utterance("account", at, event.masked(text), event_id=event.pk)
 
 
 def _was_heard(event: EventLog) -> bool:
@@ -121,10 +120,5 @@ def _sent(message: OutgoingMessage) -> Utterance:
         "account",
         message.sent_at or message.created_at,
         summary(message),
-        reverse("admin:subscribers_outgoingmessage_change", args=[message.pk]),
-        message,
+        message=message,
     )
-
-
-def _page_of(event: EventLog) -> str:
-    return reverse("admin:events_eventlog_change", args=[event.pk])

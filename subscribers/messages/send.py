@@ -16,18 +16,21 @@ from __future__ import annotations
 
 import datetime
 import logging
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from events.delays import MESSAGE
+from events.jobs.run import Failure, GaveUp, claimed, run_job
 from events.log.answers import message_settled
 from events.log.messages import Addressee, NotDeliverable, message_sender
 from events.log.registry import late_reply_sender
 from events.models import EventLog
 from events.platform.client import client_for
-from events.platform.failures import FAULT, pauses_after
 from events.wechat import ImageReply, NewsReply, Reply, TextReply
 from events.wechat.api import APIError, BadAnswer, Unreachable
 from events.wechat.api.custom_messages import (
@@ -41,8 +44,8 @@ from events.wechat.api.custom_messages import (
 from subscribers.messages.window import Window, window_of
 from subscribers.models import OutgoingMessage, Subscriber
 from subscribers.models.outgoing_message import (
+    MessageState,
     OutgoingMessageQuerySet,
-    State,
     Undeliverable,
     packed,
 )
@@ -52,21 +55,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NotDeliverable",
-    "deliver_next",
     "refusal_of",
     "send_again",
     "send_message",
+    "send_next",
     "try_again",
 ]
 
 logger = logging.getLogger(__name__)
 
-# A call, a fresh token after a rejected one, and the call once more, each at its longest. Who takes
-# longer still, having waited for a token, is given up on before he is heard of.
+# A call, a fresh token after a rejected one, and the call once more, each at its longest. A slower
+# sender, which has waited for a token too, loses its lease.
 LEASE = datetime.timedelta(seconds=60)
 _TRIED_AGAIN_AT_ONCE = 500
-# A busy system is asked three times more, and there may be no more than a minute.
-_DELAYS = tuple(datetime.timedelta(seconds=seconds) for seconds in (2, 8, 30))
 
 
 @message_sender
@@ -160,78 +161,39 @@ def _message_of(reply: Reply) -> CustomMessage | None:
 # --- The worker's side -------------------------------------------------------------------------
 
 
-def deliver_next(*, lease: datetime.timedelta = LEASE) -> int:
+def send_next(*, lease: datetime.timedelta = LEASE) -> int:
     """Sends the message that is due next; returns 1, or 0 if there is none.
 
-    One at a time, so that none waits under a lease behind a slow call. To be called outside a
-    transaction.
+    Call it outside a transaction.
     """
-    now = timezone.now()
-    rows = OutgoingMessage.objects
-    # A look costs no lock, and nearly always there is nothing.
-    if not rows.free(now).exists():
-        return 0
-    urgent = rows.urgent(now).claim(now, limit=1, lease=lease)
-    claimed = urgent or rows.claim(now, limit=1, lease=lease)
-    for message in claimed:
-        _deliver(message, now, lease)
-    return len(claimed)
-
-
-def _deliver(message: OutgoingMessage, now: datetime.datetime, lease: datetime.timedelta) -> None:
-    if message.state == State.SENDING:
-        _give_up(message, "killed", state=State.UNKNOWN)
-        return
-    has_begun = False
-    try:
-        subscriber = message.subscriber
-        if not subscriber.is_following:
-            _give_up(message, Undeliverable.NOT_FOLLOWING.value)
-            return
-        if now >= message.window_until and window_of(subscriber, now) is None:
-            _give_up(message, Undeliverable.CLOSED.value)
-            return
-        content, client = message.message, client_for(message.account)
-        has_begun = OutgoingMessage.objects.begin(message, now, lease)
-        if not has_begun:
-            return
-        client.custom_messages.send(subscriber.openid, content)
-    except APIError as error:
-        _note_failure(message, error)
-    except Exception as error:
-        logger.exception("Message %s could not be sent", message.pk)
-        _give_up(
-            message,
-            FAULT,
-            text=f"{type(error).__name__}: {error}",
-            state=State.UNKNOWN if has_begun else State.FAILED,
+    rows = OutgoingMessage.objects.all()
+    sent = 0
+    for message in claimed(rows, lease=lease, seconds=0):
+        failure = run_job(
+            rows, message, partial(_send, lease=lease), delays=MESSAGE, amend=_with_state
         )
-    else:
-        if not OutgoingMessage.objects.finish(message, state=State.SENT):
-            OutgoingMessage.objects.heard_of(message)
-        _tell_event(message, sent_at=timezone.now())
+        if failure is not None and failure.columns["state"] == MessageState.FAILED:
+            _tell_event(message, sent_at=None)
+        sent += 1
+    return sent
 
 
-def _note_failure(message: OutgoingMessage, error: APIError) -> None:
-    """Puts the message off where that may help while it can still be delivered."""
-    text = str(error)
-    if _may_have_been_sent(error):
-        _give_up(message, error.label, text=text, state=State.UNKNOWN)
-        return
+def _send(message: OutgoingMessage, *, lease: datetime.timedelta) -> None:
+    if message.state == MessageState.SENDING:
+        # The worker that began to send it was killed.
+        raise GaveUp("killed")
     now = timezone.now()
-    again_at = _next_attempt(message, error, now)
-    if again_at is None or again_at >= message.window_until:
-        _give_up(message, error.label, text=text)
-        return
-    OutgoingMessage.objects.retry_later(
-        message,
-        failure=error.label,
-        text=text,
-        now=now,
-        delays=[again_at - now] * message.attempts,
-        state=State.QUEUED,
-        sent_at=None,
-    )
+    subscriber = message.subscriber
+    if not subscriber.is_following:
+        raise GaveUp(Undeliverable.NOT_FOLLOWING.value)
+    if now >= message.window_until and window_of(subscriber, now) is None:
+        raise GaveUp(Undeliverable.CLOSED.value)
+    content, client = message.message, client_for(message.account)
+    OutgoingMessage.objects.begin(message, now, lease)
+    client.custom_messages.send(subscriber.openid, content)
+    if not OutgoingMessage.objects.finish(message, state=MessageState.SENT):
+        OutgoingMessage.objects.confirm_sent(message)
+    _tell_event(message, sent_at=timezone.now())
 
 
 def _tell_event(message: OutgoingMessage, sent_at: datetime.datetime | None) -> None:
@@ -240,38 +202,28 @@ def _tell_event(message: OutgoingMessage, sent_at: datetime.datetime | None) -> 
         message_settled(message.event_id, message.event_time, sent_at)
 
 
-def _give_up(message: OutgoingMessage, failure: str, *, text: str = "", **columns: Any) -> None:
-    if columns.setdefault("state", State.FAILED) == State.FAILED:
-        columns["sent_at"] = None
-    OutgoingMessage.objects.retry_later(
-        message,
-        failure=failure,
-        text=text,
-        now=timezone.now(),
-        delays=(),
-        **columns,
-    )
-    if columns["state"] == State.FAILED:
-        _tell_event(message, sent_at=None)
+def _with_state(message: OutgoingMessage, error: Exception, failure: Failure) -> Failure:
+    """The failure with the message's state; a message that may have arrived is not retried."""
+    if _may_have_been_sent(message, error):
+        return replace(failure, again_at=None, columns={"state": MessageState.UNKNOWN})
+    if failure.again_at is None or failure.again_at >= message.window_until:
+        return replace(
+            failure, again_at=None, columns={"state": MessageState.FAILED, "sent_at": None}
+        )
+    return replace(failure, columns={"state": MessageState.QUEUED, "sent_at": None})
 
 
-def _may_have_been_sent(error: APIError) -> bool:
-    """Whether the message itself, not only a question for the token, was on its way."""
+def _may_have_been_sent(message: OutgoingMessage, error: Exception) -> bool:
+    """Whether the message itself, not only a call for the token, was on its way."""
     match error:
         case Unreachable():
             return error.may_have_arrived and error.path == SEND_PATH
         case BadAnswer():
             return error.path == SEND_PATH
-        case _:
+        case APIError():
             return False
-
-
-def _next_attempt(
-    message: OutgoingMessage, error: APIError, now: datetime.datetime
-) -> datetime.datetime | None:
-    """When it may help to try again; None if it will not, or was tried often enough."""
-    delays = pauses_after(error, message.attempts, now, _DELAYS)
-    return now + delays[message.attempts - 1] if message.attempts <= len(delays) else None
+        case _:
+            return message.state == MessageState.SENDING
 
 
 def try_again(messages: OutgoingMessageQuerySet, now: datetime.datetime) -> int:
@@ -282,7 +234,7 @@ def try_again(messages: OutgoingMessageQuerySet, now: datetime.datetime) -> int:
     longest = max(seconds for _, seconds in settings.MESSAGE_WINDOWS.values())
     # Of thousands, only those whose followers did something lately can still be sent.
     seen_since = now - datetime.timedelta(seconds=longest)
-    failed = messages.filter(state=State.FAILED, subscriber__last_seen_at__gt=seen_since)
+    failed = messages.filter(state=MessageState.FAILED, subscriber__last_seen_at__gt=seen_since)
     newest = failed.select_related("subscriber").order_by("-pk")[:_TRIED_AGAIN_AT_ONCE]
     return sum(send_again(message, now) for message in newest)
 
@@ -292,14 +244,16 @@ def send_again(message: OutgoingMessage, now: datetime.datetime) -> bool:
 
     False, and nothing changes, when no window is open or another process was quicker.
     """
-    rows = OutgoingMessage.objects.filter(pk=message.pk, state__in=[State.FAILED, State.UNKNOWN])
+    rows = OutgoingMessage.objects.filter(
+        pk=message.pk, state__in=[MessageState.FAILED, MessageState.UNKNOWN]
+    )
     with transaction.atomic():
         window = window_of(Subscriber.objects.held().get(pk=message.subscriber_id), now)
         if window is None or not window.remaining:
             return False
         return bool(
             rows.update(
-                state=State.QUEUED,
+                state=MessageState.QUEUED,
                 due_at=now,
                 attempts=0,
                 sent_at=None,

@@ -65,7 +65,7 @@ class Migration(migrations.Migration):
                     models.OneToOneField(
                         on_delete=django.db.models.deletion.CASCADE,
                         primary_key=True,
-                        related_name="follower_access",
+                        related_name="profile_fetch",
                         serialize=False,
                         to="events.officialaccount",
                         verbose_name="Official Account",
@@ -282,7 +282,7 @@ class Migration(migrations.Migration):
                     "last_seen_at",
                     models.DateTimeField(
                         blank=True,
-                        help_text="The last proof of following: an act that only a follower can do, such as a message, a menu click or a scan; or WeChat's word, when it was asked.",
+                        help_text="The last proof of following: an act that only a follower can do, such as a message, a menu click or a scan, or an answer from WeChat.",
                         null=True,
                         verbose_name="last seen",
                     ),
@@ -298,7 +298,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         default="",
-                        help_text="The first QR scene of a follow or scan; binding codes do not count.",
+                        help_text="The scene of the first follow or scan of a QR code; binding codes do not count.",
                         max_length=64,
                         verbose_name="first scene",
                     ),
@@ -310,7 +310,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         default="",
-                        help_text="The last QR scene of a follow or scan; binding codes do not count.",
+                        help_text="The scene of the last follow or scan of a QR code; binding codes do not count.",
                         max_length=64,
                         verbose_name="last scene",
                     ),
@@ -375,9 +375,9 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("listing", "reading WeChat's list"),
-                            ("comparing", "asking for those who were not on it"),
+                            ("comparing", "asking for followers who are not on it"),
                             ("finished", "finished"),
-                            ("abandoned", "given up for a later one"),
+                            ("abandoned", "replaced by a later one"),
                         ],
                         default="listing",
                         max_length=10,
@@ -433,7 +433,7 @@ class Migration(migrations.Migration):
                 (
                     "unknown",
                     models.PositiveIntegerField(
-                        default=0, verbose_name="OpenIDs WeChat does not know"
+                        default=0, verbose_name="OpenIDs that WeChat does not know"
                     ),
                 ),
                 (
@@ -526,7 +526,7 @@ class Migration(migrations.Migration):
                     "expire_seconds",
                     models.PositiveIntegerField(
                         blank=True,
-                        help_text="Of a temporary code, from each time it is fetched: at most 30 days.",
+                        help_text="For a temporary code, counted from each time it is fetched: at most 30 days.",
                         null=True,
                         validators=[
                             django.core.validators.MinValueValidator(1),
@@ -557,8 +557,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "QR scene",
-                "verbose_name_plural": "QR scenes",
+                "verbose_name": "QR code",
+                "verbose_name_plural": "QR codes",
             },
         ),
         migrations.CreateModel(
@@ -613,7 +613,7 @@ class Migration(migrations.Migration):
                     "last_seen_at",
                     models.DateTimeField(
                         blank=True,
-                        help_text="The last proof of following: an act that only a follower can do, such as a message, a menu click or a scan; or WeChat's word, when it was asked.",
+                        help_text="The last proof of following: an act that only a follower can do, such as a message, a menu click or a scan, or an answer from WeChat.",
                         null=True,
                         verbose_name="last seen",
                     ),
@@ -629,7 +629,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         default="",
-                        help_text="The first QR scene of a follow or scan; binding codes do not count.",
+                        help_text="The scene of the first follow or scan of a QR code; binding codes do not count.",
                         max_length=64,
                         verbose_name="first scene",
                     ),
@@ -641,7 +641,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         default="",
-                        help_text="The last QR scene of a follow or scan; binding codes do not count.",
+                        help_text="The scene of the last follow or scan of a QR code; binding codes do not count.",
                         max_length=64,
                         verbose_name="last scene",
                     ),
@@ -688,7 +688,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         default="",
-                        help_text="In which replies are written; empty: the site's language.",
+                        help_text="The language of replies; empty: the site's language.",
                         max_length=16,
                         verbose_name="language",
                     ),
@@ -702,7 +702,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         default="",
-                        help_text="How the last follow came about, in WeChat's words (subscribe_scene).",
+                        help_text="How the last follow came about, as WeChat says it (subscribe_scene).",
                         max_length=64,
                         verbose_name="way of following",
                     ),
@@ -712,7 +712,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         default="",
-                        help_text="The QR scene of the last follow as WeChat remembers it.",
+                        help_text="The scene of the last follow, as WeChat says it (qr_scene_str).",
                         max_length=64,
                         verbose_name="scene by WeChat",
                     ),
@@ -722,7 +722,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         default="",
-                        help_text="The numbers of the follower's tags, with commas between them.",
+                        help_text="The numbers of the follower's tags, separated by commas.",
                         max_length=255,
                         verbose_name="tags (标签)",
                     ),
@@ -731,7 +731,7 @@ class Migration(migrations.Migration):
                     "profile_synced_at",
                     models.DateTimeField(
                         blank=True,
-                        help_text="When WeChat was last asked for these.",
+                        help_text="When WeChat was last asked for the profile.",
                         null=True,
                         verbose_name="profile synced",
                     ),
@@ -1073,7 +1073,7 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="scene_permanent_or_expires",
-                violation_error_message="A scene is either permanent or has a time at which it expires.",
+                violation_error_message="A QR code is either permanent or has a time at which it expires.",
             ),
         ),
         migrations.AddConstraint(
@@ -1096,7 +1096,7 @@ class Migration(migrations.Migration):
                     models.Q(("scene__startswith", "bind-"), _negated=True),
                 ),
                 name="scene_not_a_prefix",
-                violation_error_message="A scene is not empty, and does not begin with qrscene_ or bind-.",
+                violation_error_message="A scene must not be empty, nor begin with qrscene_ or bind-.",
             ),
         ),
         migrations.AddConstraint(

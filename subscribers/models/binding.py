@@ -1,4 +1,4 @@
-"""The tables of account binding: what users ask for, what arrived, what holds."""
+"""The tables of account binding: what users ask for, what was scanned, what holds."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class BindingQuerySet(models.QuerySet["Binding"]):
 
 
 def with_bound_user(followers: SubscriberQuerySet) -> SubscriberQuerySet:
-    """Adds bound_username: whose account each follower is bound to, or None."""
+    """Adds `bound_username`, the user each follower is bound to, or None."""
     active = Binding.objects.active().filter(subscriber=models.OuterRef("pk"))
     return followers.annotate(bound_username=models.Subquery(active.values("user__username")[:1]))
 
 
 class Binding(models.Model):
-    """A follower's WeChat tied to an account of this site. Ended ones are kept as history."""
+    """A follower's WeChat tied to a user of this site. Ended bindings stay as history."""
 
     account = models.ForeignKey(
         OfficialAccount, on_delete=models.PROTECT, verbose_name=_("Official Account")
@@ -62,7 +62,7 @@ class Binding(models.Model):
     )
     bound_at = models.DateTimeField(_("bound"))
     unbound_at = models.DateTimeField(_("unbound"), null=True, blank=True)
-    # Without a constraint, as the log is made to be partitioned and pruned.
+    # Without a constraint, since the log is partitioned and pruned.
     event_id = models.BigIntegerField(_("event"))
     event_time = models.DateTimeField(_("event time"))
 
@@ -104,7 +104,7 @@ class BindingRequestQuerySet(JobQuerySet["BindingRequest"]):
     def end(self, **outcome: Any) -> int:
         """Gives open requests their outcome and wipes their secrets; returns how many.
 
-        Without its lease, a worker that is fetching a ticket changes nothing any more.
+        It ends the lease too, so that a worker that fetches a ticket just now changes nothing.
         """
         return self.open().update(
             scene="", ticket="", url="", due_at=None, lease="", leased_until=None, **outcome
@@ -112,7 +112,7 @@ class BindingRequestQuerySet(JobQuerySet["BindingRequest"]):
 
 
 class BindingRequest(Job):
-    """A user's wish to bind his WeChat: a one-time code that one follower may scan.
+    """A user's wish to bind their WeChat: a one-time code that one follower may scan.
 
     The worker fetches `ticket` and `url`, the text of the picture, while the row is due.
     """
@@ -133,8 +133,8 @@ class BindingRequest(Job):
         verbose_name=_("user"),
     )
     scene_digest = models.CharField(max_length=64, unique=True, editable=False)
-    # These three open the door for whoever reads them, so they are encrypted, shown to the owner
-    # alone, and wiped at the end.
+    # A reader of these three could bind a WeChat of their own, so they are encrypted, shown to the
+    # owner alone, and wiped at the end.
     scene = EncryptedTextField(_("scene"), blank=True, default="", editable=False)
     ticket = EncryptedTextField("Ticket", blank=True, default="", editable=False)
     url = EncryptedTextField("URL", blank=True, default="", editable=False)
@@ -175,7 +175,7 @@ class BindingRequest(Job):
             ),
         ]
         indexes = [
-            # Requests nobody scanned, for the worker to end.
+            # Requests without a scan, for the worker to end.
             models.Index(
                 fields=["expires_at"],
                 name="binding_request_open",
@@ -193,12 +193,12 @@ class BindingRequest(Job):
         return f"{self.user} #{self.pk}"
 
     def code_for(self, user: Any) -> str:
-        """The text of the QR code, for the user it was made for and while it can be scanned.
+        """The text of the QR code, for its own user and while it can be scanned.
 
-        "" for anybody else, and until it was fetched.
+        "" for any other user, and until it is fetched.
         """
-        is_his = user.pk == self.user_id and self.state == self.State.WAITING
-        return self.url if is_his else ""
+        is_theirs = user.pk == self.user_id and self.state == self.State.WAITING
+        return self.url if is_theirs else ""
 
     @staticmethod
     def digest_of(scene: str) -> str:
@@ -216,7 +216,7 @@ class BindingRequest(Job):
 
 
 class BindingScan(models.Model):
-    """A binding code that arrived from WeChat, with what came of it."""
+    """A scan of a binding code, with its outcome."""
 
     class Outcome(models.TextChoices):
         BOUND = "bound", _("bound")

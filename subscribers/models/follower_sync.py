@@ -1,4 +1,4 @@
-"""One comparison of our followers with WeChat's list, as a row that any worker can carry on."""
+"""The table of follower syncs; any worker can carry a run on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from events.models.job import Job, JobQuerySet
+from events.models.job import Job, JobQuerySet, LeaseLost
 from events.platform.failures import EXPLANATIONS
 from events.wechat.api import NotPermitted
 
@@ -21,37 +21,31 @@ if TYPE_CHECKING:
 
     from events.models import OfficialAccount
 
-__all__ = ["DATABASE", "ENDLESS_LIST", "FAILURES", "WRONG_ACCOUNT", "FollowerSync", "LeaseLost"]
+__all__ = ["ENDLESS_LIST", "FAILURES", "WRONG_ACCOUNT", "FollowerSync"]
 
-# What `failure` holds when it was not the platform that failed.
-DATABASE = "database"
+# `failure` of a run that no error of the API stopped.
 ENDLESS_LIST = "endless_list"
 WRONG_ACCOUNT = "wrong_account"
 
-# What operators are told, by `failure`. The platform's own words stand beside it.
+# What operators read, by `failure`. WeChat's own words stand beside it.
 FAILURES: dict[str, StrOrPromise] = {
     **EXPLANATIONS,
     NotPermitted.label: _(
         "WeChat does not let this account ask for its followers: that takes a certified account "
         "(已认证)."
     ),
-    DATABASE: _("The database was not to be had."),
-    ENDLESS_LIST: _("WeChat's list does not come to an end; another try reads it from the start."),
+    ENDLESS_LIST: _("WeChat's list does not end; another try reads it from the start."),
     WRONG_ACCOUNT: _("WeChat knows none of this account's followers. Is the AppID the right one?"),
 }
 
 
-class LeaseLost(Exception):
-    """Another worker has taken the run over: nothing more may be written here."""
-
-
 class FollowerSyncQuerySet(JobQuerySet["FollowerSync"]):
     def open(self) -> FollowerSyncQuerySet:
-        """Runs that have not come to their end: under way, put off, or waiting for an operator."""
+        """Runs without an end: under way, retried later, or waiting for an operator."""
         return self.filter(state__in=[FollowerSync.State.LISTING, FollowerSync.State.COMPARING])
 
     def failed(self) -> FollowerSyncQuerySet:
-        """Runs that wait for an operator. One that was given up keeps its reason, and is done."""
+        """Runs that wait for an operator; an abandoned run keeps its reason, but has ended."""
         return self.open().filter(due_at=None).exclude(failure="")
 
     def begin(
@@ -63,10 +57,10 @@ class FollowerSyncQuerySet(JobQuerySet["FollowerSync"]):
         by: User | None = None,
         anew: bool = False,
     ) -> tuple[FollowerSync, bool]:
-        """The account's run, and whether it is a new one: there is one at a time.
+        """The account's open run, and whether it is new: an account has one at a time.
 
-        An open one is given up for a new one if it waits for an operator, or, with `anew`, if
-        nobody is at it just now.
+        A new run replaces an open one that waits for an operator, or, with `anew`, one that no
+        worker holds.
         """
         present = self.open().filter(account=account)
         given_up = present.filter(due_at=None)
@@ -86,7 +80,7 @@ class FollowerSyncQuerySet(JobQuerySet["FollowerSync"]):
                 )
         except IntegrityError:
             found = present.first()
-            # Or it has come to its end this moment.
+            # Without a row, the other run has ended this moment.
             return (found, False) if found else self.begin(account, origin=origin, now=now, by=by)
         return made, True
 
@@ -98,13 +92,13 @@ class FollowerSyncQuerySet(JobQuerySet["FollowerSync"]):
         counts: Mapping[str, int],
         **columns: Any,
     ) -> None:
-        """Writes what a claimed run has come to, adds the counts, and prolongs its lease.
+        """Writes a claimed run's progress, adds the counts, and prolongs its lease.
 
-        Raises `LeaseLost` if it is not ours any more; the caller's transaction is to fail then.
+        Raises `LeaseLost` if another worker holds it; the caller's transaction must then fail.
         """
         mine = self.filter(pk=row.pk, lease=row.lease).exclude(lease="")
         columns |= {name: getattr(row, name) + number for name, number in counts.items()}
-        # What went well ends a series of failures.
+        # A success ends a series of failures.
         columns |= {"attempts": 1, "failure": "", "failure_text": "", "failed_at": None}
         if not mine.update(leased_until=until, **columns):
             raise LeaseLost(f"follower sync {row.pk}")
@@ -113,19 +107,19 @@ class FollowerSyncQuerySet(JobQuerySet["FollowerSync"]):
 
 
 class FollowerSync(Job):
-    """A run, with how far it has come and, at its end, its report.
+    """A run that compares our followers with WeChat's list, its progress and its report.
 
-    `next_openid` is the page of WeChat's list, `taken_to` a place on it before which nothing is
-    left to do, `read` how many OpenIDs were read in all, and `last_subscriber` the place among our
-    followers who were not on it. `seen` is the number of those on the list, and the sum of `new`,
-    `missed_follows`, `unchanged` and `left`; `missed_unfollows` and `unknown` come on top.
+    Progress: `next_openid` is the page of WeChat's list; up to `taken_to` on that page everything
+    is done; `read` counts the OpenIDs read; `last_subscriber` is the last of our followers, not on
+    the list, who was asked for. Report: `seen` counts the OpenIDs on the list, and is the sum of
+    `new`, `missed_follows`, `unchanged` and `left`; `missed_unfollows` and `unknown` come on top.
     """
 
     class State(models.TextChoices):
         LISTING = "listing", _("reading WeChat's list")
-        COMPARING = "comparing", _("asking for those who were not on it")
+        COMPARING = "comparing", _("asking for followers who are not on it")
         FINISHED = "finished", _("finished")
-        ABANDONED = "abandoned", _("given up for a later one")
+        ABANDONED = "abandoned", _("replaced by a later one")
 
     class Origin(models.TextChoices):
         SCHEDULE = "schedule", _("every night")
@@ -152,7 +146,7 @@ class FollowerSync(Job):
         verbose_name=_("user"),
     )
     requested_at = models.DateTimeField(_("requested"))
-    # To the second, as events are: what was missed is dated by it.
+    # To the second, as events are: missed unfollows get this time.
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     finished_at = models.DateTimeField(_("ended at"), null=True, blank=True)
     next_openid = models.CharField(max_length=64, blank=True, default="", editable=False)
@@ -166,7 +160,7 @@ class FollowerSync(Job):
     missed_unfollows = models.PositiveIntegerField(_("missed unfollows"), default=0)
     unchanged = models.PositiveIntegerField(_("unchanged"), default=0)
     left = models.PositiveIntegerField(_("left meanwhile"), default=0)
-    unknown = models.PositiveIntegerField(_("OpenIDs WeChat does not know"), default=0)
+    unknown = models.PositiveIntegerField(_("OpenIDs that WeChat does not know"), default=0)
 
     objects = FollowerSyncQuerySet.as_manager()
 
@@ -203,11 +197,11 @@ class FollowerSync(Job):
 
     @property
     def has_failed(self) -> bool:
-        """Whether it goes on only when an operator says so."""
+        """Whether it waits for an operator."""
         return self.is_open and self.due_at is None
 
     @property
     def reason(self) -> str:
-        """Why it failed or was put off, in the current language and then in WeChat's words."""
+        """Why it failed or is retried, in the current language and then in WeChat's words."""
         sentences = (str(FAILURES.get(self.failure, "")), self.failure_text)
         return " ".join(sentence for sentence in sentences if sentence)

@@ -11,10 +11,9 @@ __all__ = ["Hour", "hour_of"]
 
 
 class Hour(models.Func):
-    """The UTC hour in which a column's moment lies, as a moment; NULL for NULL.
+    """The start of the UTC hour of a column's moment; NULL for NULL.
 
-    Only of what depends on nothing else, time zone settings say, so that a column can be generated
-    from it.
+    It depends on no time zone setting, so a generated column may use it.
     """
 
     template = "date_trunc('hour', %(expressions)s AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'"
@@ -22,11 +21,11 @@ class Hour(models.Func):
     output_field = models.DateTimeField()
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        # Moments are stored there as text, in UTC.
+        # SQLite stores moments as text, in UTC.
         template = "substr(%(expressions)s, 1, 13) || ':00:00'"
         return super().as_sql(compiler, connection, template=template, **context)
 
 
 def hour_of(moment: datetime.datetime) -> datetime.datetime:
-    """The same of a value."""
+    """The start of the UTC hour of a moment."""
     return moment.astimezone(datetime.UTC).replace(minute=0, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""The table of customer-service messages (客服消息): what is to be sent, and what came of it."""
+"""The table of customer-service messages (客服消息)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from events.models.job import Job, JobQuerySet
+from events.models.job import Job, JobQuerySet, LeaseLost
 from events.platform.failures import EXPLANATIONS
 from events.wechat.api.custom_messages import (
     ArticleMessage,
@@ -34,7 +34,7 @@ __all__ = ["FAILURES", "OutgoingMessage", "OutgoingMessageQuerySet", "Undelivera
 
 
 class Undeliverable(models.TextChoices):
-    """Why we do not even ask WeChat."""
+    """Why this site does not send a message to WeChat at all."""
 
     INACTIVE = "inactive", EXPLANATIONS["inactive"]
     NOT_FOLLOWING = "not_following", _("This person does not follow the account.")
@@ -48,10 +48,10 @@ class Undeliverable(models.TextChoices):
     )
 
 
-# What operators are told, by `failure`. The platform's own words stand beside it.
+# What operators read, by `failure`. WeChat's own words stand beside it.
 FAILURES: dict[str, StrOrPromise] = {
     **dict(Undeliverable.choices),
-    "killed": _("The worker was stopped while it sent this. It may have arrived."),
+    "killed": _("The worker was stopped while it sent the message. It may have arrived."),
     **EXPLANATIONS,
     "recipient": _("WeChat does not deliver to this follower now."),
     "permission": _("The account has no right to send customer-service messages."),
@@ -60,43 +60,51 @@ FAILURES: dict[str, StrOrPromise] = {
 }
 
 
-# A window of a minute does not wait behind those of two days.
+# A window of a minute must not wait behind windows of two days.
 _URGENT = datetime.timedelta(seconds=90)
 
 
 class OutgoingMessageQuerySet(JobQuerySet["OutgoingMessage"]):
     def spent_since(self, opened_at: datetime.datetime) -> OutgoingMessageQuerySet:
-        """What counts in a window opened then: what is queued, and what was or may be sent."""
-        sent = Q(state__in=[State.SENT, State.UNKNOWN], sent_at__gte=opened_at)
-        return self.filter(sent | Q(state__in=[State.QUEUED, State.SENDING]))
+        """The messages that count in a window opened then: queued, sent, or maybe sent."""
+        sent = Q(state__in=[MessageState.SENT, MessageState.UNKNOWN], sent_at__gte=opened_at)
+        return self.filter(sent | Q(state__in=[MessageState.QUEUED, MessageState.SENDING]))
 
     def urgent(self, now: datetime.datetime) -> OutgoingMessageQuerySet:
-        """What waits in a window that closes soon. What is too late already is not urgent."""
+        """Messages in a window that closes soon; a message that is too late is not urgent."""
         closing = self.filter(window_until__gt=now, window_until__lte=now + _URGENT)
         return closing.filter(due_at__isnull=False)
 
+    def claim(
+        self, now: datetime.datetime, *, limit: int, lease: datetime.timedelta
+    ) -> list[OutgoingMessage]:
+        """As any job is claimed, but urgent messages come first."""
+        urgent = JobQuerySet.claim(self.urgent(now), now, limit=limit, lease=lease)
+        return urgent or super().claim(now, limit=limit, lease=lease)
+
     def begin(
         self, message: OutgoingMessage, now: datetime.datetime, lease: datetime.timedelta
-    ) -> bool:
-        """Notes that a claimed message is about to be sent; False if its lease was lost.
+    ) -> None:
+        """Notes that a claimed message is about to be sent; raises `LeaseLost`.
 
-        Whoever finds it in this state later knows that it may have been sent.
+        A worker that finds it in this state later knows that it may have been sent.
         """
-        message.sent_at = now
-        mine = self.filter(pk=message.pk, lease=message.lease, state=State.QUEUED)
+        mine = self.filter(pk=message.pk, lease=message.lease, state=MessageState.QUEUED)
+        if not mine.exclude(lease="").update(
+            state=MessageState.SENDING, sent_at=now, leased_until=now + lease
+        ):
+            raise LeaseLost
+        message.state, message.sent_at = MessageState.SENDING, now
+
+    def confirm_sent(self, message: OutgoingMessage) -> bool:
+        """Notes that a message was sent whose sender lost its lease meanwhile."""
+        given_up = self.filter(pk=message.pk, state=MessageState.UNKNOWN, sent_at=message.sent_at)
         return bool(
-            mine.exclude(lease="").update(
-                state=State.SENDING, sent_at=now, leased_until=now + lease
-            )
+            given_up.update(state=MessageState.SENT, failure="", failure_text="", failed_at=None)
         )
 
-    def heard_of(self, message: OutgoingMessage) -> bool:
-        """Notes that a message was sent whose sender was given up on too early."""
-        given_up = self.filter(pk=message.pk, state=State.UNKNOWN, sent_at=message.sent_at)
-        return bool(given_up.update(state=State.SENT, failure="", failure_text="", failed_at=None))
 
-
-class State(models.TextChoices):
+class MessageState(models.TextChoices):
     QUEUED = "queued", _("queued")
     SENDING = "sending", _("being sent")
     SENT = "sent", _("sent")
@@ -107,16 +115,16 @@ class State(models.TextChoices):
 class OutgoingMessage(Job):
     """One message to one follower.
 
-    WeChat gives a message no key to tell a repetition by, and no receipt. So a message whose
-    sender was killed, or got no answer, is not sent a second time: it is `unknown`, and an operator
-    decides. All else ends as `sent` or `failed`, with the reason in `failure` and `failure_text`.
+    WeChat's API has no key that marks a repetition, and no receipt. So a message whose sender was
+    killed, or got no answer, is not sent a second time: it is `unknown`, and an operator decides.
+    Any other message ends as `sent` or `failed`, with the reason in `failure` and `failure_text`.
 
-    `sent_at` is when the call to the platform began. `window_until` is the end of the window at the
-    time of queueing. `event_id` and `event_time` name the event it answers, without a constraint,
-    as the log is made to be partitioned and pruned.
+    `sent_at` is when the call to WeChat began. `window_until` is the end of the window at the time
+    of queueing. `event_id` and `event_time` name the event it answers, without a constraint, since
+    the log is partitioned and pruned.
     """
 
-    State = State
+    State = MessageState
 
     account = models.ForeignKey(
         "events.OfficialAccount",
@@ -135,7 +143,7 @@ class OutgoingMessage(Job):
     kind = models.CharField(_("kind"), max_length=20)
     payload = models.JSONField(_("content"))
     state = models.CharField(
-        _("status"), max_length=10, choices=State.choices, default=State.QUEUED
+        _("status"), max_length=10, choices=MessageState.choices, default=MessageState.QUEUED
     )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -178,11 +186,11 @@ class OutgoingMessage(Job):
             models.Index(fields=["subscriber", "id"], name="outgoing_subscriber"),
             # What the worker takes next.
             models.Index(fields=["due_at"], name="outgoing_due", condition=Q(due_at__isnull=False)),
-            # What must not wait, as its window is about to close.
+            # What must not wait, since its window is about to close.
             models.Index(
                 fields=["window_until"], name="outgoing_urgent", condition=Q(due_at__isnull=False)
             ),
-            # What operators look for, newest first; how many failed of late, and why.
+            # What operators look for, newest first; how many failed lately, and why.
             models.Index(fields=["state", "id"], name="outgoing_state", condition=~Q(state="sent")),
             models.Index(
                 fields=["failed_at", "failure"],
@@ -196,12 +204,12 @@ class OutgoingMessage(Job):
 
     @property
     def message(self) -> CustomMessage:
-        """The message as the client sends it. Raises ValueError if the row was tampered with."""
+        """The message as the client sends it. Raises ValueError as `unpacked`."""
         return unpacked(self.kind, self.payload)
 
     @property
     def reason(self) -> str:
-        """Why it failed, or was put off, in the current language; "" if it was not."""
+        """Why it failed or is retried, in the current language; "" without a failure."""
         return str(FAILURES.get(self.failure, self.failure))
 
 
@@ -217,18 +225,18 @@ _KINDS = {cls: kind for kind, cls in _CLASSES.items()}
 
 
 def packed(message: CustomMessage) -> tuple[str, dict[str, Any]]:
-    """The columns `kind` and `payload` of a message. Raises ValueError for what has a NUL in it."""
+    """The columns `kind` and `payload` of a message. Raises ValueError for a text with NUL."""
     payload = dataclasses.asdict(message)
     if not _is_text_throughout(payload):
-        raise ValueError("a message is made of texts without NUL")
+        raise ValueError("a text of a message has a NUL in it")
     return _KINDS[type(message)], payload
 
 
 def unpacked(kind: str, payload: Mapping[str, Any]) -> CustomMessage:
-    """The message in those columns. Raises ValueError for what no message was packed to."""
+    """The message in these columns. Raises ValueError for columns that `packed` did not make."""
     fields = dict(payload)
     if not _is_text_throughout(fields):
-        raise ValueError(f"a message of kind {kind!r} is made of texts")
+        raise ValueError(f"a message of kind {kind!r} has a value that is no text, or a NUL")
     try:
         if kind == "news":
             fields["article"] = Article(**fields["article"])

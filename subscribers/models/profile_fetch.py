@@ -1,4 +1,4 @@
-"""Whether an account may ask for its followers at all, and how the fetching of profiles goes."""
+"""Whether an account may ask for its followers, and how the fetching of profiles goes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ProfileFetchQuerySet(JobQuerySet["ProfileFetch"]):
         return self.get_or_create(account=account)[0]
 
     def refuse(self, account: OfficialAccount, error: NotPermitted, now: datetime.datetime) -> None:
-        """Remembers that WeChat does not let the account ask, so that it is not asked again."""
+        """Notes that WeChat does not let the account ask, so that nothing asks again."""
         row = self.of(account)
         self.filter(pk=row.pk).update(
             due_at=None,
@@ -35,28 +35,28 @@ class ProfileFetchQuerySet(JobQuerySet["ProfileFetch"]):
         )
 
     def permit(self, account: OfficialAccount) -> None:
-        """Forgets a refusal: WeChat has answered."""
+        """Ends a refusal: WeChat has answered."""
         self.filter(account=account, failure=NotPermitted.label).update(
             due_at=F("failed_at"), failure="", failure_text="", failed_at=None
         )
 
     def reopen_changed(self, now: datetime.datetime) -> int:
-        """Makes due what failed before its account was changed: that may have helped."""
+        """Makes due what failed before its account was changed: the change may have cured it."""
         return self.failed().filter(failed_at__lt=F("account__updated_at")).try_again(now)
 
 
 class ProfileFetch(Job):
-    """One account's way to its followers' profiles: a worker's lease on it, and what went wrong.
+    """The job that fetches the profiles of one account's followers.
 
-    The profiles that are wanted are marked on the followers themselves. An account without the
-    right (48001: not certified, or a subscription account) is refused as a whole, and told once.
+    The followers' rows say which profiles are missing or out of date. WeChat refuses the whole
+    account if it has no right to ask (48001: not certified, or a subscription account).
     """
 
     account = models.OneToOneField(
         OfficialAccount,
         on_delete=models.CASCADE,
         primary_key=True,
-        related_name="follower_access",
+        related_name="profile_fetch",
         verbose_name=_("Official Account"),
     )
 
@@ -80,6 +80,6 @@ class ProfileFetch(Job):
 
     @property
     def reason(self) -> str:
-        """Why it failed or was put off, in the current language and then in WeChat's words."""
+        """Why it failed or is retried, in the current language and then in WeChat's words."""
         sentences = (explanation(self.failure), self.failure_text)
         return " ".join(sentence for sentence in sentences if sentence)

@@ -1,4 +1,4 @@
-"""The tables of QR codes: those made here or adopted, their tags, and scenes seen in events."""
+"""The tables of QR codes made here or adopted, of their tags, and of scenes seen in events."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
 MOST_PERMANENT_CODES = 100_000
 
 _RESERVED = ("qrscene_", "bind-")
-_UNPRINTABLE = _("There is a character in it that cannot be printed.")
+_UNPRINTABLE = _("The text has a character that cannot be printed.")
 # Unicode's general categories, and what passes in spite of them.
 _NOT_IN_A_LINE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _JOINERS = "\u200c\u200d"
@@ -50,15 +50,15 @@ _BETWEEN_TAGS = frozenset(",，;；、\n")
 
 
 def new_scene() -> str:
-    """A scene nobody has thought of, for a code whose maker gave none."""
+    """A random scene, for a code that was created without one."""
     return f"c-{secrets.token_hex(6)}"
 
 
 def validate_one_line(text: str) -> None:
-    """Raises ValidationError for what cannot stand in a line: line ends, tabs, NUL, surrogates.
+    """Raises ValidationError for characters that do not fit in a line: line ends, tabs, NUL, …
 
-    Of the invisible characters, those that turn the direction of what follows among them, only the
-    joiners of emoji and of some scripts pass.
+    Of the invisible characters, such as those that turn the direction of writing, only the joiners
+    of emoji and of some scripts pass.
     """
     for character in text:
         if unicodedata.category(character) in _NOT_IN_A_LINE and character not in _JOINERS:
@@ -66,33 +66,33 @@ def validate_one_line(text: str) -> None:
 
 
 def validate_tag(name: str) -> None:
-    """Raises ValidationError for what cannot be one of several tags with commas between them."""
+    """Raises ValidationError for a name that has a separator of tags in it."""
     validate_one_line(name)
     if not _BETWEEN_TAGS.isdisjoint(name):
         raise ValidationError(_("A tag has no comma or semicolon in it."))
 
 
 def tag_names_in(text: str) -> list[str]:
-    """The tags in a text that has commas between them, each once."""
+    """The tags in a text with commas between them, each once."""
     names = (" ".join(name.split()) for name in re.split(f"[{''.join(_BETWEEN_TAGS)}]", text))
     return list(dict.fromkeys(name for name in names if name))
 
 
 def validate_scene(scene: str) -> None:
-    """Raises ValidationError for a scene that is not 1 to 64 characters, or means something else.
+    """Raises ValidationError for a scene that is not 1 to 64 characters long, or is reserved.
 
-    WeChat puts qrscene_ before a scene, and bind- begins those of account binding.
+    WeChat puts qrscene_ before a scene, and the scenes of account binding begin with bind-.
     """
     if not scene.isprintable():
         raise ValidationError(_UNPRINTABLE)
     if not scene or scene.startswith(_RESERVED):
-        raise ValidationError(_("A scene is not empty, and does not begin with qrscene_ or bind-."))
+        raise ValidationError(_("A scene must not be empty, nor begin with qrscene_ or bind-."))
     if len(scene) > LONGEST_SCENE:
         raise ValidationError(_("A scene has at most 64 characters."))
 
 
 def is_scene(text: str) -> bool:
-    """Whether `validate_scene` lets it pass."""
+    """Whether `validate_scene` accepts it."""
     try:
         validate_scene(text)
     except ValidationError:
@@ -101,7 +101,7 @@ def is_scene(text: str) -> bool:
 
 
 class SceneTag(models.Model):
-    """A word that operators sort their QR codes by."""
+    """A word by which operators sort their QR codes."""
 
     name = models.CharField(_("name"), max_length=30, unique=True, validators=[validate_tag])
 
@@ -115,7 +115,7 @@ class SceneTag(models.Model):
 
     @staticmethod
     def named(names: Iterable[str]) -> list[SceneTag]:
-        """The tags of these names, made where they are missing."""
+        """The tags of these names; missing ones are made."""
         wanted = sorted(set(names))
         tags = SceneTag.objects
         tags.bulk_create([SceneTag(name=name) for name in wanted], ignore_conflicts=True)
@@ -150,15 +150,14 @@ class QRSceneQuerySet(JobQuerySet["QRScene"]):
                 return settled.exclude(expired).filter(url="")
 
     def renewable(self) -> QRSceneQuerySet:
-        """What can be given a new ticket: temporary codes, and those without a picture of ours.
+        """Codes that may get a new ticket: temporary ones, and those without a picture of ours.
 
-        Another ticket for a permanent code would be another permanent code, of which there are not
-        many.
+        A second ticket for a permanent code would use up another of the 100,000 permanent codes.
         """
         return self.filter(due_at=None).filter(Q(is_permanent=False) | Q(url=""))
 
     def renew(self, now: datetime.datetime) -> int:
-        """Has new tickets fetched for the renewable ones among these; returns how many."""
+        """Has new tickets fetched for the renewable codes among these; returns how many."""
         return self.renewable().update(due_at=now, attempts=0, failure="", failure_text="")
 
     def with_valid_code(self, now: datetime.datetime) -> QRSceneQuerySet:
@@ -167,11 +166,11 @@ class QRSceneQuerySet(JobQuerySet["QRScene"]):
 
 
 class QRScene(Job):
-    """A QR code of a campaign: the scene is what its follows and scans carry.
+    """A QR code of a campaign. It carries a scene, which its follows and scans then carry.
 
     The worker fetches `ticket` and `url`, the text of the picture, while the row is due. A renewed
-    code keeps the former ones until the new ones are there. One that was made elsewhere and
-    adopted has no url, and is not due.
+    code keeps its former ticket until the new one is there. An adopted code, made elsewhere, has no
+    url and is not due.
     """
 
     State = SceneState
@@ -193,7 +192,7 @@ class QRScene(Job):
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(LONGEST_LIFE)],
-        help_text=_("Of a temporary code, from each time it is fetched: at most 30 days."),
+        help_text=_("For a temporary code, counted from each time it is fetched: at most 30 days."),
     )
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     ticket = models.TextField("Ticket", blank=True, default="")
@@ -203,8 +202,8 @@ class QRScene(Job):
     objects = QRSceneQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("QR scene")
-        verbose_name_plural = _("QR scenes")
+        verbose_name = _("QR code")
+        verbose_name_plural = _("QR codes")
         constraints = [
             models.UniqueConstraint(fields=["account", "scene"], name="scene_one_per_account"),
             models.CheckConstraint(
@@ -213,7 +212,7 @@ class QRScene(Job):
                 | Q(is_permanent=False, expires_at__isnull=False)
                 | Q(is_permanent=False, expire_seconds__isnull=False),
                 violation_error_message=_(
-                    "A scene is either permanent or has a time at which it expires."
+                    "A QR code is either permanent or has a time at which it expires."
                 ),
             ),
             models.CheckConstraint(
@@ -227,7 +226,7 @@ class QRScene(Job):
                 & ~Q(scene__startswith="qrscene_")
                 & ~Q(scene__startswith="bind-"),
                 violation_error_message=_(
-                    "A scene is not empty, and does not begin with qrscene_ or bind-."
+                    "A scene must not be empty, nor begin with qrscene_ or bind-."
                 ),
             ),
         ]
@@ -267,7 +266,7 @@ class QRScene(Job):
 
     @property
     def validity(self) -> StrOrPromise:
-        """How long the code is good for, where no date says it."""
+        """How long the code works, where no date says it."""
         if self.state == SceneState.ELSEWHERE:
             return "–"
         if self.is_permanent:
@@ -288,7 +287,7 @@ def _keep_in_mind(there: Mapping[tuple[int, str], datetime.datetime]) -> None:
 
 class SeenSceneQuerySet(models.QuerySet["SeenScene"]):
     def unknown(self) -> SeenSceneQuerySet:
-        """Those for which there is no code here."""
+        """Scenes without a QR code here."""
         known = QRScene.objects.filter(account=OuterRef("account"), scene=OuterRef("scene"))
         return self.filter(~Exists(known))
 
@@ -327,7 +326,7 @@ class SeenSceneQuerySet(models.QuerySet["SeenScene"]):
 
 
 class SeenScene(models.Model):
-    """A scene that a follow or scan came with, made here or elsewhere; never one of a binding."""
+    """A scene that a follow or scan carried, of a code from anywhere, but never of a binding."""
 
     account = models.ForeignKey(
         "events.OfficialAccount",

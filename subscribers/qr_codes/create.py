@@ -29,12 +29,12 @@ __all__ = [
     "LONGEST_LIST",
     "LONGEST_TAG",
     "NEAR_THE_LIMIT",
-    "NewCode",
+    "NewQRCode",
     "PermanentCodesUsedUp",
     "Problem",
     "SceneTaken",
-    "make_code",
-    "make_codes",
+    "create_qr_code",
+    "create_qr_codes",
     "permanent_codes_left",
     "read_list",
     "taken_scenes",
@@ -72,7 +72,7 @@ class PermanentCodesUsedUp(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class NewCode:
+class NewQRCode:
     """What a code is to be. An empty scene is replaced by a fresh one."""
 
     name: str
@@ -91,22 +91,22 @@ class Problem:
         return _("Line %(line)s: %(problem)s") % {"line": self.line, "problem": self.text}
 
 
-def make_code(
+def create_qr_code(
     account: OfficialAccount,
-    code: NewCode,
+    code: NewQRCode,
     *,
     expire_seconds: int | None = None,
     tags: Sequence[str] = (),
     adopt: bool = False,
 ) -> QRScene:
-    """One code: see `make_codes`."""
-    [made] = make_codes(account, [code], expire_seconds=expire_seconds, tags=tags, adopt=adopt)
+    """One code: see `create_qr_codes`."""
+    [made] = create_qr_codes(account, [code], expire_seconds=expire_seconds, tags=tags, adopt=adopt)
     return made
 
 
-def make_codes(
+def create_qr_codes(
     account: OfficialAccount,
-    codes: Sequence[NewCode],
+    codes: Sequence[NewQRCode],
     *,
     expire_seconds: int | None = None,
     tags: Sequence[str] = (),
@@ -191,13 +191,13 @@ def ticket_in_log(account: OfficialAccount, scene: str) -> str:
 # --- Lists -------------------------------------------------------------------------------------
 
 
-def read_list(text: str, account: OfficialAccount) -> tuple[list[NewCode], list[Problem]]:
+def read_list(text: str, account: OfficialAccount) -> tuple[list[NewQRCode], list[Problem]]:
     """The codes in a pasted or uploaded list, and what is wrong with its other lines.
 
     A line is a name, or name, scene and note with tabs or commas between them, as a spreadsheet
     copies or saves them. Empty lines are left out, and a first one that names the columns.
     """
-    codes: dict[int, NewCode] = {}
+    codes: dict[int, NewQRCode] = {}
     problems: list[Problem] = []
     first_with: dict[str, int] = {}
     lines = [line.lstrip("\ufeff") for line in re.split(r"\r\n|\r|\n", text)]
@@ -212,7 +212,7 @@ def read_list(text: str, account: OfficialAccount) -> tuple[list[NewCode], list[
         if not codes and not problems and _names_columns(code):
             continue
         if code.scene in first_with:
-            problem = _("The scene is that of line %s.") % first_with[code.scene]
+            problem = _("Line %s has the same scene.") % first_with[code.scene]
             problems.append(Problem(number, problem))
             continue
         if code.scene:
@@ -220,21 +220,21 @@ def read_list(text: str, account: OfficialAccount) -> tuple[list[NewCode], list[
         codes[number] = code
     taken = taken_scenes(account, list(first_with))
     problems += [
-        Problem(number, _("There is a code with the scene “%s” already.") % codes.pop(number).scene)
+        Problem(number, _("A code with the scene “%s” exists already.") % codes.pop(number).scene)
         for number in [number for number, code in codes.items() if code.scene in taken]
     ]
     return list(codes.values()), sorted(problems, key=lambda problem: problem.line)
 
 
-def _names_columns(code: NewCode) -> bool:
+def _names_columns(code: NewQRCode) -> bool:
     return code.name.lower() in _NAME_COLUMN and code.scene.lower() in _SCENE_COLUMN
 
 
-def _code_in(line: str) -> NewCode:
+def _code_in(line: str) -> NewQRCode:
     """The code that a line describes. Raises ValidationError."""
     cells = _cells(line)
     if len(cells) > 3:
-        raise ValidationError(_("There is more in it than name, scene and note."))
+        raise ValidationError(_("The line has more than name, scene and note."))
     name, scene, note = (*cells, "", "")[:3]
     if not name:
         raise ValidationError(_("The name is missing."))
@@ -251,8 +251,8 @@ def _code_in(line: str) -> NewCode:
     if scene:
         validate_scene(scene)
     if "\0" in note:
-        raise ValidationError(_("There is a character in it that cannot be printed."))
-    return NewCode(name, scene, note)
+        raise ValidationError(_("The text has a character that cannot be printed."))
+    return NewQRCode(name, scene, note)
 
 
 def _cells(line: str) -> list[str]:
@@ -260,7 +260,7 @@ def _cells(line: str) -> list[str]:
         [cells] = csv.reader([line], delimiter="\t" if "\t" in line else ",", strict=True)
     except csv.Error:
         raise ValidationError(
-            _("Quotation marks stand around a whole cell, in one line; within it they are doubled.")
+            _("Put quotation marks around a whole cell, in one line, and double them within it.")
         ) from None
     cells = [cell.strip() for cell in cells]
     # A spreadsheet saves empty columns too.

@@ -1,23 +1,22 @@
-"""Fetches tickets of QR codes from WeChat's platform: what the worker does for rows that are due.
+"""Fetches the tickets of QR codes from WeChat, for jobs that are due.
 
-Nobody else calls the platform for a code, so a form is saved and answered whatever becomes of it.
+Only the worker calls WeChat for a code, so a form is saved and answered however WeChat answers.
 """
 
 from __future__ import annotations
 
 import datetime
-import logging
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from events.binding_scenes import mask
-from events.models.job import CALL_LEASE, RETRY_DELAYS, Job, JobQuerySet
+from events.delays import WATCHED_CALL
+from events.jobs.run import CALL_LEASE, serve
+from events.models.job import LeaseLost
 from events.platform.client import client_for
-from events.platform.failures import EXPLANATIONS, FAULT, pauses_after
-from events.wechat.api import APIError, BadAnswer
+from events.platform.failures import EXPLANATIONS
+from events.wechat.api import BadAnswer
 from events.wechat.api.qr_codes import LONGEST_LIFE, QRCode
 from subscribers.models import BindingRequest, QRScene
 
@@ -26,91 +25,54 @@ if TYPE_CHECKING:
 
 __all__ = ["FAILURES", "fetch_binding_tickets", "fetch_scene_tickets"]
 
-logger = logging.getLogger(__name__)
-
-# A binding request lives for ten minutes, and somebody is looking at the page.
-_BINDING_PAUSES = tuple(datetime.timedelta(seconds=seconds) for seconds in (2, 5, 15, 60, 120))
-
-# What operators are told, by `failure`. The platform's own words stand beside it.
+# What operators read, by `failure`. WeChat's own words stand beside it.
 FAILURES: dict[str, StrOrPromise] = {
     **EXPLANATIONS,
     "permission": _("WeChat makes QR codes with a scene only for certified service accounts."),
-    "request": _("WeChat does not accept this code: its scene, or how long it is to live."),
+    "request": _("WeChat does not accept this code: its scene or its lifetime."),
     "refused": _("WeChat refused to make this code. With errcode and rid its support can say why."),
 }
 
-_W = TypeVar("_W", bound=Job)
-
 
 def fetch_scene_tickets(*, lease: datetime.timedelta = CALL_LEASE) -> int:
-    """Fetches tickets of campaign codes that are due; otherwise as `JobQuerySet.serve`."""
-    scenes = QRScene.objects.all()
-    return scenes.serve(
-        lambda scene: _serve_one(scenes, scene, _scene_columns, RETRY_DELAYS), lease=lease
-    )
+    """Fetches the tickets of campaign codes that are due; returns how many (`serve`)."""
+    return serve(QRScene.objects.all(), _fetch_scene_ticket, lease=lease)
 
 
 def fetch_binding_tickets(*, lease: datetime.timedelta = CALL_LEASE) -> int:
-    """The same for the one-time codes of binding requests."""
-    requests = BindingRequest.objects.all()
-    return requests.serve(
-        lambda request: _serve_one(requests, request, _binding_columns, _BINDING_PAUSES),
-        lease=lease,
+    """Fetches the tickets of binding requests that are due; returns how many (`serve`)."""
+    return serve(
+        BindingRequest.objects.all(), _fetch_binding_ticket, lease=lease, delays=WATCHED_CALL
     )
 
 
-def _scene_columns(scene: QRScene, now: datetime.datetime) -> dict[str, Any]:
+def _fetch_scene_ticket(scene: QRScene) -> None:
+    now = timezone.now()
     codes = client_for(scene.account).qr_codes
     if scene.is_permanent:
-        return _drawable(codes.create_permanent(scene.scene))
-    asked = scene.expire_seconds or LONGEST_LIFE
-    code = codes.create_temporary(scene.scene, expire_seconds=asked)
-    lifetime = datetime.timedelta(seconds=code.expire_seconds or asked)
-    return {**_drawable(code), "expires_at": now + lifetime}
+        is_ours = QRScene.objects.finish(scene, **_drawable(codes.create_permanent(scene.scene)))
+    else:
+        asked = scene.expire_seconds or LONGEST_LIFE
+        code = codes.create_temporary(scene.scene, expire_seconds=asked)
+        expires_at = now + datetime.timedelta(seconds=code.expire_seconds or asked)
+        is_ours = QRScene.objects.finish(scene, **_drawable(code), expires_at=expires_at)
+    if not is_ours:
+        raise LeaseLost
 
 
-def _binding_columns(request: BindingRequest, now: datetime.datetime) -> dict[str, Any]:
-    left = int((request.expires_at - now).total_seconds())
-    if left < 1 or not request.scene:
-        return {}
-    codes = client_for(request.account).qr_codes
-    return _drawable(codes.create_temporary(request.scene, expire_seconds=left, is_secret=True))
+def _fetch_binding_ticket(request: BindingRequest) -> None:
+    left = int((request.expires_at - timezone.now()).total_seconds())
+    columns: dict[str, str] = {}
+    if left >= 1 and request.scene:
+        codes = client_for(request.account).qr_codes
+        columns = _drawable(
+            codes.create_temporary(request.scene, expire_seconds=left, is_secret=True)
+        )
+    if not BindingRequest.objects.finish(request, **columns):
+        raise LeaseLost
 
 
-def _drawable(code: QRCode) -> dict[str, Any]:
+def _drawable(code: QRCode) -> dict[str, str]:
     if not code.url:
         raise BadAnswer("/cgi-bin/qrcode/create", "no url in the answer")
     return {"ticket": code.ticket, "url": code.url}
-
-
-def _serve_one(
-    rows: JobQuerySet[_W],
-    row: _W,
-    fetch: Callable[[_W, datetime.datetime], dict[str, Any]],
-    pauses: Sequence[datetime.timedelta],
-) -> None:
-    try:
-        columns = fetch(row, timezone.now())
-    except APIError as error:
-        failed_at = timezone.now()
-        rows.retry_later(
-            row,
-            failure=error.label,
-            text=mask(str(error)),
-            now=failed_at,
-            delays=pauses_after(error, row.attempts, failed_at, pauses),
-        )
-    except Exception as error:
-        logger.exception("No ticket for %s %s", type(row).__name__, row.pk)
-        rows.retry_later(
-            row,
-            failure=FAULT,
-            text=mask(f"{type(error).__name__}: {error}"),
-            now=timezone.now(),
-            delays=(),
-        )
-    else:
-        if not rows.finish(row, **columns):
-            logger.warning(
-                "The ticket for %s %s came after the lease had ended", type(row).__name__, row.pk
-            )

@@ -18,28 +18,27 @@ wins.
 from __future__ import annotations
 
 import datetime
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, reset_queries
+from django.db import reset_queries
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from events.db.transactions import short_transaction
+from events.delays import CALL
+from events.jobs.run import GaveUp, claimed, run_job
 from events.log.process import deliver
 from events.models import EventLog, OfficialAccount
-from events.models.job import RETRY_DELAYS
 from events.platform.client import client_for
-from events.platform.failures import FAULT, pauses_after
 from events.platform.tokens import AccountSwitchedOff
-from events.wechat.api import APIError, Client, NotPermitted, RecipientRejected
+from events.wechat.api import Client, NotPermitted, RecipientRejected
 from events.wechat.api.users import BATCH_SIZE, FollowerPage, Profile
 from subscribers.models import FollowerSync, ProfileFetch, Subscriber
-from subscribers.models.follower_sync import DATABASE, ENDLESS_LIST, WRONG_ACCOUNT, LeaseLost
+from subscribers.models.follower_sync import ENDLESS_LIST, WRONG_ACCOUNT
 from subscribers.sync.observations import (
     IMPORTED,
     MISSED_FOLLOW,
@@ -50,8 +49,6 @@ from subscribers.sync.observations import (
 from subscribers.sync.profiles import accounts_that_ask, write_profiles
 
 __all__ = ["LEASE", "SLICE", "begin_daily", "carry_on", "sync_next"]
-
-logger = logging.getLogger(__name__)
 
 # Longer than a hundred profiles may take, if each OpenID is refused.
 LEASE = datetime.timedelta(minutes=5)
@@ -73,26 +70,13 @@ _MARGIN = 100_000
 _NIGHT = datetime.timedelta(hours=3)
 
 
-class _Hopeless(Exception):
-    """The run ends here until an operator has done something. Its `failure` says what is wrong."""
-
-    def __init__(self, failure: str, **columns: Any) -> None:
-        super().__init__(failure)
-        self.failure = failure
-        self.columns = columns
-
-
 def sync_next(*, lease: datetime.timedelta = LEASE) -> int:
-    """Carries the run on that is due next, for some seconds; returns how many people it came by.
+    """Carries on the run that is due next, for some seconds; returns how many people it dealt with.
 
-    To be called outside a transaction.
+    Call it outside a transaction.
     """
-    now = timezone.now()
-    # A look costs no lock, and nearly always there is nothing.
-    if not FollowerSync.objects.free(now).exists():
-        return 0
     served = 0
-    for sync in FollowerSync.objects.claim(now, limit=1, lease=lease):
+    for sync in claimed(FollowerSync.objects.all(), lease=lease, seconds=0):
         served += carry_on(sync, until=time.monotonic() + SLICE, lease=lease)
     return served
 
@@ -140,46 +124,24 @@ def carry_on(
 ) -> int:
     """Carries a claimed run on to its end, or to `until` (a time.monotonic()).
 
-    Returns how many people it came by. A failure is noted on the run. `tell` is called with the run
-    after each step.
+    Returns how many people it dealt with. A failure is noted on the run. `tell` is called with the
+    run after each step.
     """
-    run = _Run(sync, client or client_for(sync.account), until, lease, now, tell)
-    try:
-        run.carry_on()
-    except LeaseLost:
-        logger.warning("Follower sync %s was taken over by another worker", sync.pk)
-    except APIError as error:
-        _put_off(sync, error, now())
-    except _Hopeless as error:
-        logger.warning("Follower sync %s of %s: %s", sync.pk, sync.account.slug, error)
-        FollowerSync.objects.retry_later(
-            sync, failure=error.failure, text="", now=now(), delays=(), **error.columns
-        )
-    except DatabaseError as error:
-        logger.warning("Follower sync %s: %s", sync.pk, error)
-        FollowerSync.objects.retry_later(
-            sync, failure=DATABASE, text=str(error), now=now(), delays=RETRY_DELAYS
-        )
-    except Exception as error:
-        logger.exception("Follower sync %s of %s", sync.pk, sync.account.slug)
-        text = f"{type(error).__name__}: {error}"
-        FollowerSync.objects.retry_later(sync, failure=FAULT, text=text, now=now(), delays=())
-    return run.served
+    served = 0
 
+    def work(sync: FollowerSync) -> None:
+        nonlocal served
+        run = _Run(sync, client or client_for(sync.account), until, lease, now, tell)
+        try:
+            run.carry_on()
+        except NotPermitted as error:
+            ProfileFetch.objects.refuse(sync.account, error, now())
+            raise
+        finally:
+            served = run.served
 
-def _put_off(sync: FollowerSync, error: APIError, now: datetime.datetime) -> None:
-    delays = pauses_after(error, sync.attempts, now)
-    if isinstance(error, NotPermitted):
-        ProfileFetch.objects.refuse(sync.account, error, now)
-    log = logger.info if delays else logger.warning
-    log("Follower sync %s of %s: %s", sync.pk, sync.account.slug, error)
-    FollowerSync.objects.retry_later(
-        sync,
-        failure=error.label,
-        text=str(error),
-        now=now,
-        delays=delays,
-    )
+    run_job(FollowerSync.objects.all(), sync, work, delays=CALL, now=now)
+    return served
 
 
 class _OutOfTime(Exception):
@@ -239,7 +201,7 @@ class _Run:
         ).order_by("-pk")
         newest = list(ours.values_list("openid", flat=True)[:_ENOUGH])
         if len(newest) == _ENOUGH and not self._users.infos(newest).found:
-            raise _Hopeless(WRONG_ACCOUNT)
+            raise GaveUp(WRONG_ACCOUNT)
 
     # --- WeChat's list ---
 
@@ -265,7 +227,7 @@ class _Run:
                 total=page.total,
             )
             if sync.read > _READINGS * page.total + _MARGIN:
-                raise _Hopeless(ENDLESS_LIST, next_openid="", taken_to="", read=0)
+                raise GaveUp(ENDLESS_LIST, next_openid="", taken_to="", read=0)
 
     def _left_of(self, page: FollowerPage) -> Sequence[str]:
         """Those on a page who come after what an earlier slice has dealt with.

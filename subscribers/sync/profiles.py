@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import datetime
 import functools
-import logging
 import time
 from collections.abc import Callable, Sequence
 
-from django.db import DatabaseError, connection
+from django.db import connection
 from django.db.models import F, Q
 from django.utils import timezone
 
 from events.db.transactions import short_transaction
 from events.db.upsert import Upsert
+from events.delays import CALL
+from events.jobs.run import claimed, run_job
 from events.log.process import deliver
 from events.models import EventLog, OfficialAccount
-from events.models.job import RETRY_DELAYS
 from events.platform.client import client_for
-from events.platform.failures import FAULT, pauses_after
-from events.wechat.api import APIError, Client, NotPermitted
+from events.wechat.api import Client
 from events.wechat.api.users import BATCH_SIZE, Profile
 from subscribers.models import ProfileFetch, Subscriber
 from subscribers.sync.observations import (
@@ -37,8 +36,6 @@ from subscribers.sync.observations import (
 )
 
 __all__ = ["LEASE", "accounts_that_ask", "fetch_profiles", "write_profiles"]
-
-logger = logging.getLogger(__name__)
 
 # Longer than a hundred profiles may take, of which each is refused.
 LEASE = datetime.timedelta(minutes=5)
@@ -55,20 +52,30 @@ def accounts_that_ask() -> list[OfficialAccount]:
 
 
 def fetch_profiles(*, lease: datetime.timedelta = LEASE) -> int:
-    """Fetches profiles that are wanted; returns how many people were asked for.
+    """Fetches the profiles that are missing or out of date; returns how many WeChat was asked for.
 
-    To be called outside a transaction. What fails is noted on the account's `ProfileFetch`.
+    Call it outside a transaction. Failures are noted on the account's `ProfileFetch`.
     """
     now = timezone.now()
     ProfileFetch.objects.reopen_changed(now)
     served = 0
+
+    def fetch(job: ProfileFetch) -> None:
+        nonlocal served
+        client = client_for(job.account)
+        deadline = time.monotonic() + _SLICE
+        while time.monotonic() < deadline and (asked := fetch_batch(job.account, client)):
+            served += asked
+        ProfileFetch.objects.release(job, timezone.now())
+
     for account in accounts_that_ask():
         if not _wanted(account, second(now), limit=1):
             continue
         ProfileFetch.objects.of(account)
         rows = ProfileFetch.objects.filter(account=account)
-        for access in rows.claim(timezone.now(), limit=1, lease=lease):
-            served += _serve(account, access)
+        for job in claimed(rows, lease=lease, seconds=0):
+            # A fault is retried too: no operator looks after profiles.
+            run_job(rows, job, fetch, fault_delays=CALL)
     return served
 
 
@@ -136,45 +143,6 @@ def _statement() -> Upsert:
         key=("account_id", "openid"),
         values=("unionid", "language", *plain),
         update=kept | {name: f"excluded.{name}" for name in plain},
-    )
-
-
-def _serve(account: OfficialAccount, access: ProfileFetch) -> int:
-    client = client_for(account)
-    served = 0
-    deadline = time.monotonic() + _SLICE
-    try:
-        while time.monotonic() < deadline and (asked := fetch_batch(account, client)):
-            served += asked
-    except APIError as error:
-        _note_failure(account, access, error)
-    except DatabaseError as error:
-        logger.warning("Profiles of %s were not kept: %s", account.slug, error)
-        ProfileFetch.objects.release(access, timezone.now())
-    except Exception as error:
-        # It must not keep the other accounts waiting.
-        logger.exception("Profiles of %s were not fetched", account.slug)
-        text = f"{type(error).__name__}: {error}"
-        ProfileFetch.objects.retry_later(
-            access, failure=FAULT, text=text, now=timezone.now(), delays=RETRY_DELAYS
-        )
-    else:
-        ProfileFetch.objects.release(access, timezone.now())
-    return served
-
-
-def _note_failure(account: OfficialAccount, access: ProfileFetch, error: APIError) -> None:
-    now = timezone.now()
-    if isinstance(error, NotPermitted):
-        logger.warning("%s has no right to ask for its followers: %s", account.slug, error)
-        ProfileFetch.objects.refuse(account, error, now)
-        return
-    ProfileFetch.objects.retry_later(
-        access,
-        failure=error.label,
-        text=str(error),
-        now=now,
-        delays=pauses_after(error, access.attempts, now),
     )
 
 

@@ -1,4 +1,4 @@
-"""The operators' page of the background work: what waits, what failed and why, what ran when."""
+"""The operators' page of the background tasks: what waits, what failed and why, what ran when."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unfold.admin import ModelAdmin
 
 from events.admin.changelist import ReadOnly
 from events.admin.html import confirmation
-from events.jobs.queues import COUNTED_UP_TO
+from events.jobs.queues import COUNTED_UP_TO, Queue
 from events.jobs.task import Task
 from events.models import TaskRun
 from wechat_site.tasks import TASKS
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TasksAdmin"]
 
-# Longer than any task's pause with which a living worker looks.
+# A living worker notes a run of some task more often than this.
 _SILENT_AFTER = datetime.timedelta(minutes=2)
 
 
@@ -51,16 +51,16 @@ class TasksAdmin(ReadOnly, ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": _("Work"),
-            "queues": [_queue(request, task, now) for task in TASKS if task.queue],
-            "tasks": [_duty(request, task, runs.get(task.name)) for task in TASKS],
+            "title": _("Background tasks"),
+            "queues": [_queue_row(request, task, now) for task in TASKS if task.queue],
+            "tasks": [_task_row(request, task, runs.get(task.name)) for task in TASKS],
             "is_silent": _is_silent(list(runs.values()), now),
         }
         return TemplateResponse(request, "admin/tasks.html", context)
 
     def try_again(self, request: HttpRequest) -> HttpResponse:
-        """Makes the rows of one queue that failed for one reason due again, after asking."""
-        task, reason = _duty_named(request), request.GET.get("reason", "")
+        """Makes a queue's rows that failed for one reason due again, after a confirmation."""
+        task, reason = _task_named(request), request.GET.get("reason", "")
         queue = task.queue
         if queue is None or not _may_try_again(request, task):
             raise Http404
@@ -87,12 +87,12 @@ class TasksAdmin(ReadOnly, ModelAdmin):
                 request, ngettext("%s row queued.", "%s rows queued.", queued) % queued
             )
         else:
-            messages.info(request, _("None of them can be tried again: the list says why."))
+            messages.info(request, _("None of these rows can be tried again: the list says why."))
         return HttpResponseRedirect(_overview_url())
 
     def run_now(self, request: HttpRequest) -> HttpResponse:
-        """Makes a scheduled task due at once, after asking."""
-        task = _duty_named(request)
+        """Makes a scheduled task due at once, after a confirmation."""
+        task = _task_named(request)
         if task.queue is not None or not request.user.has_perm("events.change_taskrun"):
             raise Http404
         if request.method != "POST":
@@ -102,12 +102,12 @@ class TasksAdmin(ReadOnly, ModelAdmin):
                 title=_("Run now"),
                 sentences=[
                     _title(task),
-                    _("A worker begins within seconds; afterwards the schedule goes on."),
+                    _("A worker starts within seconds; the schedule then continues."),
                 ],
                 back=_overview_url(),
             )
         TaskRun.objects.filter(pk=task.name).update(next_run_at=timezone.now())
-        messages.success(request, _("A worker will begin within seconds."))
+        messages.success(request, _("A worker will start within seconds."))
         return HttpResponseRedirect(_overview_url())
 
 
@@ -115,7 +115,7 @@ def _overview_url() -> str:
     return reverse("admin:events_taskrun_changelist")
 
 
-def _duty_named(request: HttpRequest) -> Task:
+def _task_named(request: HttpRequest) -> Task:
     for task in TASKS:
         if task.name == request.GET.get("task"):
             return task
@@ -137,7 +137,7 @@ def _may_try_again(request: HttpRequest, task: Task) -> bool:
     return _may(request, "change", task)
 
 
-def _queue(request: HttpRequest, task: Task, now: datetime.datetime) -> dict[str, Any]:
+def _queue_row(request: HttpRequest, task: Task, now: datetime.datetime) -> dict[str, Any]:
     assert task.queue is not None
     waiting = task.queue.waiting()
     since = task.queue.due_since(now)
@@ -150,7 +150,7 @@ def _queue(request: HttpRequest, task: Task, now: datetime.datetime) -> dict[str
             {
                 "reason": task.queue.in_words(reason),
                 "number": number,
-                "url": task.queue.failures_url(reason) if may_look else "",
+                "url": _list_url(task.queue, reason) if may_look else "",
                 "again": _url("try_again", task=task.name, reason=reason)
                 if _may_try_again(request, task)
                 else "",
@@ -162,7 +162,7 @@ def _queue(request: HttpRequest, task: Task, now: datetime.datetime) -> dict[str
     }
 
 
-def _duty(request: HttpRequest, task: Task, run: TaskRun | None) -> dict[str, Any]:
+def _task_row(request: HttpRequest, task: Task, run: TaskRun | None) -> dict[str, Any]:
     may_run = task.queue is None and request.user.has_perm("events.change_taskrun")
     return {
         "title": _title(task),
@@ -190,12 +190,19 @@ def _schedule(task: Task) -> str:
 
 
 def _is_silent(runs: list[TaskRun], now: datetime.datetime) -> bool:
-    """Whether no worker has been heard of lately."""
+    """Whether no worker has noted a run lately."""
     return not any(
         (run.finished_at is not None and run.finished_at > now - _SILENT_AFTER)
         or (run.leased_until is not None and run.leased_until > now)
         for run in runs
     )
+
+
+def _list_url(queue: Queue, reason: str) -> str:
+    """The admin's list of the rows that failed for this reason."""
+    meta = queue.model._meta
+    url = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
+    return f"{url}?{urlencode(queue.failed_filter(reason))}"
 
 
 def _url(name: str, **query: str) -> str:

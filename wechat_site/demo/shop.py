@@ -19,7 +19,7 @@ from events.wechat.api.custom_messages import (
 from events.wechat.api.menus import Button, Menu
 from events.wechat.replies import Article
 from subscribers.models import QRScene
-from subscribers.qr_codes.create import NewCode, make_codes, taken_scenes
+from subscribers.qr_codes.create import NewQRCode, create_qr_codes, taken_scenes
 
 __all__ = [
     "ANSWERS",
@@ -160,7 +160,9 @@ def _make_codes(account: OfficialAccount) -> None:
     for scene, name, note, tags, days, _weight in _CODES:
         if scene not in there:
             lifetime = None if days is None else days * _DAY
-            make_codes(account, [NewCode(name, scene, note)], expire_seconds=lifetime, tags=tags)
+            create_qr_codes(
+                account, [NewQRCode(name, scene, note)], expire_seconds=lifetime, tags=tags
+            )
     # Those of a demonstration that had no platform yet, or was stopped too early.
     QRScene.objects.filter(account=account, scene__in=scenes, url="").renew(timezone.now())
 

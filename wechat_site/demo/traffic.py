@@ -39,6 +39,8 @@ PER_SECOND = 1.5
 _MISSED = 0.03
 # For so many acts of followers somebody does something on the site.
 _ACTS_PER_DEED = 15
+# Seconds for pushes under way to finish.
+_GRACE = 6
 # Seconds to wait for the worker to have the first codes and the former menu.
 _PATIENCE = 20
 
@@ -99,12 +101,13 @@ class Demonstration:
         self._threads[0].start()
 
     def stop(self) -> None:
-        """Ends within some seconds."""
+        """Ends the traffic within six seconds."""
         self._stop.set()
         if self._pushing is not None:
             self._pushing.stop()
+        deadline = time.monotonic() + _GRACE
         for thread in self._threads:
-            thread.join(timeout=6)
+            thread.join(max(0, deadline - time.monotonic()))
 
     def _live(self, pushing: Platform) -> None:
         staff = self._staff

@@ -2,7 +2,7 @@
 
 A process's threads hand Python's lock to each other for every push, and that costs half as much on
 one processor as across two. So where there are no more processors than processes, each process
-stays on one of them (docs/performance.md); elsewhere the kernel finds them better places.
+stays on one of them (docs/performance.md); elsewhere the kernel finds better places.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import http.client
+import logging
 import os
 import resource
 import signal
@@ -18,13 +19,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from wechat_site.serving.parent import PARENT
+from wechat_site.serving.stop_signals import on_signals
 
 __all__ = [
     "WEB_PROCESSES",
@@ -35,6 +36,8 @@ __all__ = [
     "refuse_taken_socket",
     "web_server",
 ]
+
+logger = logging.getLogger(__name__)
 
 # Seconds for requests and tasks under way to finish.
 _GRACE = 10
@@ -134,20 +137,17 @@ class Site:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Starts them, and stops them at the end, however it comes."""
+        """Starts the processes, and stops them at the end or after an error."""
 
-        def stop(number: int, frame: FrameType | None) -> None:
-            self.stopping.set()
-
-        def reload(number: int, frame: FrameType | None) -> None:
-            self._reload_wanted.set()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, stop)
-        signal.signal(signal.SIGUSR1, reload)
+        functions = {
+            signal.SIGINT: self.stopping.set,
+            signal.SIGTERM: self.stopping.set,
+            signal.SIGUSR1: self._reload_wanted.set,
+        }
         # A closed terminal must not leave the children behind, but nohup is a wish to go on.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            signal.signal(signal.SIGHUP, stop)
+            functions[signal.SIGHUP] = self.stopping.set
+        on_signals(functions)
         # Each connection of a stranger is an open file.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         with suppress(ValueError, OSError):
@@ -225,9 +225,12 @@ class Site:
     def _stop_children(self) -> None:
         for child in self._children.values():
             child.terminate()
-        for child in self._children.values():
+        # One deadline for all of them.
+        deadline = time.monotonic() + _GRACE
+        for name, child in self._children.items():
             try:
-                child.wait(_GRACE)
+                child.wait(max(0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
+                logger.warning("The %s did not end within %s s and is killed", name, _GRACE)
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()

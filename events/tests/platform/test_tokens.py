@@ -13,16 +13,13 @@ import httpx
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
-from redis import Redis
 
 from events.models import OfficialAccount, SharedAccessToken
 from events.platform import client as platform_client
-from events.platform.token_store import TokenStoreAway, token_store
 from events.platform.tokens import AccountSwitchedOff, NoAppSecret, SharedTokens, TokenPaused
 from events.simulator import Follower
 from events.simulator.fake_api import FakeWeChatAPI, FakeWeChatAPIServer, Fault, ListedFollowers
 from events.testing import make_account
-from events.tests.platform.redis_server import running_redis
 from events.tests.platform.token_racer import ask, prepare, put, wait_at
 from events.wechat.api import (
     AddressNotAllowed,
@@ -89,25 +86,8 @@ def tokens(account, line, clock):
     return SharedTokens(account, line, now=clock)
 
 
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory):
-    with running_redis(tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
-@pytest.fixture(params=["database", "redis"], autouse=True)
-def redis_url(request, settings):
-    """Every test is of both stores; the empty address is the database's."""
-    if request.param == "database":
-        return ""
-    settings.REDIS_URL = request.getfixturevalue("redis")
-    client = Redis.from_url(settings.REDIS_URL)
-    client.flushdb()
-    return settings.REDIS_URL
-
-
 def row() -> SharedAccessToken:
-    return token_store(OfficialAccount.objects.get()).read()
+    return SharedAccessToken.objects.of(OfficialAccount.objects.get().pk)
 
 
 # --- Keeping ---
@@ -121,17 +101,11 @@ def test_a_token_is_fetched_once_and_kept(tokens, account, line, clock, fake):
     assert row().expires_at == clock() + datetime.timedelta(seconds=7200)
 
 
-def test_the_token_is_encrypted_in_its_store(tokens, redis_url):
+def test_the_token_is_encrypted_in_its_row(tokens):
     token = tokens.get()
-    if redis_url:
-        redis = Redis.from_url(redis_url, decode_responses=True)
-        [key] = redis.keys()
-        stored = redis.hget(key, "state")
-        assert redis.ttl(key) > 0
-    else:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT access_token FROM events_sharedaccesstoken")
-            [stored] = cursor.fetchone()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT access_token FROM events_sharedaccesstoken")
+        [stored] = cursor.fetchone()
     assert len(stored) > len(token.value)
     assert token.value not in stored
     assert row().access_token == token.value
@@ -164,9 +138,9 @@ def test_the_old_token_serves_while_somebody_else_refreshes(tokens, account, clo
     first = tokens.get()
     clock.forward(7200 - 200)
     lease_until = clock() + datetime.timedelta(seconds=30)
-    store = token_store(account)
-    assert store.claim("somebody", now=clock(), until=lease_until)
-    assert not store.claim("another", now=clock(), until=lease_until)
+    rows = SharedAccessToken.objects
+    assert rows.claim(account.pk, "somebody", now=clock(), until=lease_until)
+    assert not rows.claim(account.pk, "another", now=clock(), until=lease_until)
     assert tokens.get() == first
     assert fake.calls == {STABLE: 1}
     assert row().lease_holder == "somebody"
@@ -334,19 +308,6 @@ def test_no_name_of_a_failure_is_too_long_for_its_column():
     assert max(map(len, labels(APIError))) <= longest
 
 
-def test_a_redis_that_is_away_is_a_passing_failure_and_asks_nobody(
-    settings, account, line, clock, fake, redis_url
-):
-    if not redis_url:
-        pytest.skip("the database's absence ends more than this")
-    settings.REDIS_URL = "redis://:pass-word@127.0.0.1:1/0"
-    with pytest.raises(TokenStoreAway) as caught:
-        SharedTokens(account, line, now=clock).get()
-    assert caught.value.is_temporary
-    assert "pass-word" not in str(caught.value)
-    assert fake.calls == {}
-
-
 def test_two_accounts_have_a_token_each(tokens, account, line, clock, fake):
     other = make_account("other", app_id="wxother0000000000", app_secret=SECRET)
     fake.add_account(other.app_id, SECRET)
@@ -395,10 +356,9 @@ def shop():
         yield running
 
 
-def race(pool, database, redis_url, server, *, lease=30.0, rejected=""):
+def race(pool, database, server, *, lease=30.0, rejected=""):
     work = [
-        pool.apply_async(ask, (database, redis_url, server.url, lease, rejected))
-        for _ in range(PROCESSES)
+        pool.apply_async(ask, (database, server.url, lease, rejected)) for _ in range(PROCESSES)
     ]
     return [result.get(timeout=90) for result in work]
 
@@ -414,11 +374,9 @@ def kept_token(minutes_left: float) -> dict[str, object]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("minutes_left", [-1, 2])
-def test_processes_that_hit_expiry_at_once_make_one_call(
-    racing, database, redis_url, shop, minutes_left
-):
-    racing.apply(prepare, (database, redis_url, kept_token(minutes_left)))
-    answers = race(racing, database, redis_url, shop)
+def test_processes_that_hit_expiry_at_once_make_one_call(racing, database, shop, minutes_left):
+    racing.apply(prepare, (database, kept_token(minutes_left)))
+    answers = race(racing, database, shop)
     assert {error for _, error in answers} == {""}
     assert shop.platform.calls == {STABLE: 1}
     values = {value for value, _ in answers}
@@ -432,29 +390,29 @@ def test_processes_that_hit_expiry_at_once_make_one_call(
 
 
 @pytest.mark.slow
-def test_processes_whose_token_is_rejected_at_once_make_one_call(racing, database, redis_url, shop):
-    racing.apply(prepare, (database, redis_url, kept_token(60)))
-    answers = race(racing, database, redis_url, shop, rejected="x" * 136)
+def test_processes_whose_token_is_rejected_at_once_make_one_call(racing, database, shop):
+    racing.apply(prepare, (database, kept_token(60)))
+    answers = race(racing, database, shop, rejected="x" * 136)
     assert {error for _, error in answers} == {""}
     assert len({value for value, _ in answers}) == 1
     assert shop.platform.calls == {STABLE: 1}
 
 
 @pytest.mark.slow
-def test_processes_that_fail_at_once_make_one_call(racing, database, redis_url, shop):
-    racing.apply(prepare, (database, redis_url, {}))
+def test_processes_that_fail_at_once_make_one_call(racing, database, shop):
+    racing.apply(prepare, (database, {}))
     shop.platform.account("wx3a9f0c27d81be645").refuses_tokens = 40164
-    errors = sorted(error for _, error in race(racing, database, redis_url, shop))
+    errors = sorted(error for _, error in race(racing, database, shop))
     assert errors == ["AddressNotAllowed"] + ["TokenPaused"] * (PROCESSES - 1)
     assert shop.platform.calls == {STABLE: 1}
 
 
 @pytest.mark.slow
-def test_a_refresher_that_is_killed_loses_nothing(racing, database, redis_url, shop):
-    racing.apply(prepare, (database, redis_url, {}))
+def test_a_refresher_that_is_killed_loses_nothing(racing, database, shop):
+    racing.apply(prepare, (database, {}))
     shop.platform.make_trouble(STABLE, Fault(delay=60))
     victim = multiprocessing.get_context("spawn").Process(
-        target=ask, args=(database, redis_url, shop.url, 2.0)
+        target=ask, args=(database, shop.url, 2.0)
     )
     victim.start()
     while not shop.platform.calls:
@@ -462,7 +420,7 @@ def test_a_refresher_that_is_killed_loses_nothing(racing, database, redis_url, s
         time.sleep(0.01)
     os.kill(victim.pid, signal.SIGKILL)
     victim.join()
-    answers = race(racing, database, redis_url, shop, lease=2.0)
+    answers = race(racing, database, shop, lease=2.0)
     assert {error for _, error in answers} == {""}
     assert len({value for value, _ in answers}) == 1
     assert shop.platform.calls == {STABLE: 2}

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from events.models import OfficialAccount
 
-_AFTER_ALL_LEASES = datetime.datetime(9000, 1, 1, tzinfo=datetime.UTC)
-
 _start: Barrier | None = None
 
 
@@ -21,13 +19,12 @@ def wait_at(start: Barrier) -> None:
     _start = start
 
 
-def _set_up(database: str, redis_url: str) -> None:
+def _set_up(database: str) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_site.settings")
     import django
     from django.conf import settings
 
     settings.DATABASES["default"]["NAME"] = database
-    settings.REDIS_URL = redis_url
     django.setup()
 
 
@@ -38,24 +35,21 @@ def put(
     lease_until: datetime.datetime | None = None,
     **columns: object,
 ) -> None:
-    """Makes the state of an account's token one that has these columns of SharedAccessToken."""
-    from events.platform.token_store import token_store
+    """Gives the row of an account's token these columns."""
+    from events.models import SharedAccessToken
 
-    store = token_store(account)
-    store.read()
-    store.claim("put", now=_AFTER_ALL_LEASES, until=_AFTER_ALL_LEASES)
-    store.write("put", **columns)
-    store.release("put")
-    if lease_until is not None:
-        store.claim(lease_holder, now=_AFTER_ALL_LEASES, until=lease_until)
+    SharedAccessToken.objects.of(account.pk)
+    SharedAccessToken.objects.filter(pk=account.pk).update(
+        lease_holder=lease_holder, lease_until=lease_until, **columns
+    )
 
 
-def prepare(database: str, redis_url: str, columns: dict[str, object]) -> int:
+def prepare(database: str, columns: dict[str, object]) -> int:
     """Makes the tables where they are missing, and one account; returns its id.
 
     `columns` are those of a SharedAccessToken that it begins with.
     """
-    _set_up(database, redis_url)
+    _set_up(database)
     from django.core.management import call_command
     from django.db import connections
 
@@ -70,14 +64,12 @@ def prepare(database: str, redis_url: str, columns: dict[str, object]) -> int:
     return account.pk
 
 
-def ask(
-    database: str, redis_url: str, api_base: str, lease: float, rejected: str = ""
-) -> tuple[str, str]:
+def ask(database: str, api_base: str, lease: float, rejected: str = "") -> tuple[str, str]:
     """Asks for the account's token; returns it, or the name of the error.
 
     With `rejected`, it asks for another one than that.
     """
-    _set_up(database, redis_url)
+    _set_up(database)
     from django.db import connections
 
     from events.models import OfficialAccount

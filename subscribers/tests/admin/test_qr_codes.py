@@ -19,7 +19,7 @@ from events.testing import make_account, message_xml, push
 from subscribers.admin import qr_codes
 from subscribers.models import QRScene, SceneTag, SeenScene
 from subscribers.qr_codes import create
-from subscribers.qr_codes.create import NewCode, make_code, make_codes
+from subscribers.qr_codes.create import NewQRCode, create_qr_code, create_qr_codes
 from subscribers.qr_codes.fetch_tickets import fetch_scene_tickets
 
 pytestmark = pytest.mark.django_db
@@ -101,7 +101,7 @@ def test_a_temporary_code_with_a_scene_made_up(operator, shop, at_wechat):
     ],
 )
 def test_what_is_wrong_is_said_in_the_form_and_nothing_is_lost(operator, shop, change, said):
-    make_code(shop, NewCode("Other", "taken"))
+    create_qr_code(shop, NewQRCode("Other", "taken"))
     page = operator.post(ADD, form(shop, note="Keep me", **change))
     assert page.status_code == 200
     assert said in text_of(page)
@@ -111,7 +111,7 @@ def test_what_is_wrong_is_said_in_the_form_and_nothing_is_lost(operator, shop, c
 
 
 def test_a_failure_is_shown_with_its_reason_and_tried_again(operator, shop, fake):
-    code = make_code(shop, NewCode("Poster", "poster"))
+    code = create_qr_code(shop, NewQRCode("Poster", "poster"))
     fake.make_trouble(CREATE, Fault(errcode=48001, errmsg="api unauthorized"))
     fetch_scene_tickets()
     page = text_of(operator.get(page_of(code)))
@@ -134,7 +134,7 @@ def test_a_failure_is_shown_with_its_reason_and_tried_again(operator, shop, fake
     [(40035, "does not accept this code"), (99999, "refused to make this code")],
 )
 def test_what_wechat_says_is_explained_and_is_text(operator, shop, fake, errcode, said):
-    code = make_code(shop, NewCode("Poster", "poster"))
+    code = create_qr_code(shop, NewQRCode("Poster", "poster"))
     fake.make_trouble(CREATE, Fault(errcode=errcode, errmsg="<img src=x onerror=alert(1)>"))
     fetch_scene_tickets()
     page = text_of(operator.get(page_of(code)))
@@ -165,7 +165,7 @@ def test_what_operators_write_is_text_everywhere(operator, shop, at_wechat):
 
 
 def test_two_who_choose_the_same_scene_at_once_lose_no_form(operator, shop, monkeypatch):
-    make_code(shop, NewCode("First", "poster"))
+    create_qr_code(shop, NewQRCode("First", "poster"))
     check = QRScene.validate_constraints
     blind = iter([True])
     # The first look comes before the other's row is there.
@@ -182,7 +182,7 @@ def test_two_who_choose_the_same_scene_at_once_lose_no_form(operator, shop, monk
 
 
 def test_two_who_send_the_same_list_at_once_lose_no_list(operator, shop, monkeypatch):
-    make_code(shop, NewCode("First", "poster"))
+    create_qr_code(shop, NewQRCode("First", "poster"))
     taken = create.taken_scenes
     blind = iter([True])
     monkeypatch.setattr(
@@ -198,7 +198,7 @@ def test_two_who_send_the_same_list_at_once_lose_no_list(operator, shop, monkeyp
 
 
 def test_a_failure_that_may_pass_says_when_it_is_tried_again(operator, shop, fake):
-    code = make_code(shop, NewCode("Poster", "poster"))
+    code = create_qr_code(shop, NewQRCode("Poster", "poster"))
     fake.make_trouble(CREATE, Fault(errcode=-1))
     fetch_scene_tickets()
     page = text_of(operator.get(page_of(code)))
@@ -209,7 +209,7 @@ def test_a_failure_that_may_pass_says_when_it_is_tried_again(operator, shop, fak
 
 
 def test_an_expired_code_is_marked_and_has_no_picture(operator, shop, at_wechat):
-    code = make_code(shop, NewCode("Fair", "fair"), expire_seconds=3600)
+    code = create_qr_code(shop, NewQRCode("Fair", "fair"), expire_seconds=3600)
     fetch_scene_tickets()
     QRScene.objects.update(expires_at=timezone.now())
     for page in (operator.get(LIST), operator.get(page_of(code))):
@@ -223,7 +223,7 @@ def test_an_expired_code_is_marked_and_has_no_picture(operator, shop, at_wechat)
 
 
 def test_name_tags_and_note_can_be_changed_and_nothing_else(operator, shop, at_wechat):
-    code = make_code(shop, NewCode("Poster", "poster"), tags=["old"])
+    code = create_qr_code(shop, NewQRCode("Poster", "poster"), tags=["old"])
     fetch_scene_tickets()
     before = QRScene.objects.get()
     sent = {"name": "New name", "note": "", "tag_names": "new", "scene": "x", "lifetime": "3600"}
@@ -241,10 +241,10 @@ def listed(response):
 
 
 def test_the_list_says_what_waits_and_what_failed(operator, shop, fake):
-    make_codes(shop, [NewCode("One"), NewCode("Two")], tags=["spring"])
+    create_qr_codes(shop, [NewQRCode("One"), NewQRCode("Two")], tags=["spring"])
     fake.make_trouble(CREATE, Fault(errcode=48001))
     fetch_scene_tickets()
-    make_code(shop, NewCode("Three"))
+    create_qr_code(shop, NewQRCode("Three"))
     page = operator.get(LIST)
     assert "waiting for WeChat: 1" in text_of(page)
     assert "failed: 1" in text_of(page)
@@ -273,14 +273,14 @@ def test_the_list_costs_the_same_however_long_it_is(operator, shop):
             assert operator.get(LIST).status_code == 200
         return len(queries)
 
-    make_codes(shop, [NewCode("One")], tags=["a"])
+    create_qr_codes(shop, [NewQRCode("One")], tags=["a"])
     few = statements()
-    make_codes(shop, [NewCode(f"Poster {number}") for number in range(60)], tags=["a", "b"])
+    create_qr_codes(shop, [NewQRCode(f"Poster {number}") for number in range(60)], tags=["a", "b"])
     assert statements() == few
 
 
 def test_permanent_codes_are_counted_when_the_limit_is_near(operator, shop, monkeypatch):
-    make_codes(shop, [NewCode("One"), NewCode("Two")])
+    create_qr_codes(shop, [NewQRCode("One"), NewQRCode("Two")])
     assert "permanent codes" not in text_of(operator.get(LIST))
     monkeypatch.setattr(qr_codes, "NEAR_THE_LIMIT", 2)
     assert "Spruce Books: 2 of 100,000 permanent codes" in text_of(operator.get(LIST))
@@ -291,8 +291,8 @@ def test_permanent_codes_are_counted_when_the_limit_is_near(operator, shop, monk
 
 
 def test_scenes_show_who_came_through_them_first_and_who_stayed(operator, shop):
-    make_code(shop, NewCode("Poster", "poster"))
-    make_code(make_account("other"), NewCode("Same word", "poster"))
+    create_qr_code(shop, NewQRCode("Poster", "poster"))
+    create_qr_code(make_account("other"), NewQRCode("Same word", "poster"))
     for openid in ("o1", "o2", "o3"):
         push(shop, message_xml("event.subscribe", openid=openid, EventKey="qrscene_poster"))
     push(shop, message_xml("event.unsubscribe", openid="o2"))
@@ -311,7 +311,9 @@ def test_the_time_a_code_expires_is_shown_by_the_accounts_clocks(operator):
 
 
 def test_chosen_codes_come_as_one_zip(operator, shop, at_wechat):
-    made = make_codes(shop, [NewCode("One", "s1"), NewCode("Two", "s2"), NewCode("Three", "s3")])
+    made = create_qr_codes(
+        shop, [NewQRCode("One", "s1"), NewQRCode("Two", "s2"), NewQRCode("Three", "s3")]
+    )
     fetch_scene_tickets()
     choice = {"action": "download_archive", "_selected_action": [made[0].pk, made[2].pk]}
     response = operator.post(LIST, choice)
@@ -437,7 +439,7 @@ def test_codes_made_elsewhere_are_listed_and_adopted(operator, shop, fake):
             "event.subscribe", openid=openid, EventKey="qrscene_old", Ticket="gQ/OLD="
         )
         push(shop, body)
-    make_code(shop, NewCode("Ours", "ours"))
+    create_qr_code(shop, NewQRCode("Ours", "ours"))
     push(shop, message_xml("event.SCAN", openid="o3", EventKey="ours"))
     page = operator.get(ELSEWHERE)
     [seen] = page.context["cl"].result_list
@@ -491,7 +493,7 @@ def viewer(client, db):
 
 
 def test_who_may_look_looks_and_downloads_and_does_nothing_else(viewer, shop, at_wechat):
-    code = make_code(shop, NewCode("Poster", "poster"), tags=["spring"])
+    code = create_qr_code(shop, NewQRCode("Poster", "poster"), tags=["spring"])
     fetch_scene_tickets()
     QRScene.objects.update(failure="busy")
     page = text_of(viewer.get(page_of(code)))
@@ -511,7 +513,7 @@ def test_who_may_look_looks_and_downloads_and_does_nothing_else(viewer, shop, at
 
 def test_who_may_not_look_sees_no_picture(client, shop, at_wechat):
     client.force_login(User.objects.create_user("clerk", is_staff=True))
-    code = make_code(shop, NewCode("Poster"))
+    code = create_qr_code(shop, NewQRCode("Poster"))
     fetch_scene_tickets()
     for name in ("change", "png", "svg", "fetch"):
         assert client.get(page_of(code, name)).status_code == 403

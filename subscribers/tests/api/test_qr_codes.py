@@ -13,7 +13,7 @@ from events.testing import message_xml, push
 from subscribers.binding.bind import start_binding
 from subscribers.models import BindingRequest, QRScene
 from subscribers.qr_codes import create
-from subscribers.qr_codes.create import NewCode, make_code
+from subscribers.qr_codes.create import NewQRCode, create_qr_code
 from subscribers.qr_codes.fetch_tickets import fetch_binding_tickets, fetch_scene_tickets
 
 pytestmark = pytest.mark.django_db
@@ -167,7 +167,7 @@ def test_a_code_made_elsewhere_is_adopted(post, get, shop):
     ],
 )
 def test_what_cannot_be_made_is_400(post, shop, change, field):
-    make_code(shop, NewCode("There", "taken"))
+    create_qr_code(shop, NewQRCode("There", "taken"))
     response = post("scenes/", {"account": "shop", "name": "Poster", **change})
     assert response.status_code == 400
     assert list(response.json()) == [field]
@@ -190,7 +190,7 @@ def test_beyond_wechats_limit_is_400(post, shop, monkeypatch):
 
 
 def test_making_and_renewing_need_the_write_scope(post, shop, alice):
-    code = make_code(shop, NewCode("Poster"), adopt=True)
+    code = create_qr_code(shop, NewQRCode("Poster"), adopt=True)
     for scopes in (READ_SCOPES, ["bindings:write", "events:read"]):
         readers = key_of(alice, scopes)
         for path in ("scenes/", f"scenes/{code.pk}/renew/"):

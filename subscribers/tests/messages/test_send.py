@@ -14,6 +14,7 @@ from events.jobs.queues import JobQueue
 from events.log.process import process_due
 from events.log.registry import late_reply_sender, projection, reply_handler
 from events.models import EventLog
+from events.models.job import LeaseLost
 from events.platform import client
 from events.simulator import Follower
 from events.simulator.fake_api import FakeWeChatAPI, FakeWeChatAPIServer, Fault, ListedFollowers
@@ -33,9 +34,9 @@ from events.wechat.replies import Article
 from subscribers.messages import send, window
 from subscribers.messages.send import (
     NotDeliverable,
-    deliver_next,
     send_again,
     send_message,
+    send_next,
     try_again,
 )
 from subscribers.messages.window import window_of
@@ -322,7 +323,7 @@ def test_a_message_goes_out_as_whatsoever_kind_it_is(account, fake, there):
     subscriber = does(account, fake=fake)
     for message in MESSAGES[:3]:
         send_message(subscriber, message)
-    assert [deliver_next() for _ in range(4)] == [1, 1, 1, 0]
+    assert [send_next() for _ in range(4)] == [1, 1, 1, 0]
     assert outcome() == [("sent", "")] * 3
     assert [sent.body["msgtype"] for sent in there.sent] == ["text", "image", "news"]
     assert there.sent[0].body["text"]["content"] == "您好 😀"
@@ -336,7 +337,7 @@ def test_short_windows_go_first(account, fake, there):
     second = does(account, "event.subscribe", fake=fake, openid="oNew")
     send_message(first, TextMessage("later"))
     send_message(second, TextMessage("welcome"))
-    deliver_next()
+    send_next()
     assert [sent.openid for sent in there.sent] == ["oNew"]
 
 
@@ -350,7 +351,7 @@ def test_what_is_too_late_does_not_keep_back_what_is_not_yet(account, fake, ther
     OutgoingMessage.objects.update(due_at=long_ago, window_until=long_ago)
     new = does(account, "event.subscribe", fake=fake, openid="oNew")
     send_message(new, TextMessage("welcome"))
-    deliver_next()
+    send_next()
     assert [sent.openid for sent in there.sent] == ["oNew"]
 
 
@@ -369,17 +370,17 @@ def test_many_tried_again_are_those_that_can_be_delivered(account, monkeypatch):
 @pytest.mark.parametrize("fault", [Fault(status=500), Fault(reset=True), Fault(body=b"no")])
 def test_without_an_answer_a_message_is_not_sent_twice(account, fake, there, fault):
     send_message(does(account, fake=fake), TextMessage("x"))
-    deliver_next()
+    send_next()
     make_due()
     OutgoingMessage.objects.update(state="failed", due_at=None, failure="busy")
     try_again(OutgoingMessage.objects.all(), timezone.now())
     fake.make_trouble(SEND, fault)
-    deliver_next()
+    send_next()
     row = OutgoingMessage.objects.get()
     assert row.state == "unknown"
     assert row.failure in {"unreachable", "bad_answer"}
     make_due()
-    assert deliver_next() == 0
+    assert send_next() == 0
     assert try_again(OutgoingMessage.objects.all(), timezone.now()) == 0
 
 
@@ -387,7 +388,7 @@ def test_without_an_answer_a_message_is_not_sent_twice(account, fake, there, fau
 def test_without_a_token_a_message_cannot_have_been_sent(account, fake, there, fault):
     send_message(does(account, fake=fake), TextMessage("x"))
     fake.make_trouble(STABLE, fault)
-    deliver_next()
+    send_next()
     row = OutgoingMessage.objects.get()
     assert (row.state, row.sent_at) == ("queued", None)
     assert row.failure in {"unreachable", "bad_answer", "busy"}
@@ -400,14 +401,14 @@ def test_a_busy_platform_is_asked_again_and_then_no_more(account, fake, there):
     for _ in range(4):
         assert outcome()[0][0] == "queued"
         make_due()
-        deliver_next()
+        send_next()
     assert outcome() == [("failed", "busy")]
     row = OutgoingMessage.objects.get()
     assert "-1 system error" in row.failure_text
     assert "rid" in row.failure_text
     fake.end_trouble()
     assert try_again(OutgoingMessage.objects.all(), timezone.now()) == 1
-    deliver_next()
+    send_next()
     assert outcome() == [("sent", "")]
     assert len(there.sent) == 1
 
@@ -415,7 +416,7 @@ def test_a_busy_platform_is_asked_again_and_then_no_more(account, fake, there):
 def test_a_window_that_closes_before_the_next_attempt_ends_it(account, fake, there):
     send_message(does(account, "event.subscribe", ago=30, fake=fake), TextMessage("x"))
     fake.make_trouble(SEND, Fault(errcode=45011))
-    deliver_next()
+    send_next()
     assert outcome() == [("failed", "rate_limit")]
 
 
@@ -429,7 +430,7 @@ def test_a_window_that_closes_before_the_next_attempt_ends_it(account, fake, the
 def test_a_refusal_is_final_and_says_why(account, fake, there, errcode, failure):
     send_message(does(account, fake=fake), TextMessage("x"))
     fake.make_trouble(SEND, Fault(errcode=errcode))
-    deliver_next()
+    send_next()
     assert outcome() == [("failed", failure)]
     row = OutgoingMessage.objects.get()
     assert str(errcode) in row.failure_text
@@ -439,7 +440,7 @@ def test_a_refusal_is_final_and_says_why(account, fake, there, errcode, failure)
 def test_the_days_quota_lasts_until_midnight_in_beijing(account, fake, there):
     send_message(does(account, fake=fake), TextMessage("x"))
     there.exhaust_quota(SEND)
-    deliver_next()
+    send_next()
     row = OutgoingMessage.objects.get()
     assert (row.state, row.failure) == ("queued", "daily_quota")
     due = row.due_at.astimezone(datetime.timezone(datetime.timedelta(hours=8)))
@@ -449,14 +450,14 @@ def test_the_days_quota_lasts_until_midnight_in_beijing(account, fake, there):
 def test_an_account_without_a_secret_says_so(account, fake):
     send_message(does(account, fake=fake), TextMessage("x"))
     type(account).objects.update(app_secret="")
-    deliver_next()
+    send_next()
     assert outcome() == [("failed", "no_app_secret")]
 
 
 def test_whoever_left_meanwhile_is_sent_nothing(account, fake, there):
     send_message(does(account, fake=fake, ago=5), TextMessage("x"))
     does(account, "event.unsubscribe")
-    deliver_next()
+    send_next()
     assert outcome() == [("failed", "not_following")]
     assert SEND not in fake.calls
 
@@ -465,7 +466,7 @@ def test_a_window_that_closed_while_it_waited_refuses_the_message(account, fake,
     send_message(does(account, "event.subscribe", fake=fake), TextMessage("x"))
     OutgoingMessage.objects.update(window_until=timezone.now())
     EventLog.objects.update(event_time=timezone.now() - datetime.timedelta(minutes=5))
-    deliver_next()
+    send_next()
     assert outcome() == [("failed", "window_closed")]
     assert SEND not in fake.calls
     # and there is no trying again
@@ -478,7 +479,7 @@ def test_an_account_that_is_switched_off_says_nothing(account, fake, there):
     send_message(follower, TextMessage("x"))
     account.is_active = False
     account.save()
-    deliver_next()
+    send_next()
     assert outcome() == [("failed", "inactive")]
     assert not send_again(OutgoingMessage.objects.get(), timezone.now())
     with pytest.raises(NotDeliverable) as refused:
@@ -490,7 +491,7 @@ def test_an_account_that_is_switched_off_says_nothing(account, fake, there):
 def test_a_fault_of_ours_is_kept_on_the_row(account, fake, there, caplog):
     send_message(does(account, fake=fake), TextMessage("x"))
     OutgoingMessage.objects.update(kind="fax")
-    deliver_next()
+    send_next()
     row = OutgoingMessage.objects.get()
     assert (row.state, row.failure) == ("failed", "fault")
     assert "fax" in row.failure_text
@@ -502,29 +503,29 @@ def test_a_killed_sender_leaves_a_message_that_is_not_sent_again(account, fake, 
     now = timezone.now()
     lease = datetime.timedelta(seconds=60)
     (message,) = OutgoingMessage.objects.claim(now, limit=1, lease=lease)
-    assert OutgoingMessage.objects.begin(message, now, lease)
-    assert deliver_next() == 0
+    OutgoingMessage.objects.begin(message, now, lease)
+    assert send_next() == 0
     OutgoingMessage.objects.update(leased_until=now)
-    assert deliver_next() == 1
+    assert send_next() == 1
     assert outcome() == [("unknown", "killed")]
     assert SEND not in fake.calls
     # The operator takes it upon himself.
     assert send_again(OutgoingMessage.objects.get(), timezone.now())
-    deliver_next()
+    send_next()
     assert outcome() == [("sent", "")]
 
 
-def test_a_sender_that_is_heard_of_after_all_has_sent(account, fake, there):
+def test_a_sender_that_answers_after_its_lease_has_sent(account, fake, there):
     send_message(does(account, fake=fake), TextMessage("x"))
     now = timezone.now()
     lease = datetime.timedelta(seconds=60)
     (message,) = OutgoingMessage.objects.claim(now, limit=1, lease=lease)
     OutgoingMessage.objects.begin(message, now, lease)
     OutgoingMessage.objects.update(leased_until=now)
-    deliver_next()
+    send_next()
     assert outcome() == [("unknown", "killed")]
     assert not OutgoingMessage.objects.finish(message, state="sent")
-    assert OutgoingMessage.objects.heard_of(message)
+    assert OutgoingMessage.objects.confirm_sent(message)
     assert outcome() == [("sent", "")]
 
 
@@ -533,7 +534,7 @@ def test_a_sender_that_was_killed_before_the_call_costs_nothing(account, fake, t
     now = timezone.now()
     OutgoingMessage.objects.claim(now, limit=1, lease=datetime.timedelta(seconds=60))
     OutgoingMessage.objects.update(leased_until=now)
-    deliver_next()
+    send_next()
     assert outcome() == [("sent", "")]
     assert len(there.sent) == 1
 
@@ -544,8 +545,9 @@ def test_a_slow_sender_does_not_begin_once_its_lease_is_anothers(account, fake, 
     lease = datetime.timedelta(seconds=60)
     (slow,) = OutgoingMessage.objects.claim(now, limit=1, lease=lease)
     OutgoingMessage.objects.update(leased_until=now)
-    deliver_next()
-    assert not OutgoingMessage.objects.begin(slow, now, lease)
+    send_next()
+    with pytest.raises(LeaseLost):
+        OutgoingMessage.objects.begin(slow, now, lease)
     assert outcome() == [("sent", "")]
 
 
@@ -584,7 +586,7 @@ def test_a_late_reply_goes_out_as_a_message(account, fake, there, shaky):
     message = OutgoingMessage.objects.get()
     assert (message.event_id, message.event_time) == (event.pk, event.event_time)
     assert "您的订单已发货" in event.reply
-    deliver_next()
+    send_next()
     assert [sent.body["text"]["content"] for sent in there.sent] == ["您的订单已发货"]
     assert work_on_events() == 0
     assert OutgoingMessage.objects.count() == 1

@@ -24,11 +24,11 @@ from subscribers.models import BindingRequest, QRScene, SceneTag, SeenScene
 from subscribers.models.qr_code import is_scene, tag_names_in, validate_one_line
 from subscribers.qr_codes import create, zip
 from subscribers.qr_codes.create import (
-    NewCode,
+    NewQRCode,
     PermanentCodesUsedUp,
     SceneTaken,
-    make_code,
-    make_codes,
+    create_qr_code,
+    create_qr_codes,
     read_list,
 )
 from subscribers.qr_codes.fetch_tickets import fetch_binding_tickets, fetch_scene_tickets
@@ -48,7 +48,7 @@ def again(row):
 
 
 def test_a_code_waits_for_its_ticket_and_then_is_ready(shop, at_wechat):
-    code = make_code(shop, NewCode("地铁海报", "metro"), tags=["上海", "地铁"])
+    code = create_qr_code(shop, NewQRCode("地铁海报", "metro"), tags=["上海", "地铁"])
     assert code.state == State.WAITING
     assert fetch_scene_tickets() == 1
     code = again(code)
@@ -61,7 +61,7 @@ def test_a_code_waits_for_its_ticket_and_then_is_ready(shop, at_wechat):
 
 
 def test_a_temporary_code_expires_when_the_platform_says_and_can_be_renewed(shop, at_wechat):
-    code = make_code(shop, NewCode("Fair", "fair"), expire_seconds=3600)
+    code = create_qr_code(shop, NewQRCode("Fair", "fair"), expire_seconds=3600)
     before = timezone.now()
     fetch_scene_tickets()
     code = again(code)
@@ -82,7 +82,7 @@ def test_a_temporary_code_expires_when_the_platform_says_and_can_be_renewed(shop
 
 
 def test_a_renewed_code_keeps_its_picture_until_the_new_one_is_there(shop, fake):
-    code = make_code(shop, NewCode("Fair"), expire_seconds=3600)
+    code = create_qr_code(shop, NewQRCode("Fair"), expire_seconds=3600)
     fetch_scene_tickets()
     fetched = again(code)
     fake.make_trouble(CREATE, Fault(errcode=48001))
@@ -95,7 +95,7 @@ def test_a_renewed_code_keeps_its_picture_until_the_new_one_is_there(shop, fake)
 
 
 def test_a_permanent_code_is_not_made_twice(shop, at_wechat):
-    make_code(shop, NewCode("Poster"))
+    create_qr_code(shop, NewQRCode("Poster"))
     fetch_scene_tickets()
     assert QRScene.objects.renew(timezone.now()) == 0
     assert fetch_scene_tickets() == 0
@@ -103,46 +103,46 @@ def test_a_permanent_code_is_not_made_twice(shop, at_wechat):
 
 
 def test_a_scene_is_made_up_where_none_is_given(shop):
-    made = make_codes(shop, [NewCode("One"), NewCode("Two")])
+    made = create_qr_codes(shop, [NewQRCode("One"), NewQRCode("Two")])
     assert len({code.scene for code in made}) == 2
     for code in made:
         code.full_clean()
 
 
 def test_all_codes_are_made_or_none(shop):
-    make_code(shop, NewCode("First", "taken"))
+    create_qr_code(shop, NewQRCode("First", "taken"))
     with pytest.raises(SceneTaken) as raised:
-        make_codes(shop, [NewCode("New", "new"), NewCode("Second", "taken")], tags=["x"])
+        create_qr_codes(shop, [NewQRCode("New", "new"), NewQRCode("Second", "taken")], tags=["x"])
     assert raised.value.scenes == ["taken"]
     assert QRScene.objects.count() == 1
-    assert make_code(make_account("other"), NewCode("There", "taken")).pk
+    assert create_qr_code(make_account("other"), NewQRCode("There", "taken")).pk
 
 
 def test_permanent_codes_are_not_promised_beyond_wechats_limit(shop, monkeypatch):
     monkeypatch.setattr(create, "MOST_PERMANENT_CODES", 3)
-    make_codes(shop, [NewCode("a"), NewCode("b")])
-    make_code(shop, NewCode("c"), expire_seconds=60)
+    create_qr_codes(shop, [NewQRCode("a"), NewQRCode("b")])
+    create_qr_code(shop, NewQRCode("c"), expire_seconds=60)
     with pytest.raises(PermanentCodesUsedUp) as raised:
-        make_codes(shop, [NewCode("d"), NewCode("e")])
+        create_qr_codes(shop, [NewQRCode("d"), NewQRCode("e")])
     assert raised.value.left == 1
-    assert make_code(shop, NewCode("d")).pk
+    assert create_qr_code(shop, NewQRCode("d")).pk
 
 
 def test_a_worker_that_was_too_slow_changes_nothing(shop, at_wechat):
-    code = make_code(shop, NewCode("Poster", "poster"))
+    code = create_qr_code(shop, NewQRCode("Poster", "poster"))
     over = datetime.timedelta(0)
     [slow] = QRScene.objects.claim(timezone.now(), limit=1, lease=over)
     assert fetch_scene_tickets() == 1
     fetched = again(code)
     assert not QRScene.objects.finish(slow, ticket="gQSLOW", url="http://weixin.qq.com/q/slow")
     assert not QRScene.objects.retry_later(
-        slow, failure="busy", text="", now=timezone.now(), delays=()
+        slow, again_at=None, failure="busy", text="", now=timezone.now()
     )
     assert (again(code).url, again(code).state) == (fetched.url, State.READY)
 
 
 def test_a_code_deleted_while_it_is_fetched_stays_deleted(shop, at_wechat):
-    make_code(shop, NewCode("Poster", "poster"))
+    create_qr_code(shop, NewQRCode("Poster", "poster"))
     [claimed] = QRScene.objects.claim(timezone.now(), limit=1, lease=datetime.timedelta(seconds=60))
     QRScene.objects.get().delete()
     assert not QRScene.objects.finish(claimed, ticket="gQ", url="http://weixin.qq.com/q/1")
@@ -198,7 +198,7 @@ def test_a_state_is_found_by_the_query_for_it(shop, state):
     [(48001, "permission"), (40035, "request"), (40164, "address"), (99999, "refused")],
 )
 def test_what_an_operator_must_put_right_waits_for_him(shop, fake, errcode, failure):
-    code = make_code(shop, NewCode("Poster"))
+    code = create_qr_code(shop, NewQRCode("Poster"))
     fake.make_trouble(CREATE, Fault(errcode=errcode))
     fetch_scene_tickets()
     code = again(code)
@@ -226,7 +226,7 @@ def test_what_an_operator_must_put_right_waits_for_him(shop, fake, errcode, fail
     ],
 )
 def test_what_may_pass_is_tried_again_later(shop, fake, fault, failure, seconds):
-    code = make_code(shop, NewCode("Poster"))
+    code = create_qr_code(shop, NewQRCode("Poster"))
     fake.make_trouble(CREATE, fault)
     fetch_scene_tickets()
     code = again(code)
@@ -239,7 +239,7 @@ def test_what_may_pass_is_tried_again_later(shop, fake, fault, failure, seconds)
 
 
 def test_after_the_last_attempt_it_waits_for_an_operator(shop, fake):
-    code = make_code(shop, NewCode("Poster"))
+    code = create_qr_code(shop, NewQRCode("Poster"))
     fake.make_trouble(CREATE, Fault(errcode=-1, times=None))
     attempts = 0
     while again(code).state == State.WAITING:
@@ -250,7 +250,7 @@ def test_after_the_last_attempt_it_waits_for_an_operator(shop, fake):
 
 
 def test_a_used_up_day_is_waited_out(shop, fake):
-    code = make_code(shop, NewCode("Poster"))
+    code = create_qr_code(shop, NewQRCode("Poster"))
     fake.make_trouble(CREATE, Fault(errcode=45009))
     fetch_scene_tickets()
     beijing = datetime.timezone(datetime.timedelta(hours=8))
@@ -261,19 +261,19 @@ def test_a_used_up_day_is_waited_out(shop, fake):
 
 
 def test_an_account_without_a_secret_says_so(fake, db):
-    code = make_code(make_account(), NewCode("Poster"))
+    code = create_qr_code(make_account(), NewQRCode("Poster"))
     fetch_scene_tickets()
     assert (again(code).state, again(code).failure) == (State.FAILED, "no_app_secret")
     assert fake.calls == {}
 
 
 def test_a_fault_of_ours_is_told_and_stops_nobody_else(shop, fake, caplog):
-    odd = make_code(shop, NewCode("Odd"))
+    odd = create_qr_code(shop, NewQRCode("Odd"))
     # An older version of this program may have let it pass.
     QRScene.objects.filter(pk=odd.pk).update(is_permanent=False, expires_at=timezone.now())
     QRScene.objects.filter(pk=odd.pk).update(expire_seconds=1)
     fake.make_trouble(CREATE, Fault(body=b'{"ticket": "gQ", "url": ["x"]}'))
-    good = make_code(shop, NewCode("Good"))
+    good = create_qr_code(shop, NewQRCode("Good"))
     fetch_scene_tickets()
     assert again(odd).failure
     assert again(good).state == State.READY
@@ -281,7 +281,7 @@ def test_a_fault_of_ours_is_told_and_stops_nobody_else(shop, fake, caplog):
 
 def test_a_thousand_codes_leave_the_other_duties_their_turn(shop, fake):
     fake.latency = (0.05, 0.05)
-    make_codes(shop, [NewCode(f"Poster {number}") for number in range(1000)])
+    create_qr_codes(shop, [NewQRCode(f"Poster {number}") for number in range(1000)])
     served = fetch_scene_tickets()
     assert 0 < served < 1000
     assert QRScene.objects.in_state(State.READY, timezone.now()).count() == served
@@ -292,7 +292,7 @@ def test_a_thousand_codes_leave_the_other_duties_their_turn(shop, fake):
 
 def test_scenes_of_events_are_remembered_once_and_those_of_bindings_never(shop):
     binding = start_binding(account=shop, user=User.objects.create_user("li"))
-    made = make_code(shop, NewCode("Ours", "ours"))
+    made = create_qr_code(shop, NewQRCode("Ours", "ours"))
     for key in ("qrscene_old-poster", "qrscene_ours", f"qrscene_{binding.scene}", "bind-odd", ""):
         push(shop, message_xml("event.subscribe", openid=f"o{key}"[:60], EventKey=key))
     push(shop, message_xml("event.SCAN", openid="oScan", EventKey="old-poster", Ticket="gQOLD"))
@@ -301,14 +301,14 @@ def test_scenes_of_events_are_remembered_once_and_those_of_bindings_never(shop):
     [unknown] = SeenScene.objects.unknown()
     assert unknown.scene == "old-poster"
 
-    adopted = make_code(shop, NewCode("Old poster", "old-poster"), adopt=True)
+    adopted = create_qr_code(shop, NewQRCode("Old poster", "old-poster"), adopt=True)
     assert (adopted.state, adopted.ticket) == (State.ELSEWHERE, "gQOLD")
     assert not SeenScene.objects.unknown().exists()
     assert made.state == State.WAITING
 
 
 def test_an_adopted_code_can_be_given_a_picture_of_our_own(shop, at_wechat):
-    adopted = make_code(shop, NewCode("Old poster", "old-poster"), adopt=True)
+    adopted = create_qr_code(shop, NewQRCode("Old poster", "old-poster"), adopt=True)
     assert fetch_scene_tickets() == 0
     assert QRScene.objects.renew(timezone.now()) == 1
     fetch_scene_tickets()
@@ -320,7 +320,7 @@ def test_scenes_that_are_numbers_are_like_others(shop, at_wechat):
     push(shop, message_xml("event.subscribe", openid="o1", EventKey="qrscene_123"))
     push(shop, message_xml("event.SCAN", openid="o2", EventKey="4294967295", Ticket="gQN"))
     assert sorted(SeenScene.objects.values_list("scene", flat=True)) == ["123", "4294967295"]
-    adopted = make_code(shop, NewCode("Till 123", "123"), adopt=True)
+    adopted = create_qr_code(shop, NewQRCode("Till 123", "123"), adopt=True)
     assert QRScene.objects.renew(timezone.now()) == 1
     fetch_scene_tickets()
     assert again(adopted).state == State.READY
@@ -391,15 +391,15 @@ def test_a_list_may_come_from_a_box_a_spreadsheet_or_a_csv(shop):
     codes, problems = read_list(text, shop)
     assert problems == []
     assert codes == [
-        NewCode("地铁海报"),
-        NewCode("Cashier", "cashier", "at the door"),
-        NewCode("Fair, autumn", "fair"),
-        NewCode("Flyer", "", "by the river"),
+        NewQRCode("地铁海报"),
+        NewQRCode("Cashier", "cashier", "at the door"),
+        NewQRCode("Fair, autumn", "fair"),
+        NewQRCode("Flyer", "", "by the river"),
     ]
 
 
 def test_each_wrong_line_is_named_by_its_number(shop):
-    make_code(shop, NewCode("There", "taken"))
+    create_qr_code(shop, NewQRCode("There", "taken"))
     lines = [
         "Good,good",
         "",
@@ -425,7 +425,7 @@ def test_each_wrong_line_is_named_by_its_number(shop):
 def test_a_list_may_begin_with_a_mark_and_the_names_of_its_columns(shop, end):
     text = end.join(["\ufeff名称,场景值,备注", "门店一,store-1,靠窗", "Name,scene-2"])
     assert read_list(text, shop) == (
-        [NewCode("门店一", "store-1", "靠窗"), NewCode("Name", "scene-2")],
+        [NewQRCode("门店一", "store-1", "靠窗"), NewQRCode("Name", "scene-2")],
         [],
     )
     codes, problems = read_list(f"\ufeffPoster{end}name,scene", shop)
@@ -472,16 +472,16 @@ def unpacked(pks) -> zipfile.ZipFile:
 
 
 def test_a_zip_holds_each_code_and_a_list_of_all(shop, at_wechat, decoded):
-    make_codes(
+    create_qr_codes(
         shop,
         [
-            NewCode("地铁海报", "metro"),
-            NewCode("A/B\\C: ../../etc 🎉", "odd/../name"),
-            NewCode("=1+1", "formula"),
+            NewQRCode("地铁海报", "metro"),
+            NewQRCode("A/B\\C: ../../etc 🎉", "odd/../name"),
+            NewQRCode("=1+1", "formula"),
         ],
     )
     fetch_scene_tickets()
-    waiting = make_code(shop, NewCode("Waiting", "waiting"))
+    waiting = create_qr_code(shop, NewQRCode("Waiting", "waiting"))
     pks = list(QRScene.objects.order_by("pk").values_list("pk", flat=True))
     file = unpacked([*pks, 10**9])
     assert file.testzip() is None
@@ -524,7 +524,9 @@ def test_names_in_a_zip_are_safe_and_different():
 
 @pytest.mark.any_database
 def test_a_zip_of_many_needs_the_memory_of_a_few(shop):
-    made = make_codes(shop, [NewCode(f"门店 {number}", f"s{number}") for number in range(100)])
+    made = create_qr_codes(
+        shop, [NewQRCode(f"门店 {number}", f"s{number}") for number in range(100)]
+    )
     QRScene.objects.update(due_at=None, url="http://weixin.qq.com/q/02ExampleCodeExample")
     pks = [code.pk for code in made]
     next(iter(archive(pks[:1])))  # the font is loaded once

@@ -11,10 +11,12 @@ def prepare(database: str, secret: str, codes: int) -> None:
     """Makes an account, and codes that wait for their tickets."""
     set_up(database)
     from events.testing import make_account
-    from subscribers.qr_codes.create import NewCode, make_codes
+    from subscribers.qr_codes.create import NewQRCode, create_qr_codes
 
     account = make_account(app_secret=secret)
-    make_codes(account, [NewCode(f"Poster {number}", f"s{number}") for number in range(codes)])
+    create_qr_codes(
+        account, [NewQRCode(f"Poster {number}", f"s{number}") for number in range(codes)]
+    )
 
 
 def fetch_all(database: str, api_base: str, lease: float) -> int:

@@ -16,7 +16,7 @@ from events.platform.client import wire
 from events.testing import make_account, message_xml
 from subscribers.binding.bind import start_binding
 from subscribers.models import Binding, BindingRequest, BindingScan, QRScene, Subscriber
-from subscribers.qr_codes.create import NewCode, make_codes
+from subscribers.qr_codes.create import NewQRCode, create_qr_codes
 from subscribers.qr_codes.fetch_tickets import fetch_scene_tickets
 from subscribers.state.rebuild import compare
 from subscribers.tests.state.racer import post_all
@@ -151,7 +151,9 @@ def test_all_at_once_leaves_no_follower_and_no_user_bound_twice(race, account, b
 def test_workers_share_the_codes_and_fetch_each_once(shared_database, shop, at_wechat, fake):
     fake.latency = (0.01, 0.03)
     wire()  # one for all threads, that the fixture closes
-    make_codes(shop, [NewCode(f"Poster {number}", f"poster-{number}") for number in range(60)])
+    create_qr_codes(
+        shop, [NewQRCode(f"Poster {number}", f"poster-{number}") for number in range(60)]
+    )
 
     def work(_worker: int) -> int:
         try:

@@ -607,7 +607,7 @@ def test_the_command_fails_with_the_reason(fake, account):
 
 def test_the_command_waits_for_a_pause_to_end(follow_there, fake, monkeypatch):
     pause = datetime.timedelta(seconds=0.2)
-    monkeypatch.setattr(sync_module, "pauses_after", lambda *arguments: [pause, pause])
+    monkeypatch.setattr(sync_module, "CALL", [pause, pause])
     follow_there("o1")
     fake.make_trouble(PAGE, Fault(errcode=-1, times=2))
     output = command()

@@ -17,6 +17,7 @@ from events.simulator.fake_api import (
     NumberedFollowers,
 )
 from wechat_site.demo.known_state import add_account, known_followers
+from wechat_site.serving.stop_signals import on_signals
 
 
 class Command(BaseCommand):
@@ -59,8 +60,7 @@ class Command(BaseCommand):
             else:
                 self.stdout.write(f"{account.slug}: left out, it has no AppSecret (any will do)")
         stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        on_signals({signal.SIGTERM: stop.set, signal.SIGINT: stop.set})
         try:
             server = FakeWeChatAPIServer(platform, port=options["port"])
         except OSError as error:

@@ -29,6 +29,7 @@ from events.simulator.fake_api import (
 )
 from subscribers.binding.bind import start_binding
 from wechat_site.demo.known_state import add_account, known_followers
+from wechat_site.serving.stop_signals import on_signals
 
 
 class Command(BaseCommand):
@@ -126,12 +127,11 @@ class Command(BaseCommand):
                 on_acknowledged=lambda push: _write(push, record),
             )
 
-            def end(*_: object) -> None:
+            def end() -> None:
                 stop.set()
                 platform.stop()
 
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, end)
+            on_signals({signal.SIGTERM: end, signal.SIGINT: end})
             # "Unreachable" once for every try would bury all else.
             logging.getLogger("events.simulator").setLevel(logging.WARNING)
             started = time.monotonic()

@@ -4,23 +4,26 @@ import signal
 import threading
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from events.jobs.runner import allow_connections, run_tasks
 from wechat_site.serving.parent import end_with_parent
-from wechat_site.tasks import make_room_in_pool, work
+from wechat_site.serving.stop_signals import on_signals
+from wechat_site.tasks import TASKS, finish_replies
 
 
 class Command(BaseCommand):
     help = (
-        "Serves what is to be done in the background: events that failed or were abandoned, "
-        "messages to followers, binding codes that expired. Any number may run; SIGTERM and Ctrl-C "
-        "let what is under way finish."
+        "Runs the background tasks: events that failed or were abandoned, messages to followers, "
+        "QR codes, menus, follower syncs. Any number may run; SIGTERM and Ctrl-C let a worker "
+        "finish what is under way."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         end_with_parent()
         stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-        make_room_in_pool()
-        work(stop)
+        on_signals({signal.SIGTERM: stop.set, signal.SIGINT: stop.set})
+        allow_connections(TASKS, besides=settings.REPLY_HANDLER_THREADS)
+        run_tasks(TASKS, stop)
+        finish_replies()

@@ -29,7 +29,8 @@ WORDS = {
         "again": "重试", "no_right": "该公众号没有发送客服消息的权限。", "needed": "必填项",
     },
     "en-US": {
-        "conversation": "Conversation", "sent": "sent", "failed": "failed", "work": "Work",
+        "conversation": "Conversation", "sent": "sent", "failed": "failed",
+        "work": "Background tasks",
         "again": "Try again", "no_right": "has no right to send", "needed": "required",
     },
 }  # fmt: skip

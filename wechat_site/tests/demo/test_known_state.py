@@ -17,7 +17,7 @@ from events.wechat.api.custom_messages import TextMessage
 from events.wechat.api.menus import Button, Menu
 from subscribers.binding.bind import start_binding
 from subscribers.models import Binding, BindingRequest, QRScene
-from subscribers.qr_codes.create import NewCode, make_codes
+from subscribers.qr_codes.create import NewQRCode, create_qr_codes
 from subscribers.qr_codes.fetch_tickets import fetch_binding_tickets, fetch_scene_tickets
 from subscribers.tests.in_process import in_process_client
 from wechat_site.demo.known_state import add_account, known_followers
@@ -45,10 +45,10 @@ def begun_anew(shop):
 
 
 def test_it_knows_the_codes_it_made_and_those_seen_only_in_events(shop, fake, begun_anew):
-    make_codes(shop, [NewCode("海报", "metro"), NewCode("传单", "flyer")])
-    make_codes(shop, [NewCode("市集", "market")], expire_seconds=7 * 24 * 3600)
+    create_qr_codes(shop, [NewQRCode("海报", "metro"), NewQRCode("传单", "flyer")])
+    create_qr_codes(shop, [NewQRCode("市集", "market")], expire_seconds=7 * 24 * 3600)
     fetch_scene_tickets()
-    make_codes(shop, [NewCode("还没有", "waiting")])
+    create_qr_codes(shop, [NewQRCode("还没有", "waiting")])
     push(shop, message_xml("event.scan", EventKey="brochure", Ticket="gQold"))
     start_binding(account=shop, user=User.objects.create_user("zhangwei"))
     fetch_binding_tickets()

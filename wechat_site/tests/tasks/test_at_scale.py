@@ -18,7 +18,7 @@ import pytest
 
 from events.simulator.fake_api import FakeWeChatAPI, FakeWeChatAPIServer
 from events.simulator.pushes import Push
-from events.tests.platform.redis_server import ask_redis, running_redis
+from wechat_site.tests.redis_server import ask_redis, running_redis
 from wechat_site.tests.site import Site
 from wechat_site.tests.tasks.scale_work import FOLLOWERS, SECRET
 

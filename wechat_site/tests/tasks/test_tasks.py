@@ -16,10 +16,11 @@ from django.utils import timezone
 
 from events.jobs import task
 from events.jobs.queues import EventQueue
+from events.jobs.runner import allow_connections, run_tasks
 from events.jobs.task import LEASE, Task, has_work, run_task
 from events.models import TaskRun
 from wechat_site import tasks
-from wechat_site.tasks import TASKS, make_room_in_pool, work
+from wechat_site.tasks import TASKS
 from wechat_site.tests.launch import ROOT
 
 NEVER = threading.Event()
@@ -66,7 +67,7 @@ def test_a_failing_duty_does_not_keep_the_others_from_their_work(caplog):
         return 0
 
     queue = EventQueue()
-    work(stop, tasks=[local("fails", fails, queue=queue), local("works", works, queue=queue)])
+    run_tasks([local("fails", fails, queue=queue), local("works", works, queue=queue)], stop)
 
     assert len(served) == 3
     assert "Task 'fails' failed" in caplog.text
@@ -86,12 +87,12 @@ def test_a_duty_waits_for_its_pause():
             stop.set()
         return 0
 
-    work(
-        stop,
-        tasks=[
+    run_tasks(
+        [
             local("seldom", lambda: seldom.append(1) or 0, every=3600),
             local("often", serve_often, queue=EventQueue()),
         ],
+        stop,
     )
 
     assert len(seldom) == 1
@@ -130,12 +131,12 @@ def test_a_slow_platform_delays_nothing_else(caplog):
         return 0
 
     queue = NoTable()
-    work(
-        stop,
-        tasks=[
+    run_tasks(
+        [
             Task("slow", calls_the_platform, every=1, queue=queue, threads=2),
             local("events", retries_events, queue=queue),
         ],
+        stop,
     )
     assert len(served) == 3
     # what was under way was finished, and nothing is left running
@@ -154,13 +155,13 @@ def test_an_idle_queue_costs_one_look_however_many_threads_serve_it(caplog):
             stop.set()
         return 0
 
-    work(
-        stop,
-        tasks=[
+    run_tasks(
+        [
             Task("broken", lambda: served.append("broken") or 0, every=0.05, queue=broken),
             Task("idle", lambda: served.append("idle") or 0, every=0.05, queue=idle, threads=4),
             Task("busy", serve_busy, every=0.05, queue=busy),
         ],
+        stop,
     )
 
     assert set(served) == {"busy"}
@@ -182,12 +183,12 @@ def test_a_long_queue_leaves_room_for_the_duties_that_share_its_thread(monkeypat
         stop.set()
         return 0
 
-    work(
-        stop,
-        tasks=[
+    run_tasks(
+        [
             local("endless", lambda: time.sleep(0.01) or 1, queue=EventQueue()),
             local("other", serve_other, queue=EventQueue()),
         ],
+        stop,
     )
     backstop.cancel()
     assert others == [1]
@@ -215,10 +216,10 @@ def test_a_database_that_is_away_ends_nothing(monkeypatch, caplog):
 def test_each_thread_has_a_connection(monkeypatch):
     pool = {"max_size": 4}
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"pool": pool})
-    make_room_in_pool([Task("a", lambda: 0, every=1, threads=4), Task("b", lambda: 0, every=1)])
+    allow_connections([Task("a", lambda: 0, every=1, threads=4), Task("b", lambda: 0, every=1)])
     assert pool["max_size"] == 3 + 5 + 2
     pool["max_size"] = 50
-    make_room_in_pool()
+    allow_connections(TASKS)
     assert pool["max_size"] == 50
 
 

@@ -1,0 +1,41 @@
+"""How long to wait after a failure: the one table of waiting times.
+
+Each entry says the waits after the first, second, … failure in a row.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+
+__all__ = ["CALL", "MESSAGE", "TASK", "TOKEN", "TOKEN_REFUSED", "WATCHED_CALL", "Delays", "lasting"]
+
+Delays = Sequence[datetime.timedelta]
+
+
+def _seconds(*seconds: int) -> Delays:
+    return tuple(datetime.timedelta(seconds=number) for number in seconds)
+
+
+# --- After the last wait an operator decides ------------------------------------------------------
+
+# Menus, QR codes, profiles, follower syncs: nobody waits for the answer.
+CALL = _seconds(30, 120, 600, 3600)
+# The one-time code of a binding: a user looks at the page, and the code lives for ten minutes.
+WATCHED_CALL = _seconds(2, 5, 15, 60, 120)
+# A message: its window may last no more than a minute.
+MESSAGE = _seconds(2, 8, 30)
+
+# --- The last wait repeats ------------------------------------------------------------------------
+
+# A fresh access token, while WeChat is busy or away.
+TOKEN = _seconds(5, 15, 60, 300, 900, 3600)
+# A fresh access token after a refusal that only a person can cure, such as a wrong AppSecret.
+TOKEN_REFUSED = _seconds(60, 300, 900, 3600)
+# A scheduled task of the worker.
+TASK = _seconds(60, 120, 240, 480, 960, 1920, 3600)
+
+
+def lasting(delays: Delays, failures: int) -> datetime.timedelta:
+    """The wait after the given number of failures in a row, 1 or more; the last one repeats."""
+    return delays[min(failures, len(delays)) - 1]

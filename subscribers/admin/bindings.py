@@ -1,0 +1,173 @@
+"""The operators' pages for bindings: what holds, what users asked for, what was scanned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import flatten
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.decorators import action, display
+
+from events.admin.changelist import KeysetModelAdmin, ReadOnly
+from events.admin.filters import AccountFilter
+from events.admin.html import follower_link
+from subscribers.binding.bind import start_binding, unbind
+from subscribers.models import Binding, BindingRequest, BindingScan
+from subscribers.qr_codes.fetch_tickets import FAILURES
+
+__all__ = ["BindingAdmin", "BindingRequestAdmin", "BindingScanAdmin"]
+
+
+@admin.register(Binding)
+class BindingAdmin(ReadOnly, KeysetModelAdmin):
+    list_display = ["user", "follower", "account", "state", "bound_at", "unbound_at"]
+    list_filter = [AccountFilter]
+    list_select_related = ["account", "subscriber", "user"]
+    search_help_text = _("OpenID or user name; the whole value")
+    actions = ["unbind"]
+
+    def has_unbind_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("subscribers.change_binding")
+
+    def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
+        matching: QuerySet[Any] = queryset.filter(user__username=term)
+        return matching if matching.exists() else queryset.filter(subscriber__openid=term)
+
+    @display(description=_("follower"))
+    def follower(self, binding: Binding) -> str:
+        return follower_link(binding.subscriber.openid)
+
+    @display(
+        description=_("status"),
+        label={"bound": "success", "dormant": "info", "ended": "warning"},
+    )
+    def state(self, binding: Binding) -> tuple[str, str]:
+        if not binding.is_active:
+            return "ended", str(_("ended"))
+        if binding.is_dormant:
+            return "dormant", str(_("dormant"))
+        return "bound", str(_("bound"))
+
+    @action(description=_("Unbind"), permissions=["unbind"])
+    def unbind(self, request: HttpRequest, queryset: QuerySet[Binding]) -> None:
+        ended = sum(unbind(binding) for binding in queryset)
+        messages.success(
+            request, ngettext("%s binding ended.", "%s bindings ended.", ended) % ended
+        )
+
+
+class BindingRequestForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = BindingRequest
+        fields = ["account", "user"]
+
+
+@admin.register(BindingRequest)
+class BindingRequestAdmin(KeysetModelAdmin):
+    form = BindingRequestForm
+    list_display = ["user", "account", "badge", "reason", "created_at", "expires_at"]
+    list_filter = [AccountFilter]
+    list_select_related = ["account", "user"]
+    autocomplete_fields = ["user"]
+    search_help_text = _("user name; the whole value")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        if obj is None:
+            return ["account", "user"]
+        return [
+            ("account", "user"), ("shown_state", "reason"), ("created_at", "expires_at"),
+            ("completed_at", "picture"),
+        ]  # fmt: skip
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [] if obj is None else flatten(self.get_fields(request, obj))
+
+    def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
+        matching: QuerySet[Any] = queryset.filter(user__username=term)
+        return matching
+
+    @display(
+        description=_("status"),
+        label={
+            BindingRequest.State.WAITING.value: "info",
+            BindingRequest.State.BOUND.value: "success",
+            BindingRequest.State.EXPIRED.value: "warning",
+            BindingRequest.State.REFUSED.value: "danger",
+        },
+    )
+    def badge(self, request: BindingRequest) -> tuple[str, str]:
+        return request.state.value, str(request.state.label)
+
+    @display(description=_("status"))
+    def shown_state(self, request: BindingRequest) -> str:
+        return str(request.state.label)
+
+    @display(description=_("refused because"))
+    def reason(self, request: BindingRequest) -> str:
+        return request.get_refused_reason_display() or "–"
+
+    @display(description=_("picture of the code"))
+    def picture(self, request: BindingRequest) -> str:
+        """Whether the picture is there; only the request's user may see it."""
+        if request.state != BindingRequest.State.WAITING:
+            return "–"
+        if request.failure:
+            return f"{FAILURES.get(request.failure, '')} {request.failure_text}"
+        if request.due_at is not None:
+            return str(_("waiting for WeChat"))
+        return str(_("ready"))
+
+    def save_model(
+        self, request: HttpRequest, obj: BindingRequest, form: Any, change: bool
+    ) -> None:
+        started = start_binding(account=obj.account, user=obj.user)
+        obj.pk = started.pk
+        messages.warning(
+            request,
+            render_to_string(
+                "admin/subscribers/bindingrequest/scene.html", {"scene": started.scene}
+            ),
+        )
+
+
+@admin.register(BindingScan)
+class BindingScanAdmin(ReadOnly, KeysetModelAdmin):
+    list_display = ["event_time", "follower", "account", "result", "reason", "request"]
+    list_filter = [AccountFilter, "outcome", "refused_reason"]
+    list_select_related = ["account", "subscriber", "request__user"]
+    search_help_text = _("OpenID; the whole value")
+
+    def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
+        matching: QuerySet[Any] = queryset.filter(subscriber__openid=term)
+        return matching
+
+    @display(description=_("follower"))
+    def follower(self, scan: BindingScan) -> str:
+        return follower_link(scan.subscriber.openid)
+
+    @display(
+        description=_("outcome"),
+        label={
+            BindingScan.Outcome.BOUND.value: "success",
+            BindingScan.Outcome.ALREADY_BOUND.value: "info",
+            BindingScan.Outcome.REFUSED.value: "danger",
+        },
+    )
+    def result(self, scan: BindingScan) -> tuple[str, str]:
+        return scan.outcome, scan.get_outcome_display()
+
+    @display(description=_("refused because"))
+    def reason(self, scan: BindingScan) -> str:
+        return scan.get_refused_reason_display() or "–"

@@ -1,0 +1,133 @@
+"""The conversation on a follower's page, and the message that an operator adds to it."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.timesince import timeuntil
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from events.admin.html import menu_name, moment
+from subscribers.admin.message_form import MessageForm
+from subscribers.admin.messages import MESSAGE_COLOURS
+from subscribers.messages.conversation import Utterance, conversation_with
+from subscribers.messages.send import NotDeliverable, refusal_of, send_message
+from subscribers.messages.window import ACTS, Window, window_of
+from subscribers.models import Subscriber
+from subscribers.models.outgoing_message import MessageState
+
+__all__ = ["WithConversation"]
+
+
+class WithConversation:
+    """The part of a follower's page that shows the conversation and takes a message."""
+
+    change_form_outer_after_template = "admin/subscribers/subscriber/conversation.html"
+
+    def get_urls(self) -> list[Any]:
+        write = path(
+            "<int:object_id>/write/",
+            self.admin_site.admin_view(self.write),  # type: ignore[attr-defined]
+            name="subscribers_subscriber_write",
+        )
+        return [write, *super().get_urls()]  # type: ignore[misc]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if isinstance(subscriber := context.get("original"), Subscriber):
+            context |= self._conversation(request, subscriber)
+        response: HttpResponse = super().render_change_form(  # type: ignore[misc]
+            request, context, *args, **kwargs
+        )
+        return response
+
+    def write(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Queues a message; errors are shown beside the form, which keeps what was typed."""
+        subscriber = self.get_object(request, str(object_id))  # type: ignore[attr-defined]
+        may_see = self.has_view_permission(request, subscriber)  # type: ignore[attr-defined]
+        if subscriber is None or not (may_see and _may_write(request)):
+            raise Http404
+        form = MessageForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                send_message(subscriber, form.message, by=request.user)  # type: ignore[arg-type]
+            except NotDeliverable as refused:
+                form.add_error(None, str(refused))
+            else:
+                self.log_change(request, subscriber, "message queued")  # type: ignore[attr-defined]
+                messages.success(request, _("The message is queued."))
+                page = reverse("admin:subscribers_subscriber_change", args=[subscriber.pk])
+                return HttpResponseRedirect(f"{page}#conversation")
+        context = {
+            **self.admin_site.each_context(request),  # type: ignore[attr-defined]
+            **self._conversation(request, subscriber),
+            "opts": self.opts,  # type: ignore[attr-defined]
+            "title": str(subscriber),
+            "original": subscriber,
+            "form": form,
+        }
+        return TemplateResponse(request, "admin/subscribers/subscriber/write.html", context)
+
+    def _conversation(self, request: HttpRequest, subscriber: Subscriber) -> dict[str, Any]:
+        if not (
+            request.user.has_perm("subscribers.view_outgoingmessage")
+            and request.user.has_perm("events.view_eventlog")
+        ):
+            return {}
+        now = timezone.now()
+        window = window_of(subscriber, now)
+        refusal = refusal_of(subscriber, window)
+        return {
+            "conversation": [
+                {
+                    "said_by": said.said_by,
+                    "at": moment(said.at, subscriber.account),
+                    "text": said.text,
+                    "act": said.act,
+                    "menu_name": menu_name(said.menu_name),
+                    "url": _page_of(said),
+                    "message": said.message,
+                    "colour": MESSAGE_COLOURS[MessageState(said.message.state)]
+                    if said.message
+                    else "",
+                }
+                for said in conversation_with(subscriber)
+            ],
+            "window": _shown(window, now) if window else None,
+            "refusal": refusal.label if refusal else "",
+            "message_form": MessageForm() if _may_write(request) else None,
+            "subscriber": subscriber,
+        }
+
+
+def _page_of(said: Utterance) -> str:
+    if said.message is not None:
+        return reverse("admin:subscribers_outgoingmessage_change", args=[said.message.pk])
+    return reverse("admin:events_eventlog_change", args=[said.event_id])
+
+
+def _may_write(request: HttpRequest) -> bool:
+    return request.user.has_perm("subscribers.add_outgoingmessage")
+
+
+def _shown(window: Window, now: datetime.datetime) -> dict[str, Any]:
+    seconds = int((window.until - now).total_seconds())
+    left = (
+        ngettext("%s second", "%s seconds", seconds) % seconds
+        if seconds < 120
+        else timeuntil(window.until, now)
+    )
+    return {
+        "act": ACTS[window.act],
+        "left": left,
+        "remaining": window.remaining,
+        "allowed": window.allowed,
+    }
