@@ -23,7 +23,7 @@ from events.models import OfficialAccount
 from events.platform import client
 from events.simulator.fake_api import FakeAccount, FakeWeChatAPI, FakeWeChatAPIServer
 from events.testing import make_account
-from subscribers.models import qr_code
+from subscribers.models import seen_scene
 from subscribers.state.rebuild import compare
 from wechat_site.tests.racing import Racers, make_tables
 
@@ -96,7 +96,7 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a process remembers is the database's: a test changes it as it likes."""
     monkeypatch.setattr(account_cache, "_MAX_AGE", 0)
     monkeypatch.setattr(account_cache, "_MAX_AGE_OF_A_MISS", 0)
-    monkeypatch.setattr(qr_code, "_known", {})
+    monkeypatch.setattr(seen_scene, "_known", {})
 
 
 @pytest.fixture

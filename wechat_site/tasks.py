@@ -34,8 +34,9 @@ from subscribers.models import (
 from subscribers.personal_data.requests import erase_due, request_for_unfollowed
 from subscribers.qr_codes import fetch_tickets
 from subscribers.qr_codes.fetch_tickets import fetch_binding_tickets, fetch_scene_tickets
-from subscribers.sync.compare import begin_daily, sync_next
+from subscribers.sync.compare import sync_next
 from subscribers.sync.profiles import fetch_profiles
+from subscribers.sync.schedule import begin_daily
 
 __all__ = ["TASKS", "finish_replies"]
 

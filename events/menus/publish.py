@@ -1,8 +1,7 @@
 """An account's menu: published, withdrawn, taken back, and compared with what WeChat shows.
 
-What operators ask for becomes a row that is due; only the worker's two tasks at the end call the
-platform. Of one account one version at the most waits at a time, so that menus arrive in the order
-in which they were asked for.
+An operator's request becomes a job; only the worker's two tasks at the end call WeChat. At most one
+version of an account waits at a time, so menus arrive in the order of the requests.
 """
 
 from __future__ import annotations
@@ -35,30 +34,30 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# What was changed in WeChat's console is noticed after this at the latest.
+# A change in WeChat's console is noticed after this at the latest.
 _LOOK_EVERY = datetime.timedelta(hours=12)
-# How many published versions what WeChat shows is compared with.
+# WeChat's menu is compared with so many published versions.
 _COMPARED = 20
 
 
 class NotPossible(Exception):
-    """What an operator asked for does not fit the version's state; the text says why."""
+    """An operator's request does not fit the version's state; the text says why."""
 
 
 # --- What operators ask for -----------------------------------------------------------------------
 
 
 def publish(version: MenuVersion, *, user: Any) -> None:
-    """Has the worker publish a draft, or one that failed, instead of what waits for the account.
+    """Has the worker publish a draft or failed version, instead of the one that waits.
 
-    Raises NotPossible if WeChat would refuse it, it is no longer editable, what it says is no
-    longer what `version` says, or the one that waits is on its way to WeChat at this moment.
+    Raises NotPossible if WeChat would refuse it, it is no longer editable, it has changed since
+    `version` was read, or the version that waits is on its way to WeChat.
     """
     if problems(version.content):
         raise NotPossible(_("WeChat would refuse this menu. Correct it first."))
     now = timezone.now()
     with transaction.atomic():
-        # One at a time for each account. Events, which refer to it, go on arriving.
+        # One at a time for each account. Its events, which refer to the row, go on arriving.
         OfficialAccount.objects.select_for_update(no_key=True).only("pk").get(pk=version.account_id)
         waiting = MenuVersion.objects.in_state(MenuVersion.State.WAITING)
         for other in waiting.filter(account=version.account_id).exclude(pk=version.pk):
@@ -76,13 +75,13 @@ def publish(version: MenuVersion, *, user: Any) -> None:
 def withdraw(version: MenuVersion) -> None:
     """Makes a version that waits a draft again.
 
-    Raises NotPossible if it does not wait any more, or is on its way to WeChat at this moment.
+    Raises NotPossible if it no longer waits, or is on its way to WeChat.
     """
     _call_off(version, timezone.now())
 
 
 def take_back(version: MenuVersion, *, user: Any, note: str) -> MenuVersion:
-    """Has the worker publish a published version once more, as a new version, which is returned.
+    """Has the worker publish a published version once more; returns the new version.
 
     Raises NotPossible as `publish` does, and if it was never published.
     """
@@ -103,7 +102,7 @@ def take_back(version: MenuVersion, *, user: Any, note: str) -> MenuVersion:
 
 
 def ask_wechat(account: OfficialAccount) -> None:
-    """Has the worker ask what menu followers see."""
+    """Has the worker ask WeChat what menu followers see."""
     now = timezone.now()
     LiveMenu.objects.get_or_create(account=account, defaults={"due_at": now})
     LiveMenu.objects.filter(pk=account.pk).update(due_at=now, attempts=0)
@@ -143,7 +142,7 @@ def look_at_menus(*, lease: datetime.timedelta = CALL_LEASE) -> int:
 
 
 def look_regularly() -> int:
-    """Makes due what WeChat was not asked for some hours; returns how many accounts."""
+    """Makes the menus due that WeChat was not asked about for some hours; returns how many."""
     now = timezone.now()
     long_ago = LiveMenu.objects.filter(due_at=None, failure="", asked_at__lte=now - _LOOK_EVERY)
     return long_ago.filter(account__is_active=True).update(due_at=now)
@@ -154,12 +153,12 @@ def _publish(version: MenuVersion) -> None:
     now = timezone.now()
     with transaction.atomic():
         if not MenuVersion.objects.finish(version, published_at=now):
-            # Another may have been published since, which this one has replaced.
+            # Another version may have been published since, and this one has replaced it.
             logger.warning("Menu %s was published after its lease had ended", version)
             ask_wechat(version.account)
             return
         LiveMenu.objects.get_or_create(account=version.account, defaults={"due_at": now})
-        # To be confirmed; who is asking now may have been told of the former menu.
+        # Ask to confirm it. Another worker that asks just now may get the former menu.
         LiveMenu.objects.filter(pk=version.account_id).update(
             version=version, due_at=now, attempts=0, lease="", leased_until=None
         )
@@ -174,14 +173,14 @@ def _look(live: LiveMenu) -> None:
         ):
             return
         waiting = MenuVersion.objects.in_state(MenuVersion.State.WAITING)
-        # What waits may be there already, with nobody told yet. Once published it is asked for.
+        # A version that waits may be at WeChat already; its publication asks again.
         if not waiting.filter(account=live.account_id, attempts__gt=0).exists():
             version = _version_of(live.account_id, shown)
             LiveMenu.objects.filter(pk=live.pk).update(version=version)
 
 
 def _version_of(account_id: int, shown: CurrentMenu) -> MenuVersion | None:
-    """The version with the menu that WeChat shows, stored now if it is not known."""
+    """The version with the menu that WeChat shows; a new one if none has it."""
     if not (shown.is_open and shown.menu.buttons):
         return None
     published = MenuVersion.objects.published().filter(account=account_id).newest_first()

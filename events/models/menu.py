@@ -1,4 +1,4 @@
-"""The tables of an account's menu (自定义菜单): its versions, and which of them followers see."""
+"""The tables of an account's menu (自定义菜单): its versions, and the one that followers see."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class MenuVersionQuerySet(JobQuerySet["MenuVersion"]):
         return self.filter(published_at__isnull=False)
 
     def made_here(self) -> MenuVersionQuerySet:
-        """Without what was found at WeChat."""
+        """Versions written here, without those found at WeChat."""
         return self.filter(origin=MenuVersion.Origin.SITE)
 
     def editable(self) -> MenuVersionQuerySet:
-        """Drafts, and what WeChat did not take."""
+        """Drafts, and versions that failed."""
         return self.filter(published_at=None, due_at=None)
 
     def in_state(self, state: MenuVersion.State) -> MenuVersionQuerySet:
@@ -39,17 +39,17 @@ class MenuVersionQuerySet(JobQuerySet["MenuVersion"]):
                 return self.editable().filter(failure="")
 
     def newest_first(self) -> MenuVersionQuerySet:
-        """Published ones in the order in which followers saw them, latest first."""
+        """Published versions in the order in which followers saw them, latest first."""
         return self.order_by("-published_at", "-pk")
 
     def with_is_live(self) -> MenuVersionQuerySet:
-        """Each with `is_live`: whether followers see it now."""
+        """Adds `is_live`: whether followers see the version now."""
         return self.annotate(is_live=Exists(LiveMenu.objects.filter(version=OuterRef("pk"))))
 
     def try_again(self, now: datetime.datetime) -> int:
-        """Makes failed versions wait again; of an account only the newest, and none beside another.
+        """Makes failed versions wait again: the newest of each account that has none waiting.
 
-        Two versions of one account that wait would be published in no known order.
+        Two waiting versions of one account would be published in no known order.
         """
         waiting = MenuVersion.objects.in_state(MenuVersion.State.WAITING)
         newest: dict[int, int] = {}
@@ -60,13 +60,12 @@ class MenuVersionQuerySet(JobQuerySet["MenuVersion"]):
 
 
 class MenuVersion(Job):
-    """One menu of an account, as it was written here or found at WeChat.
+    """One menu of an account, written here or found at WeChat.
 
-    `menu` is `Menu.to_json()`. A version is written while it is a draft or has failed, waits for
-    the worker while it is due, and never changes once it is published. What was found at WeChat is
-    published from the beginning: `published_at` is then the time it was first seen. `revision`
-    grows with each change of what is written, so that nobody publishes or overwrites what he has
-    not seen.
+    `menu` is `Menu.to_json()`. A draft or failed version can change, a due one waits for the
+    worker, a published one never changes. A menu found at WeChat is published from the beginning,
+    at the time when it was first seen. `revision` grows with each change, so that no user publishes
+    or overwrites a menu they have not seen.
     """
 
     class Origin(models.TextChoices):
@@ -181,7 +180,7 @@ class LiveMenuQuerySet(JobQuerySet["LiveMenu"]):
 
 
 class LiveMenu(Job):
-    """What followers of an account see, as far as is known: one row for each account asked about.
+    """The menu that an account's followers see, as far as this site knows; one row per account.
 
     `version` is None if WeChat, when it was asked, showed no menu. `conditional_menus` is how many
     menus WeChat has for some followers alone (个性化菜单), who see those instead. The row is due

@@ -51,7 +51,7 @@ _SHOWN_PROBLEMS = 20
 
 
 def _only_account() -> int | None:
-    """Where there is one account, nobody has to choose it."""
+    """Chooses the account if there is only one."""
     accounts = list(OfficialAccount.objects.values_list("pk", flat=True)[:2])
     return accounts[0] if len(accounts) == 1 else None
 
@@ -106,7 +106,7 @@ class AdoptField(forms.BooleanField):
 
 
 class SceneForm(forms.ModelForm):  # type: ignore[type-arg]
-    """What can be changed of a code: the printed picture carries all else."""
+    """The fields of a code that can change: the printed picture fixes the others."""
 
     tag_names = TagsField()
 
@@ -116,7 +116,7 @@ class SceneForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Who may only look has no fields.
+        # A user who may only look has no fields.
         if "note" in self.fields:
             self.fields["note"].widget.attrs["rows"] = 4
         if self.instance.pk:
@@ -162,7 +162,7 @@ class NewSceneForm(SceneForm):
 
 
 class SceneListForm(forms.Form):
-    """Many codes at once. The problems of its lines are in `problems`."""
+    """Many codes at once; `problems` has the problems of the lines."""
 
     account = forms.ModelChoiceField(
         label=capfirst(_("Official Account")),

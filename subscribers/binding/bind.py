@@ -1,8 +1,8 @@
-"""Binding a follower's WeChat to an account of this site, from the code to the end.
+"""Binds a follower's WeChat to a user of this site, from the code to the end.
 
-The code's scene is the only proof, so it is unguessable, works once, lives for ten minutes and is
-shown to the user it was made for alone. The first scan decides a request, whatever its outcome.
-What one follower or one user may have is kept by unique constraints, so races end with one winner.
+The code's scene is the only proof, so it is unguessable, works once, lives for ten minutes and only
+its own user sees it. The first scan decides a request, whatever its outcome. Unique constraints
+keep one binding for each follower and each user, so races end with one winner.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _UNBIND_WORDS = frozenset({"解绑", "解除绑定", "unbind"})
 def start_binding(
     *, account: OfficialAccount, user: User, now: datetime.datetime | None = None
 ) -> BindingRequest:
-    """Makes a request with a fresh code for this user; a former open one is withdrawn.
+    """Makes a request with a fresh code for this user, and withdraws a former open one.
 
     The returned row still holds the scene in the clear, for its owner.
     """
@@ -141,7 +141,7 @@ def _bind(
                 event_time=event.event_time,
             ), None
     except IntegrityError:
-        # A unique constraint says that one of the two is bound already; who, decides what it means.
+        # A unique constraint says that the follower or the user is bound already.
         of_follower = Binding.objects.active().filter(subscriber=subscriber).first()
         if of_follower is None:
             return None, Refusal.USER_BOUND
@@ -151,7 +151,7 @@ def _bind(
 
 
 def unbind(binding: Binding, *, now: datetime.datetime | None = None) -> bool:
-    """Ends a binding; returns whether it was still active."""
+    """Ends a binding; False if it had ended before."""
     now = now or timezone.now()
     return bool(Binding.objects.active().filter(pk=binding.pk).update(unbound_at=now))
 
@@ -163,9 +163,9 @@ def is_unbind_request(event: EventLog) -> bool:
 
 
 def unbind_by_follower(event: EventLog) -> None:
-    """Ends the binding of a follower who asks for it in a message: the way back out of WeChat.
+    """Ends the binding of a follower who asks for it in a message.
 
-    A message older than the binding does not end it, however late it arrives.
+    A message older than the binding does not end it, even if it arrives later.
     """
     if is_unbind_request(event):
         Binding.objects.active().filter(
@@ -176,7 +176,7 @@ def unbind_by_follower(event: EventLog) -> None:
 
 
 def end_expired_requests(*, now: datetime.datetime | None = None) -> int:
-    """Ends the requests nobody scanned in time and wipes their codes; returns how many."""
+    """Ends the requests without a scan in time and wipes their codes; returns how many."""
     now = now or timezone.now()
     return BindingRequest.objects.filter(expires_at__lt=now - _LATE).end(
         refused_reason=Refusal.EXPIRED

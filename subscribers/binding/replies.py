@@ -1,4 +1,4 @@
-"""Answers follows, scans and requests to unbind; all else is left to the operators' rules."""
+"""Answers follows, scans and requests to unbind; the operators' rules answer everything else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["answer_follow_or_scan", "answer_text"]
 
 
 def _early_to_follow_or_scan(event: EventLog) -> Reply | Defer | None:
-    # What a binding code led to is known once the event is folded.
+    # The outcome of a binding scan is known after the fold.
     return DEFER if is_binding_scene(event.scene) else reply_by_rule(event)
 
 
@@ -28,7 +28,7 @@ def _early_to_text(event: EventLog) -> Reply | Defer | None:
 
 @reply_handler("event.subscribe", "event.scan", early=_early_to_follow_or_scan)
 def answer_follow_or_scan(event: EventLog) -> TextReply | None:
-    """Tells the outcome of a binding scan; any other follow or scan is answered by rule."""
+    """Tells the outcome of a binding scan; a rule answers any other follow or scan."""
     scan = (
         BindingScan.objects.filter(event_id=event.pk, event_time=event.event_time)
         .select_related("subscriber", "request__user")
@@ -41,7 +41,7 @@ def answer_follow_or_scan(event: EventLog) -> TextReply | None:
 
 @reply_handler("text", override=True, early=_early_to_text)
 def answer_text(event: EventLog) -> TextReply | None:
-    """Confirms an unbinding asked for by message; any other text is answered by rule."""
+    """Confirms an unbinding by message; a rule answers any other text."""
     if not is_unbind_request(event):
         return reply_by_rule(event)
     ended = (

@@ -1,17 +1,15 @@
 """What one event says about a follower, and how two such statements combine.
 
-A follower's state is a fold over the log that does not care about order: minima, maxima, sums, and
-"the value at the minimum / maximum" with ties broken by dedup_key, never by arrival. combine() is
-commutative and associative with State() as its neutral element; folding each event once, in any
-order and any grouping, gives the same state. The same rules stand a second time as SQL in
-subscribers/fold/sql.py, for live traffic and for removed rows; tests hold the two against
-each other.
+A follower's state is a fold over the log that does not depend on order: minima, maxima, sums, and
+"the value at the minimum / maximum", where dedup_key breaks ties, never arrival. combine() is
+commutative and associative, with State() as its neutral element, so folding each event once, in any
+order and any grouping, gives the same state. subscribers/fold/sql.py says the same rules as SQL,
+for live traffic and for removed rows; property tests hold the two together.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +19,7 @@ from events.kinds import KINDS, Effect, kinds_where
 if TYPE_CHECKING:
     from events.models import EventLog
 
-__all__ = ["STATE_KINDS", "State", "combine", "kinds_of", "state_of", "total"]
+__all__ = ["STATE_KINDS", "State", "combine", "kinds_of", "state_of"]
 
 
 _EFFECTS = {kind: entry.effect for kind, entry in KINDS.items() if entry.effect is not None}
@@ -35,7 +33,7 @@ def kinds_of(effect: Effect) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The fold columns of Subscriber, by the same names. Times are aware, None is "never"."""
+    """The fold columns of Subscriber, with the same names. Times are aware, None is "never"."""
 
     first_followed_at: datetime.datetime | None = None
     last_followed_at: datetime.datetime | None = None
@@ -66,18 +64,17 @@ STATE_COLUMNS = tuple(field.name for field in fields(State))
 
 
 def state_of(event: EventLog) -> State | None:
-    """What this one event says; None when it says nothing about a follower."""
+    """What one event says; None if it says nothing about a follower."""
     effect = _EFFECTS.get(event.kind)
     if effect is None or not event.openid:
         return None
     at = event.event_time
     if effect is Effect.FOUND_FOLLOWING:
-        # Seen following when WeChat was asked, and followed no later than it says: before the last
-        # follow, of which it tells, there may have been others.
+        # Following when WeChat was asked. It names the last follow, so the first one was no later.
         return State(first_followed_at=event.followed_at, last_seen_at=at)
     if effect is Effect.FOUND_GONE:
         return State(last_unfollowed_at=at)
-    # The scene of a binding is a secret of one site user, not a place a follower came from.
+    # A binding scene is a secret of one user, not a place where the follower came from.
     scene = "" if is_binding_scene(event.scene) else event.scene
     scene_at, scene_key = (at, event.dedup_key) if scene else (None, "")
     return State(
@@ -119,7 +116,7 @@ def _last_scene(state: State) -> tuple[datetime.datetime, str, str] | None:
 
 
 def combine(a: State, b: State) -> State:
-    """The state that both statements together give."""
+    """The state that two statements give together."""
     first_at, first_key, first_scene = _least(_first_scene(a), _first_scene(b)) or (None, "", "")
     last_at, last_key, last_scene = _greatest(_last_scene(a), _last_scene(b)) or (None, "", "")
     return State(
@@ -137,11 +134,3 @@ def combine(a: State, b: State) -> State:
         last_scene_at=last_at,
         last_scene_key=last_key,
     )
-
-
-def total(states: Iterable[State]) -> State:
-    """All statements combined; State() for none."""
-    result = State()
-    for state in states:
-        result = combine(result, state)
-    return result

@@ -109,7 +109,7 @@ def _not_deliverable(reason: Undeliverable) -> NotDeliverable:
 
 
 def refusal_of(subscriber: Subscriber, window: Window | None) -> Undeliverable | None:
-    """Why no message may be queued for this follower with this window; None if one may."""
+    """Why this follower may get no message with this window; None if they may."""
     if not subscriber.account.is_active:
         return Undeliverable.INACTIVE
     if not subscriber.is_following:
@@ -120,7 +120,7 @@ def refusal_of(subscriber: Subscriber, window: Window | None) -> Undeliverable |
 
 
 def _locked_follower(of: Addressee) -> Subscriber:
-    """The follower's row, held so that two messages at a time cannot both take the last place."""
+    """The follower's row, locked so that two messages cannot both take the last place."""
     found = Subscriber.objects.filter(account=of.account_id, openid=of.openid).held().first()
     if found is None:
         raise _not_deliverable(Undeliverable.NOT_FOLLOWING)
@@ -129,10 +129,9 @@ def _locked_follower(of: Addressee) -> Subscriber:
 
 @late_reply_sender
 def send_late_reply(event: EventLog, reply: Reply) -> bool:
-    """Queues a reply that WeChat waits for no longer, if it can be a message and a window is open.
+    """Queues a reply that WeChat no longer waits for, if it can be a message and a window is open.
 
-    Returns whether it did: otherwise the reply stays on the event's row, as what would have been
-    said.
+    Returns whether it did: otherwise the reply stays on the event's row, unsent.
     """
     message = _message_of(reply)
     if message is None:
@@ -148,7 +147,7 @@ def send_late_reply(event: EventLog, reply: Reply) -> bool:
 def _message_of(reply: Reply) -> CustomMessage | None:
     match reply:
         case TextReply(content):
-            # As in the reply: its beginning is better than nothing.
+            # As in the reply, its beginning is better than nothing.
             return TextMessage(content.encode()[:LONGEST_TEXT].decode("utf-8", "ignore"))
         case ImageReply(media_id):
             return ImageMessage(media_id)
@@ -229,10 +228,10 @@ def _may_have_been_sent(message: OutgoingMessage, error: Exception) -> bool:
 def try_again(messages: OutgoingMessageQuerySet, now: datetime.datetime) -> int:
     """Queues failed messages once more, where a window is open; returns how many.
 
-    It leaves alone those that may have been sent: see `send_again`.
+    It skips messages that may have been sent: see `send_again`.
     """
     longest = max(seconds for _, seconds in settings.MESSAGE_WINDOWS.values())
-    # Of thousands, only those whose followers did something lately can still be sent.
+    # Of thousands, only messages to followers who acted lately can still be sent.
     seen_since = now - datetime.timedelta(seconds=longest)
     failed = messages.filter(state=MessageState.FAILED, subscriber__last_seen_at__gt=seen_since)
     newest = failed.select_related("subscriber").order_by("-pk")[:_TRIED_AGAIN_AT_ONCE]
@@ -240,9 +239,9 @@ def try_again(messages: OutgoingMessageQuerySet, now: datetime.datetime) -> int:
 
 
 def send_again(message: OutgoingMessage, now: datetime.datetime) -> bool:
-    """Queues a message once more that failed, or that may or may not have been sent.
+    """Queues a failed or maybe sent message once more.
 
-    False, and nothing changes, when no window is open or another process was quicker.
+    False, and nothing changes, if no window is open or the message has changed meanwhile.
     """
     rows = OutgoingMessage.objects.filter(
         pk=message.pk, state__in=[MessageState.FAILED, MessageState.UNKNOWN]

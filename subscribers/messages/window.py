@@ -1,9 +1,9 @@
 """When a follower may be sent customer-service messages (客服消息), computed from the log.
 
-What the follower does opens a window: for some time some messages may go to them. Each act opens
-its own, anew each time. WeChat does not say that windows add up, and the rule known from mini
-programs is that they do not, so a message counts in all that are open, and what may still be sent
-is what the best of them leaves. settings.MESSAGE_WINDOWS has the numbers, which WeChat changes.
+An act of the follower opens a window: for some time, some messages may go to them. Each kind of act
+opens its own window, and opens it anew each time. WeChat does not say that windows add up, and
+those of mini programs do not. So a message counts in all open windows, and the best of them says
+how many may still be sent. settings.MESSAGE_WINDOWS has the numbers, which WeChat changes.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _ACT_OF = {kind: entry.window for kind, entry in KINDS.items() if entry.window i
 ACT_KINDS = tuple(_ACT_OF)
 MESSAGE_KINDS = kinds_where(lambda entry: entry.window == "message")
 
-# By our clock, where that is behind WeChat's: a window that is said to last too long brings a
-# refused message, and what was sent in its first seconds would not be counted.
+# By our clock if it is behind WeChat's: a window that seems to last too long brings a refused
+# message, and messages of its first seconds would not count.
 _AT = Least("event_time", "received_at")
 _TEXTS_AT_ONCE = 20
 
@@ -65,7 +65,7 @@ class Window:
 def window_of(subscriber: Subscriber, now: datetime.datetime | None = None) -> Window | None:
     """The window that allows most: with messages left before used up, then the longest.
 
-    None if none is open. Whoever has left has none, and nobody of an account that is switched off.
+    None if none is open. Those who have left have none, nor have followers of an inactive account.
     """
     now = now or timezone.now()
     if not (subscriber.is_following and subscriber.account.is_active) or subscriber.erased_at:
@@ -81,13 +81,13 @@ def window_of(subscriber: Subscriber, now: datetime.datetime | None = None) -> W
 
 
 def _latest_acts(subscriber: Subscriber, now: datetime.datetime) -> dict[str, datetime.datetime]:
-    """When the follower last did what opens a window, by name."""
+    """When the follower's latest act of each kind opened a window."""
     longest = max(seconds for _, seconds in settings.MESSAGE_WINDOWS.values())
     acts = (
         EventLog.objects.with_openid(subscriber.openid)
         .filter(
             account=subscriber.account_id,
-            # What was learnt from the platform was not pushed just now.
+            # An observation is no act of the follower.
             source=EventLog.Source.CALLBACK,
             kind__in=ACT_KINDS,
             event_time__gt=now - datetime.timedelta(seconds=longest),
@@ -109,13 +109,13 @@ def _latest_acts(subscriber: Subscriber, now: datetime.datetime) -> dict[str, da
 def _latest_texts(
     texts: QuerySet[EventLog], now: datetime.datetime
 ) -> list[tuple[str, datetime.datetime]]:
-    """The latest text as its kind and time, and as a menu click the latest tap that still counts.
+    """The latest text as its kind and time; the latest msgmenu tap that counts, as a menu click.
 
-    The tap on an answer of a msgmenu arrives as a text, and counts as a tap; only its body says so.
+    A tap on an answer of a msgmenu arrives as a text, and only its body says so.
     """
     _, seconds = settings.MESSAGE_WINDOWS["menu"]
     taps_since = now - datetime.timedelta(seconds=seconds)
-    # Not in the order of an index, or PostgreSQL looks through what everybody did, by time.
+    # Not in the order of an index, or PostgreSQL scans the events of all followers by time.
     newest_first = texts.annotate(at=Coalesce(_AT, "event_time")).order_by("-at", "-pk")
     tap: list[tuple[str, datetime.datetime]] = []
     for start in itertools.count(step=_TEXTS_AT_ONCE):

@@ -7,7 +7,8 @@ from subscribers.models.erasure import Erasure, PseudonymKey
 from subscribers.models.follower_sync import FollowerSync
 from subscribers.models.outgoing_message import OutgoingMessage
 from subscribers.models.profile_fetch import ProfileFetch
-from subscribers.models.qr_code import QRScene, SceneTag, SeenScene
+from subscribers.models.qr_code import QRScene, SceneTag
+from subscribers.models.seen_scene import SeenScene
 from subscribers.models.subscriber import CarriedOverState, Subscriber, SubscriberQuerySet
 
 __all__ = [

@@ -1,19 +1,18 @@
-"""The tables of QR codes made here or adopted, of their tags, and of scenes seen in events."""
+"""The tables of QR codes made here or adopted, and of their tags."""
 
 from __future__ import annotations
 
 import datetime
-import functools
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -29,7 +28,6 @@ __all__ = [
     "QRSceneQuerySet",
     "SceneState",
     "SceneTag",
-    "SeenScene",
     "is_scene",
     "new_scene",
     "tag_names_in",
@@ -272,80 +270,3 @@ class QRScene(Job):
         if self.is_permanent:
             return _("permanent")
         return _("expired") if self.is_expired else _("temporary")
-
-
-# Scenes whose rows this process has seen, which are never deleted: no question for every batch.
-_known: dict[tuple[int, str], datetime.datetime] = {}
-_MOST_KNOWN = 20_000
-
-
-def _keep_in_mind(there: Mapping[tuple[int, str], datetime.datetime]) -> None:
-    if len(_known) + len(there) > _MOST_KNOWN:
-        _known.clear()
-    _known.update(there)
-
-
-class SeenSceneQuerySet(models.QuerySet["SeenScene"]):
-    def unknown(self) -> SeenSceneQuerySet:
-        """Scenes without a QR code here."""
-        known = QRScene.objects.filter(account=OuterRef("account"), scene=OuterRef("scene"))
-        return self.filter(~Exists(known))
-
-    def note(self, seen: Mapping[tuple[int, str], datetime.datetime]) -> None:
-        """Remembers scenes, named by account id and scene, as seen at these moments.
-
-        Most are remembered already, by this process even, so they are looked for first: writing
-        takes locks.
-        """
-        seen = {key: at for key, at in seen.items() if key not in _known or at < _known[key]}
-        if not seen:
-            return
-        there = {
-            (account, scene): at
-            for account, scene, at in self.filter(
-                account__in={account for account, _ in seen},
-                scene__in={scene for _, scene in seen},
-            ).values_list("account_id", "scene", "first_seen_at")
-        }
-        # Not before the end: what was read may be of this transaction, and never be committed.
-        transaction.on_commit(functools.partial(_keep_in_mind, there))
-        # In one order everywhere, against deadlocks.
-        for key in sorted(key for key in seen if key in there and seen[key] < there[key]):
-            account, scene = key
-            later = self.filter(account=account, scene=scene, first_seen_at__gt=seen[key])
-            later.update(first_seen_at=seen[key])
-        missing = sorted(set(seen).difference(there))
-        if missing:
-            self.bulk_create(
-                [
-                    self.model(account_id=key[0], scene=key[1], first_seen_at=seen[key])
-                    for key in missing
-                ],
-                ignore_conflicts=True,
-            )
-
-
-class SeenScene(models.Model):
-    """A scene that a follow or scan carried, of a code from anywhere, but never of a binding."""
-
-    account = models.ForeignKey(
-        "events.OfficialAccount",
-        on_delete=models.CASCADE,
-        db_index=False,  # the unique constraint begins with it
-        related_name="seen_scenes",
-        verbose_name=_("Official Account"),
-    )
-    scene = models.CharField(_("scene"), max_length=64)
-    first_seen_at = models.DateTimeField(_("first seen"))
-
-    objects = SeenSceneQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("QR code made elsewhere")
-        verbose_name_plural = _("QR codes made elsewhere")
-        constraints = [
-            models.UniqueConstraint(fields=["account", "scene"], name="seen_scene_once"),
-        ]
-
-    def __str__(self) -> str:
-        return self.scene

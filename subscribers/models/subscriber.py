@@ -21,9 +21,6 @@ __all__ = ["CarriedOverState", "Subscriber", "SubscriberQuerySet"]
 
 
 class SubscriberQuerySet(models.QuerySet["Subscriber"]):
-    def following(self) -> SubscriberQuerySet:
-        return self.filter(is_following=True)
-
     def held(self) -> SubscriberQuerySet:
         """Locks these rows to the end of the transaction; others may still refer to them."""
         return self.select_related("account").select_for_update(of=("self",), no_key=True)

@@ -1,4 +1,4 @@
-"""How many followers came through a QR scene first, and how many of them stayed."""
+"""How many followers came through a scene first, and how many of them stayed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ STILL_FOLLOWING = _counted(_of_scene.filter(is_following=True))
 
 
 def count_followers(scenes: Sequence[Any]) -> None:
-    """Gives each of these rows, all `QRScene` or all `SeenScene`, first_count and following_count.
+    """Sets first_count and following_count on rows that are all `QRScene` or all `SeenScene`.
 
-    A scene that millions came through is counted seldom (`remembered`).
+    A scene with millions of followers is counted seldom (`cached_count`).
     """
     if not scenes:
         return

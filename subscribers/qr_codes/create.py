@@ -1,7 +1,7 @@
-"""Making QR codes of campaigns, one or thousands at once, from a form, a list or the API.
+"""Creates QR codes of campaigns, one or thousands at once, from a form, a list or the API.
 
-Making a code only writes its row; the worker fetches its ticket (`fetch_tickets`). A code made
-elsewhere, whose picture exists elsewhere, can be adopted: it gets a name here.
+This only writes rows; the worker fetches the tickets (`fetch_tickets`). A code made elsewhere, with
+a picture elsewhere, can be adopted: it gets a name here.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ __all__ = [
 LONGEST_LIST = 5000
 LONGEST_NAME = 100
 LONGEST_TAG = 30
-# From so many permanent codes on, operators are told how many are left.
+# With so many permanent codes, operators see how many are left.
 NEAR_THE_LIMIT = 90_000
 _BATCH = 500
 
-# What spreadsheets have above the columns, in lower case.
+# Headings of columns in spreadsheets, in lower case.
 _NAME_COLUMN = {"name", "名称", "名字"}
 _SCENE_COLUMN = {"scene", "场景", "场景值", "scene_str"}
-# A made-up scene would be a lasting mistake where one was given behind the comma of Chinese.
+# Behind a Chinese comma stands a scene: a random scene instead would be a lasting mistake.
 _CHINESE_COMMA = re.compile(r"，\s*[\w-]{1,64}\s*(，|$)", re.ASCII)
 
 
 class SceneTaken(Exception):
-    """There is a code with one of these scenes; `scenes` says which."""
+    """Codes with some of these scenes exist; `scenes` has those."""
 
     def __init__(self, scenes: Iterable[str]) -> None:
         self.scenes = sorted(scenes)
@@ -73,7 +73,7 @@ class PermanentCodesUsedUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NewQRCode:
-    """What a code is to be. An empty scene is replaced by a fresh one."""
+    """A code to create. An empty scene becomes a random one."""
 
     name: str
     scene: str = ""
@@ -82,7 +82,7 @@ class NewQRCode:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a line of a list makes no code; lines are numbered from 1."""
+    """Why a line of a list creates no code; lines are numbered from 1."""
 
     line: int
     text: str
@@ -99,7 +99,7 @@ def create_qr_code(
     tags: Sequence[str] = (),
     adopt: bool = False,
 ) -> QRScene:
-    """One code: see `create_qr_codes`."""
+    """Creates one code, as `create_qr_codes`."""
     [made] = create_qr_codes(account, [code], expire_seconds=expire_seconds, tags=tags, adopt=adopt)
     return made
 
@@ -112,10 +112,10 @@ def create_qr_codes(
     tags: Sequence[str] = (),
     adopt: bool = False,
 ) -> list[QRScene]:
-    """Writes all of these codes, or none.
+    """Creates all of these codes, or none.
 
     They are permanent, or live `expire_seconds` from the moment they are fetched. With `adopt` they
-    were made elsewhere: nothing is fetched. Raises `SceneTaken` and `PermanentCodesUsedUp`.
+    were made elsewhere, and nothing is fetched. Raises `SceneTaken` and `PermanentCodesUsedUp`.
     """
     now = timezone.now()
     if expire_seconds is None and not adopt:
@@ -158,13 +158,13 @@ def create_qr_codes(
 
 
 def permanent_codes_left(account: OfficialAccount) -> int:
-    """How many permanent codes WeChat still makes, as far as this site knows."""
+    """How many permanent codes WeChat still makes for the account, as far as this site knows."""
     made = QRScene.objects.filter(account=account, is_permanent=True).count()
     return max(0, MOST_PERMANENT_CODES - made)
 
 
 def taken_scenes(account: OfficialAccount, scenes: Sequence[str]) -> set[str]:
-    """Which of these scenes have a code already."""
+    """The scenes among these that have a code already."""
     of_account = QRScene.objects.filter(account=account)
     return {
         scene
@@ -176,7 +176,7 @@ def taken_scenes(account: OfficialAccount, scenes: Sequence[str]) -> set[str]:
 
 
 def ticket_in_log(account: OfficialAccount, scene: str) -> str:
-    """The ticket that the newest follow or scan with this scene carried; "" if there is none."""
+    """The ticket of the newest follow or scan with this scene; "" if there is none."""
     event = (
         EventLog.objects.with_scene(scene)
         .filter(account=account)
@@ -192,10 +192,10 @@ def ticket_in_log(account: OfficialAccount, scene: str) -> str:
 
 
 def read_list(text: str, account: OfficialAccount) -> tuple[list[NewQRCode], list[Problem]]:
-    """The codes in a pasted or uploaded list, and what is wrong with its other lines.
+    """The codes in a pasted or uploaded list, and the problems of its other lines.
 
     A line is a name, or name, scene and note with tabs or commas between them, as a spreadsheet
-    copies or saves them. Empty lines are left out, and a first one that names the columns.
+    copies or saves them. Empty lines and a first line with headings are skipped.
     """
     codes: dict[int, NewQRCode] = {}
     problems: list[Problem] = []

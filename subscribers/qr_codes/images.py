@@ -20,12 +20,12 @@ __all__ = ["png", "svg"]
 # Pixels; about 10 cm at the resolution that is written into the file.
 _WIDTH = 1200
 _RESOLUTION = (300, 300)
-# Modules of white around the code, which the standard (ISO/IEC 18004) asks for.
+# Modules of white around the code, as the standard (ISO/IEC 18004) requires.
 _QUIET_ZONE = 4
 _LETTERS = 64
 _LINE = 84
 _MARGIN = 40
-# A code point that no font has a letter for.
+# A code point without a letter in any font.
 _NONCHARACTER = "\U0010ffff"
 
 
@@ -82,7 +82,7 @@ def _has_letter(character: str) -> bool:
 
 
 def _lines(text: str, width: float) -> list[str]:
-    """The text in lines of that width in pixels, broken at spaces where there are any."""
+    """The text in lines of this width in pixels, broken at spaces if there are any."""
     shown = "".join(
         character
         for character in unicodedata.normalize("NFC", text)

@@ -1,4 +1,4 @@
-"""Many QR codes as one ZIP file, which is sent while it is made: its size needs no memory."""
+"""Many QR codes as one ZIP file, sent while it is made, so that it needs little memory."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def archive(ids: Sequence[int]) -> Iterator[bytes]:
                     file.writestr(name, png(scene.url, scene.name))
                     yield target.taken()
                 rows.writerow(_row(scene, name))
-        # Spreadsheets take a CSV for UTF-8 when it begins with this mark.
+        # With this mark, spreadsheets read the CSV as UTF-8.
         file.writestr(LIST_NAME, "\ufeff" + table.getvalue())
     yield target.taken()
 
@@ -80,12 +80,12 @@ def _safe(text: str, longest: int) -> str:
 def _row(scene: QRScene, name: str) -> list[str]:
     expires = scene.expires_at.isoformat() if scene.expires_at else ""
     cells = [name, scene.name, scene.scene, scene.account.slug, scene.state, expires, scene.url]
-    # A spreadsheet would compute what begins like a formula.
+    # A spreadsheet would compute a cell that begins like a formula.
     return [f"'{cell}" if cell[:1] in {"=", "+", "-", "@"} else cell for cell in cells]
 
 
 class _Pieces(io.RawIOBase):
-    """What was written since it was last taken."""
+    """A file that gives back what was written since the last take."""
 
     def __init__(self) -> None:
         self._written = bytearray()
@@ -99,7 +99,7 @@ class _Pieces(io.RawIOBase):
         return len(piece)
 
     def taken(self) -> bytes:
-        """Everything that was written meanwhile."""
+        """Everything written since the last call."""
         piece = bytes(self._written)
         self._written.clear()
         return piece

@@ -1,4 +1,4 @@
-"""The part of followers' state that is no longer in the log: kept when rows are removed."""
+"""The state of followers that is no longer in the log: kept when retention removes rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["carry_over", "fold_restored"]
 
 @before_removal
 def carry_over(events: EventLogQuerySet) -> None:
-    """Combines what these rows say into the base; in sets, since they can be a month's."""
+    """Adds these rows to the carried-over state, in one statement: they can be a month's."""
     spoken = (
         events.not_carried_over()
         .filter(kind__in=STATE_KINDS)
@@ -32,7 +32,7 @@ def carry_over(events: EventLogQuerySet) -> None:
                     for effect in Effect
                 )
             ),
-            # The scene of a binding is a secret of one site user, not a place one came from.
+            # A binding scene is a secret of one user, not a place where the follower came from.
             counted_scene=Case(When(scene__regex=rf"^{SHAPE}\Z", then=Value("")), default="scene"),
         )
         .order_by()
@@ -59,6 +59,6 @@ def carry_over(events: EventLogQuerySet) -> None:
 
 @after_restoring
 def fold_restored(events: EventLogQuerySet) -> None:
-    """Puts the followers right, when rows came back that are not in the base."""
+    """Rebuilds the followers if restored rows are not in the carried-over state."""
     if events.not_carried_over().exists():
         rebuild()

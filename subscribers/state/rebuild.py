@@ -1,9 +1,9 @@
-"""Computes followers' state anew from the base and the log, to compare it or to put it right.
+"""Computes followers' state again from the log, to compare it with the rows or to correct them.
 
 Removed rows leave carried-over state behind (`carried_over`); below, "the log says" means both.
-Rows move from the one to the other in one transaction, so both must be read at one moment. The fold
-here is subscribers.fold in Python, a second implementation beside the SQL that live traffic uses. A
-follower is never deleted: bindings and the profile hang on the row.
+Retention moves rows from one to the other in one transaction, so both must be read at one moment.
+The fold here is the Python of subscribers.fold.rules, beside the SQL that live traffic uses. A
+follower is never deleted: bindings and the profile refer to the row.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from subscribers.models import CarriedOverState, Subscriber
 __all__ = ["Difference", "compare", "rebuild"]
 
 _BATCH = 500
-# What state_of reads; the body may be scrubbed without changing any state.
+# The columns that state_of reads; an erased body changes no state.
 _FOLD_INPUTS = (
     *("account_id", "openid", "kind", "event_time", "scene", "dedup_key", "followed_at"),
 )
@@ -65,13 +65,13 @@ def compare() -> Iterator[Difference]:
 
 
 def rebuild() -> int:
-    """Puts every fold column to what the log says; returns how many followers were changed.
+    """Sets every fold column to what the log says; returns how many followers changed.
 
-    Each follower's row is locked before its events are read: whoever folds meanwhile either has
-    committed, and is read, or waits, and folds on top.
+    It locks a follower's row before it reads the events: a fold at the same time either has
+    committed, and is read, or waits, and adds to the new state.
     """
     changed = 0
-    # Only their keys at a time: they can be many, and finding them reads the whole log.
+    # Keys alone: they can be many, and finding them reads the whole log.
     missing = [_key(subscriber) for subscriber in _missing()]
     for keys in _batches(missing):
         Subscriber.objects.bulk_create(
@@ -85,7 +85,7 @@ def rebuild() -> int:
     ):
         last_pk = ids[-1]
         with transaction.atomic():
-            _hold_base()
+            _hold_carried_over()
             # In the order of the unique key, like everybody who locks several followers.
             batch = list(
                 Subscriber.objects.select_for_update()
@@ -109,16 +109,16 @@ def _key(subscriber: Subscriber) -> _Key:
 
 
 def _fold(subscribers: Iterable[Subscriber]) -> defaultdict[_Key, State]:
-    """What the log says of these followers; State() for those it does not know."""
+    """What the log says of these followers; State() for one that it does not know."""
     wanted = {_key(subscriber) for subscriber in subscribers}
     openids = {openid for _, openid in wanted}
     states: defaultdict[_Key, State] = defaultdict(State)
-    for base in CarriedOverState.objects.filter(openid__in=openids):
-        states[base.account_id, base.openid] = base.state
+    for carried in CarriedOverState.objects.filter(openid__in=openids):
+        states[carried.account_id, carried.openid] = carried.state
     events = (
         EventLog.objects.not_carried_over()
         .filter(openid__in=openids, kind__in=STATE_KINDS)
-        .exclude(openid="")  # says to SQLite that the partial index on openid will do
+        .exclude(openid="")  # lets SQLite use the partial index on openid
         .only(*_FOLD_INPUTS)
     )
     for event in events.iterator(chunk_size=2000):
@@ -130,7 +130,7 @@ def _fold(subscribers: Iterable[Subscriber]) -> defaultdict[_Key, State]:
 
 
 def _missing() -> Iterator[Subscriber]:
-    """Unsaved rows for the followers of whom the log speaks, but who have no row."""
+    """Unsaved rows for followers who are in the log but have no row."""
     has_row = Subscriber.objects.filter(account=OuterRef("account"), openid=OuterRef("openid"))
     removed = CarriedOverState.objects.filter(~Exists(has_row)).values_list("account_id", "openid")
     orphans = (
@@ -152,19 +152,19 @@ def _empty(account_id: int, openid: str) -> Subscriber:
 def _hold_partitions() -> None:
     """Keeps partitions from being removed until the transaction ends.
 
-    Unlike rows, a partition is gone at once, for older snapshots too. So this comes before the
-    snapshot is taken.
+    A removed partition is gone at once, even for older snapshots, so call this before the snapshot
+    is taken.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(f"LOCK TABLE {EventLog._meta.db_table} IN ACCESS SHARE MODE")
 
 
-def _hold_base() -> None:
-    """Keeps rows from moving into the base until the transaction ends.
+def _hold_carried_over() -> None:
+    """Keeps retention from moving rows out of the log until the transaction ends.
 
-    Whoever moves some writes to the base before he takes them from the log. This waits for him,
-    and so comes before any lock that a callback could need.
+    Retention adds to the carried-over state first, then deletes. This waits for it, so it must come
+    before any lock that a callback could need.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""How people come to follow, in WeChat's words (subscribe_scene). The list is open."""
+"""Names of the ways to follow (subscribe_scene). WeChat's list is open."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ _WAYS: dict[str, StrOrPromise] = {
 
 
 def way_of_following(subscribe_scene: str) -> str:
-    """The way's name in the current language; an unknown one as WeChat gave it."""
+    """The way's name in the current language; an unknown way as WeChat sent it."""
     return str(_WAYS.get(subscribe_scene, subscribe_scene))

@@ -1,7 +1,7 @@
-"""What WeChat answered about followers, as rows of the log: there is one way in.
+"""WeChat's answers about followers, as rows of the log: there is one way in.
 
-An answer is an observation. It says that somebody follows, or does not, at the second we asked; it
-is no act, so it counts nothing (subscribers/fold/rules.py). What is folded stands in columns:
+An answer is an observation: somebody follows, or does not, at the second we asked. It is no act, so
+it counts nothing (subscribers/fold/rules.py). The fold reads these columns:
 
 | kind | source | event_time | followed_at |
 |---|---|---|---|
@@ -9,9 +9,9 @@ is no act, so it counts nothing (subscribers/fold/rules.py). What is folded stan
 | `reconcile.follow` | reconcile | the second we asked | WeChat's `subscribe_time` |
 | `reconcile.unfollow` | reconcile | the second the comparison began | – |
 
-`import.follower` is of somebody of whom nothing was known, `reconcile.follow` of somebody who did
-not count as following. An unfollow that was missed is dated by the beginning of the comparison, so
-that a follow that arrives while it lasts wins by its time.
+`import.follower` is about an unknown follower, `reconcile.follow` about a known one who did not
+count as following. A missed unfollow gets the time when the comparison began, so a follow that
+arrives meanwhile wins by its time.
 
 The dedup key is a digest over kind, OpenID and `subscribe_time`; with account and event_time, which
 complete the key, the same answer stored twice is one row.
@@ -42,10 +42,9 @@ _SOURCES = {
 
 
 def second(moment: datetime.datetime) -> datetime.datetime:
-    """The second a moment lies in: events have no finer times.
+    """The second of a moment: events have no finer times.
 
-    What is seen in an answer was so after we asked, so of two acts in that second neither is
-    decided.
+    An answer was true after we asked, so it decides nothing about acts in the same second.
     """
     return moment.replace(microsecond=0)
 
@@ -58,7 +57,7 @@ def observation(
     at: datetime.datetime,
     now: datetime.datetime,
 ) -> EventLog:
-    """The unsaved row that says what a profile says; `at` is its event_time."""
+    """The unsaved row for what a profile says; `at` is its event_time."""
     follows = kind != MISSED_UNFOLLOW
     followed = profile.subscribe_time if follows else 0
     return EventLog(
@@ -79,7 +78,7 @@ def observation(
 
 
 def scene_of(profile: Profile) -> str:
-    """The scene of the code somebody followed by; "" for a binding code, which is a secret."""
+    """The scene of the code somebody followed by; "" for a binding scene, which is a secret."""
     return "" if is_binding_scene(profile.scene) else profile.scene[:64]
 
 
@@ -91,13 +90,13 @@ def _moment(seconds: int) -> datetime.datetime | None:
 
 
 def _key(kind: str, openid: str, subscribe_time: int) -> str:
-    # Changing anything here makes an answer that is stored again look new.
+    # A change here makes an answer that is stored again look new.
     canonical = json.dumps([kind, openid, subscribe_time], separators=(",", ":"))
     return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
 
 
 def _body(profile: Profile) -> str:
-    """What was answered, for people to read; nothing is computed from it."""
+    """The answer, for people to read; nothing is computed from it."""
     fields: dict[str, str | int] = {
         "openid": profile.openid,
         "subscribe": int(profile.is_following),

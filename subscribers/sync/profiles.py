@@ -1,9 +1,9 @@
 """Profiles of followers, fetched by the worker in batches of a hundred.
 
-Wanted are those of followers who have none yet, and those that somebody asked for anew: the fold
-does so for whoever follows again, and where an unfollow and a proof of following are of one second,
-which only WeChat can decide. What it answers enters the log (subscribers/sync/observations.py); the
-follower's row then has the rest.
+It fetches the profiles of followers who have none, and those with a requested refresh. The fold
+requests one when somebody follows again, and when an unfollow and a proof of following have the
+same second, which only WeChat can decide. A change of the state enters the log
+(subscribers/sync/observations.py); the follower's row gets the rest.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from subscribers.sync.observations import (
 
 __all__ = ["LEASE", "accounts_that_ask", "fetch_profiles", "write_profiles"]
 
-# Longer than a hundred profiles may take, of which each is refused.
+# Longer than a hundred profiles may take if WeChat refuses each of them.
 LEASE = datetime.timedelta(minutes=5)
-# Seconds after which other tasks get a turn.
+# Seconds after which other accounts get a turn.
 _SLICE = 8
-# Seconds to wait for the database: callbacks go first.
-_PATIENCE = 10
+# Seconds to wait for a lock: callbacks go first.
+_LOCK_TIMEOUT = 10
 
 
 def accounts_that_ask() -> list[OfficialAccount]:
@@ -85,7 +85,7 @@ def fetch_batch(
     *,
     now: Callable[[], datetime.datetime] = timezone.now,
 ) -> int:
-    """Asks for up to a hundred profiles and keeps the answers; returns how many were asked for.
+    """Asks for up to a hundred profiles and keeps the answers; returns how many it asked for.
 
     Raises `APIError`, DatabaseError.
     """
@@ -102,7 +102,7 @@ def fetch_batch(
         and (row := _news(account, person, by_openid[person.openid], asked_at, now()))
     ]
     if said:
-        deliver(said, patience=_PATIENCE)
+        deliver(said, patience=_LOCK_TIMEOUT)
     _keep(people, by_openid, now())
     return len(people)
 
@@ -132,7 +132,7 @@ def write_profiles(
 
 @functools.cache
 def _statement() -> Upsert:
-    # Not told is not the same as none: these two are given to some accounts only, or no longer.
+    # WeChat tells these two to some accounts only, so an empty answer keeps the known value.
     kept = {
         name: f"CASE WHEN excluded.{name} = '' THEN old.{name} ELSE excluded.{name} END"
         for name in ("unionid", "language")
@@ -147,9 +147,9 @@ def _statement() -> Upsert:
 
 
 def _wanted(account: OfficialAccount, at: datetime.datetime, *, limit: int) -> list[Subscriber]:
-    """Those to ask for at that second, the urgent ones first."""
+    """The followers to ask about at that second; requested refreshes come first."""
     mine = Subscriber.objects.filter(account=account, erased_at=None)
-    # An answer of the second in question would decide nothing.
+    # An answer of the same second would decide nothing.
     askable = Q(last_unfollowed_at=None) | Q(last_unfollowed_at__lt=at)
     again = mine.filter(askable, refresh_requested_at__isnull=False)
     people = list(again.order_by("refresh_requested_at")[:limit])
@@ -168,7 +168,7 @@ def _news(
     asked_at: datetime.datetime,
     now: datetime.datetime,
 ) -> EventLog | None:
-    """The row for the log, if our state is another than WeChat's or cannot be known."""
+    """The row for the log, if WeChat's answer differs from our state or decides it."""
     if profile.is_following and not person.is_following:
         return observation(account, MISSED_FOLLOW, profile, at=asked_at, now=now)
     if not profile.is_following and (person.is_following or person.is_unknowable):
@@ -181,8 +181,8 @@ def _keep(
 ) -> None:
     account = people[0].account
     ids = [person.pk for person in people]
-    with short_transaction(_PATIENCE):
-        # In the order of the unique key, like everybody who locks several followers.
+    with short_transaction(_LOCK_TIMEOUT):
+        # In the order of the unique key, like every lock of several followers.
         locked = list(
             Subscriber.objects.select_for_update(of=("self",))
             .filter(pk__in=ids)
@@ -200,8 +200,8 @@ def _keep(
         )
         asked = Subscriber.objects.filter(pk__in=[person.pk for person in locked])
         asked.update(profile_synced_at=now)
-        # A second may have become unknowable while we asked; then it is asked for again. Of people
-        # whom WeChat does not know there will be no better answer.
+        # The order of two acts may have become unknowable while we asked: then keep the request.
+        # For an OpenID that WeChat does not know, no better answer will come.
         decided = (
             Q(is_following=True)
             | Q(last_unfollowed_at=None)

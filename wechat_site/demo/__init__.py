@@ -1,10 +1,10 @@
-"""What `manage.py demo` shows: a shop's account, its followers, and WeChat's platform.
+"""The content of `manage.py demo`: a shop's account, its followers, and WeChat's platform.
 
-1. `shop` is what the account has: codes, replies, menus, an operator, colleagues and site users;
-2. `traffic` makes the followers live: the two weeks of `past` in a few seconds, then what is now;
-3. `staff` does what people do on the site: bind their WeChat, answer followers, look at menus.
+1. `shop` has the account's codes, replies and menus, an operator, colleagues and site users;
+2. `traffic` plays the followers: the two weeks of `past` in a few seconds, then the present;
+3. `staff` plays the people on the site: they bind their WeChat, answer followers, look at menus.
 
-What the site shows came through its own doors: pushes over HTTP, rows that its worker served.
+Everything comes through the site's own doors: pushes over HTTP, and jobs of its worker.
 """
 
 from __future__ import annotations

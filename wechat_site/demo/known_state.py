@@ -1,4 +1,4 @@
-"""The site's accounts on the fake platform, as on one that has known them for long.
+"""Puts the site's accounts on the fake platform, with the state that the site knows.
 
 The fake platform is in memory and begins anew each time. What it would remember of the time before,
 it is told from the site's database: who follows, the codes it made, the menu it showed, and who may
@@ -48,7 +48,7 @@ def add_account(
 
 
 def known_followers(account: OfficialAccount) -> list[Follower]:
-    """The people of an earlier run, so that they go on rather than begin anew."""
+    """The followers of an earlier run, so that they continue."""
     bound = set(
         Binding.objects.active().filter(account=account).values_list("subscriber", flat=True)
     )
@@ -64,7 +64,7 @@ def known_followers(account: OfficialAccount) -> list[Follower]:
         )
         for person in rows.iterator()
     ]
-    # Those who came last are most active.
+    # The newest followers are the most active.
     return people[::-1]
 
 
@@ -88,7 +88,7 @@ def _codes(account: OfficialAccount) -> Iterator[Issued]:
 
 
 def _menu(account: OfficialAccount) -> Menu | None:
-    """What WeChat showed when it was last asked; None if it never was."""
+    """The menu of WeChat's last answer; None if it was never asked."""
     live = LiveMenu.objects.filter(account=account, asked_at__isnull=False).first()
     if live is None:
         return None

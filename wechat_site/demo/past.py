@@ -1,4 +1,4 @@
-"""Two weeks of the account's past, the same each time they are made from the same random."""
+"""Two weeks of the account's past; the same random makes the same past."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _YEAR = 365 * 24 * 3600
 _FROM_BEFORE = 120
 # The share of follows and unfollows that never reached the site, for follower syncs to find.
 _MISSED = 0.08
-# How many come back, and how many leave, at the very end, when nobody was there to take it.
+# How many come back, and how many leave, at the very end, while the site was away.
 _UNNOTICED = 3
 _LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789_-"
 
 
 def people_from_before(random: Random, began: int) -> list[Follower]:
-    """Those who followed before there was this site; `began` is when it did, in Unix seconds."""
+    """The followers from before this site began, at `began` in Unix seconds."""
     start = began - _LENGTH
     prefix = "o" + "".join(random.choices(_LETTERS, k=5))
     return [
@@ -34,7 +34,7 @@ def people_from_before(random: Random, began: int) -> list[Follower]:
 
 
 def past_acts(population: Population, random: Random, *, began: int, count: int) -> Iterator[Push]:
-    """What they and others did in the two weeks up to then, in order."""
+    """The acts of these and other people in the two weeks before, in order."""
     times = believable_times(random, start=began - _LENGTH, end=began - 60, count=count)
     return acts(population, times)
 
@@ -45,7 +45,7 @@ def reaching_the_site(pushes: Iterator[Push], random: Random) -> Iterator[Push]:
 
 
 def unnoticed_acts(population: Population, at: int) -> list[Push]:
-    """Some come and go once more, of which no push arrives; a follower sync finds it."""
+    """Follows and unfollows without a push, for a follower sync to find."""
     pushes = [
         act(at) for _number in range(_UNNOTICED) for act in (population.come_back, population.leave)
     ]

@@ -1,4 +1,4 @@
-"""The shop whose account is shown: its codes, menus and replies, and the people who work there."""
+"""The shop of the demo's account: its codes, menus and replies, and the people who work there."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _KEYWORDS = {"营业时间": "每天 10:00–22:00，节假日照常营业。", 
 
 _SHOP_URL = "https://www.example.com/shop?from=menu&v=2"
 _STORES_URL = "https://www.example.com/stores"
-# Made in WeChat's console, before there was this site.
+# Made in WeChat's console, before this site began.
 FORMER_MENU = Menu(
     (
         Button("我的订单", "click", key="MENU_MY_ORDERS"),
@@ -93,7 +93,7 @@ MENU = Menu(
     )
 )
 
-# What a colleague answers, by what followers write.
+# A colleague's answers, by the followers' texts.
 ANSWERS: dict[str, CustomMessage] = {
     "人工客服": ChoiceMessage(
         "您好，我是客服小李。请问想咨询什么？",
@@ -122,7 +122,7 @@ USER_NAMES = (
 
 
 def make_account() -> OfficialAccount:
-    """The demo account with its codes and rules; made once, kept afterwards."""
+    """The demo account with its codes and rules; made at the first start."""
     account, _ = OfficialAccount.objects.get_or_create(
         slug="demo",
         defaults={
@@ -137,7 +137,7 @@ def make_account() -> OfficialAccount:
     if not account.app_secret:
         account.app_secret = secrets.token_hex(16)
         account.save(update_fields=["app_secret", "updated_at"])
-    # The platform begins anew with the demonstration, so it knows none of its former tokens.
+    # The fake platform starts empty with the demo, so it knows no former token.
     SharedAccessToken.objects.filter(account=account).delete()
     _make_codes(account)
     welcome = "感谢关注！点击下方菜单查看订单和优惠，回复“营业时间”了解门店信息。"
@@ -154,7 +154,7 @@ def make_account() -> OfficialAccount:
 
 
 def _make_codes(account: OfficialAccount) -> None:
-    """Writes the rows of those that are missing; the worker has them made."""
+    """Creates the codes that are missing; the worker fetches them."""
     scenes = [scene for scene, *_ in _CODES]
     there = taken_scenes(account, scenes)
     for scene, name, note, tags, days, _weight in _CODES:
@@ -163,12 +163,12 @@ def _make_codes(account: OfficialAccount) -> None:
             create_qr_codes(
                 account, [NewQRCode(name, scene, note)], expire_seconds=lifetime, tags=tags
             )
-    # Those of a demonstration that had no platform yet, or was stopped too early.
+    # Codes of a demo that was stopped before the worker fetched them.
     QRScene.objects.filter(account=account, scene__in=scenes, url="").renew(timezone.now())
 
 
 def repertoire(account: OfficialAccount) -> Repertoire:
-    """What the shop has always had to offer, whatever operators have made of it since."""
+    """The shop's own offers, whatever operators have made of them since."""
     tickets = dict(
         QRScene.objects.filter(account=account).exclude(ticket="").values_list("scene", "ticket")
     )
@@ -183,12 +183,12 @@ def repertoire(account: OfficialAccount) -> Repertoire:
 
 
 def ticket_elsewhere(account: OfficialAccount) -> str:
-    """The ticket of the code that was made in the console: the same in each run."""
+    """The ticket of the code from the console: the same in each run."""
     return f"gQ{account.original_id.encode().hex()}AAAAAAAAAS5odHRwOi8vd2VpeGluLnFxLmNvbS9xLzAy"
 
 
 def make_operator() -> tuple[str, str]:
-    """The operator's user name, and the password that is set anew at each start."""
+    """The operator's user name, and a password, which is new at each start."""
     password = secrets.token_urlsafe(9)
     operator, _ = User.objects.get_or_create(
         username="operator", defaults={"is_staff": True, "is_superuser": True}
@@ -199,7 +199,7 @@ def make_operator() -> tuple[str, str]:
 
 
 def make_colleague() -> User:
-    """Who answers followers; nobody signs in with this name."""
+    """The user who answers followers; nobody signs in with this name."""
     colleague, is_new = User.objects.get_or_create(username="kefu", defaults={"is_staff": True})
     if is_new:
         colleague.set_unusable_password()

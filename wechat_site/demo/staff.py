@@ -1,4 +1,4 @@
-"""What people do on the site of the demonstration, by the functions that its pages call."""
+"""Plays the people on the demo's site, with the functions that its pages call."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Staff"]
 
 logger = logging.getLogger(__name__)
 
-# Of the users who want to bind, the share of those who are bound already.
+# The share of users who ask for a binding although they are bound.
 _FORGETFUL = 0.1
 # How many users bind, and how many followers are answered, as soon as the past is there.
 _AT_ONCE = 6
@@ -44,12 +44,12 @@ class Staff:
         self._users = [User.objects.get_or_create(username=name)[0] for name in USER_NAMES]
 
     def look_at_menu(self) -> None:
-        """Asks what menu WeChat shows, if nobody has asked yet."""
+        """Asks what menu WeChat shows, at the first start."""
         if not LiveMenu.objects.filter(account=self._account).exists():
             ask_wechat(self._account)
 
     def publish_menu(self) -> bool:
-        """Publishes a menu once WeChat has said which one it had; False if it has not yet."""
+        """Publishes a menu once WeChat's former menu is known; False until then."""
         versions = MenuVersion.objects.filter(account=self._account)
         if versions.made_here().exists():
             return True
@@ -70,7 +70,7 @@ class Staff:
         return True
 
     def sync_followers(self) -> None:
-        """Has the followers compared with WeChat's list, if that was never done."""
+        """Starts a follower sync, at the first start."""
         if not FollowerSync.objects.filter(account=self._account).exists():
             FollowerSync.objects.begin(
                 self._account,
@@ -80,7 +80,7 @@ class Staff:
             )
 
     def begin(self) -> None:
-        """What waits to be done when the past is there."""
+        """The first deeds after the past has arrived."""
         for _number in range(_AT_ONCE):
             self.start_binding()
         self.answer_followers(at_most=_AT_ONCE)
@@ -97,7 +97,7 @@ class Staff:
             start_binding(account=self._account, user=self._random.choice(wishing))
 
     def answer_followers(self, *, at_most: int = 1) -> None:
-        """A colleague answers what followers have written lately."""
+        """A colleague answers the latest texts of followers."""
         written = EventLog.objects.filter(
             account=self._account,
             source=EventLog.Source.CALLBACK,
@@ -119,14 +119,14 @@ class Staff:
                 at_most -= 1
 
     def work(self, stop: threading.Event, *, every: float) -> None:
-        """Does something about every so many seconds, until stop is set."""
+        """Does a deed about every `every` seconds, until `stop` is set."""
         deeds = (self.start_binding, self.answer_followers)
         while not stop.wait(self._random.uniform(0.5, 1.5) * every):
             self.do(self._random.choice(deeds))
 
     @staticmethod
     def do(deed: Callable[[], None]) -> None:
-        """Does it; a busy database is no reason to stop. Keeps no connection afterwards."""
+        """Does a deed, whatever the database says, and closes the connection."""
         try:
             deed()
         except DatabaseError as error:

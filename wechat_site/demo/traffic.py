@@ -1,4 +1,4 @@
-"""The life of the demonstration: what followers did, do now, and what is done on the site."""
+"""The traffic of the demo: the followers' past and present, and the deeds of the staff."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ from .staff import Staff
 
 __all__ = ["PAST_EVENTS", "PER_SECOND", "Demonstration"]
 
-# What there is unless something else is asked for.
+# Defaults of the command.
 PAST_EVENTS = 1500
 PER_SECOND = 1.5
 
 # The share of follows and unfollows that do not reach the site, for follower syncs to find.
 _MISSED = 0.03
-# For so many acts of followers somebody does something on the site.
+# One deed of the staff for so many acts of followers.
 _ACTS_PER_DEED = 15
 # Seconds for pushes under way to finish.
 _GRACE = 6
-# Seconds to wait for the worker to have the first codes and the former menu.
-_PATIENCE = 20
+# Seconds to wait for the worker to fetch the first codes and the former menu.
+_WAIT_FOR_WORKER = 20
 
 
 class Demonstration:
-    """The followers, the platform they are on, and the people on the site.
+    """The followers, their platform, and the people on the site.
 
-    `platform` is to be served where the site looks for WeChat. `start` begins the traffic, in
-    threads of its own, when the site answers; `stop` ends it.
+    Serve `platform` where the site calls WeChat. Call `start` when the site answers: it begins the
+    traffic in threads of its own; `stop` ends it.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class Demonstration:
         self._per_second = per_second
         self._stop = threading.Event()
         self._began = int(account.created_at.timestamp())
-        # The past is the same each time, so that one which was interrupted is completed: what has
-        # arrived already is a repetition.
+        # The past is the same each time, so an interrupted one is completed: pushes that have
+        # arrived already are repetitions.
         self._needs_past = not _has_present(account)
         self._random = Random(account.original_id) if self._needs_past else Random()
         self._population = Population(
@@ -89,13 +89,13 @@ class Demonstration:
         self._threads: list[threading.Thread] = []
 
     def start(self, site_url: str) -> None:
-        """Begins: pushes go to the account's callback at this site."""
+        """Begins to push to the account's callback at this site."""
         self._pushing = Platform(
             site_url + self._account.callback_path,
             self._account.credentials(timezone.now()),
             original_id=self._account.original_id,
         )
-        # While the site is being stopped the last pushes find nobody.
+        # While the site stops, the last pushes are lost.
         logging.getLogger("events.simulator").setLevel(logging.ERROR)
         self._threads = [threading.Thread(target=self._live, args=(self._pushing,), daemon=True)]
         self._threads[0].start()
@@ -161,8 +161,8 @@ class Demonstration:
         return not waiting.exists()
 
     def _wait_until(self, happened: Callable[[], bool]) -> None:
-        """Waits a while for the worker; without it, life goes on."""
-        deadline = time.monotonic() + _PATIENCE
+        """Waits a while for the worker, and goes on without it."""
+        deadline = time.monotonic() + _WAIT_FOR_WORKER
         while time.monotonic() < deadline and not self._stop.wait(0.2):
             # The database may be busy.
             with contextlib.suppress(DatabaseError):
@@ -171,6 +171,6 @@ class Demonstration:
 
 
 def _has_present(account: OfficialAccount) -> bool:
-    """Whether pushes have come that are not of the past that was made for it."""
+    """Whether the site has pushes that are not of the made-up past."""
     pushed = EventLog.objects.filter(account=account, source=EventLog.Source.CALLBACK)
     return pushed.filter(event_time__gte=account.created_at).exists()

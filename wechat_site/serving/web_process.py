@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from wechat_site.serving.parent import end_with_parent
 
 # Before all that takes time: the parent may end meanwhile. And granian sets a process's own signal
-# handlers only after this import: until then it has its parent's, which would lose a signal to stop,
-# and the process would never end.
+# handlers only after this import. Until then it has its parent's, which would lose a signal to
+# stop, and the process would never end.
 if (_parent := multiprocessing.parent_process()) is not None and _parent.pid is not None:
     end_with_parent(_parent.pid)
     for _number in (signal.SIGINT, signal.SIGTERM):

@@ -85,10 +85,10 @@ def set_up(database: str, api_base: str = _NOWHERE) -> None:
         django.setup()
         setup_test_environment()
     from events import account_cache
-    from subscribers.models import qr_code
+    from subscribers.models import seen_scene
 
     account_cache.forget()
-    qr_code._known.clear()
+    seen_scene._known.clear()
 
 
 def make_tables(database: str) -> None:

@@ -139,7 +139,7 @@ def test_a_sync_that_is_killed_twice_comes_to_the_right_report(site, serve):
         site.manage(
             *("shell", "-v0", "-c"),
             "import json; from events.models import *; from subscribers.models import *; "
-            "print(json.dumps([Subscriber.objects.following().count(), "
+            "print(json.dumps([Subscriber.objects.filter(is_following=True).count(), "
             "EventLog.objects.filter(source='import').count(), "
             "EventLog.objects.filter(source='reconcile').count(), "
             "FollowerSync.objects.count()]))",

@@ -409,10 +409,10 @@ def test_who_comes_second_is_told_so(operator, shop, at_wechat):
             operator.get(asked, follow=True),
         ):
             assert response.redirect_chain == [(page(version), 302)]
-            assert "is published already, or waiting for it." in said(response)
+            assert "is published already, or waits to be published." in said(response)
         publish_menus()
     late = operator.post(page(version, "withdraw_version"), follow=True)
-    assert "is not waiting any more." in said(late)
+    assert "does not wait any more." in said(late)
 
 
 def test_a_version_that_waits_gives_way_to_another_only_when_that_was_said(operator, shop):
@@ -432,10 +432,10 @@ def test_publishing_beside_one_that_is_on_its_way_is_refused_with_a_sentence(ope
     response = operator.post(
         page(second, "publish_version"), {"seen": asked.context["seen"]}, follow=True
     )
-    assert f"Version {first} is on its way to WeChat at this moment." in said(response)
+    assert f"Version {first} is on its way to WeChat." in said(response)
     assert now_of(second).state == State.DRAFT
     response = operator.post(page(first, "withdraw_version"), follow=True)
-    assert "on its way to WeChat at this moment." in said(response)
+    assert "on its way to WeChat." in said(response)
 
 
 def test_an_account_without_an_app_secret_is_told_what_is_missing(operator, db, fake):

@@ -263,7 +263,7 @@ def test_a_published_version_is_not_published_twice(shop, li, at_wechat, fake):
 def test_what_was_changed_since_it_was_looked_at_is_not_published(shop, li):
     looked_at = draft(shop)
     MenuVersion.objects.update(menu=OTHER.to_json(), revision=1)
-    with pytest.raises(NotPossible, match="changed meanwhile"):
+    with pytest.raises(NotPossible, match="has changed version"):
         publish(looked_at, user=li)
     assert now_of(looked_at).state == State.DRAFT
 
@@ -318,7 +318,7 @@ def test_a_waiting_version_can_be_withdrawn(shop, li, fake):
     withdraw(version)
     assert now_of(version).state == State.DRAFT
     assert publish_menus() == 0
-    with pytest.raises(NotPossible, match="not waiting"):
+    with pytest.raises(NotPossible, match="does not wait"):
         withdraw(version)
 
 

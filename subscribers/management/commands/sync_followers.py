@@ -12,19 +12,18 @@ from subscribers.models import FollowerSync
 from subscribers.sync.compare import LEASE, carry_on
 from subscribers.sync.profiles import accounts_that_ask
 
-# Seconds. What is put off for longer is left to the worker.
+# Seconds. A longer wait is left to the worker.
 _LONGEST_WAIT = 15 * 60
 _TELL_EVERY = 2
-# Another process may let go of a run before its lease ends.
+# Another process may release a run before its lease ends.
 _LOOK_EVERY = 5
 
 
 class Command(BaseCommand):
     help = (
         "Compares followers with WeChat's list, here and now, for these accounts or all that have "
-        "an AppSecret: unknown ones are imported, missed follows and unfollows are entered in the "
-        "log. A run that was killed is carried on with --resume. Exits with 1 if one did not come "
-        "to its end."
+        "an AppSecret: imports unknown followers, and enters missed follows and unfollows in the "
+        "log. --resume carries on a run that was killed. Exits with 1 if a run did not finish."
     )
 
     _told = ""
@@ -65,7 +64,7 @@ class Command(BaseCommand):
             )
             if not is_new:
                 self.stderr.write(
-                    f"{account.slug}: another process is at it; --resume waits for it, and with "
+                    f"{account.slug}: another process works on it; --resume waits for it, and with "
                     "--now takes over."
                 )
                 return False
@@ -78,7 +77,7 @@ class Command(BaseCommand):
         return sync.state == FollowerSync.State.FINISHED
 
     def _carry_on(self, sync: FollowerSync) -> float | None:
-        """Works on the run; seconds to wait if it can be carried on later, None at its end."""
+        """Works on the run; returns the seconds to wait before it can go on, None at its end."""
         now = timezone.now()
         mine = FollowerSync.objects.filter(pk=sync.pk)
         for claimed in mine.claim(now, limit=1, lease=LEASE):
@@ -86,7 +85,7 @@ class Command(BaseCommand):
             try:
                 carry_on(claimed, tell=progress.tell)
             except BaseException:
-                # Ctrl-C: whoever goes on need not wait for the lease to end.
+                # After Ctrl-C, the next process need not wait for the lease to end.
                 FollowerSync.objects.release(claimed, timezone.now())
                 raise
         sync.refresh_from_db()
@@ -115,7 +114,7 @@ class Command(BaseCommand):
 
 
 class _Progress:
-    """Says now and then how far a run has come."""
+    """Prints the progress of a run every few seconds."""
 
     def __init__(self, command: BaseCommand) -> None:
         self._command = command

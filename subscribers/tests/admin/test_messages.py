@@ -144,7 +144,10 @@ def test_an_operator_writes(operator, subscriber, form, message):
         ({"kind": "text", "content": "字" * 700}, "2048 bytes"),
         ({"kind": "image"}, "required"),
         ({"kind": "news", "title": "T", "url": "javascript:alert(1)"}, "valid URL"),
-        ({"kind": "msgmenu", "head": "Q", "choices": "\n".join("abcdefghijk")}, "Ten answers"),
+        (
+            {"kind": "msgmenu", "head": "Q", "choices": "\n".join("abcdefghijk")},
+            "At most ten answers",
+        ),
         ({"kind": "fax"}, "valid choice"),
     ],
 )

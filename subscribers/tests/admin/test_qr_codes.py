@@ -88,8 +88,8 @@ def test_a_temporary_code_with_a_scene_made_up(operator, shop, at_wechat):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"scene": "qrscene_x"}, "does not begin with qrscene_ or bind-"),
-        ({"scene": "bind-x"}, "does not begin with qrscene_ or bind-"),
+        ({"scene": "qrscene_x"}, "nor begin with qrscene_ or bind-"),
+        ({"scene": "bind-x"}, "nor begin with qrscene_ or bind-"),
         ({"scene": "s" * 65}, "at most 64 characters"),
         ({"scene": "taken"}, "already exists"),
         ({"name": ""}, "required"),
@@ -97,7 +97,7 @@ def test_a_temporary_code_with_a_scene_made_up(operator, shop, at_wechat):
         ({"lifetime": "5"}, "valid choice"),
         ({"tag_names": "t" * 31}, "at most 30 characters"),
         ({"adopt": "on", "scene": ""}, "Which scene does the code carry?"),
-        ({"adopt": "on", "lifetime": "86400"}, "decided where it was made"),
+        ({"adopt": "on", "lifetime": "86400"}, "keeps the lifetime"),
     ],
 )
 def test_what_is_wrong_is_said_in_the_form_and_nothing_is_lost(operator, shop, change, said):
@@ -121,7 +121,7 @@ def test_a_failure_is_shown_with_its_reason_and_tried_again(operator, shop, fake
     assert page_of(code, "fetch") in page
 
     question = text_of(operator.get(page_of(code, "fetch")))
-    assert "once more" in question
+    assert "asks WeChat for this code again" in question
     assert QRScene.objects.get().state == QRScene.State.FAILED
     page = text_of(operator.post(page_of(code, "fetch"), follow=True))
     assert "1 code is being fetched from WeChat." in page
@@ -192,7 +192,7 @@ def test_two_who_send_the_same_list_at_once_lose_no_list(operator, shop, monkeyp
     )
     page = operator.post(SEVERAL, several(shop, "Second,poster\nThird,third"))
     assert page.status_code == 200
-    assert "Line 1: There is a code with the scene “poster” already." in text_of(page)
+    assert "Line 1: A code with the scene “poster” exists already." in text_of(page)
     assert page.context["form"]["codes"].value() == "Second,poster\nThird,third"
     assert QRScene.objects.count() == 1
 
@@ -393,7 +393,7 @@ def test_what_was_uploaded_stands_in_the_box_when_a_line_is_wrong(operator, shop
         (b"PK\x03\x04\x00\x00\x00spreadsheet", "save the table as CSV"),
         (b"\xff\xfe\x00\xd8x", "save the table as CSV"),
         (b"\xed\xa0\x80,surrogate\xff", "save the table as CSV"),
-        (b"x" * (1024 * 1024 + 1), "more than 1 MB"),
+        (b"x" * (1024 * 1024 + 1), "larger than 1 MB"),
     ],
 )
 def test_a_file_that_is_no_list(operator, shop, content, said):
@@ -407,13 +407,13 @@ def test_a_file_that_is_no_list(operator, shop, content, said):
 @pytest.mark.parametrize(
     ("codes", "change", "said"),
     [
-        ("", {}, "no code in it yet"),
+        ("", {}, "The list is empty"),
         ("x\n" * 5001, {}, "more than 5,000 lines"),
         ("x\n" * 10_000, {}, "more than 5,000 lines"),
         ("a\0b", {}, "Null characters are not allowed"),
-        ('"Note\nin two lines",x', {}, "Line 1: Quotation marks"),
+        ('"Note\nin two lines",x', {}, "Line 1: Put quotation marks"),
         ("Name alone", {"adopt": "on"}, "needs its scene"),
-        ("A,a", {"adopt": "on", "lifetime": "3600"}, "decided where it was made"),
+        ("A,a", {"adopt": "on", "lifetime": "3600"}, "keeps the lifetime"),
         ("A\nB\nC", {}, "only 2 more permanent codes"),
     ],
 )
@@ -455,7 +455,7 @@ def test_codes_made_elsewhere_are_listed_and_adopted(operator, shop, fake):
     assert listed_scenes(operator) == []
     assert fetch_scene_tickets() == 1  # that of ours alone
     assert "Fetch a picture of our own" in text_of(operator.get(page_of(code)))
-    assert "The new one is permanent" in text_of(operator.get(page_of(code, "fetch")))
+    assert "The new picture is another of" in text_of(operator.get(page_of(code, "fetch")))
     operator.post(page_of(code, "fetch"))
     fetch_scene_tickets()
     assert QRScene.objects.get(scene="old").state == QRScene.State.READY

@@ -77,7 +77,7 @@ def test_a_sync_under_way_is_shown_instead_of_another(operator, account):
     sync = begin(account, due_at=timezone.now() + datetime.timedelta(hours=3))
     answer = operator.post(START, {"account": account.pk}, follow=True)
     assert FollowerSync.objects.get() == sync
-    assert "under way already" in answer.content.decode()
+    assert "already under way" in answer.content.decode()
     assert FollowerSync.objects.get().due_at <= timezone.now()
 
 

@@ -16,9 +16,10 @@ from psycopg._queries import _query2pg
 from events.log.process import deliver
 from events.models import EventLog
 from events.testing import make_account
-from subscribers.fold.rules import STATE_KINDS, State, combine, state_of, total
+from subscribers.fold.rules import STATE_KINDS, State, combine, state_of
 from subscribers.models import Subscriber
 from subscribers.state.rebuild import compare, rebuild
+from subscribers.tests.fold.total import total
 
 START = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 

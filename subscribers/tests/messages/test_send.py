@@ -617,7 +617,7 @@ def test_the_event_says_what_became_of_its_message(account, fake, there, shaky, 
     work_on_events()
     event = EventLog.objects.get()
     assert (event.answered_by, event.answered_at) == ("message", None)
-    deliver_next()
+    send_next()
     event.refresh_from_db()
     assert (event.answered_by, event.answered_at is None) == (way, refuses)
 

@@ -21,9 +21,10 @@ from events.retention.archive import ensure_archived, restore
 from events.retention.partitions import make_partition, partitions
 from events.retention.prune import Postponed, remove_month
 from events.testing import make_account, message_xml
-from subscribers.fold.rules import STATE_KINDS, state_of, total
+from subscribers.fold.rules import STATE_KINDS, state_of
 from subscribers.models import CarriedOverState, Subscriber
 from subscribers.state.rebuild import compare, rebuild
+from subscribers.tests.fold.total import total
 from subscribers.tests.state.racer import post_all
 
 MONTHS = [Month(2024, 11), Month(2024, 12), Month(2025, 1)]

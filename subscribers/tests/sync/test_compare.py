@@ -20,8 +20,10 @@ from events.testing import make_account
 from events.wechat.api import AppCredentials
 from subscribers.models import FollowerSync, ProfileFetch, Subscriber
 from subscribers.sync import compare as sync_module
-from subscribers.sync.compare import begin_daily, carry_on, sync_next
+from subscribers.sync import run as run_module
+from subscribers.sync.compare import carry_on, sync_next
 from subscribers.sync.profiles import fetch_profiles
+from subscribers.sync.schedule import begin_daily
 from subscribers.tests.in_process import in_process_client
 
 SECRET = "5d41402abc4b2a76b9719d911017c592"
@@ -126,7 +128,7 @@ def report(sync: FollowerSync) -> dict[str, int]:
 
 
 def following() -> set[str]:
-    return set(Subscriber.objects.following().values_list("openid", flat=True))
+    return set(Subscriber.objects.filter(is_following=True).values_list("openid", flat=True))
 
 
 def test_each_kind_of_difference_is_found_and_reported(
@@ -261,7 +263,7 @@ def test_a_run_goes_on_where_it_stopped(run, follow_there, happened, leave_there
 
 def test_a_slice_ends_and_the_next_goes_on(run, follow_there, account, monkeypatch):
     monkeypatch.setattr(sync_module, "SLICE", -1)
-    monkeypatch.setattr(sync_module, "_CHUNK", 10)
+    monkeypatch.setattr(run_module, "_CHUNK", 10)
     follow_there(*(f"o{number:03}" for number in range(35)))
     FollowerSync.objects.begin(account, origin="command", now=timezone.now())
     assert sync_next() == 10
@@ -306,7 +308,7 @@ def test_whoever_left_meanwhile_is_counted_once_however_the_run_is_cut(
     run, follow_there, leave_there, people, account, monkeypatch
 ):
     monkeypatch.setattr(sync_module, "SLICE", -1)
-    monkeypatch.setattr(sync_module, "_CHUNK", 4)
+    monkeypatch.setattr(run_module, "_CHUNK", 4)
     follow_there(*(f"o{number:02}" for number in range(20)))
     listed = people.page("", 100)
     people.page = lambda after, limit: [openid for openid in listed if openid > after]
@@ -342,7 +344,7 @@ def test_a_list_that_goes_round_ends_the_run(run, follow_there, people, fake, ac
     people.page = lambda after, limit: ["o1", "o2"] if after in {"", "o4"} else ["o3", "o4"]
     sync = run()
     assert (sync.failure, sync.has_failed) == ("endless_list", True)
-    assert "does not come to an end" in english(sync)
+    assert "does not end" in english(sync)
     assert fake.calls[PAGE] == 21
     del people.page
     FollowerSync.objects.failed().try_again(timezone.now())
@@ -409,7 +411,7 @@ def test_a_platform_that_does_not_answer_in_time_puts_off(run, follow_there, fak
 def test_an_account_that_is_switched_off_is_asked_for_nobody_any_more(
     run, follow_there, people, fake, account, monkeypatch
 ):
-    monkeypatch.setattr(sync_module, "_CHUNK", 10)
+    monkeypatch.setattr(run_module, "_CHUNK", 10)
     follow_there(*(f"o{number:02}" for number in range(35)))
 
     def switch_off():
@@ -436,7 +438,7 @@ def test_a_fault_of_ours_is_shown_and_waits_for_an_operator(run, follow_there, m
     def fail(*arguments):
         raise ZeroDivisionError("nobody\0 knows")
 
-    monkeypatch.setattr(sync_module, "write_profiles", fail)
+    monkeypatch.setattr(run_module, "write_profiles", fail)
     sync = run()
     assert (sync.failure, sync.has_failed) == ("fault", True)
     assert sync.failure_text == "ZeroDivisionError: nobody knows"

@@ -14,7 +14,7 @@ import unfold
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-# English needs no catalogue, being the language of the source.
+# English is the language of the source and needs no catalogue.
 _LOCALE = "zh_Hans"
 _THEME = Path(unfold.__file__).parent
 # The theme's bridges to packages that are not installed here are not shown either.
@@ -79,7 +79,7 @@ def _contents(entries: Any) -> set[tuple[str, str, str]]:
 
 
 def _django_has() -> set[tuple[str, str]]:
-    """The texts that Django itself brings in Chinese, which the theme shares."""
+    """The texts that Django translates into Chinese itself, and the theme shares."""
     return {
         (entry.msgctxt or "", entry.msgid)
         for folder in ("conf", "contrib/admin", "contrib/auth")

@@ -14,9 +14,9 @@ from wechat_site.serving.supervisor import Site, hold_database, prepare, refuse_
 
 class Command(BaseCommand):
     help = (
-        "The whole product, running: site and worker on a database of their own, with simulated "
-        "followers whose pushes arrive signed and encrypted over HTTP, and a fake WeChat platform "
-        "that they and the site share. Ctrl-C stops everything."
+        "Runs the whole product: site and worker on a database of their own, simulated followers "
+        "whose pushes arrive signed and encrypted over HTTP, and a fake WeChat platform that both "
+        "use. Ctrl-C stops everything."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         if not settings.DEBUG:
             raise CommandError("The demo runs with DEBUG on: its platform has no TLS.")
         if "DATABASE_URL" not in os.environ:
-            # The settings are read by now, so the command begins again with its own database.
+            # The settings are loaded already, so start again with the demo's own database.
             os.environ["DATABASE_URL"] = f"sqlite:///{settings.VAR_DIR}/demo.sqlite3"
             os.execv(sys.executable, [sys.executable, *sys.argv])
         refuse_taken_port("127.0.0.1", options["port"])
@@ -52,7 +52,7 @@ class Command(BaseCommand):
         user_name, password = make_operator()
         life = Demonstration(account, past_events=options["past"], per_second=options["rate"])
         with FakeWeChatAPIServer(life.platform, port=options["platform_port"]) as platform:
-            # What the site's processes, which are started below, take for WeChat.
+            # The site's processes, which start below, call this platform instead of WeChat.
             os.environ |= {
                 "WECHAT_API_BASE": platform.url,
                 "WECHAT_MP_BASE": platform.url,

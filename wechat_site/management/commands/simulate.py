@@ -132,7 +132,7 @@ class Command(BaseCommand):
                 platform.stop()
 
             on_signals({signal.SIGTERM: end, signal.SIGINT: end})
-            # "Unreachable" once for every try would bury all else.
+            # One line "Unreachable" for every try would bury everything else.
             logging.getLogger("events.simulator").setLevel(logging.WARNING)
             started = time.monotonic()
             platform.deliver(deliveries, concurrency=options["concurrency"])
@@ -158,7 +158,7 @@ def _account(slug: str) -> OfficialAccount:
 def _platform(
     account: OfficialAccount, population: Population, port: int
 ) -> tuple[AbstractContextManager[object], FakeAccount]:
-    """The fake platform, to be served, and the account on it."""
+    """The server of the fake platform, and the account on it."""
     if not account.app_secret:
         raise CommandError(f"The account {account.slug!r} has no AppSecret yet; any will do.")
     platform = FakeWeChatAPI(random=random.Random())
@@ -170,7 +170,7 @@ def _platform(
 
 
 def _times(start: int | None, *, rate: float | None, count: int | None) -> Iterator[int]:
-    """CreateTime for one act after the other: from `start`, or now, or ending now."""
+    """CreateTime of each act: from `start` on, or now, or ending now."""
     if start is None and rate is not None:
         while True:
             yield int(time.time())
@@ -182,7 +182,7 @@ def _times(start: int | None, *, rate: float | None, count: int | None) -> Itera
 
 
 def _binding_codes(account: OfficialAccount, count: int) -> Iterator[Code]:
-    """Codes of fresh binding requests, each of a user of its own."""
+    """Codes of fresh binding requests, each for its own user."""
     users = get_user_model().objects
     codes = []
     for number in range(1, count + 1):

@@ -117,7 +117,7 @@ def test_trying_again_asks_first(operator, subscriber):
     assert OutgoingMessage.objects.waiting().count() == 0
     assert "1 row queued." in operator.post(AGAIN, follow=True).content.decode()
     assert OutgoingMessage.objects.waiting().get().failure == "busy"
-    assert "None of them" in operator.post(AGAIN, follow=True).content.decode()
+    assert "None of these rows" in operator.post(AGAIN, follow=True).content.decode()
 
 
 def test_running_now_asks_first(operator):
@@ -145,11 +145,11 @@ def test_the_last_run_is_shown(operator):
 
 
 def test_a_silence_of_all_workers_is_noticed(operator):
-    assert "No worker has been heard of" in operator.get(PAGE).content.decode()
+    assert "No worker has run" in operator.get(PAGE).content.decode()
     TaskRun.objects.create(name="events", finished_at=timezone.now())
-    assert "No worker has been heard of" not in operator.get(PAGE).content.decode()
+    assert "No worker has run" not in operator.get(PAGE).content.decode()
     TaskRun.objects.update(finished_at=timezone.now() - datetime.timedelta(minutes=5))
-    assert "No worker has been heard of" in operator.get(PAGE).content.decode()
+    assert "No worker has run" in operator.get(PAGE).content.decode()
 
 
 def test_rights(client, subscriber):

@@ -14,12 +14,11 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from events.jobs import task
+from events.jobs import runner, task
 from events.jobs.queues import EventQueue
 from events.jobs.runner import allow_connections, run_tasks
 from events.jobs.task import LEASE, Task, has_work, run_task
 from events.models import TaskRun
-from wechat_site import tasks
 from wechat_site.tasks import TASKS
 from wechat_site.tests.launch import ROOT
 
@@ -172,7 +171,7 @@ def test_an_idle_queue_costs_one_look_however_many_threads_serve_it(caplog):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_long_queue_leaves_room_for_the_duties_that_share_its_thread(monkeypatch):
-    monkeypatch.setattr(tasks, "_TURN", 0.05)
+    monkeypatch.setattr(runner, "_TURN", 0.05)
     stop = threading.Event()
     backstop = threading.Timer(120, stop.set)
     backstop.start()

@@ -1,0 +1,49 @@
+"""Starts the nightly follower syncs."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.conf import settings
+from django.utils import timezone
+
+from events.models import OfficialAccount
+from subscribers.models import FollowerSync, ProfileFetch
+from subscribers.sync.profiles import accounts_that_ask
+
+__all__ = ["begin_daily"]
+
+# A night without a worker is made up for later. The first run of an account waits for a night.
+_NIGHT = datetime.timedelta(hours=3)
+
+
+def begin_daily(now: datetime.datetime | None = None) -> int:
+    """Begins a run for each account whose night has come; returns how many.
+
+    Accounts that WeChat refuses their followers to are left alone.
+    """
+    hour = settings.FOLLOWER_SYNC_HOUR
+    if hour is None:
+        return 0
+    now = now or timezone.now()
+    begun = 0
+    for account in accounts_that_ask():
+        night = _last_night(account, hour, now)
+        runs = FollowerSync.objects.filter(account=account)
+        is_due = account.created_at <= night and (now - night < _NIGHT or runs.exists())
+        if not is_due or runs.filter(requested_at__gte=night).exists():
+            continue
+        if ProfileFetch.objects.of(account).is_refused:
+            continue
+        _, is_new = FollowerSync.objects.begin(
+            account, origin=FollowerSync.Origin.SCHEDULE, now=now
+        )
+        begun += is_new
+    return begun
+
+
+def _last_night(account: OfficialAccount, hour: int, now: datetime.datetime) -> datetime.datetime:
+    """When the account's sync was last to begin; accounts are spread over an hour."""
+    here = now.astimezone(account.zone)
+    night = here.replace(hour=hour, minute=account.pk * 7 % 60, second=0, microsecond=0)
+    return night if night <= here else night - datetime.timedelta(days=1)
