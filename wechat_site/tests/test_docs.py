@@ -1,0 +1,43 @@
+"""The pages name files and rooms that are there."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from wechat_site.tests.launch import ROOT
+
+pytestmark = pytest.mark.any_database
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Files that a recipe of CONTRIBUTING.md tells to make.
+MADE_BY_RECIPES = re.compile(r"coupon|remark")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_names_only_files_that_are_there(page):
+    text = page.read_text()
+    named = set(re.findall(r"`((?:benchmarks|events|subscribers|wechat_site)/[\w./]+)`", text))
+    missing = {
+        name for name in named if not (ROOT / name).exists() and not MADE_BY_RECIPES.search(name)
+    }
+    linked = set(re.findall(r"\]\(([\w./-]+)\)", text))
+    missing |= {link for link in linked if not (page.parent / link).exists()}
+    assert missing == set()
+
+
+def test_the_map_has_every_room():
+    rooms = {
+        path.parent.relative_to(ROOT).as_posix()
+        for app in ("events", "subscribers", "wechat_site")
+        for path in (ROOT / app).glob("*/__init__.py")
+    }
+    shown = set(re.findall(r"`([\w/]+)/`", (ROOT / "CONTRIBUTING.md").read_text()))
+    unmapped = {"migrations", "tests", "management", "templatetags"}
+    assert {room for room in rooms - shown if room.split("/")[1] not in unmapped} == set()
+
+
+@pytest.mark.parametrize("test", re.findall(r"`(test_\w+)`", PAGES[1].read_text()))
+def test_a_test_to_copy_is_there(test):
+    assert any(f"def {test}(" in path.read_text() for path in ROOT.glob("*/tests/**/*.py"))
