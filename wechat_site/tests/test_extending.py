@@ -106,6 +106,7 @@ def test_an_app_of_ones_own_needs_no_other_module_than_extend():
     assert {name for name in imported if not name.startswith("django")} == {"events.extend"}
 
 
+@pytest.mark.slow
 def test_extend_has_all_it_lists_and_loads_no_test_client_before_one_is_asked_for():
     code = (
         "import django, sys; django.setup(); import events.extend as public; "
