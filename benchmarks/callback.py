@@ -78,7 +78,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     try:
         find_wrk()
-        names = [peer.name for peer in peers(Path())]
+        # Without peers, their environment need not be there.
+        names = [] if options.peers == "" else [peer.name for peer in peers(Path())]
     except FileNotFoundError as error:
         parser.error(str(error))
     options.peers = names if options.peers is None else [*filter(None, options.peers.split(","))]
@@ -122,7 +123,11 @@ class _Race:
             )
         self._contestants: list[Contestant] = [
             *self._products,
-            *(peer for peer in peers(folder) if peer.name in options.peers),
+            *(
+                peer
+                for peer in (peers(folder) if options.peers else [])
+                if peer.name in options.peers
+            ),
         ]
         self._highest: dict[tuple[str, SecurityMode], float] = {}
         self._pusher = Pusher()
