@@ -1,7 +1,7 @@
-"""Accounts and reply rules as this process remembers them: what every push needs and few change.
+"""Accounts and reply rules in memory: every push needs them, and they rarely change.
 
-A change made elsewhere is noticed within a second, one made in this process at once. Rows are
-compared as they are stored, so secrets are decrypted only when something changed.
+A process sees its own changes at once, and those of others within a second. It compares rows as
+stored, and decrypts secrets only after a change.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["Known", "account_with_key", "forget", "known_account", "refresh", "r
 
 logger = logging.getLogger(__name__)
 
-# Seconds after which what is remembered is compared with the database.
+# Seconds after which the cache is compared with the database.
 _MAX_AGE = 0.5
-# The same when a callback key is not known: an account may be used as soon as it was made, and a
-# stranger who tries keys must not cost a query each.
+# The same for an unknown callback key: a new account works at once, and a stranger who tries keys
+# does not cost a query each.
 _MAX_AGE_OF_A_MISS = 0.05
 
 
@@ -31,20 +31,20 @@ _MAX_AGE_OF_A_MISS = 0.05
 class _Snapshot:
     read_at: float
     rows: tuple[list[tuple[Any, ...]], ...]
-    # An exception where an account cannot be read: the other accounts must not suffer from it.
+    # An exception stands for an account that cannot be read; the others go on working.
     accounts: dict[str, OfficialAccount | Exception]
     rules: dict[tuple[int, str, str], str]
 
 
 _lock = threading.Lock()
-_remembered: _Snapshot | None = None
+_cached: _Snapshot | None = None
 
 
 def account_with_key(callback_key: str) -> OfficialAccount | None:
     """The active account with this callback key; it is shared by all threads, so only read it.
 
-    Raises WrongEncryptionKey when its secrets cannot be decrypted, DatabaseError when nothing is
-    known and the database cannot be asked.
+    Raises WrongEncryptionKey if its secrets cannot be decrypted, DatabaseError if the cache is
+    empty and the database is away.
     """
     account = _snapshot(_MAX_AGE).accounts.get(callback_key)
     if account is None:
@@ -73,8 +73,8 @@ class Known:
 
 
 def known_account(callback_key: str) -> Known:
-    """The active account with this callback key as this process remembers it; asks nobody."""
-    snapshot = _remembered
+    """The active account with this callback key from the cache, without a query."""
+    snapshot = _cached
     if snapshot is None:
         return Known(None, is_old=True, is_usable=False)
     found = snapshot.accounts.get(callback_key)
@@ -95,20 +95,20 @@ def rule_content(account_id: int, trigger: str, key: str) -> str | None:
 
 
 def forget(**_signal: Any) -> None:
-    """Makes the next look-up ask the database."""
-    global _remembered
-    _remembered = None
+    """Empties the cache."""
+    global _cached
+    _cached = None
 
 
 def _snapshot(max_age: float) -> _Snapshot:
-    global _remembered
-    snapshot = _remembered
+    global _cached
+    snapshot = _cached
     if snapshot is not None and time.monotonic() - snapshot.read_at < max_age:
         return snapshot
     with _lock:
-        former = _remembered
+        former = _cached
         if former is None or time.monotonic() - former.read_at >= max_age:
-            _remembered = former = _read(former)
+            _cached = former = _read(former)
         return former
 
 

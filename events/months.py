@@ -1,4 +1,4 @@
-"""Calendar months in UTC, the units in which the log is kept, archived and removed."""
+"""Calendar months in UTC: the log is partitioned, archived and removed by month."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ class Month:
 
     @property
     def end(self) -> datetime.datetime:
-        """The first moment that is no longer in it. Raises ValueError for the last of all."""
+        """The first moment of the next month. Raises ValueError for the last possible month."""
         return self.plus(1).start

@@ -17,6 +17,7 @@ from django.http.response import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
 
+from events.callback.address import callback_path
 from events.callback.front import CallbackFront, Threads
 from events.models import OfficialAccount
 from events.wechat import SecurityMode
@@ -188,7 +189,7 @@ def push(
     parameters: dict[str, str | None] = {**query, **(change or {})}
     kept = {name: value for name, value in parameters.items() if value is not None}
     return (client or Client(enforce_csrf_checks=True)).post(
-        f"{account.callback_path}?{urlencode(kept)}", data=sealed, content_type="text/xml"
+        f"{callback_path(account)}?{urlencode(kept)}", data=sealed, content_type="text/xml"
     )
 
 

@@ -5,16 +5,17 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from events.admin.html import confirmation, facts, moment
+from events.admin.html import confirmation, moment
+from events.callback.address import callback_path
 from events.models.account import OfficialAccount, new_callback_key, validate_aes_key
 from events.wechat import SecurityMode
 
@@ -104,7 +105,7 @@ class OfficialAccountAdmin(ModelAdmin):
         account = super().get_object(request, object_id, from_field)
         if account is not None:
             # The page shows the whole URL, and only the request knows this site's name.
-            account.callback_url = request.build_absolute_uri(account.callback_path)
+            account.callback_url = request.build_absolute_uri(callback_path(account))
         return account
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
@@ -125,39 +126,30 @@ class OfficialAccountAdmin(ModelAdmin):
 
     @display(description=_("Warning"))
     def plaintext_warning(self, account: OfficialAccount) -> str:
-        return format_html(
-            '<p class="notice">{}</p>',
-            _(
-                "In plaintext mode anybody who has seen one signed request can forge events of "
-                "this account. Switch to safe mode, here and in WeChat's console."
-            ),
-        )
+        return render_to_string("admin/events/officialaccount/plaintext_warning.html")
 
     @display(description=_("secrets"))
     def secrets_set(self, account: OfficialAccount) -> str:
-        return facts(
-            (name, _state_of(value, changed, account))
-            for name, value, changed in [
-                (_("token (令牌)"), account.token, account.token_changed_at),
-                (
-                    _("EncodingAESKey (消息加解密密钥)"),
-                    account.encoding_aes_key,
-                    account.encoding_aes_key_changed_at,
-                ),
-                (_("AppSecret"), account.app_secret, None),
-            ]
-        )
+        secrets = [
+            (_("token (令牌)"), account.token, account.token_changed_at),
+            (
+                _("EncodingAESKey (消息加解密密钥)"),
+                account.encoding_aes_key,
+                account.encoding_aes_key_changed_at,
+            ),
+            (_("AppSecret"), account.app_secret, None),
+        ]
+        rows = [
+            (name, bool(value), changed_at and moment(changed_at, account))
+            for name, value, changed_at in secrets
+        ]
+        return render_to_string("admin/events/officialaccount/secrets.html", {"secrets": rows})
 
     @display(description=_("settings"))
     def console(self, account: Any) -> str:
-        return facts(
-            [
-                (_("URL (服务器地址)"), format_html("<code>{}</code>", account.callback_url)),
-                (_("Token (令牌)"), _("the token that is set here")),
-                ("EncodingAESKey", _("the key that is set here")),
-                (_("security mode (消息加解密方式)"), account.get_security_mode_display()),
-                (_("data format (数据格式)"), "XML"),
-            ]
+        return render_to_string(
+            "admin/events/officialaccount/console.html",
+            {"account": account, "callback_url": account.callback_url},
         )
 
     @action(description=_("Renew the callback URL"), permissions=["change"])
@@ -174,13 +166,10 @@ class OfficialAccountAdmin(ModelAdmin):
                 self,
                 title=_("Renew the callback URL"),
                 sentences=[
+                    _("A new callback URL replaces the present one, which stops working at once."),
                     _(
-                        "The callback URL will be replaced by a new one, and the present one will "
-                        "stop working at once."
-                    ),
-                    _(
-                        "Until the new one is entered in WeChat's console, pushes are lost. Do "
-                        "this only if the present one has become known to strangers."
+                        "Pushes are lost until you enter the new URL in WeChat's console. Do this "
+                        "only if strangers have learnt the present one."
                     ),
                 ],
                 back=page.url,
@@ -190,11 +179,3 @@ class OfficialAccountAdmin(ModelAdmin):
         self.log_change(request, account, "callback URL renewed")
         messages.success(request, _("The callback URL is new. Enter it in WeChat's console now."))
         return page
-
-
-def _state_of(value: str, changed: Any, account: OfficialAccount) -> str:
-    if not value:
-        return str(_("not set"))
-    if changed is None:
-        return str(_("set"))
-    return format_html("{} ({})", _("set"), moment(changed, account))

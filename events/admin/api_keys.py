@@ -6,8 +6,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -36,7 +36,7 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
-    """Keys are made and revoked. Their text is shown once, in the answer to their making."""
+    """Keys are made and revoked. The page shows a key's text once, after making it."""
 
     form = ApiKeyForm
     list_display = ["__str__", "user", "shown_scopes", "created_at", "last_used_at", "revoked_at"]
@@ -70,7 +70,7 @@ class ApiKeyAdmin(ModelAdmin):
         obj.pk, obj.digest, obj.created_at = made.pk, made.digest, made.created_at
         messages.warning(
             request,
-            format_html("{} <code>{}</code>", _("The key, shown this once. Copy it now:"), key),
+            render_to_string("admin/events/apikey/new_key.html", {"key": key}),
         )
 
     @action(description=_("Revoke"), permissions=["revoke"])

@@ -1,7 +1,7 @@
-"""Admin lists that page by key: no COUNT and no OFFSET, so the ten-millionth row costs no more.
+"""Admin lists that page by key, without COUNT and OFFSET: the ten-millionth row costs no more.
 
-Django's change list counts twice and skips rows by number; on a log of 10 million rows that takes
-seconds. Here a page begins where the last one ended, and nobody is told how many pages there are.
+Django's change list counts twice and skips rows by number, which takes seconds on a log of 10
+million rows. Here a page begins where the last one ended, and no page shows a total.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
-from events.db.keyset import Place, page
+from events.db.keyset import RowCursor, page
 from events.db.time_limit import TookTooLong, time_limit
 
 __all__ = ["KeysetChangeList", "KeysetModelAdmin", "ReadOnly"]
@@ -26,7 +26,7 @@ _OLDER, _NEWER = "older_than", "newer_than"
 
 
 class _Links(Paginator):  # type: ignore[type-arg]
-    """Stands where the theme expects a paginator, and draws the two links instead."""
+    """Takes the place of the theme's paginator, and draws two links."""
 
     template_name = "admin/keyset_pagination.html"
 
@@ -44,16 +44,20 @@ class KeysetChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         # Only a KeysetModelAdmin has this list.
         column: str | None = self.model_admin.time_column(request)  # type: ignore[attr-defined]
-        older, newer = (Place.parse(request.GET.get(name), column) for name in (_OLDER, _NEWER))
+        older, newer = (RowCursor.parse(request.GET.get(name), column) for name in (_OLDER, _NEWER))
         size = self.list_per_page
         upwards = newer is not None
         rows, more = page(
-            self.queryset, size, column=column, place=newer if upwards else older, upwards=upwards
+            self.queryset, size, column=column, cursor=newer if upwards else older, upwards=upwards
         )
         if rows and (upwards or more):
-            self.older_url = self.get_query_string({_OLDER: Place.of(rows[-1], column)}, [_NEWER])
+            self.older_url = self.get_query_string(
+                {_OLDER: RowCursor.of(rows[-1], column)}, [_NEWER]
+            )
         if rows and (more if upwards else older is not None):
-            self.newer_url = self.get_query_string({_NEWER: Place.of(rows[0], column)}, [_OLDER])
+            self.newer_url = self.get_query_string(
+                {_NEWER: RowCursor.of(rows[0], column)}, [_OLDER]
+            )
         self.newest_url = self.get_query_string(remove=[_OLDER, _NEWER])
         self.result_list = rows
         self.result_count = len(rows)
@@ -80,7 +84,7 @@ class KeysetModelAdmin(ModelAdmin):
     show_facets = ShowFacets.NEVER
     sortable_by = ()
     ordering = ("-pk",)
-    # The theme shows a search box where there are fields; which are searched, search_exactly says.
+    # The theme shows a search box if there are fields; search_exactly() decides what is searched.
     search_fields = ("pk",)
     list_filter_sheet = False
     list_fullwidth = True
@@ -113,13 +117,13 @@ class KeysetModelAdmin(ModelAdmin):
         return (self.search_exactly(queryset, term) if term else queryset), False
 
     def search_exactly(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        """The rows that have this term, whole, in an indexed column."""
+        """The rows with exactly this term in an indexed column."""
         number = _id(term.removeprefix("#"))
         return queryset.none() if number is None else queryset.filter(pk=number)
 
 
 class ReadOnly:
-    """For records of what happened: they are looked at, not written."""
+    """For records of what happened, which nobody edits."""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False

@@ -5,8 +5,8 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action, display
@@ -23,7 +23,6 @@ from events.admin.html import (
     confirmation,
     fold_out,
     follower_link,
-    menu_name,
     moment,
     nested_table,
     verbatim,
@@ -36,7 +35,7 @@ from events.models.event_log import EventLogQuerySet
 
 __all__ = ["STATUS_COLOURS", "EventLogAdmin"]
 
-# Trying again runs inside the request, so it is done in portions.
+# Trying again runs inside the request, so one request takes a portion.
 _TRY_AGAIN_AT_ONCE = 100
 
 _KEY_LENGTH = 40
@@ -53,7 +52,7 @@ STATUS_COLOURS = {
 
 @admin.register(EventLog)
 class EventLogAdmin(ReadOnly, KeysetModelAdmin):
-    """The log, read-only. What is shown of a row is masked, as a pending binding code is a key."""
+    """The log, read-only. Pages mask binding codes: a pending one works like a key."""
 
     list_display = ["time", "kind_label", "follower", "key", "badge", "delivery_count", "account"]
     list_display_links = ["time"]
@@ -115,7 +114,7 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
         return event
 
     def has_retry_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        """Whether the user may try events again; of a given one, also whether it failed."""
+        """Whether the user may try events again, and whether the given event has failed."""
         if not request.user.has_perm("events.change_eventlog"):
             return False
         event = None if object_id is None else self.get_object(request, object_id)
@@ -163,7 +162,7 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
     def kind_label(self, event: EventLog) -> str:
         if event.kind in KINDS:
             return label(event.kind)
-        return format_html("{} <small>({})</small>", event.kind, _("unknown"))
+        return render_to_string("admin/events/eventlog/unknown_kind.html", {"kind": event.kind})
 
     @display(description=_("follower"))
     def follower(self, event: EventLog) -> str:
@@ -173,17 +172,17 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
     def key(self, event: Any) -> str:
         text = event.masked(event.scene or event.event_key)
         shown = text if len(text) <= _KEY_LENGTH else text[:_KEY_LENGTH] + "…"
-        return format_html(
-            '{}<span class="key" title="{}">{}</span>',
-            menu_name(event.menu_name),
-            text,
-            shown or "–",
+        return render_to_string(
+            "admin/events/eventlog/key.html",
+            {"name": event.menu_name, "text": text, "shown": shown or "–"},
         )
 
     @display(description=_("key or scene"))
     def whole_key(self, event: Any) -> str:
         text = event.masked(event.scene or event.event_key) or "–"
-        return format_html("{}{}", menu_name(event.menu_name), text)
+        return render_to_string(
+            "admin/events/eventlog/whole_key.html", {"name": event.menu_name, "text": text}
+        )
 
     @display(description=_("status"), label=STATUS_COLOURS)
     def badge(self, event: EventLog) -> tuple[str, str]:
@@ -246,7 +245,7 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
                 request,
                 self,
                 title=_("Try again"),
-                sentences=[_("The event is folded if that is missing, and answered anew.")],
+                sentences=[_("The event is folded if it has not been, and answered again.")],
                 back=back,
             )
         self.try_again(request, EventLog.objects.filter(pk=object_id))
@@ -254,7 +253,7 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
 
 
 def _name_menu_keys(events: list[Any]) -> None:
-    """Gives each event of a page its `menu_name`, with one question for all."""
+    """Sets `menu_name` on each event of a page, with one query for all."""
     names = MenuNames.for_events(events)
     for event in events:
         event.menu_name = names.of(event)

@@ -1,17 +1,14 @@
-"""Pieces of HTML that several pages show. Their look is in wechat_site/admin.css."""
+"""Pieces that several pages show: templates/admin/pieces, styled in wechat_site/admin.css."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import reverse
-from django.utils.html import format_html, format_html_join
-from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
 from events.menus.names import MenuName
@@ -33,76 +30,57 @@ __all__ = [
 
 
 def follower_link(openid: str) -> str:
-    """The follower as a link to the followers' list, which is another app's."""
-    if not openid:
-        return "–"
-    return format_html(
-        '<a class="openid" href="{}?{}">{}</a>',
-        reverse("admin:subscribers_subscriber_changelist"),
-        urlencode({"q": openid}),
-        openid,
-    )
+    """The follower as a link to the list of followers."""
+    return _piece("follower", openid=openid) if openid else "–"
 
 
 def moment(at: datetime.datetime | None, account: OfficialAccount) -> str:
-    """A time to the second, by the account's clocks, on one line."""
+    """A time to the second, in the account's time zone, on one line."""
     if at is None:
         return "–"
-    # Formatted first: format_html() escapes, and so makes a text of, whatever it is given.
-    local = f"{at.astimezone(account.zone):%Y-%m-%d %H:%M:%S}"
-    return format_html('<span class="one-line">{}</span>', local)
+    return _piece("moment", time=f"{at.astimezone(account.zone):%Y-%m-%d %H:%M:%S}")
 
 
 def menu_name(name: MenuName | None) -> str:
-    """What the menu calls a key, to be shown beside it; "" if it has no name."""
-    if name is None:
-        return ""
-    if not name.is_former:
-        return format_html('<span class="menu-name">{}</span> ', name.path)
-    return format_html(
-        '<span class="menu-name menu-name-former" title="{}">{} <small>({})</small></span> ',
-        _("This entry is not in the menu any more."),
-        name.path,
-        _("former"),
-    )
+    """The menu's name for a key, to stand before the key; "" if it has none."""
+    return _piece("menu_name", name=name) if name else ""
 
 
 def verbatim(text: str) -> str:
     """A text as it is, in letters of one width."""
-    return format_html('<pre class="verbatim">{}</pre>', text) if text else "–"
+    return _piece("verbatim", text=text) if text else "–"
 
 
 def fold_out(text: str) -> str:
     """A traceback behind its last line."""
     if not text:
         return "–"
-    return format_html(
-        "<details><summary>{}</summary>{}</details>",
-        text.strip().rpartition("\n")[2],
-        verbatim(text),
-    )
+    return _piece("fold_out", text=text, last_line=text.strip().rpartition("\n")[2])
 
 
 def facts(rows: Iterable[tuple[Any, Any]]) -> str:
     """A table of names and values."""
-    return format_html(
-        '<table class="facts">{}</table>',
-        format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", rows),
-    )
+    return _piece("facts", rows=rows)
 
 
 def nested_table(value: Any) -> str:
     """Nested mappings and lists of texts, as tables in tables."""
+    rows = _rows(value)
+    return str(value) if rows is None else _piece("nested_table", rows=rows)
+
+
+def _rows(value: Any) -> list[tuple[Any, Any, Any]] | None:
     match value:
         case dict():
-            rows: list[tuple[Any, Any]] = [
-                (name, nested_table(part)) for name, part in value.items()
-            ]
+            return [(name, part, _rows(part)) for name, part in value.items()]
         case list():
-            rows = [(number, nested_table(part)) for number, part in enumerate(value, start=1)]
+            return [(number, part, _rows(part)) for number, part in enumerate(value, start=1)]
         case _:
-            return str(value)
-    return facts(rows)
+            return None
+
+
+def _piece(template: str, **context: Any) -> str:
+    return render_to_string(f"admin/pieces/{template}.html", context)
 
 
 def confirmation(
@@ -113,7 +91,7 @@ def confirmation(
     sentences: list[StrOrPromise],
     back: str,
 ) -> HttpResponse:
-    """A page that asks before an action is done: its button posts to the action's own address."""
+    """The page that asks before an action; its button posts to the action's own address."""
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,

@@ -1,11 +1,9 @@
-"""The operators' pages for menus: what followers see, its versions, and the form to write one."""
+"""The operators' pages for the versions of menus: the list, and the form to write one."""
 
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import F, QuerySet
@@ -13,38 +11,28 @@ from django.forms import Script
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
-from django.template.response import TemplateResponse
-from django.urls import path, reverse
-from django.utils import timezone
-from django.utils.html import format_html
+from django.urls import path
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 from unfold.dataclasses import UnfoldAction
-from unfold.decorators import action, display
+from unfold.decorators import display
 
-from events.admin.changelist import KeysetModelAdmin, ReadOnly
+from events.admin.changelist import KeysetModelAdmin
 from events.admin.filters import AccountFilter
-from events.admin.html import confirmation, moment
+from events.admin.html import moment
 from events.admin.menu_forms import MenuVersionForm
-from events.menus.publish import (
-    NotPossible,
-    ask_wechat,
-    last_published_here,
-    publish,
-    take_back,
-    withdraw,
-)
-from events.menus.words import Entry, changes, entries, names, sentence
-from events.models import ACCOUNT_SECRETS, LiveMenu, MenuVersion, OfficialAccount, with_account
+from events.admin.menu_publishing import PublishingActions, action_of, fitting_actions, page_of
+from events.admin.menu_state import AtWeChat, failure_of, is_due_soon, listing_of
+from events.menus.publish import ask_wechat
+from events.menus.words import entries, names, sentence
+from events.models import ACCOUNT_SECRETS, MenuVersion, OfficialAccount, with_account
 from events.models.menu import MenuVersionQuerySet
-from events.platform.failures import explanation
-from events.wechat.api.menus import Menu, problems
+from events.wechat.api.menus import problems
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-__all__ = ["LiveMenuAdmin", "MenuVersionAdmin"]
+__all__ = ["MenuVersionAdmin"]
 
 _COLOURS = {
     MenuVersion.State.DRAFT.value: "info",
@@ -53,23 +41,8 @@ _COLOURS = {
     MenuVersion.State.FAILED.value: "danger",
 }
 
-# Digits of a version's number: more do not fit its column.
-_LONGEST_NUMBER = 18
-
-# Seconds after which a page that waits for the worker is loaded anew, and how long that goes on.
+# Seconds after which a page that waits for the worker is loaded anew.
 _REFRESH_SECONDS = 2
-_WORTH_WAITING = datetime.timedelta(seconds=60)
-
-_WHEN_SEEN = _(
-    "Followers see the new menu when they open the chat again, at the latest within 24 hours; "
-    "who follows anew sees it at once."
-)
-
-# What a call for a menu may fail with besides what any call may.
-_EXPLANATIONS: dict[str, StrOrPromise] = {
-    "request": _("WeChat does not take this menu, and says why:"),
-    "refused": _("WeChat refuses, and says why:"),
-}
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -85,99 +58,9 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.in_state(MenuVersion.State(str(self.value())))
 
 
-@dataclass(frozen=True, slots=True)
-class _AtWeChat:
-    """What is known of the menu that followers of an account see, and what is to be said of it."""
-
-    account: OfficialAccount
-    live: LiveMenu | None
-    here: MenuVersion | None
-    waiting: MenuVersion | None
-
-    @classmethod
-    def of(cls, account: OfficialAccount) -> _AtWeChat:
-        waiting = MenuVersion.objects.in_state(MenuVersion.State.WAITING)
-        return cls(
-            account=account,
-            live=LiveMenu.objects.filter(account=account).select_related("version").first(),
-            here=last_published_here(account.pk),
-            waiting=waiting.filter(account=account).first(),
-        )
-
-    @property
-    def version(self) -> MenuVersion | None:
-        return self.live.version if self.live else None
-
-    @property
-    def is_known(self) -> bool:
-        return self.live is not None and not (self.version is None and self.live.asked_at is None)
-
-    @property
-    def menu(self) -> Menu:
-        return self.version.content if self.version else Menu(())
-
-    @property
-    def entries(self) -> list[Entry]:
-        return list(entries(self.menu))
-
-    @property
-    def is_being_asked(self) -> bool:
-        return self.live is not None and self.live.due_at is not None
-
-    @property
-    def drift(self) -> StrOrPromise:
-        """How what WeChat shows differs from what was published here; "" if it does not."""
-        if self.here is None or self.live is None or self.version == self.here:
-            return ""
-        if self.version is None:
-            return _("WeChat shows no menu: it was deleted or switched off elsewhere.")
-        if self.version.origin == MenuVersion.Origin.WECHAT:
-            return _("WeChat shows a menu that was not published here.")
-        return _("WeChat shows another version than the last one published here.")
-
-    @property
-    def drift_changes(self) -> list[str]:
-        return changes(self.here.content, self.menu) if self.here and self.drift else []
-
-    @property
-    def conditional(self) -> str:
-        """That other menus exist beside this one; "" if none do."""
-        number = self.live.conditional_menus if self.live else 0
-        if not number:
-            return ""
-        return (
-            ngettext(
-                "WeChat has %s more menu, which some followers see instead (个性化菜单). "
-                "It was made elsewhere, and publishing here leaves it as it is.",
-                "WeChat has %s more menus, which some followers see instead (个性化菜单). "
-                "They were made elsewhere, and publishing here leaves them as they are.",
-                number,
-            )
-            % number
-        )
-
-    @property
-    def failure(self) -> str:
-        return _reason(self.live) if self.live else ""
-
-    @property
-    def asked_at(self) -> str:
-        return moment(self.live.asked_at, self.account) if self.live else "–"
-
-    @property
-    def is_changing(self) -> bool:
-        return _is_due_soon(self.live) or _is_due_soon(self.waiting)
-
-    def seen_with(self, version: MenuVersion) -> str:
-        """What somebody who decides on this version has before him, to notice when it changes."""
-        live = self.live.version_id if self.live else None
-        waiting = self.waiting.pk if self.waiting else None
-        return f"{version.revision}.{live or 0}.{waiting or 0}"
-
-
 @admin.register(MenuVersion)
-class MenuVersionAdmin(KeysetModelAdmin):
-    """Versions are written while they are drafts, and never again once they are published."""
+class MenuVersionAdmin(PublishingActions, KeysetModelAdmin):
+    """Operators edit drafts; a published version never changes."""
 
     form = MenuVersionForm
     list_display = [
@@ -195,8 +78,8 @@ class MenuVersionAdmin(KeysetModelAdmin):
     ]  # fmt: skip
 
     class Media:
-        css = {"all": ["wechat_site/menu.css"]}
-        js = [Script("wechat_site/menu.js", type="module")]
+        css = {"all": ["events/menu.css"]}
+        js = [Script("events/menu.js", type="module")]
 
     # --- Who may do what -----------------------------------------------------------------------
 
@@ -221,12 +104,9 @@ class MenuVersionAdmin(KeysetModelAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         """Those that fit the version's state. Asked for all the same, they say why they do not."""
         version = self._version(request, object_id)
-        fitting = _fitting(version) if version else ()
+        fitting = fitting_actions(version) if version else ()
         actions: list[UnfoldAction] = super().get_actions_detail(request, object_id)
         return [action for action in actions if action.path in fitting]
-
-    def _version(self, request: HttpRequest, object_id: Any) -> Any:
-        return None if object_id is None else self.get_object(request, str(object_id))
 
     # --- The list ------------------------------------------------------------------------------
 
@@ -243,7 +123,7 @@ class MenuVersionAdmin(KeysetModelAdmin):
             (account for account in accounts if account.slug == slug),
             accounts[0] if len(accounts) == 1 else None,
         )
-        at_wechat = _AtWeChat.of(chosen) if chosen else None
+        at_wechat = AtWeChat.of(chosen) if chosen else None
         response = super().changelist_view(
             request,
             {
@@ -273,7 +153,7 @@ class MenuVersionAdmin(KeysetModelAdmin):
             raise Http404
         ask_wechat(account)
         messages.info(request, _("WeChat is being asked for the menu."))
-        return HttpResponseRedirect(_listing(account))
+        return HttpResponseRedirect(listing_of(account))
 
     @display(description=_("version"))
     def number(self, version: MenuVersion) -> str:
@@ -293,8 +173,7 @@ class MenuVersionAdmin(KeysetModelAdmin):
 
     @display(description=_("published"))
     def published(self, version: MenuVersion) -> str:
-        at = moment(version.published_at, version.account)
-        return format_html("{} {}", at, version.published_by or "")
+        return _done_by(version.published_at, version.published_by, version)
 
     # --- One version ---------------------------------------------------------------------------
 
@@ -323,7 +202,7 @@ class MenuVersionAdmin(KeysetModelAdmin):
             account = found[0]
         if account is None:
             return {}
-        return {"account": account.pk, "menu": _AtWeChat.of(account).menu}
+        return {"account": account.pk, "menu": AtWeChat.of(account).menu}
 
     def render_change_form(
         self, request: HttpRequest, context: Any, add: bool = False, change: bool = False,
@@ -350,7 +229,7 @@ class MenuVersionAdmin(KeysetModelAdmin):
             form_url,
             obj,
         )
-        if not is_editor and _is_due_soon(obj):
+        if not is_editor and is_due_soon(obj):
             response.headers["Refresh"] = str(_REFRESH_SECONDS)
         return response
 
@@ -360,11 +239,11 @@ class MenuVersionAdmin(KeysetModelAdmin):
             return None
         if not self.has_publish_permission(request):
             return None
-        fitting = _fitting(version)
+        fitting = fitting_actions(version)
         if "publish_version" in fitting:
-            return _("Publish"), _action(version, "publish_version")
+            return _("Publish"), action_of(version, "publish_version")
         if "take_version_back" in fitting:
-            return _("Publish again"), _action(version, "take_version_back")
+            return _("Publish again"), action_of(version, "take_version_back")
         return None
 
     @display(description=_("status"))
@@ -373,25 +252,23 @@ class MenuVersionAdmin(KeysetModelAdmin):
 
     @display(description=_("written"))
     def written(self, version: MenuVersion) -> str:
-        return format_html(
-            "{} {}", moment(version.created_at, version.account), version.created_by or ""
-        )
+        return _done_by(version.created_at, version.created_by, version)
 
     @display(description=_("origin"))
     def shown_origin(self, version: MenuVersion) -> str:
         if version.based_on_id is None:
             return version.get_origin_display()
-        url = reverse("admin:events_menuversion_change", args=[version.based_on_id])
-        link = format_html('<a href="{}">#{}</a>', url, version.based_on_id)
-        return format_html("{} {}", _("made from"), link)
+        return render_to_string("admin/events/menuversion/origin.html", {"version": version})
 
     @display(description=_("reason"))
     def reason(self, version: MenuVersion) -> str:
-        text = _reason(version)
-        if version.due_at is not None:
-            again = moment(version.due_at, version.account)
-            return format_html("{}<br>{} {}", text, _("It is tried again at"), again)
-        return text
+        failure = failure_of(version)
+        if version.due_at is None:
+            return failure
+        return render_to_string(
+            "admin/events/menuversion/retry.html",
+            {"failure": failure, "again_at": moment(version.due_at, version.account)},
+        )
 
     # --- Writing -------------------------------------------------------------------------------
 
@@ -438,198 +315,15 @@ class MenuVersionAdmin(KeysetModelAdmin):
             request,
             _("Version %s is saved. Followers see it once it is published.") % version,
         )
-        return HttpResponseRedirect(_page(version))
+        return HttpResponseRedirect(page_of(version))
 
     def delete_model(self, request: HttpRequest, obj: MenuVersion) -> None:
         # Not one that was published since the page was asked for.
         MenuVersion.objects.editable().filter(pk=obj.pk).delete()
 
-    # --- Publishing ----------------------------------------------------------------------------
 
-    @action(description=_("Publish"), permissions=["publish"], icon="publish")
-    def publish_version(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        version = self._version(request, object_id)
-        if version is None:
-            raise Http404
-        if not version.is_editable:
-            messages.error(
-                request, _("Version %s is published already, or waits to be published.") % version
-            )
-            return HttpResponseRedirect(_page(version))
-        if (page := self._asks(request, version, title=_("Publish"))) is not None:
-            return page
-        try:
-            publish(version, user=request.user)
-        except NotPossible as reason:
-            messages.error(request, str(reason))
-        else:
-            self.log_change(request, version, "publishing asked for")
-            messages.info(request, _("Version %s is on its way to WeChat.") % version)
-        return HttpResponseRedirect(_page(version))
-
-    @action(description=_("Publish again"), permissions=["publish"], icon="undo")
-    def take_version_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        version = self._version(request, object_id)
-        if version is None:
-            raise Http404
-        if (page := self._asks(request, version, title=_("Publish again"))) is not None:
-            return page
-        try:
-            again = take_back(version, user=request.user, note=str(_("Version %s again") % version))
-        except NotPossible as reason:
-            messages.error(request, str(reason))
-            return HttpResponseRedirect(_page(version))
-        self.log_addition(request, again, f"version {version} published again")
-        messages.info(request, _("Version %s is on its way to WeChat.") % again)
-        return HttpResponseRedirect(_page(again))
-
-    @action(description=_("Withdraw"), permissions=["publish"], icon="block")
-    def withdraw_version(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        version = self._version(request, object_id)
-        if version is None:
-            raise Http404
-        if request.method != "POST":
-            return confirmation(
-                request,
-                self,
-                title=_("Withdraw"),
-                sentences=[_("The version is not published, and becomes a draft again.")],
-                back=_page(version),
-            )
-        try:
-            withdraw(version)
-        except NotPossible as reason:
-            messages.error(request, str(reason))
-        else:
-            self.log_change(request, version, "withdrawn")
-            messages.success(request, _("Version %s is a draft again.") % version)
-        return HttpResponseRedirect(_page(version))
-
-    @action(description=_("Edit as a new draft"), permissions=["copy"], icon="edit")
-    def copy_version(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        add = reverse("admin:events_menuversion_add")
-        return HttpResponseRedirect(f"{add}?{urlencode({'from': object_id})}")
-
-    def _asks(
-        self, request: HttpRequest, version: MenuVersion, *, title: StrOrPromise
-    ) -> HttpResponse | None:
-        """The page that shows what publishing changes; None once its button was pressed.
-
-        Shown again if what it shows has changed meanwhile.
-        """
-        at_wechat = _AtWeChat.of(version.account)
-        seen = at_wechat.seen_with(version)
-        if request.method == "POST":
-            if request.POST.get("seen") == seen:
-                return None
-            messages.warning(
-                request, _("Something has changed meanwhile. Look at it once more, then publish.")
-            )
-        return TemplateResponse(
-            request,
-            "admin/events/menuversion/publish.html",
-            {
-                **self.admin_site.each_context(request),
-                "opts": self.opts,
-                "media": self.media,
-                "title": title,
-                "version": version,
-                "menu": version.content,
-                "at_wechat": at_wechat,
-                "changes": changes(at_wechat.menu, version.content),
-                "problems": [sentence(problem) for problem in problems(version.content)],
-                "seen": seen,
-                "when_seen": _WHEN_SEEN,
-                "back": _page(version),
-            },
-        )
-
-
-@admin.register(LiveMenu)
-class LiveMenuAdmin(ReadOnly, KeysetModelAdmin):
-    """What followers of each account see: the list that leads to the page of one of them."""
-
-    list_display = ["shown_account", "shown_version", "shown_asked_at", "reason"]
-    list_display_links = ["shown_account"]
-    list_filter = [AccountFilter]
-    search_help_text = _("number of the version")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        menus: QuerySet[Any] = super().get_queryset(request)
-        return with_account(menus.select_related("version"))
-
-    def search_exactly(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        number = term.removeprefix("#")
-        is_number = number.isascii() and number.isdigit() and len(number) <= _LONGEST_NUMBER
-        return queryset.filter(version=int(number)) if is_number else queryset.none()
-
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kw: Any) -> Any:
-        menu = self.get_object(request, object_id)
-        if menu is None or not self.has_view_permission(request, menu):
-            raise Http404
-        return HttpResponseRedirect(_listing(menu.account))
-
-    @display(description=_("Official Account"))
-    def shown_account(self, menu: LiveMenu) -> str:
-        return menu.account.name
-
-    @display(description=_("what followers see"))
-    def shown_version(self, menu: LiveMenu) -> str:
-        if menu.version is None:
-            return str(_("WeChat shows no menu.") if menu.asked_at else "–")
-        return f"{menu.version} {names(menu.version.content)}"
-
-    @display(description=_("asked"))
-    def shown_asked_at(self, menu: LiveMenu) -> str:
-        return moment(menu.asked_at, menu.account)
-
-    @display(description=_("reason"))
-    def reason(self, menu: LiveMenu) -> str:
-        return _reason(menu) or "–"
-
-
-def _fitting(version: Any) -> set[str]:
-    """The actions that a version's state allows."""
-    match version.state:
-        case MenuVersion.State.WAITING:
-            return {"withdraw_version", "copy_version"}
-        case MenuVersion.State.PUBLISHED if version.is_live:
-            return {"copy_version"}
-        case MenuVersion.State.PUBLISHED:
-            return {"take_version_back", "copy_version"}
-        case _:
-            return {"publish_version"}
-
-
-def _reason(row: MenuVersion | LiveMenu) -> str:
-    """Why the platform did not do as it was asked: in our words, then in its own."""
-    if not row.failure:
-        return ""
+def _done_by(at: datetime.datetime | None, user: Any, version: MenuVersion) -> str:
     return render_to_string(
-        "admin/events/menuversion/failure.html",
-        {
-            "sentence": _EXPLANATIONS.get(row.failure) or explanation(row.failure),
-            "text": row.failure_text,
-        },
+        "admin/events/menuversion/done_by.html",
+        {"at": moment(at, version.account), "user": user},
     )
-
-
-def _is_due_soon(row: MenuVersion | LiveMenu | None) -> bool:
-    """Whether the worker is at it, or about to be."""
-    if row is None or row.due_at is None:
-        return False
-    return abs(row.due_at - timezone.now()) <= _WORTH_WAITING
-
-
-def _listing(account: OfficialAccount) -> str:
-    """The page of an account's menus."""
-    listing = reverse("admin:events_menuversion_changelist")
-    return f"{listing}?{urlencode({'account': account.slug})}"
-
-
-def _page(version: MenuVersion) -> str:
-    return reverse("admin:events_menuversion_change", args=[version.pk])
-
-
-def _action(version: MenuVersion, name: str) -> str:
-    return reverse(f"admin:events_menuversion_{name}", args=[version.pk])

@@ -5,13 +5,12 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
+from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from events.admin.html import menu_name
 from events.menus.names import MenuNames, keys_of_live_menus
 from events.models import ReplyRule
 
@@ -31,11 +30,10 @@ class _KeyWidget(UnfoldAdminTextInputWidget):
         several = len({account for account, _, _ in keys}) > 1
         named = [(key, f"{account}: {path}" if several else path) for account, key, path in keys]
         names = sorted({name for key, name in named if key == value})
-        return format_html(
-            '{} {}<datalist id="menu-keys">{}</datalist>',
-            super().render(name, value, attrs, renderer),
-            format_html_join(" ", '<span class="menu-name">{}</span>', ((n,) for n in names)),
-            format_html_join("", '<option value="{}">{}</option>', named),
+        field = super().render(name, value, attrs, renderer)
+        return render_to_string(
+            "admin/events/replyrule/key_field.html",
+            {"field": field, "names": names, "keys": named},
         )
 
 
@@ -65,8 +63,10 @@ class ReplyRuleAdmin(ModelAdmin):
 
     @display(description=_("key"))
     def shown_key(self, rule: Any) -> str:
-        name = menu_name(getattr(rule, "menu_name", None))
-        return format_html("{}{}", name, rule.key or _("(any)"))
+        return render_to_string(
+            "admin/events/replyrule/key.html",
+            {"name": getattr(rule, "menu_name", None), "key": rule.key},
+        )
 
     @display(description=_("reply"))
     def content_start(self, rule: ReplyRule) -> str:

@@ -13,7 +13,7 @@ from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.db.keyset import Place, page
+from events.db.keyset import RowCursor, page
 from events.log.settled import settled_upper_bound
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ class NewestFirstPagination(CursorPagination):
         self.base_url = request.build_absolute_uri()
         self.column = _time_column(request, view)
         cursor = self.decode_cursor(request)
-        place = None if cursor is None else Place.parse(str(cursor.position), self.column)
+        place = None if cursor is None else RowCursor.parse(str(cursor.position), self.column)
         # DRF hands a made-up position on to the database as it is. Its own cursors have no offset
         # here, which is for rows of equal position, and there are none.
         if cursor and (cursor.offset or place is None):
             raise NotFound(self.invalid_cursor_message)
         upwards = bool(cursor and cursor.reverse)
         size = self.get_page_size(request)
-        self.rows, more = page(queryset, size, column=self.column, place=place, upwards=upwards)
+        self.rows, more = page(queryset, size, column=self.column, cursor=place, upwards=upwards)
         self.has_next = bool(self.rows) and (upwards or more)
         self.has_previous = bool(self.rows) and (more if upwards else cursor is not None)
         return self.rows
@@ -63,7 +63,7 @@ class NewestFirstPagination(CursorPagination):
 
     def _link(self, row: Any, *, reverse: bool) -> str:
         # DRF takes any text; its types know numbers alone.
-        position: Any = str(Place.of(row, self.column))
+        position: Any = str(RowCursor.of(row, self.column))
         return str(self.encode_cursor(Cursor(offset=0, reverse=reverse, position=position)))
 
     def get_page_size(self, request: Request) -> int:

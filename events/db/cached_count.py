@@ -1,8 +1,8 @@
-"""Numbers that take long to count, counted seldom.
+"""A count that takes long is counted seldom.
 
-How many follow is counted, never kept as a number somewhere, so that it cannot be wrong. With
-millions of followers that takes a while, and pages that refresh themselves ask all the time: then
-the number is kept as long as counting it is worth.
+Pages count followers and store no total, so the number cannot drift. Counting millions takes a
+while, and pages that refresh themselves ask often: so the cache keeps a count, longer if it took
+longer.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ __all__ = ["CachedCount", "cached_count"]
 
 _T = TypeVar("_T")
 
-# Counting 20,000 rows takes some milliseconds, so that this keeps one core about half a percent
-# busy, however many there are and however often the number is asked for.
+# Counting 20,000 rows takes some milliseconds, so counting keeps one core busy for about half a
+# percent of the time, at any number of rows and requests.
 _ROWS_A_SECOND = 20_000
-# Seconds. What would be kept for less is counted each time: up to 100,000 rows.
+# Seconds. Up to 100,000 rows are counted each time.
 _SHORTEST, _LONGEST = 5, 300
 
 
 @dataclass(frozen=True, slots=True)
 class CachedCount(Generic[_T]):
-    """What was counted, and when; `counted_at` is None for what was counted just now."""
+    """A count and its time; `counted_at` is None if it was counted just now."""
 
     value: _T
     counted_at: datetime.datetime | None = None
@@ -38,7 +38,7 @@ class CachedCount(Generic[_T]):
 def cached_count(
     name: str, count: Callable[[], _T], *, rows: Callable[[_T], int]
 ) -> CachedCount[_T]:
-    """The result of count(), or that of a moment ago under the same name, by this process's memory.
+    """The result of count(), or a recent one under the same name from this process's cache.
 
     `rows` says how many rows a result stands for. Half a million are kept for 25 seconds, and none
     for longer than five minutes.

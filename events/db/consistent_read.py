@@ -10,9 +10,9 @@ __all__ = ["read_snapshot"]
 
 @contextmanager
 def read_snapshot(before: Callable[[], None] | None = None) -> Iterator[None]:
-    """Everything read inside is of one moment, while others go on writing.
+    """All reads inside see one moment, while others go on writing.
 
-    Inside an outer transaction it has that transaction's view. `before` can take locks in the
+    Inside an outer transaction they share its view. `before` can take locks in the
     transaction while it has no view yet.
     """
     if connection.in_atomic_block:
@@ -24,8 +24,8 @@ def read_snapshot(before: Callable[[], None] | None = None) -> Iterator[None]:
                 before()
             yield
     else:
-        # atomic() would take SQLite's write lock for as long as the reading lasts. A deferred
-        # transaction reads one state of the write-ahead log and stops nobody.
+        # atomic() would hold SQLite's write lock during the read. A deferred transaction reads one
+        # state of the write-ahead log and blocks no writer.
         with connection.cursor() as cursor:
             cursor.execute("BEGIN DEFERRED")
         try:

@@ -1,8 +1,8 @@
-"""Where one page of a list ends and the next begins, for the API's lists and for the admin's.
+"""Pages of a list by cursor, for the API and the admin.
 
-A list is in the order of its ids, newest first. One that is narrowed to a stretch of time is in the
-order of that time instead, since the index that finds the stretch has no other; rows of one moment
-are in the order of their ids. Either way a page is found by its place, never by counting.
+A list is in the order of its ids, newest first. A list that is filtered by a time is in the order
+of this time, because the index on the time has no other order; ids order the rows of one moment. A
+cursor finds the page in either order, and nothing is counted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 
-__all__ = ["Place", "page"]
+__all__ = ["RowCursor", "page"]
 
 _Rows = TypeVar("_Rows", bound="QuerySet[Any]")
 
@@ -24,19 +24,19 @@ _WRITTEN = re.compile(r"(?:(-?[0-9]{1,18})_)?([0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A row's place in a list: its id and, in a list in the order of a time, that time."""
+class RowCursor:
+    """A row's position in a list: its id and, in a list in the order of a time, this time."""
 
     pk: int
     at: datetime.datetime | None = None
 
     @classmethod
-    def of(cls, row: Model, column: str | None) -> Place:
+    def of(cls, row: Model, column: str | None) -> RowCursor:
         return cls(row.pk, getattr(row, column) if column else None)
 
     @classmethod
-    def parse(cls, written: str | None, column: str | None) -> Place | None:
-        """Reads what str() wrote; None for anything else, and for a place in another order."""
+    def parse(cls, written: str | None, column: str | None) -> RowCursor | None:
+        """Reads what str() wrote; None for anything else, and for a cursor of another order."""
         match = _WRITTEN.fullmatch(written or "")
         if match is None or (match[1] is None) != (column is None):
             return None
@@ -53,23 +53,23 @@ class Place:
 
 
 def page(
-    rows: _Rows, size: int, *, column: str | None, place: Place | None, upwards: bool = False
+    rows: _Rows, size: int, *, column: str | None, cursor: RowCursor | None, upwards: bool = False
 ) -> tuple[list[Any], bool]:
-    """Up to `size` rows beyond a place, newest first, and whether there are more beyond these.
+    """Up to `size` rows beyond the cursor, newest first, and whether more follow.
 
-    `column` is the time the list is in the order of, None for the ids. `upwards` goes from the
-    place to what is newer.
+    `column` is the time that orders the list, None for the ids. `upwards` reads the rows that are
+    newer than the cursor.
     """
     sign, beyond, within = ("", "gt", "gte") if upwards else ("-", "lt", "lte")
-    if place is not None and column is None:
-        rows = rows.filter(**{f"pk__{beyond}": place.pk})
-    elif place is not None:
-        # Two conditions rather than an OR, as only the first leads through the index.
+    if cursor is not None and column is None:
+        rows = rows.filter(**{f"pk__{beyond}": cursor.pk})
+    elif cursor is not None:
+        # Two conditions rather than an OR, because the index serves only the first.
         passed: dict[str, Any] = {
-            str(column): place.at,
-            f"pk__{'lte' if upwards else 'gte'}": place.pk,
+            str(column): cursor.at,
+            f"pk__{'lte' if upwards else 'gte'}": cursor.pk,
         }
-        rows = rows.filter(**{f"{column}__{within}": place.at}).exclude(**passed)
+        rows = rows.filter(**{f"{column}__{within}": cursor.at}).exclude(**passed)
     order = [f"{sign}{name}" for name in (column, "pk") if name]
     found = list(rows.order_by(*order)[: size + 1])
     shown = found[:size]

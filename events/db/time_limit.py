@@ -1,7 +1,7 @@
-"""A limit to how long a reader may keep the database busy.
+"""A limit on the time that a read may keep the database busy.
 
-Each filter of a list leads through an index, so one filter is quick on a log of any size. Two that
-are each frequent but hardly ever meet are not: the rows of one are read in vain for the other.
+Each filter of a list has an index, so one filter is quick on a log of any size. Two filters that
+are frequent each and rarely match together are slow: the database reads all rows of one of them.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = ["SECONDS", "TookTooLong", "time_limit"]
 # For one statement on PostgreSQL, for all of them on SQLite.
 SECONDS = 10.0
 
-# SQLite asks after so many steps of its virtual machine whether to go on: every few milliseconds.
+# After so many steps, every few milliseconds, SQLite calls the handler.
 _STEPS = 20_000
 
 
 class TookTooLong(Exception):
-    """What was asked for was not found within the limit."""
+    """The read did not end within the limit."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Transactions that give up rather than outlast the five seconds WeChat waits for an answer."""
+"""Transactions that give up before WeChat's five seconds for an answer are over."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from psycopg.pq import ExecStatus, TransactionStatus
 
 __all__ = ["LOCK_TIMEOUT", "short_transaction"]
 
-# Seconds to wait for a turn to write or for a lock; the whole answer has five.
+# Seconds to wait for the write lock or a row lock; the whole answer has five.
 LOCK_TIMEOUT = 2
 
-# Seconds between two looks at whether another process has let go of a SQLite file. A batch of
-# pushes takes some milliseconds.
-_LOOK_EVERY = 0.0003
+# Seconds between two polls of another process's lock on a SQLite file. A batch of pushes holds it
+# for some milliseconds.
+_POLL_EVERY = 0.0003
 
 _sqlite_turn = threading.Lock()
 
 
 @contextmanager
-def short_transaction(patience: float = LOCK_TIMEOUT) -> Iterator[None]:
-    """A transaction that gives up when it could not begin or go on in that many seconds.
+def short_transaction(lock_timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+    """A transaction that gives up if it waits for a lock for so many seconds.
 
     Raises OperationalError then.
     """
     if connection.vendor == "postgresql":
         with transaction.atomic():
-            _begin_with_limits(int(patience * 1000))
+            _begin_with_limits(int(lock_timeout * 1000))
             yield
         return
-    # SQLite lets waiting writers sleep longer and longer, the unlucky ones for ever: with 16
-    # threads half of the pushes were refused. In turn, each waits for a few milliseconds; and of
-    # the other processes' turns the end is looked for often.
-    deadline = time.monotonic() + patience
-    if not _sqlite_turn.acquire(timeout=patience):
+    # SQLite lets waiting writers sleep longer and longer, some for ever: with 16 threads it refused
+    # half of the pushes. So the threads of a process take turns of a few milliseconds, and the one
+    # whose turn it is polls until the other process releases its lock.
+    deadline = time.monotonic() + lock_timeout
+    if not _sqlite_turn.acquire(timeout=lock_timeout):
         raise OperationalError("no turn to write within the time a push has")
     try:
         with _no_waiting(), ExitStack() as transactions:
@@ -50,7 +50,7 @@ def short_transaction(patience: float = LOCK_TIMEOUT) -> Iterator[None]:
                 except OperationalError as error:
                     if not _is_locked(error) or time.monotonic() > deadline:
                         raise
-                time.sleep(_LOOK_EVERY)
+                time.sleep(_POLL_EVERY)
             yield
     finally:
         _sqlite_turn.release()
@@ -59,7 +59,7 @@ def short_transaction(patience: float = LOCK_TIMEOUT) -> Iterator[None]:
 def _begin_with_limits(lock_timeout: int) -> None:
     """Begins the transaction that Django has announced, in one round trip; in milliseconds.
 
-    With cursors it takes two, and more of this process's time than storing a push.
+    Cursors need two, and more processor time than storing a push.
     """
     driver: psycopg.Connection[object] = connection.connection
     begin = "BEGIN; " if driver.info.transaction_status == TransactionStatus.IDLE else ""
@@ -75,9 +75,9 @@ def _begin_with_limits(lock_timeout: int) -> None:
 
 @contextmanager
 def _no_waiting() -> Iterator[None]:
-    """Has SQLite say at once that another process writes; all else may wait for it."""
+    """Lets SQLite fail at once while another process writes; readers go on waiting."""
     connection.ensure_connection()
-    # The driver itself: Django's cursors take as long for this as a row takes to be stored.
+    # The driver itself: a cursor of Django takes as long for this as storing a row.
     execute = connection.connection.execute
     usual = connection.settings_dict["OPTIONS"]["timeout"]
     execute("PRAGMA busy_timeout = 0")
@@ -88,5 +88,5 @@ def _no_waiting() -> Iterator[None]:
 
 
 def _is_locked(error: OperationalError) -> bool:
-    # The lower byte is the code, the rest says more of it.
+    # The lower byte is the code, the upper ones detail it.
     return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

@@ -1,4 +1,4 @@
-"""Many rows inserted, or combined with those that are there, by one constant statement.
+"""Inserts many rows, or combines them with stored ones, by one constant statement.
 
 The two statements of the hot path, into the log and into the followers, go past the ORM and
 Django's cursors: on PostgreSQL one prepared statement takes all rows as arrays, on SQLite the
@@ -18,7 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 __all__ = ["FUNCTIONS", "Upsert"]
 
-# What the functions of several arguments are called, by Django's word for the database.
+# The functions of several arguments, by vendor.
 FUNCTIONS = {
     "postgresql": {"least": "LEAST", "greatest": "GREATEST"},
     "sqlite": {"least": "MIN", "greatest": "MAX"},
@@ -28,12 +28,12 @@ _Row = Sequence[Any]
 
 
 class Upsert:
-    """An INSERT of rows of a model, and what is to be done with those whose key is taken.
+    """An INSERT of a model's rows, with an update for rows whose key exists.
 
-    A row has `key`, the columns of a unique constraint, and then the columns in `values`; all
-    others get their field's default. `update` gives the expression for each column of a row that is
-    there, in SQL: `old` is that row, `excluded` the given one; `{least}` and `{greatest}` stand for
-    the functions of that name, which are not the same everywhere.
+    A row has `key`, the columns of a unique constraint, then the columns in `values`; the other
+    columns get their field's default. `update` has, by column of the stored row, an SQL expression:
+    `old` is the stored row, `excluded` the new one; `{least}` and `{greatest}` become the functions
+    of the database.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Upsert:
         self._statements: dict[str, str] = {}
 
     def execute(self, connection: BaseDatabaseWrapper, rows: Sequence[_Row]) -> list[_Row]:
-        """Writes the rows, no two of one key; gives `returning` of each, in their order.
+        """Writes the rows, each of another key; returns `returning` of each, in their order.
 
         Raises DatabaseError.
         """

@@ -1,10 +1,10 @@
 """How far the log can be read in ascending order without skipping a row.
 
-On PostgreSQL ids are given out before their transactions commit, so a row with a smaller id can
-appear after one with a larger id was read; a poller that goes by the largest id it saw loses rows.
-What holds: take the largest id, note the transactions that are writing to the log at that moment,
-wait until they are over, and read no further than that id. Whatever gets an id later gets a larger
-one. SQLite has one writer at a time, so there ids commit in order.
+PostgreSQL gives out ids before their transactions commit, so a row with a smaller id can appear
+after a poller has read a larger one; a poller that keeps only the largest id loses rows. So this
+module takes the largest id, notes the transactions that are writing to the log, and waits until
+they end: all ids that are given out later are larger. SQLite has one writer at a time, so its ids
+commit in order.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from events.models import EventLog
 
 __all__ = ["settled_upper_bound"]
 
-# Seconds. The callback's transactions end after three at the latest; a longer one is somebody's
-# maintenance, and the caller asks again.
+# Seconds. The callback's transactions end within three. A longer one belongs to maintenance; then
+# the caller asks again.
 _WAIT = 2.0
 _PAUSE = 0.01
 
 
 def settled_upper_bound() -> int | None:
-    """The id up to which every row is there for good; None if waiting for that takes too long."""
+    """The id up to which no row can still appear; None if the wait takes too long."""
     highest = EventLog.objects.aggregate(highest=Max("id"))["highest"] or 0
     if connection.vendor != "postgresql":
         return highest

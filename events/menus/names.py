@@ -1,4 +1,4 @@
-"""What the menu calls the keys that events carry (CLICK, VIEW and their kind).
+"""The menu's names for the keys that events carry (CLICK, VIEW and the like).
 
 A published version never changes, so each is read once in a process; a page costs one query, and
 one more when it needs a version that is new to the process.
@@ -31,10 +31,10 @@ for _kind, _entry in KINDS.items():
         _PUSHED[_type].append((_kind, _field))
 _KINDS = frozenset(kinds_where(lambda entry: bool(entry.menu)))
 
-# Of all accounts on a page together; older ones than that name no keys.
+# For all accounts of a page together; older versions name no keys.
 _VERSIONS = 500
-_REMEMBERED = 2000
-# Of parts of an address that WeChat may have added.
+_MOST_KEPT = 2000
+# Parts of an address that WeChat may have added.
 _CANDIDATES = 32
 
 # By kind and EventKey, the path of the entry.
@@ -52,7 +52,7 @@ class MenuName:
 
 
 class MenuNames:
-    """The names of keys of some accounts, as they are at this moment."""
+    """The present names of the keys of some accounts."""
 
     def __init__(self, account_ids: Iterable[int]) -> None:
         self._versions: dict[int, list[tuple[_Version, bool]]] = {pk: [] for pk in account_ids}
@@ -118,12 +118,12 @@ def _candidates(url: str) -> Iterator[str]:
 
 
 _lock = threading.Lock()
-_remembered: dict[_Version, _Paths] = {}
+_read_before: dict[_Version, _Paths] = {}
 
 
 def _read(versions: list[_Version]) -> dict[_Version, _Paths]:
     with _lock:
-        found = {version: _remembered[version] for version in versions if version in _remembered}
+        found = {version: _read_before[version] for version in versions if version in _read_before}
     missing = [pk for pk, published_at in versions if (pk, published_at) not in found]
     if missing:
         read: dict[_Version, _Paths] = {
@@ -132,9 +132,9 @@ def _read(versions: list[_Version]) -> dict[_Version, _Paths]:
         }
         found |= read
         with _lock:
-            if len(_remembered) + len(read) > _REMEMBERED:
-                _remembered.clear()
-            _remembered.update(read)
+            if len(_read_before) + len(read) > _MOST_KEPT:
+                _read_before.clear()
+            _read_before.update(read)
     return found
 
 

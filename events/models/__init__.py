@@ -1,4 +1,4 @@
-"""The tables of what the site receives and remembers."""
+"""The tables of accounts, events, menus, jobs and tasks."""
 
 from __future__ import annotations
 

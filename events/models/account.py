@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from events.models.fields import EncryptedTextField
@@ -163,10 +162,6 @@ class OfficialAccount(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-    @property
-    def callback_path(self) -> str:
-        return reverse("events:callback", args=[self.callback_key])
 
     @property
     def zone(self) -> zoneinfo.ZoneInfo:

@@ -57,9 +57,9 @@ class ApiKey(models.Model):
         return self.revoked_at is None and self.user.is_active
 
     def note_use(self) -> None:
-        """Remembers the use, to the minute: not a write for every request."""
+        """Notes the use, to the minute, so that not every request writes."""
         now = timezone.now()
         if self.last_used_at is None or now - self.last_used_at > datetime.timedelta(minutes=1):
-            # What is asked for does not depend on this being written.
+            # The request succeeds without this write.
             with contextlib.suppress(DatabaseError):
                 type(self).objects.filter(pk=self.pk).update(last_used_at=now)

@@ -41,7 +41,7 @@ class EventKeyPrefix(models.Func):
     output_field = models.TextField()
 
 
-# What intake gives a new row; all else begins with its default.
+# The values that a new row brings; all other columns begin with their defaults.
 _VALUES = (
     *("source", "msg_type", "event", "kind", "from_user", "openid", "event_key", "scene", "ticket"),
     *("msg_id", "received_at", "last_delivered_at", "delivery_count", "raw", "folded_at", "status"),
@@ -54,14 +54,14 @@ _row_of = operator.attrgetter(*_KEY, *_VALUES)
 
 
 class _Unindexed(models.Func):
-    """A text as itself, but not for the planner, which so finds no index that begins with it."""
+    """Appends '' so that the planner cannot use this column's index."""
 
     template = "(%(expressions)s || '')"
     arity = 1
     output_field = models.CharField()
 
 
-# Up to so many rows are quicker found and sorted than met on the way back from the newest.
+# Finding and sorting up to so many rows is quicker than walking back from the newest row.
 _FEW = 1000
 
 
@@ -81,11 +81,11 @@ def _delivery(model: type[EventLog]) -> Upsert:
 
 class EventLogQuerySet(models.QuerySet["EventLog"]):
     def deliver(self, events: Sequence[EventLog]) -> list[bool]:
-        """Inserts each row, or counts one more delivery of the row that has its key.
+        """Inserts each row, or counts one more delivery of the row with the same key.
 
-        In the order of the keys, so that processes that store the same pushes do not wait for each
-        other in a circle; and in one step for each, so that the count is exact however many race.
-        Sets the pk of each. Returns which of them are new: of one push that is there twice, one.
+        The order of the keys keeps processes that store the same pushes from waiting for each other
+        in a circle. One statement counts, so the count is exact under races. Sets the pk of each
+        event. Returns which events are new; of one push that occurs twice, one is.
         """
         deliveries: dict[tuple[Any, ...], list[EventLog]] = {}
         for event in events:
@@ -106,13 +106,13 @@ class EventLogQuerySet(models.QuerySet["EventLog"]):
         return [id(event) in new for event in events]
 
     def same_push(self, event: EventLog) -> EventLogQuerySet:
-        """The row that holds the same push as this unsaved one, if there is one."""
+        """The stored row of the push that this unsaved row holds, if there is one."""
         return self.filter(
             account=event.account_id, event_time=event.event_time, dedup_key=event.dedup_key
         )
 
     def with_key_of(self, event: EventLog) -> EventLogQuerySet:
-        """That row. Its event_time leads PostgreSQL to the one partition that can hold it."""
+        """This row. Its event_time leads PostgreSQL to the one partition that can hold it."""
         return self.filter(pk=event.pk, event_time=event.event_time)
 
     def only_key(self) -> EventLogQuerySet:
@@ -122,7 +122,7 @@ class EventLogQuerySet(models.QuerySet["EventLog"]):
         return self.filter(status__in=[self.model.Status.RECEIVED, self.model.Status.FAILED])
 
     def due(self, now: datetime.datetime) -> EventLogQuerySet:
-        """Rows a worker should take now, longest waiting first."""
+        """The rows that a worker should take now, longest waiting first."""
         return self.filter(next_attempt_at__lte=now).order_by("next_attempt_at")
 
     def kept_for(self, account_id: int, openid: str) -> EventLogQuerySet:
@@ -146,7 +146,7 @@ class EventLogQuerySet(models.QuerySet["EventLog"]):
         return self.filter(folded_at__isnull=False)
 
     def not_carried_over(self) -> EventLogQuerySet:
-        """The rows that state is computed from, on top of what removed rows left in the base."""
+        """The rows that add to the state that removed rows left behind."""
         return self.folded().filter(is_carried_over=False)
 
     def in_month(self, month: Month) -> EventLogQuerySet:
@@ -155,8 +155,8 @@ class EventLogQuerySet(models.QuerySet["EventLog"]):
     def newest_first(self) -> EventLogQuerySet:
         return self.order_by("-id")
 
-    # The next four lead through partial indexes. PostgreSQL sees by itself that their condition
-    # holds; SQLite wants to have it said.
+    # The next four use partial indexes. PostgreSQL infers that the index's condition holds; SQLite
+    # needs the condition in the query.
 
     def with_status(self, status: str) -> EventLogQuerySet:
         if status == self.model.Status.PROCESSED:
@@ -178,8 +178,8 @@ class EventLogQuerySet(models.QuerySet["EventLog"]):
         )
         if len(event_key) < EVENT_KEY_PREFIX_LENGTH:
             return rows
-        # Told that event_key equals a constant, SQLite puts that into the prefix expression too and
-        # no longer sees its index in it: hence the pair of bounds.
+        # A pair of bounds: SQLite would put an equal constant into the prefix expression too, and
+        # then not recognize its index.
         return rows.filter(event_key__gte=event_key, event_key__lte=event_key)
 
     def with_event(self, event: str) -> EventLogQuerySet:
@@ -201,8 +201,8 @@ class EventLogQuerySet(models.QuerySet["EventLog"]):
         return self.model._default_manager.filter(kind=kind).exists()
 
     def _of_kinds(self, kinds: list[str]) -> EventLogQuerySet:
-        """Rows of several kinds. An index on the kind has the order of the ids for one kind alone,
-        so few rows are sorted, and many are met by walking along the list."""
+        """Rows of several kinds: few are sorted, many are found by walking along the list, since an
+        index on the kind keeps the order of ids within one kind only."""
         if not kinds:
             return self.none()
         if len(kinds) == 1:
@@ -246,7 +246,7 @@ class EventLogQuerySet(models.QuerySet["EventLog"]):
 
 
 class EventLog(models.Model):
-    """One authentic push of WeChat, or one answer of its platform. The truth of this site.
+    """One authentic push of WeChat, or one answer of its API. The truth of this site.
 
     Rows are only ever added; what happened to them since (folding, replying) is kept beside what
     arrived. On PostgreSQL the table is partitioned by month of event_time
@@ -264,7 +264,7 @@ class EventLog(models.Model):
         FAILED = "failed", _("failed")
         DEAD = "dead", _("given up")
         UNREADABLE = "unreadable", _("unreadable")
-        QUARANTINED = "set_aside", _("set aside")
+        QUARANTINED = "set_aside", _("quarantined")
 
     class AnsweredBy(models.TextChoices):
         """How a reply reached the follower: KEPT and NONE are those that have not."""
@@ -333,11 +333,11 @@ class EventLog(models.Model):
         db_default="",
     )
     is_cut = models.BooleanField(_("answer cut short"), default=False, db_default=False)
-    # Brought back from an archive after its removal: what it says is in the base already.
+    # Restored from an archive after its removal: the carried-over state has it already.
     is_carried_over = models.BooleanField(default=False, db_default=False, editable=False)
     # When retention or an erasure emptied `raw`.
     body_removed_at = models.DateTimeField(_("body removed"), null=True, blank=True)
-    # Of rows that were not pushed but asked for: the last follow as WeChat told it.
+    # Set if the row is an answer of the API and no push: the last follow as WeChat tells it.
     followed_at = models.DateTimeField(_("followed"), null=True, blank=True)
 
     objects = EventLogQuerySet.as_manager()
@@ -346,8 +346,8 @@ class EventLog(models.Model):
         verbose_name = _("event")
         verbose_name_plural = _("events")
         constraints = [
-            # In this order, since events come about in that of their times: so its index grows at
-            # its end, while begun by dedup_key each insert would touch a page of its own.
+            # Events arrive in the order of their times, so this index grows at its end. With
+            # dedup_key first, each insert would touch a page of its own.
             models.UniqueConstraint(
                 fields=["account", "event_time", "dedup_key"], name="event_delivered_once"
             ),
@@ -406,7 +406,7 @@ class EventLog(models.Model):
                 name="event_due",
                 condition=models.Q(next_attempt_at__isnull=False),
             ),
-            # What operators look for: all that did not simply go through.
+            # What operators look for: all events with trouble.
             models.Index(
                 fields=["status", "id"],
                 name="event_status",
@@ -450,18 +450,18 @@ class EventLog(models.Model):
 
     @property
     def is_binding_scan(self) -> bool:
-        """Whether the row carries a one-time scene, which must not be shown."""
+        """Whether the row carries a binding scene, which must not be shown."""
         return binding_scenes.is_binding_scene(self.scene)
 
     def masked(self, text: str) -> str:
-        """A text of this row as it may be shown: one-time scenes and their ticket unreadable."""
+        """A text of this row as it may be shown: without binding scenes and their tickets."""
         text = binding_scenes.mask(text)
         if self.ticket and self.is_binding_scan:
             text = text.replace(self.ticket, "••••")
         return text
 
     def masked_payload(self, payload: Any) -> Any:
-        """A payload of this row, or any part of one, with every text masked."""
+        """A payload of this row, or a part of one, with every text masked."""
         match payload:
             case str():
                 return self.masked(payload)

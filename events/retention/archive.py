@@ -1,9 +1,9 @@
-"""Months of the log as files, to be kept elsewhere and brought back.
+"""Archives of the log, month by month, as files that can be restored.
 
 An archive is a gzip file with one JSON object per row and line, and beside it a manifest that names
-the file, its digests and what is in it. The manifest is written last and takes effect by being
-renamed, so whatever it names is whole; the file's name contains its digest, so a new archive of a
-month never touches the one before. Rows of a month that arrive after its removal are the month's
+the file, its digests and what is in it. The manifest is written last and takes effect by its
+rename, so the file it names is complete; the file's name contains its digest, so a new archive of
+a month never touches the one before. Rows of a month that arrive after its removal are the month's
 next part, with a manifest of its own.
 
 Columns stand under their own names: times in ISO 8601 with microseconds, the body in base64. The
@@ -52,7 +52,7 @@ __all__ = [
 
 _SCHEMA = 1
 _BATCH = 500
-# A month is closed when pushes of it can no longer be under way.
+# A month is closed once its pushes can no longer be under way.
 _CLOSED_AFTER = datetime.timedelta(days=3)
 _FIELDS = EventLog._meta.concrete_fields
 _COLUMNS = [field.attname for field in _FIELDS]
@@ -61,7 +61,7 @@ _T = TypeVar("_T")
 
 
 class ArchiveError(Exception):
-    """An archive that is missing, broken, or does not fit the database. The text says why."""
+    """An archive is missing, broken, or does not fit the database; the text gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def ensure_archived(month: Month, folder: Path) -> Archive:
     """The verified archive of the rows the log has of a month; written when it is not there.
 
     An archive that is not of these rows, since some arrived later, is written again. Raises
-    ArchiveError for one that is broken: somebody should know before it is replaced.
+    ArchiveError for a broken one: an operator should know before it is replaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _clear_away_halves(folder)
@@ -310,7 +310,7 @@ def _temporary(folder: Path) -> Iterator[tuple[IO[bytes], Path]]:
 
 
 def _clear_away_halves(folder: Path) -> None:
-    """Removes what killed processes left; a day old, it is not somebody's who is still writing."""
+    """Removes files of killed processes: a file of a day ago has no writer any more."""
     for path in folder.glob(".events-*.partial"):
         with suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > 24 * 3600:
@@ -377,7 +377,7 @@ def _written(value: Any) -> Any:
             return value
 
 
-# --- Bringing back -------------------------------------------------------------------------------
+# --- Restoring -----------------------------------------------------------------------------------
 
 
 def _local_accounts(archive: Archive) -> dict[int, int]:
@@ -404,7 +404,7 @@ def _event(record: dict[str, Any], accounts: dict[int, int], *, was_removed: boo
     if event.account_id not in accounts:
         raise ArchiveError(f"Event {event.pk} is of an account that is not here.")
     event.account_id = accounts[event.account_id]
-    # What was not folded when it was removed is in no base, and may still be folded.
+    # A row that was not folded before its removal is not carried over, and may still be folded.
     event.is_carried_over = event.is_carried_over or (was_removed and event.folded_at is not None)
     return event
 

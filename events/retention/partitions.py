@@ -4,7 +4,7 @@ A row goes into the partition of its month, or into the default partition when i
 a date of 1970 or 2099, an import of years ago. Months are made ahead, so that rows of now never
 have to go there. SQLite has one plain table, and nothing here does anything there.
 
-What is done here takes its locks with a short patience and gives up rather than let the callbacks
+What is done here takes its locks with a short timeout and gives up rather than let the callbacks
 queue behind it; the worker tries again. PostgreSQL's manual on ATTACH PARTITION (ddl-partitioning,
 sql-altertable) says which locks are needed and how a CHECK constraint saves reading a table.
 """
@@ -30,10 +30,10 @@ from events.months import Month
 __all__ = [
     "DEFAULT_PARTITION",
     "alone",
+    "lock_limit",
     "make_partition",
     "make_partitions_ahead",
     "partitions",
-    "patience",
     "rows_in_default_partition",
 ]
 
@@ -42,13 +42,13 @@ logger = logging.getLogger(__name__)
 _LOG = EventLog._meta.db_table
 DEFAULT_PARTITION = f"{_LOG}_default"
 _NAME = re.compile(rf"{_LOG}_(\d{{4}})_(\d{{2}})")
-# Enough for a worker that is found dead after weeks.
+# Enough for a worker that stands still for weeks.
 _MONTHS_AHEAD = 3
 # Advisory locks by two numbers are apart from those by one, which are ids of events
 # (events/log/process.py). The first number stands for the log.
 _LOCK_SPACE = 0x1093
-# A callback waits two seconds for a lock, so this long it does not notice.
-_PATIENCE_MS = 500
+# A callback waits two seconds for a lock, so this wait does no harm.
+_LOCK_LIMIT_MS = 500
 _MOST_COUNTED = 10_000
 
 
@@ -68,7 +68,7 @@ def partitions() -> dict[Month, str]:
 
 
 def make_partitions_ahead(now: datetime.datetime | None = None) -> int:
-    """Makes what is missing of this month and the next ones; returns how many were made.
+    """Makes the missing partitions of this month and the next ones; returns their number.
 
     What could not be made now is logged and left for the next time: its rows go to the default
     partition meanwhile, and are moved then.
@@ -138,7 +138,7 @@ def alone(task: str) -> Iterator[bool]:
 
 
 @contextmanager
-def patience(milliseconds: int = _PATIENCE_MS) -> Iterator[None]:
+def lock_limit(milliseconds: int = _LOCK_LIMIT_MS) -> Iterator[None]:
     """A transaction, or a savepoint in one, that waits no longer than this for a lock.
 
     Raises OperationalError when it would have to; what it had locked is free again by then.
@@ -171,8 +171,8 @@ def _within(month: Month) -> str:
 
 
 def _create(month: Month) -> None:
-    # CREATE TABLE … PARTITION OF would lock out everybody from the whole log; a table made by
-    # itself and attached does not. The identity is the parent's.
+    # CREATE TABLE … PARTITION OF would lock the whole log; a table made by itself and attached
+    # does not. The identity is the parent's.
     with connection.cursor() as cursor:
         cursor.execute(
             f"CREATE TABLE IF NOT EXISTS {_table(month)} "
@@ -198,7 +198,7 @@ def _attach_empty(month: Month) -> None:
     stray row of it is refused, and WeChat pushes it again five seconds later.
     """
     constraint = f"without_{month.year:04}_{month.month:02}"
-    with patience():
+    with lock_limit():
         _create(month)
         _forget(constraint)
         with connection.cursor() as cursor:
@@ -209,11 +209,11 @@ def _attach_empty(month: Month) -> None:
     try:
         with connection.cursor() as cursor:
             cursor.execute(f"ALTER TABLE {DEFAULT_PARTITION} VALIDATE CONSTRAINT {constraint}")
-        with patience():
+        with lock_limit():
             _attach(month)
             _forget(constraint)
     except DatabaseError:
-        with patience(10 * _PATIENCE_MS):
+        with lock_limit(10 * _LOCK_LIMIT_MS):
             _forget(constraint)
         raise
 
@@ -226,12 +226,12 @@ def _forget(constraint: str) -> None:
 def _attach_with_rows(month: Month) -> None:
     """Moves a month's rows out of the default partition and attaches them, in one transaction.
 
-    Everybody who needs the default partition waits for it, so it ends after two seconds at most.
+    Every user of the default partition waits for it, so it ends after two seconds at most.
     """
-    with patience():
+    with lock_limit():
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', '2s', true)")
-            # In the order in which everybody else comes by them.
+            # In the order in which all others take these locks.
             cursor.execute(f"LOCK TABLE ONLY {_LOG} IN SHARE UPDATE EXCLUSIVE MODE")
             cursor.execute(f"LOCK TABLE {DEFAULT_PARTITION} IN ACCESS EXCLUSIVE MODE")
             _create(month)
@@ -249,7 +249,7 @@ class _StrayRows(Collector):
         try:
             rows: float = rows_in_default_partition()
         except Exception:
-            # Whoever reads the metrics must get the others also while the database is away.
+            # A reader of the metrics gets the other ones even if the database is away.
             rows = float("nan")
         yield GaugeMetricFamily(
             "wechat_log_default_partition_rows",

@@ -1,4 +1,4 @@
-"""What is past EVENT_RETENTION_DAYS leaves the log, a whole month at a time.
+"""Removes events that are older than EVENT_RETENTION_DAYS, a whole month at a time.
 
 A month goes when all of it lies before the retention horizon. The hooks of events/log/registry.py
 first keep what its rows say, in the transaction that removes them. Before that the rows are
@@ -24,7 +24,7 @@ from events.models import EventLog, OfficialAccount, PrunedMonth
 from events.models.event_log import EventLogQuerySet
 from events.months import Month
 from events.retention.archive import Archive, ArchiveError, batched, ensure_archived, find
-from events.retention.partitions import alone, partitions, patience
+from events.retention.partitions import alone, lock_limit, partitions
 
 __all__ = ["Postponed", "months_due", "prune", "remove_month", "retention_limit"]
 
@@ -34,21 +34,21 @@ _BATCH = 500
 _LOG = EventLog._meta.db_table
 # A detached partition waits under such a name for being dropped.
 _REMOVED = f"{_LOG}_removed"
-# Callbacks queue behind whoever waits for the whole log, so each attempt is far below their two
-# seconds.
-_DETACH_PATIENCE_MS = 250
+# Callbacks queue behind a process that waits for the whole log, so each attempt stays far below
+# their two seconds.
+_DETACH_LOCK_LIMIT_MS = 250
 _DETACH_ATTEMPTS = 20
 _DETACH_PAUSE = 0.5
-# Their event_time says nothing: there was none, or it cannot be true. They go by received_at.
+# Their event_time is missing or cannot be true, so received_at counts.
 _UNDATED = (EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED)
 
 
 class Postponed(Exception):
-    """A month stays for now. The text says why."""
+    """A month stays for now; the text gives the reason."""
 
 
 def retention_limit(now: datetime.datetime) -> datetime.datetime | None:
-    """Everything before this is to go; None when everything is kept."""
+    """Events before this moment go; None keeps all."""
     if settings.EVENT_RETENTION_DAYS is None:
         return None
     horizon = now - datetime.timedelta(days=settings.EVENT_RETENTION_DAYS)
@@ -58,7 +58,7 @@ def retention_limit(now: datetime.datetime) -> datetime.datetime | None:
 def prune(
     now: datetime.datetime | None = None, *, report: Callable[[str], None] = logger.info
 ) -> int:
-    """Removes what is past retention; returns how many rows went.
+    """Removes events past retention; returns the number of rows.
 
     A month that has to stay is logged and tried again the next time. One process does this at a
     time; the others return at once.
@@ -143,7 +143,7 @@ def _archived(month: Month) -> Archive | None:
 def _note(
     month: Month, archive: Archive | None, *, rows: int, now: datetime.datetime
 ) -> PrunedMonth:
-    """Writes down that the removal of one more part of this month has begun."""
+    """Records that the removal of one more part of this month has begun."""
     pruned, _ = PrunedMonth.objects.get_or_create(month=month.start.date())
     pruned.part += 1
     pruned.is_archived = archive is not None
@@ -154,7 +154,7 @@ def _note(
 
 
 def _awaiting(rows: EventLogQuerySet) -> EventLogQuerySet:
-    # Said twice for SQLite's sake: the index has only rows that were not simply processed.
+    # Twice for SQLite: the index has only rows with trouble.
     return rows.awaiting_outcome().exclude(status=EventLog.Status.PROCESSED)
 
 
@@ -164,9 +164,9 @@ def _awaiting(rows: EventLogQuerySet) -> EventLogQuerySet:
 def _remove_partition(
     month: Month, table: str, settled: int, archive: Archive | None, now: datetime.datetime
 ) -> int:
-    """Lets the keepers read the month and detaches it, in one transaction.
+    """Runs the retention hooks on the month and detaches it, in one transaction.
 
-    The keepers read while everybody may write. So once the partition is detached, and nobody can,
+    The hooks read while all may write. So once the partition is detached, and nobody can,
     it is looked at whether somebody has: rows above the id that was settled before, rows folded
     since, rows that began to wait. Then nothing has happened, and the month is left for later.
     """
@@ -178,15 +178,15 @@ def _remove_partition(
         pruned = _note(month, archive, rows=count, now=now)
         PrunedMonth.objects.filter(pk=pruned.pk).update(finished_at=now)
         with connection.cursor() as cursor:
-            # What keepers wrote is checked now, not at the end with the whole log locked.
+            # What the hooks wrote is checked now, not at the end with the whole log locked.
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for _ in range(_DETACH_ATTEMPTS):
             try:
-                with patience(_DETACH_PATIENCE_MS):
+                with lock_limit(_DETACH_LOCK_LIMIT_MS):
                     _detach(month, table, settled, unfolded)
                 break
             except OperationalError:
-                # What was locked is free again, and the callbacks go on.
+                # The locks are free again, and the callbacks go on.
                 time.sleep(_DETACH_PAUSE)
         else:
             raise Postponed("the log is too busy to detach it")
@@ -225,7 +225,7 @@ def _drop_detached() -> None:
         )
         for (name,) in cursor.fetchall():
             try:
-                with patience(_DETACH_PATIENCE_MS):
+                with lock_limit(_DETACH_LOCK_LIMIT_MS):
                     cursor.execute(f"DROP TABLE {name}")
             except OperationalError as error:
                 logger.warning("%s is detached and will be dropped later: %s", name, error)
@@ -237,7 +237,7 @@ def _drop_detached() -> None:
 def _carry_on(
     month: Month, pruned: PrunedMonth, rows: EventLogQuerySet, now: datetime.datetime
 ) -> int:
-    """Goes on with a removal whose process ended before it did."""
+    """Continues a removal whose process ended first."""
     folder = settings.EVENT_ARCHIVE_DIR
     if folder is None:
         return _remove_rows(pruned, rows, None, now)

@@ -4,7 +4,7 @@ It knows the product from outside only: an address, an account's secrets, and th
 
 1. `population.Population` is the people: who follows, scans, taps, writes and leaves;
 2. `traffic` puts their acts on a clock, then duplicates and reorders what is to be delivered;
-3. `platform.Platform` signs, encrypts and posts each delivery, tries again as WeChat does, and
+3. `sender.PushSender` signs, encrypts and posts each delivery, tries again as WeChat does, and
    holds every answer against the protocol (`answers`).
 
 The same seed and the same times give the same events. Signatures, nonces and ciphertext are fresh
@@ -17,7 +17,7 @@ from .answers import IllegalAnswer, check_answer
 from .population import Follower, Population
 from .pushes import Push
 from .repertoire import Code, Letter, Poster, Repertoire
-from .sender import Platform, Tally
+from .sender import PushSender, Tally
 from .traffic import Delivery, acts, believable_times, disturbed, paced, undelivered
 
 __all__ = [
@@ -26,10 +26,10 @@ __all__ = [
     "Follower",
     "IllegalAnswer",
     "Letter",
-    "Platform",
     "Population",
     "Poster",
     "Push",
+    "PushSender",
     "Repertoire",
     "Tally",
     "acts",

@@ -19,7 +19,7 @@ from .answers import IllegalAnswer, check_answer
 from .pushes import Push
 from .traffic import Delivery
 
-__all__ = ["DEADLINE", "TRIES", "Platform", "Tally"]
+__all__ = ["DEADLINE", "TRIES", "PushSender", "Tally"]
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Tally:
         )
 
 
-class Platform:
+class PushSender:
     """WeChat's servers, as far as one account's callback sees them.
 
     `callback_url` is the whole address. `credentials` sign with their first token and AES key;

@@ -26,7 +26,7 @@ PADDING_BLOCK = 32
 
 
 def decode_aes_key(encoding_aes_key: str) -> bytes:
-    """Return the 32 bytes that an EncodingAESKey stands for; raise `InvalidKey` if it is not one.
+    """Return the 32 bytes of an EncodingAESKey; raise `InvalidKey` if it is not one.
 
     43 Base64 characters hold 258 bits. WeChat's generator leaves the two surplus bits at random,
     so they are ignored here, where a strict decoder would refuse three keys in four.

@@ -45,7 +45,7 @@ class SignatureMismatch(NotAuthentic):
 class Downgraded(NotAuthentic):
     """A plain body where the account's mode promises an encrypted one.
 
-    `signature` does not cover the body, so whoever has seen one valid triple of signature,
+    `signature` does not cover the body, so a stranger who has seen one valid triple of signature,
     timestamp and nonce could otherwise post forged messages to an account in safe mode.
     """
 

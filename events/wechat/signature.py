@@ -21,7 +21,7 @@ def sign(*parts: str) -> str:
 def verify(signature: str, token: str, *parts: str) -> bool:
     """Tell whether `signature` was made with `token` over `parts`, in constant time.
 
-    An empty token never verifies: anybody can sign with it.
+    An empty token never verifies: anyone can sign with it.
     """
     if not token:
         return False

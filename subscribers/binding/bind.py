@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from events.binding_scenes import is_binding_scene, new_one_time_scene
+from events.binding_scenes import is_binding_scene, new_binding_scene
 from events.models import EventLog, OfficialAccount
 from subscribers.models import Binding, BindingRequest, BindingScan, Refusal, Subscriber
 
@@ -44,7 +44,7 @@ def start_binding(
     The returned row still holds the scene in the clear, for its owner.
     """
     now = now or timezone.now()
-    scene = new_one_time_scene()
+    scene = new_binding_scene()
     while True:
         try:
             with transaction.atomic():

@@ -12,8 +12,9 @@ from random import Random
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
+from events.callback.address import callback_path
 from events.models import EventLog, OfficialAccount
-from events.simulator import Delivery, Platform, Population, disturbed, paced, undelivered
+from events.simulator import Delivery, Population, PushSender, disturbed, paced, undelivered
 from events.simulator.fake_api import (
     ORDINARY_LATENCY,
     FakeWeChatAPI,
@@ -85,13 +86,13 @@ class Demonstration:
         )
         self._staff = Staff(account, Random())
         self._staff.look_at_menu()
-        self._pushing: Platform | None = None
+        self._pushing: PushSender | None = None
         self._threads: list[threading.Thread] = []
 
     def start(self, site_url: str) -> None:
         """Begins to push to the account's callback at this site."""
-        self._pushing = Platform(
-            site_url + self._account.callback_path,
+        self._pushing = PushSender(
+            site_url + callback_path(self._account),
             self._account.credentials(timezone.now()),
             original_id=self._account.original_id,
         )
@@ -109,7 +110,7 @@ class Demonstration:
         for thread in self._threads:
             thread.join(max(0, deadline - time.monotonic()))
 
-    def _live(self, pushing: Platform) -> None:
+    def _live(self, pushing: PushSender) -> None:
         staff = self._staff
         self._wait_until(self._has_codes)
         self._wait_until(staff.publish_menu)

@@ -16,7 +16,7 @@ from random import Random
 
 import pytest
 
-from events.simulator import Follower, Platform, Population, acts, disturbed
+from events.simulator import Follower, Population, PushSender, acts, disturbed
 from events.simulator.fake_api import (
     FakeAccount,
     FakeWeChatAPI,
@@ -171,7 +171,8 @@ def test_live_traffic_and_a_sync_do_not_disturb_each_other(site, serve):
     site.start_web()
     key = site.manage(
         *("shell", "-v0", "-c"),
-        "from events.models import *; print(OfficialAccount.objects.get().callback_path)",
+        "from events.callback.address import callback_path; from events.models import *; "
+        "print(callback_path(OfficialAccount.objects.get()))",
     ).strip()
     credentials = Credentials(
         app_id=APP_ID,
@@ -179,7 +180,7 @@ def test_live_traffic_and_a_sync_do_not_disturb_each_other(site, serve):
         tokens=("Rk7mWechatTok2026",),
         aes_keys=("mQ3vT8yB1nXc5KzL0pRs7UeWdG2hJ4aF6iOqYtNbVxD",),
     )
-    wechat = Platform(f"http://127.0.0.1:{site.port}{key}", credentials, original_id=ORIGINAL_ID)
+    wechat = PushSender(f"http://127.0.0.1:{site.port}{key}", credentials, original_id=ORIGINAL_ID)
     synced = threading.Event()
     happening = itertools.takewhile(
         lambda _: not synced.is_set(), iter(lambda: int(time.time()), None)

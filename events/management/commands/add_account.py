@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from events.callback.address import callback_path
 from events.models import OfficialAccount
 
 
@@ -72,7 +73,7 @@ class Command(BaseCommand):
         if not account.token:
             self.stderr.write("The account has no token yet, so its callback refuses everything.")
         self.stdout.write(f"{'Added' if is_new else 'Changed'} {account.slug} ({account.name}).")
-        self.stdout.write(_site_url(options["site_url"]) + account.callback_path)
+        self.stdout.write(_site_url(options["site_url"]) + callback_path(account))
 
 
 def _site_url(given: str) -> str:

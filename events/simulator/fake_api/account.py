@@ -1,4 +1,4 @@
-"""One account on the fake platform: what it has there, and what it was asked to do."""
+"""One account at the fake API: what it has there, and what callers asked of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["FakeAccount", "Issued", "Sent", "beijing_day"]
 _TICKET_LETTERS = string.ascii_letters + string.digits + "+/"
 _TOKEN_LETTERS = string.ascii_letters + string.digits + "_-"
 _KEPT_CODES = 20_000
-# Seconds. Who makes a code that lives no longer shows it to one person; others hang on walls.
+# Seconds. A QR code that lives no longer is for one person, such as a binding code.
 _SHOWN_TO_ONE = 3600
 
 # How many customer-service messages an act allows, and for how many seconds (客服消息).
@@ -196,7 +196,7 @@ class FakeAccount:
             return found
 
     def hang(self, code: Issued) -> None:
-        """Adds a code that was made before this platform began, or in its console."""
+        """Adds a QR code that is older than this fake API, or was made in WeChat's console."""
         with self._lock:
             self._keep(code)
 

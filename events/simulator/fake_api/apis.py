@@ -1,4 +1,4 @@
-"""What each API of the platform does, and what it refuses."""
+"""What each API does, and what it refuses."""
 
 from __future__ import annotations
 

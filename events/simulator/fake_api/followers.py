@@ -1,4 +1,4 @@
-"""Who follows the account, as the platform's user calls show it."""
+"""Who follows the account, as the fake API's user calls show them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Followers", "ListedFollowers", "NumberedFollowers", "PopulationFollo
 
 
 class Followers(Protocol):
-    """The people. Called under the platform's lock, in any thread."""
+    """The followers. The fake API calls these under its lock, in any thread."""
 
     def total(self) -> int:
         """How many follow now."""

@@ -1,4 +1,4 @@
-"""What the simulator's people do on an account of the fake platform.
+"""What the simulator's people do on an account of the fake API.
 
 They scan the codes that were made there, tap the menu that is shown there and answer the messages
 that were sent from there; and what they do is known there.
@@ -19,7 +19,7 @@ from .account import FakeAccount
 __all__ = ["acts_on", "noted", "offered"]
 
 # Seconds until a code is scanned or a message answered.
-_PATIENCE = 4
+_DELAY = 4
 # Acts until people notice a new poster or another menu.
 _NOTICE_AFTER = 10
 
@@ -40,19 +40,19 @@ def acts_on(
     population: Population,
     times: Iterable[int],
     *,
-    patience: float = _PATIENCE,
+    delay: float = _DELAY,
 ) -> Iterator[Push]:
     """What the people do at `times` (Unix seconds, ascending), who are the account's followers.
 
-    A code for one person is scanned, and a message answered, `patience` seconds later. The
+    A code for one person is scanned, and a message answered, `delay` seconds later. The
     population's repertoire becomes what the account has.
     """
     usual = population.repertoire
-    return noted(account, _acts(account, population, usual, times, patience))
+    return noted(account, _acts(account, population, usual, times, delay))
 
 
 def noted(account: FakeAccount, pushes: Iterable[Push]) -> Iterator[Push]:
-    """The pushes, of each of which the platform takes notice."""
+    """The pushes, each noted by the fake account on its way."""
     for push in pushes:
         account.note_push(push)
         yield push
@@ -87,14 +87,14 @@ def _acts(
     population: Population,
     usual: Repertoire,
     times: Iterable[int],
-    patience: float,
+    delay: float,
 ) -> Iterator[Push]:
     for number, at in enumerate(times):
         if number % _NOTICE_AFTER == 0:
             population.repertoire = offered(account, usual)
-        if (code := account.next_code(min_age=patience)) is not None:
+        if (code := account.next_code(min_age=delay)) is not None:
             yield from population.scan(code, at)
-        elif (letter := account.next_letter(min_age=patience)) is not None and (
+        elif (letter := account.next_letter(min_age=delay)) is not None and (
             answer := population.answer(letter, at)
         ):
             yield answer

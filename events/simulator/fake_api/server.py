@@ -1,4 +1,4 @@
-"""The fake platform over HTTP, and its control from other processes.
+"""The fake API over HTTP, and its control from other processes.
 
 Control is JSON under `/__control__/`, answered with JSON; errors of the caller are status 400:
 
@@ -36,7 +36,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from events.simulator.pushes import Push
 
-from .platform import Answer, FakeWeChatAPI, Fault, Request
+from .service import Answer, FakeWeChatAPI, Fault, Request
 
 __all__ = ["FakeWeChatAPIServer"]
 
@@ -51,10 +51,10 @@ class FakeWeChatAPIServer:
     To be used as a context manager, or between `start` and `stop`.
     """
 
-    def __init__(self, platform: FakeWeChatAPI, *, port: int = 0) -> None:
-        self.platform = platform
+    def __init__(self, api: FakeWeChatAPI, *, port: int = 0) -> None:
+        self.api = api
         self._stopping = threading.Event()
-        self._server = _Server(platform, port, self._stopping)
+        self._server = _Server(api, port, self._stopping)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         )
@@ -87,8 +87,8 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, platform: FakeWeChatAPI, port: int, stopping: threading.Event) -> None:
-        self.platform = platform
+    def __init__(self, api: FakeWeChatAPI, port: int, stopping: threading.Event) -> None:
+        self.api = api
         self.stopping = stopping
         self._open: set[socket.socket] = set()
         self._idle = threading.Condition()
@@ -139,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
         if parts.path.startswith(_CONTROL):
             answer = self._control(parts.path.removeprefix(_CONTROL), query, body)
         else:
-            answer = self.server.platform.handle(
+            answer = self.server.api.handle(
                 Request(self.command, parts.path, query, body, self.client_address[0])
             )
         if answer.delay and self.server.stopping.wait(answer.delay):
@@ -160,68 +160,66 @@ class _Handler(BaseHTTPRequestHandler):
         commands = _QUESTIONS if self.command == "GET" else _ORDERS
         try:
             fields = query if self.command == "GET" else json.loads(body or b"{}")
-            result = commands[name](self.server.platform, fields)
+            result = commands[name](self.server.api, fields)
         except (KeyError, TypeError, ValueError) as error:
             return Answer(400, body=json.dumps({"error": repr(error)}).encode())
         return Answer(body=json.dumps(result, ensure_ascii=False).encode())
 
 
-def _behave(platform: FakeWeChatAPI, fields: Mapping[str, Any]) -> None:
+def _behave(api: FakeWeChatAPI, fields: Mapping[str, Any]) -> None:
     if "latency" in fields:
         shortest, longest = fields["latency"]
-        platform.latency = (float(shortest), float(longest))
+        api.latency = (float(shortest), float(longest))
     if "failure_rate" in fields:
-        platform.failure_rate = float(fields["failure_rate"])
+        api.failure_rate = float(fields["failure_rate"])
 
 
-def _make_trouble(platform: FakeWeChatAPI, fields: Mapping[str, Any]) -> None:
+def _make_trouble(api: FakeWeChatAPI, fields: Mapping[str, Any]) -> None:
     fault = {name: value for name, value in fields.items() if name != "path"}
     if fault.get("body") is not None:
         fault["body"] = fault["body"].encode()
-    platform.make_trouble(fields["path"], Fault(**fault))
+    api.make_trouble(fields["path"], Fault(**fault))
 
 
-def _allow(platform: FakeWeChatAPI, fields: Mapping[str, Any]) -> None:
+def _allow(api: FakeWeChatAPI, fields: Mapping[str, Any]) -> None:
     addresses = fields["addresses"]
-    account = platform.account(fields["appid"])
+    account = api.account(fields["appid"])
     account.allowed_addresses = None if addresses is None else frozenset(addresses)
 
 
-def _act(platform: FakeWeChatAPI, fields: Mapping[str, Any]) -> None:
+def _act(api: FakeWeChatAPI, fields: Mapping[str, Any]) -> None:
     msg_type, _, event = fields["kind"].partition(".")
     push = Push(fields["openid"], int(time.time()), msg_type, event)
-    platform.account(fields["appid"]).note_push(push)
+    api.account(fields["appid"]).note_push(push)
 
 
-def _sent(platform: FakeWeChatAPI, fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _sent(api: FakeWeChatAPI, fields: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {"openid": message.openid, "at": message.at, "body": message.body}
-        for message in platform.account(fields["appid"]).sent
+        for message in api.account(fields["appid"]).sent
     ]
 
 
-def _next_code(platform: FakeWeChatAPI, fields: Mapping[str, Any]) -> dict[str, str] | None:
-    code = platform.account(fields["appid"]).next_code()
+def _next_code(api: FakeWeChatAPI, fields: Mapping[str, Any]) -> dict[str, str] | None:
+    code = api.account(fields["appid"]).next_code()
     return {"scene": code.scene, "ticket": code.ticket} if code else None
 
 
 _ORDERS: Mapping[str, Callable[[FakeWeChatAPI, Mapping[str, Any]], Any]] = {
-    "expire_tokens": lambda platform, fields: platform.account(fields["appid"]).expire_tokens(
+    "expire_tokens": lambda api, fields: api.account(fields["appid"]).expire_tokens(
         fields.get("errcode", 42001)
     ),
-    "exhaust_quota": lambda platform, fields: platform.account(fields["appid"]).exhaust_quota(
-        fields["path"]
-    ),
+    "exhaust_quota": lambda api, fields: api.account(fields["appid"]).exhaust_quota(fields["path"]),
     "make_trouble": _make_trouble,
-    "end_trouble": lambda platform, fields: platform.end_trouble(),
+    "end_trouble": lambda api, fields: api.end_trouble(),
     "behave": _behave,
     "allow": _allow,
     "act": _act,
 }
 _QUESTIONS: Mapping[str, Callable[[FakeWeChatAPI, Mapping[str, Any]], Any]] = {
-    "calls": lambda platform, fields: platform.calls,
+    "calls": lambda api, fields: api.calls,
     "sent": _sent,
-    "menu": lambda platform, fields: platform.account(fields["appid"]).menu,
-    "scene": lambda platform, fields: {"scene": platform.scene_of(fields["ticket"])},
+    "menu": lambda api, fields: api.account(fields["appid"]).menu,
+    "scene": lambda api, fields: {"scene": api.scene_of(fields["ticket"])},
     "next_code": _next_code,
 }

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from events.binding_scenes import MASK, new_one_time_scene
+from events.binding_scenes import MASK, new_binding_scene
 from events.callback.build_event import build_event
 from events.kinds import KINDS
 from events.log.registry import reply_handler
@@ -229,7 +229,7 @@ def test_the_error_is_folded_behind_its_last_line(operator, account):
     "body", ["<EventKey>{}</EventKey><Ticket>gQSECRET</Ticket>", "<broken {} gQSECRET"]
 )
 def test_a_binding_code_is_shown_nowhere(operator, account, body):
-    scene = new_one_time_scene()
+    scene = new_binding_scene()
     event = store(
         account,
         1,

@@ -145,7 +145,7 @@ def test_every_type_keeps_its_own_fields_and_no_others(operator, shop):
 
 
 def test_the_style_sheet_shows_the_fields_that_a_type_has():
-    sheet = Path(settings.BASE_DIR, "wechat_site/static/wechat_site/menu.css").read_text()
+    sheet = Path(settings.BASE_DIR, "events/static/events/menu.css").read_text()
     shown = {}
     rule = re.compile(r"has\(option:is\(([^)]*)\):checked\) > \.menu-field-(\w+)[,\s]")
     for types, field in rule.findall(sheet):
@@ -677,7 +677,7 @@ def test_names_cost_a_page_one_question(operator, shop, li, at_wechat):
         published(shop, li, Menu((Button(f"b{number}", "click", key=f"K{number}"),)))
     for number in range(5):
         click(shop, f"K{number}")
-    menu_names._remembered.clear()
+    menu_names._read_before.clear()
 
     def about_menus():
         with CaptureQueriesContext(connection) as queries:
@@ -736,11 +736,11 @@ def test_reply_rules_show_and_suggest_menu_keys(operator, shop, li, at_wechat):
 
 
 def test_old_versions_beyond_the_newest_are_remembered_in_bounds(shop, monkeypatch):
-    monkeypatch.setattr(menu_names, "_REMEMBERED", 3)
-    menu_names._remembered.clear()
+    monkeypatch.setattr(menu_names, "_MOST_KEPT", 3)
+    menu_names._read_before.clear()
     now = timezone.now()
     for number in range(5):
         draft(shop, OTHER, published_at=now - datetime.timedelta(hours=number))
         menu_names.MenuNames([shop.pk])
-    assert len(menu_names._remembered) <= 5
+    assert len(menu_names._read_before) <= 5
     assert menu_names.MenuNames([shop.pk]).of_key(shop.pk, "event.click", "MENU_MY_ORDERS")

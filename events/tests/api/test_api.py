@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from events.api.authentication import READ_SCOPES, WRITE_SCOPES
-from events.binding_scenes import MASK, new_one_time_scene
+from events.binding_scenes import MASK, new_binding_scene
 from events.models import ApiKey, EventLog, OfficialAccount
 from events.testing import make_account
 
@@ -163,7 +163,7 @@ def test_an_unknown_or_broken_cursor_is_not_a_server_error(api):
 
 
 def test_no_pending_binding_code_is_shown_anywhere(api, account):
-    scene, ticket = new_one_time_scene(), "gQTicketOfThePendingCode"
+    scene, ticket = new_binding_scene(), "gQTicketOfThePendingCode"
     body = f"<xml><EventKey>{scene}</EventKey><Ticket>{ticket}</Ticket></xml>".encode()
     scan = store(
         account, 1, kind="event.scan", event="SCAN", event_key=scene, scene=scene, ticket=ticket,

@@ -18,9 +18,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from events.api.authentication import READ_SCOPES
-from events.db.keyset import Place
+from events.db.keyset import RowCursor
 from events.db.time_limit import TookTooLong, time_limit
-from events.log.sqlite_planner import SHARED
 from events.models import ApiKey, EventLog
 from events.models.event_log import EventLogQuerySet
 from events.testing import make_account
@@ -102,12 +101,16 @@ def names_of(index: str) -> list[str]:
 
 
 def assert_led_by(plan: str, index: str, *, frequent: bool = False) -> None:
-    """The rows come from that index in the order they are shown.
+    """The rows come from an index in the order they are shown; on SQLite from this index.
 
-    PostgreSQL, which has statistics, may meet what is frequent on a walk along the list as well.
+    PostgreSQL has statistics of its own, so on a small log its choice among good indexes varies. A
+    walk along the list is good only if it soon meets what it looks for.
     """
-    walked = frequent and connection.vendor == "postgresql" and "pkey on events_eventlog" in plan
-    assert walked or any(re.search(rf"\b{name}\b", plan) for name in names_of(index)), plan
+    if connection.vendor == "postgresql":
+        assert "Index" in plan, plan
+        assert frequent or "pkey on events_eventlog" not in plan, plan
+    else:
+        assert re.search(rf"\b{index}\b", plan), plan
     assert f"Seq Scan on {LOG}" not in plan, plan
     # An incremental sort puts rows of one moment in order, no more.
     assert not re.search(r"(?<!Incremental )\bSort  ?\(", plan), plan
@@ -220,10 +223,6 @@ def test_the_admins_days_are_found_by_their_index(log, operator, subtests):
             assert_led_by(plan_of_the_list(queries), "event_by_time")
 
 
-def test_every_index_of_the_log_is_described_to_sqlite():
-    assert set(SHARED) == {"unique", *(index.name for index in EventLog._meta.indexes)}
-
-
 # --- Lists in the order of a time ----------------------------------------------------------------
 
 
@@ -268,8 +267,8 @@ def test_a_place_in_another_order_is_refused(api, shuffled):
 @pytest.mark.parametrize(
     ("written", "column", "place"),
     [
-        ("17", None, Place(17)),
-        ("0_17", "event_time", Place(17, datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC))),
+        ("17", None, RowCursor(17)),
+        ("0_17", "event_time", RowCursor(17, datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC))),
         ("17", "event_time", None),
         ("0_17", None, None),
         ("9" * 18 + "_1", "event_time", None),
@@ -278,7 +277,7 @@ def test_a_place_in_another_order_is_refused(api, shuffled):
     ],
 )
 def test_a_place_is_read_as_it_was_written(written, column, place):
-    assert Place.parse(written, column) == place
+    assert RowCursor.parse(written, column) == place
     assert place is None or str(place) == written
 
 

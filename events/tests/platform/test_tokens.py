@@ -378,7 +378,7 @@ def test_processes_that_hit_expiry_at_once_make_one_call(racing, database, shop,
     racing.apply(prepare, (database, kept_token(minutes_left)))
     answers = race(racing, database, shop)
     assert {error for _, error in answers} == {""}
-    assert shop.platform.calls == {STABLE: 1}
+    assert shop.api.calls == {STABLE: 1}
     values = {value for value, _ in answers}
     if minutes_left < 0:
         assert len(values) == 1
@@ -395,27 +395,27 @@ def test_processes_whose_token_is_rejected_at_once_make_one_call(racing, databas
     answers = race(racing, database, shop, rejected="x" * 136)
     assert {error for _, error in answers} == {""}
     assert len({value for value, _ in answers}) == 1
-    assert shop.platform.calls == {STABLE: 1}
+    assert shop.api.calls == {STABLE: 1}
 
 
 @pytest.mark.slow
 def test_processes_that_fail_at_once_make_one_call(racing, database, shop):
     racing.apply(prepare, (database, {}))
-    shop.platform.account("wx3a9f0c27d81be645").refuses_tokens = 40164
+    shop.api.account("wx3a9f0c27d81be645").refuses_tokens = 40164
     errors = sorted(error for _, error in race(racing, database, shop))
     assert errors == ["AddressNotAllowed"] + ["TokenPaused"] * (PROCESSES - 1)
-    assert shop.platform.calls == {STABLE: 1}
+    assert shop.api.calls == {STABLE: 1}
 
 
 @pytest.mark.slow
 def test_a_refresher_that_is_killed_loses_nothing(racing, database, shop):
     racing.apply(prepare, (database, {}))
-    shop.platform.make_trouble(STABLE, Fault(delay=60))
+    shop.api.make_trouble(STABLE, Fault(delay=60))
     victim = multiprocessing.get_context("spawn").Process(
         target=ask, args=(database, shop.url, 2.0)
     )
     victim.start()
-    while not shop.platform.calls:
+    while not shop.api.calls:
         assert victim.is_alive()
         time.sleep(0.01)
     os.kill(victim.pid, signal.SIGKILL)
@@ -423,4 +423,4 @@ def test_a_refresher_that_is_killed_loses_nothing(racing, database, shop):
     answers = race(racing, database, shop, lease=2.0)
     assert {error for _, error in answers} == {""}
     assert len({value for value, _ in answers}) == 1
-    assert shop.platform.calls == {STABLE: 2}
+    assert shop.api.calls == {STABLE: 2}

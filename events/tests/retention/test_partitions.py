@@ -350,7 +350,7 @@ def test_a_broken_off_making_is_finished_by_the_next(postgres):
     """A process that ends between the steps leaves a table and a constraint behind."""
     month = AHEAD[3]
     no_partition(month)
-    with module.patience():
+    with module.lock_limit():
         module._create(month)
         query(
             f"ALTER TABLE {DEFAULT_PARTITION} ADD CONSTRAINT "

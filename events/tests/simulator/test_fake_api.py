@@ -144,7 +144,7 @@ def test_codes_that_hang_somewhere_are_scanned_by_many_and_those_for_one_by_one(
     assert {poster.scene for poster in account.posters()} == {"poster", "market", "brochure"}
     assert account.next_code(min_age=60) is None
     now = int(account._now())
-    pushes = list(acts_on(account, population, range(now, now + 1500), patience=0))
+    pushes = list(acts_on(account, population, range(now, now + 1500), delay=0))
     scenes = Counter(push.event_key.removeprefix("qrscene_") for push in pushes)
     assert min(scenes["poster"], scenes["market"], scenes["brochure"]) > 10
     assert scenes["last-week"] == 0
@@ -198,7 +198,7 @@ def test_messages_are_answered_by_those_who_got_them(client, account, population
     first = next(acts_on(account, population, times))
     client.custom_messages.send(first.openid, ChoiceMessage("满意吗？", (Choice("7", "满意"),)))
     assert account.next_letter(min_age=60) is None
-    pushes = acts_on(account, population, times, patience=0)
+    pushes = acts_on(account, population, times, delay=0)
     answer = next(push for push in pushes if b"<bizmsgmenuid>7<" in push.body)
     assert answer.openid == first.openid
     assert "满意".encode() in answer.body

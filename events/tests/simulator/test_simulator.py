@@ -23,9 +23,9 @@ from events.simulator import (
     Follower,
     IllegalAnswer,
     Letter,
-    Platform,
     Population,
     Push,
+    PushSender,
     Repertoire,
     acts,
     believable_times,
@@ -374,9 +374,9 @@ class NoPause(threading.Event):
         return self.is_set()
 
 
-def platform(server: Server, deadline: float | None = None, **arguments) -> Platform:
+def platform(server: Server, deadline: float | None = None, **arguments) -> PushSender:
     """With a deadline, tries begin that many seconds apart; without, no answer is late."""
-    made = Platform(
+    made = PushSender(
         server.url, SAFE, original_id=ORIGINAL_ID, deadline=deadline or 120, **arguments
     )
     if deadline is None:

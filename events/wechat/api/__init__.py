@@ -1,4 +1,4 @@
-"""A client of the platform's API (api.weixin.qq.com), as far as an Official Account needs it.
+"""A client of WeChat's API (api.weixin.qq.com), as far as an Official Account needs it.
 
 1. `wire.Wire` is the way there: JSON over HTTPS, timeouts, errors by class (`errors`);
 2. `tokens.TokenSource` keeps the account's access token; who keeps it where is the caller's choice;

@@ -17,7 +17,7 @@ __all__ = ["Client"]
 
 
 class Client:
-    """The platform as one account sees it. Safe to share between threads, if `tokens` is.
+    """WeChat's API as one account sees it. Safe to share between threads, if `tokens` is.
 
     Every call raises `APIError` and its subclasses; ValueError, before anything is sent, for
     what is outside WeChat's documented limits.

@@ -28,7 +28,7 @@ __all__ = [
     "TextMessage",
 ]
 
-# The `path` of errors that came after the message went out to the platform.
+# The `path` of errors that came after the message went out to WeChat.
 SEND_PATH = "/cgi-bin/message/custom/send"
 
 # Bytes of UTF-8.

@@ -1,4 +1,4 @@
-"""What can go wrong with a call to the platform, told apart by what the caller has to do about it.
+"""What can go wrong with a call to WeChat's API, by what the caller has to do about it.
 
 A call that was answered with an `errcode` raises `Refused` or one of its subclasses, one for each
 class of codes (全局返回码). Nothing here, in text, repr or attributes, holds an access token or an
@@ -43,7 +43,7 @@ class APIError(Exception):
 class Unreachable(APIError):
     """No complete answer in time, or none at all.
 
-    `may_have_arrived` is false if the request certainly did not reach the platform. Where it is
+    `may_have_arrived` is false if the request certainly did not reach WeChat. Where it is
     true, a message may have been sent and a QR code made.
     """
 
@@ -57,7 +57,7 @@ class Unreachable(APIError):
 
 
 class BadAnswer(APIError):
-    """An answer that is not one of the platform: another status than 200, or not the JSON."""
+    """An answer that is not WeChat's: a status other than 200, or no JSON."""
 
     label = "bad_answer"
     is_temporary = True
@@ -74,7 +74,7 @@ class TicketUnknown(APIError):
 
 
 class Refused(APIError):
-    """The platform answered with an error; of this class itself if the code is in no known class.
+    """WeChat answered with an error; this class itself stands for codes of no known class.
 
     `errcode` is WeChat's number, `errmsg` its text without the `rid`, which WeChat's support asks
     for ("" if there was none). `path` is the API that was called.
@@ -94,7 +94,7 @@ class Refused(APIError):
 
 
 class SystemBusy(Refused):
-    """The platform is busy (系统繁忙): try again after a pause, three times at most."""
+    """WeChat is busy (系统繁忙): try again after a pause, three times at most."""
 
     label = "busy"
     is_temporary = True
@@ -196,7 +196,7 @@ _CLASS_OF = {code: cls for cls in _CLASSES for code in cls.codes}
 def refusal(path: str, errcode: int, errmsg: str, *, secrets: Iterable[str] = ()) -> Refused:
     """Return the error of the class that `errcode` belongs to.
 
-    None of `secrets` is left in its text, should the platform have repeated one.
+    Its text has none of `secrets`, even if WeChat repeated one.
     """
     for secret in secrets:
         if secret:

@@ -1,4 +1,4 @@
-"""One call to the platform: JSON over HTTPS there, JSON or an error back.
+"""One call to WeChat's API: JSON over HTTPS there, JSON or an error back.
 
 httpx writes every URL into its log and keeps it in its exceptions, and WeChat wants the access
 token, OpenIDs and tickets in the query. So httpx is given URLs without a query; the query is added
@@ -43,7 +43,7 @@ class Timeouts:
 
 
 class Wire:
-    """The way to the platform, shared by all accounts and threads of a process.
+    """The way to WeChat's API, shared by all accounts and threads of a process.
 
     `api_base` and `mp_base` (QR pictures) are addresses without a path. `proxy` is the address of
     an outgoing proxy, where the account's list of IP addresses names one. `transport` replaces the
@@ -80,7 +80,7 @@ class Wire:
         body: Mapping[str, Any] | None = None,
         secrets: tuple[str, ...] = (),
     ) -> Answer:
-        """Return the JSON object that the platform answers.
+        """Return the JSON object that WeChat answers.
 
         `secrets` are kept out of error texts. Raises `Unreachable`, `BadAnswer`, or the subclass
         of `Refused` for the errcode.

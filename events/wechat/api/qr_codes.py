@@ -46,7 +46,7 @@ class QRCodes:
     ) -> QRCode:
         """A code for 1 to 2,592,000 seconds; a scene is 1 to 64 characters or 32 bits, not 0.
 
-        A secret scene is kept out of error texts, should the platform repeat it. Raises ValueError
+        A secret scene is kept out of error texts, should WeChat repeat it. Raises ValueError
         outside these limits.
         """
         if not 1 <= expire_seconds <= LONGEST_LIFE:

@@ -1,6 +1,6 @@
 """WeChat's own daily numbers (数据统计 › 用户分析); days are Beijing's.
 
-A day's numbers are there after about eight in the morning of the next. Asked before, the platform
+A day's numbers are there after about eight in the morning of the next. Asked before, WeChat
 answers with nothing rather than with zeros: a missing day is not a day without followers.
 """
 

@@ -2,7 +2,7 @@
 
 Only `stable_token` is used (获取稳定版接口调用凭据): asked again within the validity it returns the
 same token, so that two processes asking do not break each other's calls, as they would with
-`/cgi-bin/token`. The platform renews it five minutes before its end, and for these five minutes
+`/cgi-bin/token`. WeChat renews it five minutes before its end, and for these five minutes
 the old one and the new one both work.
 """
 
@@ -29,7 +29,7 @@ __all__ = [
 
 _PATH = "/cgi-bin/stable_token"
 
-# Seconds before its end at which a token is replaced. More than the platform's five minutes would
+# Seconds before its end at which a token is replaced. More than WeChat's five minutes would
 # only bring the same token again.
 REFRESH_AHEAD = 240
 
@@ -72,7 +72,7 @@ class TokenSource(Protocol):
 def fetch_stable_token(
     wire: Wire, credentials: AppCredentials, *, now: Callable[[], float] = time.time
 ) -> AccessToken:
-    """Ask the platform for the account's token, in normal mode.
+    """Ask WeChat for the account's token, in normal mode.
 
     `now` gives Unix seconds. Raises `CredentialsRejected`, `AddressNotAllowed`, and what
     `Wire.call` raises else.

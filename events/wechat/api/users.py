@@ -1,4 +1,4 @@
-"""Followers as the platform knows them (用户管理)."""
+"""Followers as WeChat knows them (用户管理)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INVALID_OPENID = 40003
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What the platform tells of one person; of somebody who does not follow, the OpenID only.
+    """What WeChat tells of one user; the OpenID only, if the user does not follow.
 
     Nickname, picture, sex and place have not been given since 2021. `subscribe_time` is the last
     follow, in Unix seconds, 0 if unknown. `subscribe_scene` is from an open list (ADD_SCENE_…).
@@ -46,7 +46,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """The profiles that were `found`, and the OpenIDs that the platform does not take."""
+    """The profiles that were `found`, and the OpenIDs that WeChat does not take."""
 
     found: tuple[Profile, ...]
     invalid: tuple[str, ...] = ()

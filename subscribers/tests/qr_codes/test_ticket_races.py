@@ -32,7 +32,7 @@ def server():
 def test_workers_that_race_ask_once_for_each_code(racers, race_database, server):
     racers.call(prepare, race_database, SECRET, 60)
     served = racers.race(fetch_all, [(race_database, server.url, 60.0)] * WORKERS)
-    assert sum(served) == server.platform.calls[CREATE] == 60
+    assert sum(served) == server.api.calls[CREATE] == 60
     assert sum(codes > 0 for codes in served) > 1
     assert set(racers.call(states, race_database)) == {(f"s{n}", "ready") for n in range(60)}
 
@@ -40,12 +40,12 @@ def test_workers_that_race_ask_once_for_each_code(racers, race_database, server)
 def test_what_a_killed_worker_was_at_is_done_after_its_lease(racers, race_database, server):
     racers.call(prepare, race_database, SECRET, 5)
     # It is killed in this call.
-    server.platform.make_trouble(CREATE, Fault(delay=1000))
+    server.api.make_trouble(CREATE, Fault(delay=1000))
     victim = multiprocessing.get_context("spawn").Process(
         target=fetch_all, args=(race_database, server.url, 4.0)
     )
     victim.start()
-    while CREATE not in server.platform.calls:
+    while CREATE not in server.api.calls:
         assert victim.is_alive()
         time.sleep(0.01)
     os.kill(victim.pid, signal.SIGKILL)
@@ -54,4 +54,4 @@ def test_what_a_killed_worker_was_at_is_done_after_its_lease(racers, race_databa
     assert racers.call(fetch_all, race_database, server.url, 4.0) == 5
     assert Counter(state for _, state in racers.call(states, race_database)) == {"ready": 5}
     # The one that was cut off was asked for once more, and no other.
-    assert server.platform.calls[CREATE] == 6
+    assert server.api.calls[CREATE] == 6

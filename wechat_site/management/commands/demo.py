@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from events.callback.address import callback_path
 from events.simulator.fake_api import FakeWeChatAPIServer
 from wechat_site.demo import PAST_EVENTS, PER_SECOND, Demonstration, make_account, make_operator
 from wechat_site.serving.supervisor import Site, hold_database, prepare, refuse_taken_port
@@ -67,7 +68,7 @@ class Command(BaseCommand):
   用户名   User name   {user_name}
   密码     Password    {password}
   接口文档 API docs    {site.url}/api/docs/
-  回调地址 Callback    {site.url}{account.callback_path}
+  回调地址 Callback    {site.url}{callback_path(account)}
   模拟平台 Platform    {platform.url}  (docs/demo.md)
 
   模拟粉丝正在活动，按 Ctrl-C 停止。  Simulated followers are busy; Ctrl-C stops everything.

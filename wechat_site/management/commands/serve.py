@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from events.callback.address import callback_path
 from events.models import OfficialAccount
 from wechat_site.serving.supervisor import (
     Site,
@@ -54,7 +55,7 @@ class Command(BaseCommand):
             self.stdout.write(f"API docs    {site.url}/api/docs/")
             for account in OfficialAccount.objects.filter(is_active=True):
                 self.stdout.write(
-                    f"Callback    {site.url}{account.callback_path}  ({account.slug})"
+                    f"Callback    {site.url}{callback_path(account)}  ({account.slug})"
                 )
             if not get_user_model().objects.filter(is_superuser=True).exists():
                 self.stdout.write(

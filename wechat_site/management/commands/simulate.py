@@ -18,8 +18,9 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from events.callback.address import callback_path
 from events.models import OfficialAccount
-from events.simulator import Code, Platform, Population, Push, acts, disturbed, paced
+from events.simulator import Code, Population, Push, PushSender, acts, disturbed, paced
 from events.simulator.fake_api import (
     FakeAccount,
     FakeWeChatAPI,
@@ -120,8 +121,8 @@ class Command(BaseCommand):
             deliveries = paced(deliveries, rate=options["rate"], stop=stop, random=chance)
 
         with server, _opened(options["acknowledged"]) as record:
-            platform = Platform(
-                options["url"].rstrip("/") + account.callback_path,
+            platform = PushSender(
+                options["url"].rstrip("/") + callback_path(account),
                 account.credentials(timezone.now()),
                 original_id=account.original_id,
                 on_acknowledged=lambda push: _write(push, record),

@@ -123,7 +123,7 @@ def check_done_once(found: dict[str, Any], platform: FakeWeChatAPIServer) -> Cou
     """Every message was sent at most once, and its row says what came of it."""
     arrived = Counter(
         (sent.openid, sent.body["text"]["content"])
-        for sent in platform.platform.account("wx3a9f0c27d81be645").sent
+        for sent in platform.api.account("wx3a9f0c27d81be645").sent
     )
     assert max(arrived.values()) == 1
     for message in found["messages"]:
@@ -144,7 +144,7 @@ def check_done_once(found: dict[str, Any], platform: FakeWeChatAPIServer) -> Cou
 def test_2000_duties_eight_workers_two_of_them_killed(
     site: Site, workers: Workers, platform: FakeWeChatAPIServer
 ):
-    fake = platform.platform
+    fake = platform.api
     in_site(site, f"seed({MESSAGES}, {EVENTS})")
     plain = workers.start_plain(4)
     celery = workers.start_celery(4)

@@ -1,4 +1,4 @@
-"""The fake platform itself: accounts, tokens, limits, and the troubles it was told to make."""
+"""The fake API itself: accounts, tokens, limits, and the faults that a test asks for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TOKEN = "/cgi-bin/token"
 _STABLE_TOKEN = "/cgi-bin/stable_token"
 _SHOW = "/cgi-bin/showqrcode"
 
-# Characters below which something is not taken for a token at all.
+# Characters. The API takes nothing shorter for a token.
 _SHORTEST_TOKEN = 32
 
 _JSON = "application/json; encoding=utf-8"
@@ -42,7 +42,7 @@ _PICTURE: Final = base64.b64decode(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What came in. `address` is the caller's IP address."""
+    """What arrived. `address` is the caller's IP address."""
 
     method: str
     path: str
@@ -64,7 +64,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A trouble: an `errcode`, another `status`, a `body` that is no JSON, a cut connection.
+    """A fault: an `errcode`, another `status`, a `body` that is no JSON, a cut connection.
 
     A fault with none of these only delays: the call is served, and answered `delay` seconds later.
     It happens `times` times, None for ever.
