@@ -118,7 +118,7 @@ def test_what_needs_attention_is_counted_up_to_a_bound_and_linked(operator, acco
     attention = operator.get(DASHBOARD).context["attention"]
     assert [(item["status"], item["number"]) for item in attention] == [
         ("given up", "99+"),
-        ("set aside", "1"),
+        ("quarantined", "1"),
     ]
     log = reverse("admin:events_eventlog_changelist")
     assert attention[0]["url"] == f"{log}?status=dead"
@@ -163,22 +163,26 @@ def test_every_account_says_when_its_last_event_came(operator, account):
     assert "no event yet" in text
 
 
-def test_the_last_event_of_a_silent_account_is_found_by_the_index_that_begins_with_it(account):
+def test_the_last_event_of_a_silent_account_is_found_by_an_index_that_begins_with_it(account):
     """Through the other one by time, ten million events of others take seconds."""
     store(account, 1)
     with CaptureQueriesContext(connection) as captured:
         _accounts(timezone.now())
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL enable_seqscan = off")
-            explain, index = "EXPLAIN", "account_id_event_time_idx"
+            # A partition of one row is quicker read whole, or sorted; a real one is not.
+            for other in ("seqscan", "bitmapscan", "sort"):
+                cursor.execute(f"SET LOCAL enable_{other} = off")
+            # The index on account and time, or the unique key, which begins like it.
+            explain, index = "EXPLAIN", r"account_id_event_time_(dedup_key_key|idx)"
         else:
-            explain, index = "EXPLAIN QUERY PLAN", "event_account_time"
+            explain, index = "EXPLAIN QUERY PLAN", r"event_account_time|autoindex_events_eventlog"
         cursor.execute(f"{explain} {captured[0]['sql']}")
         plan = " ".join(str(row) for row in cursor.fetchall())
-    assert plan.count(index) >= 3
-    assert "event_by_time" not in plan
-    assert "event_time_id_idx" not in plan
+    assert len(re.findall(index, plan)) >= 3, plan
+    by_time_alone = r"event_by_time|(?<!account_id_)event_time_id_idx"
+    assert not re.search(rf"{by_time_alone}|Seq Scan on events_eventlog", plan), plan
+    assert not re.search(r"\bSort  ?\(|TEMP B-TREE", plan), plan
 
 
 def test_what_wechat_was_asked_is_no_sign_of_life_of_its_pushes(operator, account):

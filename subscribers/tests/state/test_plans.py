@@ -19,7 +19,6 @@ from events.db import cached_count
 from events.models import ApiKey
 from events.testing import make_account
 from subscribers.models import OutgoingMessage, QRScene, SeenScene, Subscriber
-from subscribers.state.sqlite_planner import SHARED
 
 pytestmark = pytest.mark.django_db
 
@@ -144,10 +143,6 @@ def test_a_scene_made_elsewhere_is_found_by_its_index(followers, operator):
     plan = plan_of(sql)
     assert "seen_scene_once" in plan or "sqlite_autoindex_subscribers_seenscene" in plan, plan
     assert "SCAN subscribers_seenscene" not in plan
-
-
-def test_every_index_of_the_followers_is_described_to_sqlite():
-    assert set(SHARED) == {"unique", *(index.name for index in Subscriber._meta.indexes)}
 
 
 def test_few_followers_are_counted_each_time_and_many_seldom(followers, operator, monkeypatch):
