@@ -68,6 +68,8 @@ logger = logging.getLogger(__name__)
 # sender, which has waited for a token too, loses its lease.
 LEASE = datetime.timedelta(seconds=60)
 _TRIED_AGAIN_AT_ONCE = 500
+# Several threads send, and the parts of a long answer must not overtake each other.
+_UNTIL_NEXT_PART = datetime.timedelta(seconds=1)
 
 
 @message_sender
@@ -168,6 +170,9 @@ def send_next(*, lease: datetime.timedelta = LEASE) -> int:
     rows = OutgoingMessage.objects.all()
     sent = 0
     for message in claimed(rows, lease=lease, seconds=0):
+        if _has_earlier_part(message):
+            rows.release(message, timezone.now() + _UNTIL_NEXT_PART)
+            continue
         failure = run_job(
             rows, message, partial(_send, lease=lease), delays=MESSAGE, amend=_with_state
         )
@@ -193,6 +198,16 @@ def _send(message: OutgoingMessage, *, lease: datetime.timedelta) -> None:
     if not OutgoingMessage.objects.finish(message, state=MessageState.SENT):
         OutgoingMessage.objects.confirm_sent(message)
     _tell_event(message, sent_at=timezone.now())
+
+
+def _has_earlier_part(message: OutgoingMessage) -> bool:
+    """Whether another message that answers the same event is to go out before this one."""
+    if message.event_id is None:
+        return False
+    earlier = message.subscriber.outgoing_messages.filter(
+        event_id=message.event_id, pk__lt=message.pk
+    )
+    return earlier.filter(state__in=[MessageState.QUEUED, MessageState.SENDING]).exists()
 
 
 def _tell_event(message: OutgoingMessage, sent_at: datetime.datetime | None) -> None:
