@@ -15,6 +15,7 @@ class EventsConfig(AppConfig):
         from events.log import reply_rules  # noqa: F401  (registers the reply handlers)
         from events.log.sqlite_planner import describe_log
         from events.retention import bodies, partitions  # noqa: F401
+        from events.stats import removal  # noqa: F401  (keeps counts of what leaves the log)
 
         # The `wechat.py` of every app, in the order of INSTALLED_APPS: it registers projections and
         # reply handlers.

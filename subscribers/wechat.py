@@ -9,5 +9,16 @@ from subscribers.binding import replies
 from subscribers.messages import send
 from subscribers.personal_data import erase, requests
 from subscribers.state import carried_over, projections
+from subscribers.stats import intervals, removal, scenes
 
-__all__ = ["carried_over", "erase", "projections", "replies", "requests", "send"]
+__all__ = [
+    "carried_over",
+    "erase",
+    "intervals",
+    "projections",
+    "removal",
+    "replies",
+    "requests",
+    "scenes",
+    "send",
+]

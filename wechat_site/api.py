@@ -4,11 +4,24 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpResponse
-from django.urls import URLPattern, re_path
+from django.urls import URLPattern, path, re_path
 from rest_framework.routers import DefaultRouter
 
 from events.api import schema  # noqa: F401  (registers the key's scheme)
+from events.api.statistics import (
+    EventStatistics,
+    HealthStatistics,
+    HourStatistics,
+    MenuStatistics,
+)
 from events.api.views import AccountViewSet, EventViewSet
+from subscribers.api.statistics import (
+    FollowerStatistics,
+    MessageStatistics,
+    SceneStatistics,
+    SummaryStatistics,
+    TopStatistics,
+)
 from subscribers.api.views import (
     AnyAccept,
     BindingRequestViewSet,
@@ -40,8 +53,21 @@ def _picture(prefix: str, viewset: Any, name: str) -> URLPattern:
     return re_path(rf"^{prefix}/(?P<pk>[0-9]{{1,18}})/{pattern}$", view)
 
 
+_STATISTICS: dict[str, Any] = {
+    "events": EventStatistics,
+    "followers": FollowerStatistics,
+    "health": HealthStatistics,
+    "hours": HourStatistics,
+    "menu": MenuStatistics,
+    "messages": MessageStatistics,
+    "scenes": SceneStatistics,
+    "summary": SummaryStatistics,
+    "top": TopStatistics,
+}
+
 urlpatterns = [
     *router.urls,
+    *(path(f"stats/{name}/", view.as_view()) for name, view in _STATISTICS.items()),
     _picture("scenes", QRSceneViewSet, "qr.svg"),
     _picture("scenes", QRSceneViewSet, "qr.png"),
     _picture("binding-requests", BindingRequestViewSet, "qr.svg"),

@@ -20,6 +20,8 @@ from events.models import LiveMenu, MenuVersion
 from events.retention.bodies import empty_bodies
 from events.retention.partitions import make_partitions_ahead
 from events.retention.prune import prune
+from events.stats.removal import forget_unseen
+from events.stats.update import update_statistics
 from subscribers.binding.bind import end_expired_requests
 from subscribers.messages.empty import empty_messages
 from subscribers.messages.send import send_next, try_again
@@ -127,6 +129,18 @@ TASKS: Sequence[Task] = (
     ),
     # One call asks for a hundred, so newcomers are collected.
     Task("profiles", fetch_profiles, every=15, title=_("profiles of followers")),
+    Task(
+        "statistics",
+        update_statistics,
+        every=5,
+        title=_("statistics of what is new in the log"),
+    ),
+    Task(
+        "statistics to clear",
+        forget_unseen,
+        every=24 * 3600,
+        title=_("people whom statistics saw last months ago"),
+    ),
     Task(
         "partitions",
         make_partitions_ahead,

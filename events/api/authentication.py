@@ -23,20 +23,24 @@ READ_SCOPES = (
     "events:read",
     "messages:read",
     "scenes:read",
+    "stats:read",
     "subscribers:read",
 )
 WRITE_SCOPES = ("bindings:write", "messages:write", "scenes:write")
 SCOPES = READ_SCOPES + WRITE_SCOPES
 
 
+_KEYWORDS = {b"token", b"bearer"}
+
+
 class ApiKeyAuthentication(BaseAuthentication):
-    """``Authorization: Token <key>``; the key is known by its digest alone."""
+    """``Authorization: Token <key>``, or ``Bearer``; the key is known by its digest alone."""
 
     keyword = "Token"
 
     def authenticate(self, request: Request) -> tuple[Any, ApiKey] | None:
         parts = get_authorization_header(request).split()
-        if not parts or parts[0].lower() != self.keyword.lower().encode():
+        if not parts or parts[0].lower() not in _KEYWORDS:
             return None
         if len(parts) != 2:
             raise AuthenticationFailed("The header must be: Authorization: Token <key>")

@@ -10,19 +10,35 @@ from events.models.event_log import EventLog
 from events.models.menu import LiveMenu, MenuVersion
 from events.models.pruned_month import PrunedMonth
 from events.models.reply_rule import ReplyRule
+from events.models.roll_ups import (
+    AccountStatistics,
+    HealthCount,
+    LastSeen,
+    OpenEvent,
+    PeriodCount,
+    Series,
+    StatisticsProgress,
+)
 from events.models.task_run import TaskRun
 
 __all__ = [
     "ACCOUNT_SECRETS",
+    "AccountStatistics",
     "ApiKey",
     "BodyRetention",
     "EventLog",
+    "HealthCount",
+    "LastSeen",
     "LiveMenu",
     "MenuVersion",
     "OfficialAccount",
+    "OpenEvent",
+    "PeriodCount",
     "PrunedMonth",
     "ReplyRule",
+    "Series",
     "SharedAccessToken",
+    "StatisticsProgress",
     "TaskRun",
     "with_account",
 ]

@@ -8,6 +8,7 @@ from subscribers.models.follower_sync import FollowerSync
 from subscribers.models.outgoing_message import OutgoingMessage
 from subscribers.models.profile_fetch import ProfileFetch
 from subscribers.models.qr_code import QRScene, SceneTag
+from subscribers.models.roll_ups import FollowingChange, FollowingInterval, SceneAct
 from subscribers.models.seen_scene import SeenScene
 from subscribers.models.subscriber import CarriedOverState, Subscriber, SubscriberQuerySet
 
@@ -18,11 +19,14 @@ __all__ = [
     "CarriedOverState",
     "Erasure",
     "FollowerSync",
+    "FollowingChange",
+    "FollowingInterval",
     "OutgoingMessage",
     "ProfileFetch",
     "PseudonymKey",
     "QRScene",
     "Refusal",
+    "SceneAct",
     "SceneTag",
     "SeenScene",
     "Subscriber",

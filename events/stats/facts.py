@@ -1,0 +1,134 @@
+"""What the roll-ups read of a row of the log, and what became of it since it was counted."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.utils import timezone
+
+from events.models import EventLog
+from events.models.event_log import EventLogQuerySet
+from events.stats.series import ANSWERABLE, SeriesKey, series_of
+
+__all__ = ["NOT_COUNTED", "Counted", "Fact", "facts"]
+
+_COLUMNS = (
+    *("pk", "account_id", "source", "kind", "openid", "event_key", "scene", "event_time"),
+    *("received_at", "status", "folded_at", "followed_at", "is_carried_over", "mended"),
+    *("answered_by", "answered_at", "has_reply"),
+)
+_HAS_REPLY = ExpressionWrapper(~Q(reply=""), output_field=BooleanField())
+_NO_EVENTS = frozenset((EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED))
+_FINAL = frozenset((EventLog.Status.PROCESSED, EventLog.Status.UNREADABLE))
+By = EventLog.AnsweredBy
+_REACHED = frozenset((By.REPLY, By.MESSAGE, By.NEXT))
+# So long after it was made, an answer may be found not to have reached a connection.
+_TAKEN_BACK_WITHIN = datetime.timedelta(seconds=30)
+_AWAITING = frozenset((EventLog.Status.RECEIVED, EventLog.Status.FAILED))
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How an event counts. `outcome` is answered, unanswered, or "" (open, or none is expected).
+
+    `is_open` says that the answer is still on its way, or may be taken back.
+    """
+
+    status: str
+    is_folded: bool
+    outcome: str
+    waited_ms: int = 0
+    is_open: bool = field(default=False, compare=False)
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it is an event of this account at all."""
+        return bool(self.status) and self.status not in _NO_EVENTS
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing of this can change any more."""
+        return self.status in _FINAL and not self.is_open and (self.is_folded or not self.is_event)
+
+
+# A row before it is counted for the first time.
+NOT_COUNTED = Counted("", False, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A row of the log, as it counts now."""
+
+    pk: int
+    account_id: int
+    source: str
+    kind: str
+    openid: str
+    event_key: str
+    scene: str
+    event_time: datetime.datetime
+    received_at: datetime.datetime
+    followed_at: datetime.datetime | None
+    is_carried_over: bool
+    is_mended: bool
+    counted: Counted
+
+    @property
+    def series(self) -> list[SeriesKey]:
+        return series_of(self.account_id, self.kind, self.event_key, self.scene)
+
+
+def facts(rows: EventLogQuerySet) -> Iterator[Fact]:
+    """These rows of the log, in their order."""
+    values = rows.annotate(has_reply=_HAS_REPLY).values_list(*_COLUMNS)
+    return (_fact(row) for row in values.iterator(chunk_size=2000))
+
+
+def _fact(row: tuple[Any, ...]) -> Fact:
+    # fmt: off
+    (
+        pk, account_id, source, kind, openid, event_key, scene, event_time, received_at, status,
+        folded_at, followed_at, is_carried_over, mended, answered_by, answered_at, has_reply,
+    ) = row
+    # fmt: on
+    outcome, waited, is_open = "", 0, False
+    if kind in ANSWERABLE and status not in _AWAITING and status not in _NO_EVENTS:
+        is_open = _is_open(answered_by, answered_at, received_at, has_reply)
+        if answered_at is not None and answered_by in _REACHED:
+            outcome = "answered"
+            waited = max(0, round((answered_at - received_at).total_seconds() * 1000))
+        elif not is_open or answered_by == By.KEPT:
+            outcome = "unanswered"
+    return Fact(
+        *(pk, account_id, source, kind, openid, event_key, scene, event_time),
+        *(received_at, followed_at, is_carried_over, mended),
+        counted=Counted(status, folded_at is not None, outcome, waited, is_open),
+    )
+
+
+def _is_open(
+    answered_by: str,
+    answered_at: datetime.datetime | None,
+    received_at: datetime.datetime,
+    has_reply: bool,
+) -> bool:
+    match answered_by:
+        case By.NOBODY_YET:
+            return has_reply
+        case By.KEPT:
+            return True
+        case By.MESSAGE:
+            return answered_at is None
+        case By.REPLY:
+            # One that was known with the push went out with its answer.
+            return (
+                answered_at is not None
+                and answered_at != received_at
+                and timezone.now() - answered_at < _TAKEN_BACK_WITHIN
+            )
+        case _:
+            return False

@@ -1,0 +1,98 @@
+"""Counts how the pushes of each hour fared: answered, how quickly, repeated, failed."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import zoneinfo
+from collections import defaultdict
+from collections.abc import Mapping
+
+from django.db import connection
+
+from events.db.upsert import Upsert
+from events.models import EventLog, HealthCount
+from events.stats.changes import Batch, counter
+from events.stats.facts import Counted, Fact
+from events.stats.periods import starts_of
+
+__all__ = ["HEALTH_MEASURES", "count_health", "count_repeats", "health_of"]
+
+# The columns of a count but for `repeated`, which count_repeats keeps.
+HEALTH_MEASURES = (
+    *("received", "answered", "within_1s", "within_5s", "unanswered", "failed"),
+    *("mended", "unreadable", "quarantined"),
+)
+_Hour = tuple[int, datetime.datetime]
+
+
+@counter
+def count_health(batch: Batch) -> None:
+    deltas: defaultdict[_Hour, list[int]] = defaultdict(lambda: [0] * len(HEALTH_MEASURES))
+    for change in batch.changes:
+        fact = change.fact
+        if fact.source != EventLog.Source.CALLBACK:
+            continue
+        hour = starts_of(fact.received_at, batch.zones[fact.account_id])[0]
+        values = deltas[fact.account_id, hour]
+        pairs = zip(health_of(fact, fact.counted), health_of(fact, change.before), strict=True)
+        for place, (now, before) in enumerate(pairs):
+            values[place] += now - before
+    rows = sorted((*hour, *values) for hour, values in deltas.items() if any(values))
+    if rows:
+        _addition().execute(connection, rows)
+
+
+def health_of(fact: Fact, counted: Counted) -> tuple[int, ...]:
+    """What one push adds to its hour, in the order of HEALTH_MEASURES."""
+    is_answered = counted.outcome == "answered"
+    return (
+        int(bool(counted.status)),
+        int(is_answered),
+        int(is_answered and counted.waited_ms <= 1000),
+        int(is_answered and counted.waited_ms <= 5000),
+        int(counted.outcome == "unanswered"),
+        int(counted.status == EventLog.Status.DEAD),
+        int(bool(counted.status) and fact.is_mended),
+        int(counted.status == EventLog.Status.UNREADABLE),
+        int(counted.status == EventLog.Status.QUARANTINED),
+    )
+
+
+def count_repeats(
+    since: datetime.datetime, counted_to: int, zones: Mapping[int, zoneinfo.ZoneInfo]
+) -> None:
+    """Counts the repetitions of pushes that were received since then, anew.
+
+    `since` begins an hour. WeChat repeats a push within seconds; of a push that was repeated hours
+    later, recompute_statistics counts it.
+    """
+    found: defaultdict[_Hour, int] = defaultdict(int)
+    rows = EventLog.objects.filter(
+        delivery_count__gt=1, received_at__gte=since, pk__lte=counted_to
+    ).values_list("account_id", "received_at", "delivery_count", "source")
+    for account_id, received_at, delivery_count, source in rows.iterator(chunk_size=2000):
+        if account_id in zones and source == EventLog.Source.CALLBACK:
+            found[account_id, starts_of(received_at, zones[account_id])[0]] += delivery_count - 1
+    if found:
+        _repeats().execute(connection, sorted((*hour, more) for hour, more in found.items()))
+
+
+@functools.cache
+def _addition() -> Upsert:
+    return Upsert(
+        HealthCount,
+        key=("account_id", "start"),
+        values=HEALTH_MEASURES,
+        update={name: f"old.{name} + excluded.{name}" for name in HEALTH_MEASURES},
+    )
+
+
+@functools.cache
+def _repeats() -> Upsert:
+    return Upsert(
+        HealthCount,
+        key=("account_id", "start"),
+        values=("repeated",),
+        update={"repeated": "excluded.repeated"},
+    )

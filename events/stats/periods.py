@@ -1,0 +1,124 @@
+"""Hours, days, weeks and months of a time zone.
+
+A period is known by the moment at which it begins, so the hour that the end of summer time repeats
+is two periods, and zones that are half an hour off have hours of their own. Weeks begin on Monday.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import functools
+import zoneinfo
+from collections.abc import Iterator
+
+__all__ = [
+    "Period",
+    "day_start",
+    "microseconds",
+    "next_start",
+    "starts_at",
+    "starts_between",
+    "starts_of",
+]
+
+# No zone of our days has an offset that is no multiple of this, so all moments of one quarter of an
+# hour are in the same periods.
+_QUARTER = 900
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+_HOUR = datetime.timedelta(hours=1)
+_DAY = datetime.timedelta(days=1)
+
+
+class Period(enum.Enum):
+    """The value is how the API says it."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+    @property
+    def code(self) -> str:
+        """How the tables say it."""
+        return self.value[0]
+
+
+def starts_of(moment: datetime.datetime, zone: zoneinfo.ZoneInfo) -> tuple[datetime.datetime, ...]:
+    """When the hour, day, week and month of a moment begin, in UTC and in the order of Period."""
+    return _starts_of_quarter(int(moment.timestamp()) // _QUARTER, zone)
+
+
+def microseconds(moment: datetime.datetime) -> int:
+    """A moment as a number, since 1970: quicker to store and compare."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def starts_at(number: int, zone: zoneinfo.ZoneInfo) -> tuple[datetime.datetime, ...]:
+    """As starts_of, of a moment in microseconds."""
+    return _starts_of_quarter(number // (_QUARTER * 1_000_000), zone)
+
+
+@functools.lru_cache(maxsize=50_000)
+def _starts_of_quarter(quarter: int, zone: zoneinfo.ZoneInfo) -> tuple[datetime.datetime, ...]:
+    moment = datetime.datetime.fromtimestamp(quarter * _QUARTER, datetime.UTC)
+    local = moment.astimezone(zone)
+    day = local.date()
+    return (
+        moment - datetime.timedelta(minutes=local.minute),
+        day_start(day, zone),
+        day_start(day - datetime.timedelta(days=day.weekday()), zone),
+        day_start(day.replace(day=1), zone),
+    )
+
+
+def day_start(day: datetime.date, zone: zoneinfo.ZoneInfo) -> datetime.datetime:
+    """The first moment of a day, in UTC: midnight, or what follows where midnight is left out."""
+    midnight = datetime.datetime.combine(day, datetime.time(), tzinfo=zone)
+    return midnight.astimezone(datetime.UTC)
+
+
+def next_start(
+    start: datetime.datetime, period: Period, zone: zoneinfo.ZoneInfo
+) -> datetime.datetime:
+    """When the period after the one that begins at `start` begins."""
+    if period is Period.HOUR:
+        return starts_of(start + _HOUR, zone)[0] if _is_plain(start, zone) else _after(start, zone)
+    day = start.astimezone(zone).date()
+    match period:
+        case Period.DAY:
+            following = day + _DAY
+        case Period.WEEK:
+            following = day + 7 * _DAY
+        case _:
+            following = (day.replace(day=1) + 31 * _DAY).replace(day=1)
+    return day_start(following, zone)
+
+
+def starts_between(
+    first: datetime.date, last: datetime.date, period: Period, zone: zoneinfo.ZoneInfo
+) -> Iterator[datetime.datetime]:
+    """When each period begins that has a part of these days, both included."""
+    end = day_start(last + _DAY, zone)
+    start = starts_of(day_start(first, zone), zone)[list(Period).index(period)]
+    while start < end:
+        yield start
+        start = next_start(start, period, zone)
+
+
+def _is_plain(start: datetime.datetime, zone: zoneinfo.ZoneInfo) -> bool:
+    """Whether the clock is not changed around the hour that begins there."""
+    return zone.utcoffset(start.astimezone(zone)) == zone.utcoffset(
+        (start + _HOUR).astimezone(zone)
+    )
+
+
+def _after(start: datetime.datetime, zone: zoneinfo.ZoneInfo) -> datetime.datetime:
+    moment = start
+    while True:
+        moment += datetime.timedelta(seconds=_QUARTER)
+        following = starts_of(moment, zone)[0]
+        # Where the clock is put back by half an hour, an hour begins before the former one ended.
+        if following != start and moment > start:
+            return following

@@ -1,0 +1,87 @@
+"""Keeps statistics right when events leave the log, come back to it, or change their person."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from events.log.registry import after_restoring, before_removal, on_erasure
+from events.models import AccountStatistics, LastSeen, OpenEvent
+from events.models.event_log import EventLogQuerySet
+from events.stats.changes import count_changes
+from events.stats.counts import note_seen
+from events.stats.periods import microseconds
+from events.stats.rebuild import rebuild
+from events.stats.roll_up import (
+    batch_of,
+    catch_up,
+    extent,
+    held_progress,
+    look_again,
+    states_of_accounts,
+)
+
+__all__ = ["forget_unseen", "freeze", "recount_restored", "rename_person"]
+
+# Longer ago than any period of an event that comes in its time.
+_FORGOTTEN_AFTER = datetime.timedelta(days=62)
+_MONTH = datetime.timedelta(days=32)
+
+
+@before_removal
+def freeze(events: EventLogQuerySet) -> None:
+    """Counts rows a last time before they go; what is before them stands still from then on."""
+    highest = events.aggregate(highest=Max("pk"))["highest"]
+    if highest is None:
+        return
+    catch_up(highest)
+    states = states_of_accounts()
+    opened = list(OpenEvent.objects.filter(pk__in=events.order_by().values("pk")))
+    changes = look_again(opened, timezone.now())
+    count_changes(batch_of(changes, held_progress().last_id, states))
+    OpenEvent.objects.filter(pk__in=[row.event_id for row in opened]).delete()
+    for account_id, _, last in extent(events):
+        frozen_before = states[account_id].frozen_before
+        end = last + datetime.timedelta(microseconds=1)
+        if frozen_before is None or frozen_before < end:
+            AccountStatistics.objects.filter(pk=account_id).update(frozen_before=end)
+
+
+@after_restoring
+def recount_restored(events: EventLogQuerySet) -> None:
+    """Counts rows that came back to a site that had not counted them."""
+    states = states_of_accounts()
+    for account_id, first, last in list(extent(events)):
+        frozen_before = states[account_id].frozen_before
+        if frozen_before is None or last >= frozen_before:
+            rebuild(account_id, first, last)
+
+
+def forget_unseen(now: datetime.datetime | None = None) -> int:
+    """Removes who was last seen months ago, so that `LastSeen` does not grow; returns how many.
+
+    For events that come so late that they could meet such a person, the log is read.
+    """
+    limit = (now or timezone.now()) - _FORGOTTEN_AFTER
+    with transaction.atomic():
+        held_progress()
+        AccountStatistics.objects.update(seen_since=limit + _MONTH)
+        forgotten, _ = LastSeen.objects.filter(at__lt=microseconds(limit)).delete()
+    return forgotten
+
+
+@on_erasure
+def rename_person(account_id: int, openid: str, pseudonym: str) -> None:
+    """Lets another name stand for a person from now on; every count stays as it is.
+
+    Rows that the worker has read, but not counted, are read again.
+    """
+    progress = held_progress()
+    progress.turn += 1
+    progress.save()
+    rows = LastSeen.objects.filter(openid=openid, series__account=account_id)
+    note_seen({(pseudonym, series): at for series, at in rows.values_list("series_id", "at")})
+    rows.delete()

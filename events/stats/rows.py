@@ -1,0 +1,75 @@
+"""What the queries of events answer: a row for each period, entry or hour."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+__all__ = ["EventRow", "HealthRow", "HourRow", "MenuRow", "MessageRow"]
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """Events of one kind, or one kind and key, in one period."""
+
+    start: datetime.datetime
+    kind: str
+    key: str
+    events: int
+    people: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MenuRow:
+    """Taps on one menu entry. `name` is its path in the menu, "" where no menu has the key."""
+
+    start: datetime.datetime
+    kind: str
+    key: str
+    name: str
+    clicks: int
+    clickers: int
+    unanswered: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """Messages of one direction, in or out. `mean_wait_ms` is the mean time to the answers."""
+
+    start: datetime.datetime
+    direction: str
+    messages: int
+    people: int
+    answered: int
+    unanswered: int
+    mean_wait_ms: int | None
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HourRow:
+    """Events of one hour of the week: `weekday` from 1, Monday, to 7, `hour` from 0 to 23."""
+
+    weekday: int
+    hour: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRow:
+    """How the pushes fared that were received in one period."""
+
+    start: datetime.datetime
+    received: int
+    answered: int
+    within_1s: int
+    within_5s: int
+    unanswered: int
+    repeated: int
+    failed: int
+    mended: int
+    unreadable: int
+    quarantined: int
+    complete: bool

@@ -1,0 +1,152 @@
+"""The roll-ups are what one counts by hand, whatever happens to the log."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.utils import timezone
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+
+from events.models import EventLog, HealthCount, LastSeen, PeriodCount, Series, StatisticsProgress
+from events.stats.counts import MEASURES
+from events.stats.rebuild import follow_time_zones, rebuild
+from events.stats.removal import forget_unseen
+from events.stats.roll_up import roll_up
+from events.testing import make_account
+from events.tests.stats.histories import ZONES, History, count_by_hand, labels, steps
+
+_FIRST = datetime.datetime(2026, 2, 1, tzinfo=datetime.UTC)
+_LAST = datetime.datetime(2026, 12, 1, tzinfo=datetime.UTC)
+
+
+def stored_counts(history):
+    zone = history.account.zone
+    names = ("series__kind", "series__key", "period", "start", *MEASURES)
+    rows = PeriodCount.objects.filter(series__account=history.account).exclude(events=0)
+    counts = {}
+    for kind, key, period, start, *values in rows.values_list(*names):
+        where = (kind, key, period, labels(start, zone)[period])
+        assert where not in counts
+        counts[where] = tuple(values)
+    return counts
+
+
+def health_by_hand(history):
+    zone = history.account.zone
+    counts = {}
+    for row in history.rows:
+        if row.source != "callback":
+            continue
+        values = counts.setdefault(labels(row.received_at, zone)["h"], [0] * 7)
+        values[0] += 1
+        if row.outcome == "answered":
+            values[1] += 1
+            values[2] += row.waited_ms <= 1000
+            values[3] += row.waited_ms <= 5000
+        values[4] += row.outcome == "unanswered"
+        values[5] += row.status == "dead"
+        values[6] += row.status == "set_aside"
+    return counts
+
+
+def stored_health(history):
+    zone = history.account.zone
+    columns = ("received", "answered", "within_1s", "within_5s", "unanswered", "failed")
+    rows = HealthCount.objects.filter(account=history.account).exclude(received=0)
+    return {
+        labels(start, zone)["h"]: values
+        for start, *values in rows.values_list("start", *columns, "quarantined")
+    }
+
+
+class RollUps(TestCase):
+    @settings(max_examples=15, deadline=None)
+    @given(steps, st.sampled_from(ZONES))
+    def test_every_count_is_what_one_counts_by_hand(self, played, zone):
+        history = History(make_account(time_zone=zone), follow_time_zones)
+        history.play(played)
+        assert stored_counts(history) == count_by_hand(history)
+        assert stored_health(history) == health_by_hand(history)
+        # Counting anew finds nothing else than that repetitions came, of which the worker counts
+        # those of the last hours.
+        differences = rebuild(history.account.pk, _FIRST, _LAST)
+        assert {difference.what for difference in differences} <= {"repeated of pushes by hour"}
+        repeated = sum(HealthCount.objects.values_list("repeated", flat=True))
+        by_hand = [row.deliveries - 1 for row in history.rows if row.source == "callback"]
+        assert repeated == sum(by_hand)
+        assert rebuild(history.account.pk, _FIRST, _LAST) == []
+
+    @settings(max_examples=10, deadline=None)
+    @given(steps, steps, st.sampled_from(ZONES))
+    def test_what_retention_removes_stays_counted(self, before, after, zone):
+        history = History(make_account(time_zone=zone), follow_time_zones)
+        history.play(step for step in before if step[0] != "answer")
+        removed_before = datetime.datetime(2026, 12, 1, tzinfo=datetime.UTC)
+        kept = [row for row in history.rows if row.status in {"received", "set_aside"}]
+        history.remove_before(removed_before)
+        for row in kept:
+            # They stay in the log; what becomes of them is no longer counted.
+            history.rows.remove(row)
+        known = count_by_hand(history)
+        expected = stored_counts(history)
+        assert known.keys() <= expected.keys()
+        # What comes later is of the time after.
+        later = [
+            (
+                step,
+                [
+                    arrival | {"at": arrival["at"] + datetime.timedelta(days=365)}
+                    for arrival in argument
+                ],
+            )
+            for step, argument in after
+            if step == "arrive"
+        ]
+        history.rows.clear()
+        history.play(later)
+        assert stored_counts(history) == expected | count_by_hand(history)
+        assert rebuild(history.account.pk, _FIRST, _LAST) == []
+
+    def test_a_batch_that_somebody_else_has_counted_is_not_counted_again(self):
+        history = History(make_account(), follow_time_zones)
+        history._store(
+            kind="text", openid="o1", name="", at=_FIRST, status="processed", has_reply=True,
+            waited=0, followed_before=None,
+        )  # fmt: skip
+        assert roll_up() == 1
+        assert roll_up() == 0
+        assert StatisticsProgress.objects.get().last_id == EventLog.objects.get().pk
+        assert set(PeriodCount.objects.values_list("events", "people")) == {(1, 1)}
+        assert Series.objects.count() == 2
+        assert LastSeen.objects.count() == 2
+
+    def test_who_was_not_seen_for_months_is_forgotten_and_still_counts_once(self):
+        history = History(make_account(), follow_time_zones)
+        arrival = {
+            "kind": "text", "openid": "o1", "name": "", "status": "processed", "has_reply": True,
+            "waited": 0, "followed_before": None,
+        }  # fmt: skip
+        history._store(at=_FIRST, **arrival)
+        history.tick()
+        assert forget_unseen(_FIRST + datetime.timedelta(days=61)) == 0
+        assert forget_unseen(_FIRST + datetime.timedelta(days=63)) == 2
+        history._store(at=_FIRST + datetime.timedelta(days=2), **arrival)
+        history.tick()
+        assert stored_counts(history) == count_by_hand(history)
+
+    def test_counts_that_were_tampered_with_are_named_and_put_right(self):
+        history = History(make_account(), follow_time_zones)
+        history._store(
+            kind="event.click", openid="o1", name="orders", at=timezone.now(), status="processed",
+            has_reply=False, waited=0, followed_before=None,
+        )  # fmt: skip
+        roll_up()
+        PeriodCount.objects.filter(period="d", series__key="orders").update(events=7, unanswered=0)
+        now = timezone.now()
+        named = [str(difference) for difference in rebuild(history.account.pk, now, now)]
+        assert len(named) == 2
+        assert "events of event.click 'orders' by day" in named[0]
+        assert named[0].endswith("was 7, the log says 1")
+        assert stored_counts(history) == count_by_hand(history)

@@ -1,0 +1,200 @@
+"""The statistics API of followers, codes and messages."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import chain
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from events.api.statistics import (
+    ACCOUNT,
+    INTERVAL,
+    SPAN,
+    StatisticsView,
+    names_of,
+    statistics_schema,
+)
+from events.api.views import TooSlow
+from events.db.time_limit import TookTooLong, time_limit
+from events.stats.periods import Period
+from events.stats.queries import MessageRow, messages_in
+from subscribers.stats.queries import (
+    RETENTION_DAYS,
+    FollowerRow,
+    SceneRow,
+    SummaryRow,
+    TopRow,
+    follower_counts,
+    messages_out,
+    scene_counts,
+    summary,
+    top_followers,
+)
+
+__all__ = [
+    "FollowerStatistics",
+    "MessageStatistics",
+    "SceneStatistics",
+    "SummaryStatistics",
+    "TopStatistics",
+]
+
+_LONGEST_RETENTION = 365
+_MOST_RETENTIONS = 10
+_MOST_TOP = 100
+
+
+class FollowerStatistics(StatisticsView):
+    """New, cancelled and cumulative followers, and those a comparison with WeChat found."""
+
+    fields = names_of(FollowerRow)
+
+    @statistics_schema(FollowerRow, ACCOUNT, *SPAN, INTERVAL)
+    def get(self, request: Request) -> Response:
+        span = self.span(request)
+        return self.answer(span.account, follower_counts(span))
+
+
+class SceneStatistics(StatisticsView):
+    """What came of each QR code that was scanned in these days."""
+
+    parameters = frozenset({"from", "to", "retention_days"})
+    fields = tuple(
+        each.name for each in dataclasses.fields(SceneRow) if each.name not in {"retained", "due"}
+    )
+
+    @statistics_schema(
+        SceneRow,
+        ACCOUNT,
+        *SPAN,
+        OpenApiParameter(
+            "retention_days",
+            str,
+            default=",".join(map(str, RETENTION_DAYS)),
+            description="Numbers of days, with commas between them. For each there is a field "
+            "`retained_…`, those who still followed after so long, and `due_…`, those who could.",
+        ),
+        **{
+            f"{what}_{number}": serializers.IntegerField()
+            for number in RETENTION_DAYS
+            for what in ("retained", "due")
+        },
+    )
+    def get(self, request: Request) -> Response:
+        span = self.span(request, Period.DAY)
+        days = _retention_days(request)
+        plain = self.fields
+        self.fields = (
+            *plain,
+            *(f"{what}_{number}" for number in days for what in ("retained", "due")),
+        )
+        rows = [_scene_row(row, plain) for row in scene_counts(span, retention_days=days)]
+        return self.answer(span.account, rows)
+
+
+def _scene_row(row: SceneRow, names: tuple[str, ...]) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in names}
+    for number, retained in row.retained.items():
+        values |= {f"retained_{number}": retained, f"due_{number}": row.due[number]}
+    return values
+
+
+def _retention_days(request: Request) -> list[int]:
+    written = request.query_params.get("retention_days")
+    if written is None:
+        return list(RETENTION_DAYS)
+    parts = written.split(",")
+    usable = all(part.isascii() and part.isdigit() and len(part) <= 3 for part in parts)
+    days = sorted({int(part) for part in parts}) if usable else []
+    if not days or days[0] < 1 or days[-1] > _LONGEST_RETENTION or len(days) > _MOST_RETENTIONS:
+        sentence = _("Up to %(most)s numbers of days from 1 to %(longest)s, such as 1,7,30.")
+        raise ValidationError(
+            {
+                "retention_days": [
+                    sentence % {"most": _MOST_RETENTIONS, "longest": _LONGEST_RETENTION}
+                ]
+            }
+        )
+    return days
+
+
+class MessageStatistics(StatisticsView):
+    """Messages of followers with their answers, and customer-service messages to followers."""
+
+    parameters = StatisticsView.parameters | {"direction"}
+    fields = names_of(MessageRow)
+
+    @statistics_schema(
+        MessageRow,
+        ACCOUNT,
+        *SPAN,
+        INTERVAL,
+        OpenApiParameter("direction", str, enum=["in", "out"], description="Both by default."),
+    )
+    def get(self, request: Request) -> Response:
+        span = self.span(request)
+        match request.query_params.get("direction"):
+            case None:
+                rows = chain(messages_in(span), messages_out(span))
+            case "in":
+                rows = chain(messages_in(span))
+            case "out":
+                rows = chain(messages_out(span))
+            case _unknown:
+                raise ValidationError({"direction": [_("One of in, out.")]})
+        return self.answer(span.account, rows)
+
+
+class TopStatistics(StatisticsView):
+    """The most active followers: of some days, or ever where from and to are left out."""
+
+    parameters = frozenset({"from", "to", "limit"})
+    fields = names_of(TopRow)
+
+    @statistics_schema(
+        TopRow,
+        ACCOUNT,
+        *(OpenApiParameter(each.name, each.type, description=each.description) for each in SPAN),
+        OpenApiParameter("limit", int, default=20, description=f"At most {_MOST_TOP}."),
+    )
+    def get(self, request: Request) -> Response:
+        limit = _limit(request)
+        if {"from", "to"} & set(request.query_params):
+            span = self.span(request, Period.DAY)
+            account = span.account
+        else:
+            self.check_parameters(request)
+            span, account = None, self.account(request)
+        try:
+            with time_limit():
+                rows = top_followers(span, account.pk, limit=limit)
+        except TookTooLong:
+            raise TooSlow from None
+        return self.answer(account, rows)
+
+
+def _limit(request: Request) -> int:
+    written = request.query_params.get("limit", "20")
+    usable = written.isascii() and written.isdigit() and len(written) <= 3
+    if not usable or not 1 <= int(written) <= _MOST_TOP:
+        raise ValidationError({"limit": [_("A whole number from 1 to %s.") % _MOST_TOP]})
+    return int(written)
+
+
+class SummaryStatistics(StatisticsView):
+    """The main numbers of these days, beside those of as many days before."""
+
+    parameters = frozenset({"from", "to"})
+    fields = names_of(SummaryRow)
+
+    @statistics_schema(SummaryRow, ACCOUNT, *SPAN)
+    def get(self, request: Request) -> Response:
+        span = self.span(request, Period.DAY)
+        return self.answer(span.account, summary(span))

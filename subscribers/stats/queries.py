@@ -1,0 +1,274 @@
+"""The numbers of followers, codes and messages: typed rows for pages and the API."""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from django.db.models import Count, Sum
+
+from events.db.cached_count import cached_count
+from events.models import EventLog
+from events.stats.periods import Period, day_start, starts_of
+from events.stats.queries import (
+    MessageRow,
+    Span,
+    event_counts,
+    menu_counts,
+    messages_in,
+    people_and_events,
+)
+from events.stats.series import FOLLOW, FOUND_FOLLOWING, FOUND_GONE, UNFOLLOW
+from subscribers.models import (
+    FollowingChange,
+    OutgoingMessage,
+    QRScene,
+    SceneAct,
+    Subscriber,
+)
+from subscribers.stats.scene_results import SceneResult, results_of_scenes
+
+__all__ = [
+    "RETENTION_DAYS",
+    "FollowerRow",
+    "SceneRow",
+    "SummaryRow",
+    "TopRow",
+    "follower_counts",
+    "messages_out",
+    "scene_counts",
+    "summary",
+    "top_followers",
+]
+
+RETENTION_DAYS = (1, 7, 30)
+_DAY = datetime.timedelta(days=1)
+_PERIODS = list(Period)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerRow:
+    """Followers in one period.
+
+    `new` and `cancelled` are distinct people with a follow or an unfollow, `net` their difference.
+    `cumulative` follow at the end by the log as it is known now. `found_following` and `found_gone`
+    were found by comparing with WeChat, and are no acts.
+    """
+
+    start: datetime.datetime
+    new: int
+    cancelled: int
+    net: int
+    cumulative: int
+    found_following: int
+    found_gone: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SceneRow:
+    """What came of one QR code in a span. `name` is "" for one that was made elsewhere.
+
+    `scans` are all follows and scans through it, `people` distinct. `follows` are those of people
+    who did not follow, `first_followers` the people whose first follow it was. Of the people who
+    followed by it, `still_following` do now, and `bound` are bound to a site account. `retained`
+    has, for a number of days, those who followed at least so long ago and still did after so long,
+    and `due` all who followed at least so long ago.
+    """
+
+    scene: str
+    name: str
+    scans: int
+    people: int
+    follows: int
+    first_followers: int
+    still_following: int
+    bound: int
+    retained: dict[int, int] = field(default_factory=dict)
+    due: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TopRow:
+    """One of the most active followers."""
+
+    openid: str
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRow:
+    """One number of a span, and the same of as many days before."""
+
+    measure: str
+    value: int
+    previous: int
+    difference: int
+
+
+def follower_counts(span: Span) -> Iterator[FollowerRow]:
+    """New, cancelled and cumulative followers of each period."""
+    kinds = (FOLLOW, UNFOLLOW, *FOUND_FOLLOWING, *FOUND_GONE)
+    counts = people_and_events(span, kinds)
+
+    def number(kind: str, place: int, which: int) -> int:
+        return counts.get(kind, {}).get(place, (0, 0))[which]
+
+    for place, (slot, cumulative) in enumerate(zip(span.slots, _cumulative(span), strict=True)):
+        new, cancelled = number(FOLLOW, place, 1), number(UNFOLLOW, place, 1)
+        yield FollowerRow(
+            start=slot.start,
+            new=new,
+            cancelled=cancelled,
+            net=new - cancelled,
+            cumulative=cumulative,
+            found_following=sum(number(kind, place, 0) for kind in FOUND_FOLLOWING),
+            found_gone=sum(number(kind, place, 0) for kind in FOUND_GONE),
+            complete=slot.is_complete,
+        )
+
+
+def _cumulative(span: Span) -> Iterator[int]:
+    """How many people followed at the end of each period."""
+    changes = FollowingChange.objects.filter(account=span.account)
+    # The first hour of a span begins with its day.
+    days = changes.filter(period=Period.DAY.code, start__lt=span.start)
+    following: int = days.aggregate(more=Sum("more"))["more"] or 0
+    period = Period.HOUR if span.interval is Period.HOUR else Period.DAY
+    within = iter(
+        changes.filter(period=period.code, start__gte=span.start, start__lt=span.end)
+        .order_by("start")
+        .values_list("start", "more")
+    )
+    change = next(within, None)
+    for slot in span.slots:
+        while change is not None and change[0] < slot.end:
+            following += change[1]
+            change = next(within, None)
+        yield following
+
+
+def scene_counts(span: Span, *, retention_days: Sequence[int] = RETENTION_DAYS) -> list[SceneRow]:
+    """What came of each code that was scanned in the span's days, the most scanned first."""
+    begin = day_start(span.first, span.zone)
+    end = day_start(span.last + _DAY, span.zone)
+    acts = (
+        SceneAct.objects.filter(account=span.account, at__gte=begin, at__lt=end)
+        .order_by()
+        .values_list("scene")
+        .annotate(scans=Count("pk"), people=Count("openid", distinct=True))
+    )
+    counted = {scene: (scans, people) for scene, scans, people in acts}
+    results = results_of_scenes(span.account.pk, begin, end, retention_days)
+    names = dict(
+        QRScene.objects.filter(account=span.account, scene__in=counted).values_list("scene", "name")
+    )
+    nothing = SceneResult.nothing(retention_days)
+    rows = [
+        SceneRow(
+            scene=scene,
+            name=names.get(scene, ""),
+            scans=scans,
+            people=people,
+            follows=result.follows,
+            first_followers=result.first_followers,
+            still_following=result.still_following,
+            bound=result.bound,
+            retained=result.retained,
+            due=result.due,
+        )
+        for scene, (scans, people) in counted.items()
+        for result in (results.get(scene, nothing),)
+    ]
+    return sorted(rows, key=lambda row: (-row.scans, row.scene))
+
+
+def messages_out(span: Span) -> Iterator[MessageRow]:
+    """Customer-service messages that were sent to followers, by the time of sending."""
+    sent = OutgoingMessage.objects.filter(
+        account=span.account,
+        state=OutgoingMessage.State.SENT,
+        sent_at__gte=span.start,
+        sent_at__lt=span.end,
+    ).values_list("sent_at", "subscriber_id")
+    messages: defaultdict[int, int] = defaultdict(int)
+    people: defaultdict[int, set[int]] = defaultdict(set)
+    which = _PERIODS.index(span.interval)
+    for sent_at, person in sent.iterator(chunk_size=2000):
+        assert sent_at is not None
+        place = span.place_of(starts_of(sent_at, span.zone)[which])
+        messages[place] += 1
+        people[place].add(person)
+    for place, slot in enumerate(span.slots):
+        yield MessageRow(
+            slot.start, "out", messages[place], len(people[place]), 0, 0, None, slot.is_complete
+        )
+
+
+def top_followers(span: Span | None, account_id: int, *, limit: int = 20) -> list[TopRow]:
+    """The most active followers of some days, or ever where `span` is None.
+
+    Events are read for it, so the answer is kept for a while where they are many.
+    """
+    if span is None:
+        ever = Subscriber.objects.filter(account=account_id).order_by("-event_count", "pk")
+        return [TopRow(*row) for row in ever.values_list("openid", "event_count")[:limit]]
+    begin = day_start(span.first, span.zone)
+    end = day_start(span.last + _DAY, span.zone)
+
+    def count() -> list[TopRow]:
+        rows = (
+            EventLog.objects.filter(
+                account=account_id,
+                source=EventLog.Source.CALLBACK,
+                event_time__gte=begin,
+                event_time__lt=end,
+            )
+            .exclude(openid="")
+            .exclude(status__in=[EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED])
+            .order_by()
+            .values_list("openid")
+            .annotate(events=Count("pk"))
+            .order_by("-events", "openid")
+        )
+        return [TopRow(*row) for row in rows[:limit]]
+
+    name = f"top followers {account_id} {begin} {end} {limit}"
+    return cached_count(name, count, rows=lambda _: _rows_of(span)).value
+
+
+def _rows_of(span: Span) -> int:
+    """About how many events a span has."""
+    days = Span(span.account, span.first, span.last)
+    return sum(row.events for row in event_counts(days))
+
+
+def summary(span: Span) -> list[SummaryRow]:
+    """The numbers of a span's days, beside those of as many days before."""
+    days = Span(span.account, span.first, span.last)
+    now, before = _measures(days), _measures(days.before)
+    return [
+        SummaryRow(measure, value, before[measure], value - before[measure])
+        for measure, value in now.items()
+    ]
+
+
+def _measures(span: Span) -> dict[str, int]:
+    followers = list(follower_counts(span))
+    messages = list(messages_in(span))
+    taps = list(menu_counts(span))
+    return {
+        "new": sum(row.new for row in followers),
+        "cancelled": sum(row.cancelled for row in followers),
+        "net": sum(row.net for row in followers),
+        "cumulative": followers[-1].cumulative,
+        "events": sum(row.events for row in event_counts(span)),
+        "messages": sum(row.messages for row in messages),
+        "answered": sum(row.answered for row in messages),
+        "unanswered": sum(row.unanswered for row in messages),
+        "menu_clicks": sum(row.clicks for row in taps),
+        "menu_unanswered": sum(row.unanswered for row in taps),
+        "messages_sent": sum(row.messages for row in messages_out(span)),
+    }
