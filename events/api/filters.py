@@ -28,7 +28,7 @@ __all__ = [
     "StrictFilterBackend",
 ]
 
-NOT_FILTERS = {"cursor", "page_size"}
+NOT_FILTERS = {"cursor", "format", "page_size"}
 
 
 class StrictFilterBackend(DjangoFilterBackend):
@@ -43,6 +43,9 @@ class StrictFilterBackend(DjangoFilterBackend):
         unknown = sorted(set(request.GET) - known)
         if unknown:
             raise ValidationError({name: [_("There is no such filter.")] for name in unknown})
+        twice = sorted(name for name in known if len(request.GET.getlist(name)) > 1)
+        if twice:
+            raise ValidationError({name: [_("Give this once.")] for name in twice})
         empty = sorted(name for name in filters & set(request.GET) if not request.GET[name])
         if empty:
             raise ValidationError({name: [_("Give a value, or leave this out.")] for name in empty})
@@ -91,7 +94,9 @@ class AccountFilter(ExactFilter):
         if not value:
             return qs
         pk = OfficialAccount.objects.filter(slug=value).values_list("pk", flat=True).first()
-        return qs.none() if pk is None else qs.filter(account=pk)
+        if pk is None:
+            raise ValidationError({"account": [_("There is no such account.")]})
+        return qs.filter(account=pk)
 
 
 class MomentFilter(django_filters.Filter):
@@ -111,7 +116,10 @@ class _IdFilter(django_filters.Filter):
 
 class EventFilter(FilterSet):
     account = AccountFilter()
-    kind = ExactFilter("kind", label="Normalised kind: `event.subscribe`, `text`, …")
+    kind = ExactFilter(
+        method="by_kind",
+        label="Normalised kind: `event.subscribe`, `text`, …; several with commas between them.",
+    )
     msg_type = ExactFilter(method="by_msg_type", label="MsgType, in any letter case.")
     event = ExactFilter(
         method="by_event", label="Event: `subscribe`, `SCAN`, …, in any letter case."
@@ -136,6 +144,9 @@ class EventFilter(FilterSet):
     class Meta:
         model = EventLog
         fields: list[str] = []
+
+    def by_kind(self, events: EventLogQuerySet, name: str, value: str) -> EventLogQuerySet:
+        return events.with_kinds(sorted(set(value.split(","))))
 
     def by_msg_type(self, events: EventLogQuerySet, name: str, value: str) -> EventLogQuerySet:
         return events.with_msg_type(value)

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
+from events.api.export import ExportMixin
 from events.api.filters import NOT_FILTERS, EventFilter
 from events.api.pagination import EventPagination
 from events.api.serializers import AccountSerializer, EventDetailSerializer, EventSerializer
@@ -57,7 +58,7 @@ class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
             return super().dispatch(request, *args, **kwargs)
 
 
-class EventViewSet(ReadViewSet[EventLog]):
+class EventViewSet(ExportMixin, ReadViewSet[EventLog]):
     """The event log, newest first; with `after_id` ascending, each row once and none skipped.
 
     Newest is what was received last; with a filter by `event_time`, what happened last.

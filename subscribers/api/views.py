@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
+from events.api.export import ExportMixin
 from events.api.views import ReadViewSet
 from events.models import with_account
 from subscribers.api.filters import (
@@ -51,7 +52,7 @@ __all__ = [
 _ID = "[0-9]{1,18}"
 
 
-class SubscriberViewSet(ReadViewSet[Subscriber]):
+class SubscriberViewSet(ExportMixin, ReadViewSet[Subscriber]):
     """The followers, those who left included, as the log says they are.
 
     Who came last is first; with a filter by a time, who followed last or changed in the latest

@@ -1,0 +1,169 @@
+"""A whole list as one stream, as NDJSON or CSV: the rows and fields of the list, oldest first.
+
+Rows are read in pages by cursor, so memory is bounded and no query lasts. They pass the list's
+own serializer: what a list masks, its export masks.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.utils.encoders import JSONEncoder
+
+from events.db.keyset import RowCursor, page
+
+__all__ = ["ExportMixin"]
+
+_PAGE = 1000
+# Parameters of the pages, which an export has not.
+_OF_PAGES = ("cursor", "page_size", "after_id")
+
+
+class _NDJSONRenderer(JSONRenderer):
+    media_type = "application/x-ndjson"
+    format = "ndjson"
+    charset = "utf-8"
+
+
+class _CSVRenderer(JSONRenderer):
+    media_type = "text/csv"
+    format = "csv"
+    charset = "utf-8"
+
+
+class ExportMixin:
+    """Adds `export/` to a view of a list; `time_columns` as in ReadViewSet."""
+
+    @extend_schema(
+        parameters=[OpenApiParameter("format", str, enum=["ndjson", "csv"], default="ndjson")],
+        responses={
+            (200, "application/x-ndjson"): OpenApiTypes.STR,
+            (200, "text/csv"): OpenApiTypes.STR,
+        },
+    )
+    @action(detail=False, renderer_classes=[_NDJSONRenderer, _CSVRenderer], pagination_class=None)
+    def export(self, request: Request) -> StreamingHttpResponse:
+        """All rows that the filters leave, oldest first, as one stream: NDJSON, or CSV.
+
+        `Accept-Encoding: gzip` has it compressed. Rows that arrive meanwhile are not in it.
+        """
+        view: Any = self
+        for name in _OF_PAGES:
+            if name in request.query_params:
+                raise ValidationError({name: [_("An export has no pages.")]})
+        rows = view.filter_queryset(view.get_queryset())
+        newest = rows.model._default_manager.order_by("-pk").values_list("pk", flat=True).first()
+        names = [name for name in view.time_columns if name in request.query_params]
+        pages = _pages(
+            rows.filter(pk__lte=newest or 0), view.time_columns[names[0]] if names else None
+        )
+        records = (record for each in pages for record in _serialized(view, each))
+        renderer: Any = request.accepted_renderer
+        if renderer.format == "csv":
+            parts = _csv(records, list(view.get_serializer().fields))
+        else:
+            parts = _ndjson(records)
+        packed = "gzip" in request.headers.get("Accept-Encoding", "")
+        answer = StreamingHttpResponse(
+            _gzip(parts) if packed else parts,
+            content_type=f"{renderer.media_type}; charset=utf-8",
+        )
+        answer["Vary"] = "Accept, Accept-Encoding"
+        if packed:
+            answer["Content-Encoding"] = "gzip"
+        return answer
+
+
+def _serialized(view: Any, rows: list[Any]) -> list[Mapping[str, Any]]:
+    """The rows as the list shows them; when they are read, the request's time zone is gone."""
+    with timezone.override(datetime.UTC):
+        return list(view.get_serializer(rows, many=True).data)
+
+
+def _pages(rows: QuerySet[Any], column: str | None) -> Iterator[list[Any]]:
+    cursor: RowCursor | None = None
+    more = True
+    # Upwards a list without a cursor would begin at its end.
+    names = [name for name in (column, "pk") if name]
+    first = list(rows.order_by(*names)[:_PAGE])
+    if first:
+        yield first
+        cursor = RowCursor.of(first[-1], column)
+        more = len(first) == _PAGE
+    while more and cursor is not None:
+        found, more = page(rows, _PAGE, column=column, cursor=cursor, upwards=True)
+        if found:
+            # A page is newest first.
+            cursor = RowCursor.of(found[0], column)
+            yield found[::-1]
+
+
+def _ndjson(records: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    yield from _together(
+        json.dumps(record, ensure_ascii=False, separators=(",", ":"), cls=JSONEncoder) + "\n"
+        for record in records
+    )
+
+
+def _csv(records: Iterable[Mapping[str, Any]], fields: list[str]) -> Iterator[bytes]:
+    yield from _together(_csv_lines(records, fields))
+
+
+def _csv_lines(records: Iterable[Mapping[str, Any]], fields: list[str]) -> Iterator[str]:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(fields)
+    for record in records:
+        writer.writerow([_cell(record[name]) for name in fields])
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case dict() | list():
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":"), cls=JSONEncoder)
+        case _:
+            return value
+
+
+def _together(lines: Iterable[str]) -> Iterator[bytes]:
+    """The lines in parts that are worth a write each."""
+    part: list[str] = []
+    for line in lines:
+        part.append(line)
+        if len(part) == 200:
+            yield "".join(part).encode()
+            part.clear()
+    yield "".join(part).encode()
+
+
+def _gzip(parts: Iterable[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(level=5, wbits=31)
+    for part in parts:
+        packed = packer.compress(part)
+        if packed:
+            yield packed
+    yield packer.flush()
