@@ -17,10 +17,11 @@ from concurrent.futures import Future, wait
 from functools import partial
 
 from django.conf import settings
-from django.db import close_old_connections, connection
+from django.db import connection
 from django.utils import timezone
 
 from events.callback.receive import ACKNOWLEDGED, TRY_AGAIN, Answer, Arrival, sealed
+from events.db.transactions import release_connection
 from events.log.answers import (
     TRIES,
     hand_over,
@@ -64,7 +65,7 @@ def wait_in_thread(awaiting: Awaiting) -> Answer:
     """The answer, for a door whose requests have a thread each."""
     while True:
         # For seconds it is not needed.
-        close_old_connections()
+        release_connection()
         wait([awaiting.future], awaiting.seconds_left())
         answer = awaiting.step()
         if answer is TRY_AGAIN:
@@ -256,7 +257,7 @@ class _Runs:
             made = make_answer(row, is_heard=run.is_heard)
         finally:
             self._forget(row)
-            close_old_connections()
+            release_connection()
             run.future.set_result(made)
 
     def _forget(self, row: EventLog) -> None:
@@ -320,7 +321,7 @@ class _Watch:
         try:
             return {row.pk for row in rows} - set(at_it.values_list("pk", flat=True))
         finally:
-            close_old_connections()
+            release_connection()
 
 
 _watch = _Watch()

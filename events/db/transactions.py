@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import psycopg
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, close_old_connections, connection, transaction
 from psycopg.pq import ExecStatus, TransactionStatus
 
-__all__ = ["LOCK_TIMEOUT", "short_transaction"]
+__all__ = ["LOCK_TIMEOUT", "release_connection", "short_transaction"]
 
 # Seconds to wait for the write lock or a row lock; the whole answer has five.
 LOCK_TIMEOUT = 2
@@ -22,6 +22,12 @@ LOCK_TIMEOUT = 2
 _POLL_EVERY = 0.0003
 
 _sqlite_turn = threading.Lock()
+
+
+def release_connection() -> None:
+    """Gives this thread's connection back to the pool, unless it is in a caller's transaction."""
+    if connection.connection is not None and not connection.in_atomic_block:
+        close_old_connections()
 
 
 @contextmanager

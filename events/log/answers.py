@@ -19,10 +19,10 @@ import traceback
 from collections.abc import Callable
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError
 from django.utils import timezone
 
-from events.db.transactions import short_transaction
+from events.db.transactions import release_connection, short_transaction
 from events.log.leases import claim, renewed
 from events.log.registry import DEFER, early_reply_for, reply_handler_for, send_late
 from events.models import EventLog, OfficialAccount
@@ -92,7 +92,7 @@ def make_answer(
     started = timezone.now()
     reply: Reply | None = None
     # Whatever the claim took from the pool of connections goes back before the handler runs.
-    close_old_connections()
+    release_connection()
     with renewed(row):
         try:
             reply = _reply_to(row)
@@ -108,7 +108,7 @@ def make_answer(
             row.processed_at = timezone.now()
             row.duration_ms = round((row.processed_at - started).total_seconds() * 1000)
         # What the handler used goes back too.
-        close_old_connections()
+        release_connection()
         return _saved(row, reply, is_heard)
 
 
@@ -318,7 +318,7 @@ def _kept_for(row: EventLog) -> Reply | None:
             continue
         if time.monotonic() >= patient_until:
             return None
-        close_old_connections()
+        release_connection()
         time.sleep(_LOOK_EVERY)
     return None
 

@@ -16,10 +16,9 @@ import time
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.db import close_old_connections
 from django.utils import timezone
 
-from events.db.transactions import short_transaction
+from events.db.transactions import release_connection, short_transaction
 from events.models import EventLog
 
 __all__ = ["claim", "lease_seconds", "renewed"]
@@ -110,7 +109,7 @@ class _Keeper:
                     leased_until=until, next_attempt_at=until
                 )
         finally:
-            close_old_connections()
+            release_connection()
 
 
 _keeper = _Keeper()

@@ -10,10 +10,10 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from django.db import close_old_connections, transaction
+from django.db import transaction
 from django.utils import timezone
 
-from events.db.transactions import LOCK_TIMEOUT, short_transaction
+from events.db.transactions import LOCK_TIMEOUT, release_connection, short_transaction
 from events.log.answers import make_answer, note_failure, send_what_is_late
 from events.log.registry import project_together, projections_for
 from events.log.reply_pool import ReplyPool
@@ -110,7 +110,7 @@ def _process_in(pool: ReplyPool, row: EventLog) -> bool:
         try:
             make_answer(row)
         finally:
-            close_old_connections()
+            release_connection()
             _in_pool.discard(row.pk)
 
     if pool.submit(row.account_id, run):

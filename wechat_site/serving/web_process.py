@@ -23,8 +23,9 @@ from wechat_site.wsgi import application as pages  # isort: skip
 
 # Only now are the settings there that they read.
 from django.conf import settings  # isort: skip
-from django.db import close_old_connections, connection, connections  # isort: skip
+from django.db import connections  # isort: skip
 from events.callback.front import CallbackFront  # isort: skip
+from events.db.transactions import release_connection  # isort: skip
 from wechat_site.serving.cpu_affinity import stay_on_one_processor  # isort: skip
 from wechat_site.serving.pages import Pages  # isort: skip
 
@@ -52,9 +53,7 @@ class _Threads:
         while True:
             self._to_write.get()()
 
-    def release(self) -> None:
-        if connection.connection is not None:
-            close_old_connections()
+    release = staticmethod(release_connection)
 
 
 def _make_room_in_pool() -> None:
