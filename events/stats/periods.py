@@ -25,6 +25,7 @@ __all__ = [
 # No zone of our days has an offset that is no multiple of this, so all moments of one quarter of an
 # hour are in the same periods.
 _QUARTER = 900
+_QUARTER_OF_AN_HOUR = datetime.timedelta(seconds=_QUARTER)
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _HOUR = datetime.timedelta(hours=1)
@@ -65,8 +66,12 @@ def _starts_of_quarter(quarter: int, zone: zoneinfo.ZoneInfo) -> tuple[datetime.
     moment = datetime.datetime.fromtimestamp(quarter * _QUARTER, datetime.UTC)
     local = moment.astimezone(zone)
     day = local.date()
+    hour = moment - datetime.timedelta(minutes=local.minute)
+    # Where the clock was put back or on by half an hour meanwhile, the hour begins with that.
+    while hour.astimezone(zone).utcoffset() != local.utcoffset():
+        hour += _QUARTER_OF_AN_HOUR
     return (
-        moment - datetime.timedelta(minutes=local.minute),
+        hour,
         day_start(day, zone),
         day_start(day - datetime.timedelta(days=day.weekday()), zone),
         day_start(day.replace(day=1), zone),
@@ -117,8 +122,7 @@ def _is_plain(start: datetime.datetime, zone: zoneinfo.ZoneInfo) -> bool:
 def _after(start: datetime.datetime, zone: zoneinfo.ZoneInfo) -> datetime.datetime:
     moment = start
     while True:
-        moment += datetime.timedelta(seconds=_QUARTER)
+        moment += _QUARTER_OF_AN_HOUR
         following = starts_of(moment, zone)[0]
-        # Where the clock is put back by half an hour, an hour begins before the former one ended.
-        if following != start and moment > start:
+        if following != start:
             return following
