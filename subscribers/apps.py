@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.conf import settings
+from django.db.models.signals import post_migrate, post_save
 from django.utils.translation import gettext_lazy as _
 
 
@@ -10,6 +11,8 @@ class SubscribersConfig(AppConfig):
     verbose_name = _("Followers")
 
     def ready(self) -> None:
+        from subscribers.binding.bind import note_new_user_name
         from subscribers.state.sqlite_planner import describe_followers
 
         post_migrate.connect(describe_followers, sender=self)
+        post_save.connect(note_new_user_name, sender=settings.AUTH_USER_MODEL)

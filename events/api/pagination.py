@@ -14,12 +14,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.db.keyset import RowCursor, page
-from events.log.settled import settled_upper_bound
+from events.log.settled import Unsettled, settled_moment, settled_upper_bound
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
 
-__all__ = ["EventPagination", "NewestFirstPagination"]
+__all__ = ["ChangePagination", "EventPagination", "NewestFirstPagination"]
+
+# Seconds after which a sync is asked to come again.
+_RETRY_AFTER = 2
 
 
 class NewestFirstPagination(CursorPagination):
@@ -50,7 +53,10 @@ class NewestFirstPagination(CursorPagination):
             raise NotFound(self.invalid_cursor_message)
         upwards = bool(cursor and cursor.reverse)
         size = self.get_page_size(request)
-        self.rows, more = page(queryset, size, column=self.column, cursor=place, upwards=upwards)
+        leading = getattr(view, "leading_columns", {}).get(self.column)
+        self.rows, more = page(
+            queryset, size, column=self.column, cursor=place, upwards=upwards, leading=leading
+        )
         self.has_next = bool(self.rows) and (upwards or more)
         self.has_previous = bool(self.rows) and (more if upwards else cursor is not None)
         return self.rows
@@ -84,7 +90,64 @@ def _time_column(request: Request, view: APIView | None) -> str | None:
     return next((column for name, column in columns.items() if name in request.query_params), None)
 
 
-class EventPagination(NewestFirstPagination):
+class _Syncable(NewestFirstPagination):
+    """Pages for readers who copy a table and come back for what changed.
+
+    Their answers say in `settled` whether all that was there to read was read: false, with
+    Retry-After and no rows, while a long transaction holds them up.
+    """
+
+    is_settled: bool | None = None
+
+    def _settled_response(self, response: Response) -> Response:
+        if self.is_settled is not None:
+            response.data["settled"] = self.is_settled
+            if not self.is_settled:
+                response["Retry-After"] = str(_RETRY_AFTER)
+        return response
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        whole = super().get_paginated_response_schema(schema)
+        whole["properties"]["settled"] = {
+            "type": "boolean",
+            "description": "In a sync: false means that nothing is known yet, ask again.",
+        }
+        return whole
+
+
+class ChangePagination(_Syncable):
+    """Newest first; with a filter by the time of a change no change is skipped.
+
+    Nobody is shown a change before all earlier ones are there, so the latest time of a first page
+    is where the next sync begins. `change_filter` of the view names the filter.
+    """
+
+    def paginate_queryset(
+        self,
+        queryset: QuerySet[Any] | Sequence[Any],
+        request: Request,
+        view: APIView | None = None,
+    ) -> list[Any] | None:
+        assert isinstance(queryset, QuerySet)
+        if view is not None and view.change_filter in request.query_params:  # type: ignore[attr-defined]
+            try:
+                settled = settled_moment(queryset.model)
+            except Unsettled:
+                self.is_settled = False
+                self.base_url = request.build_absolute_uri()
+                self.get_page_size(request)
+                self.rows, self.has_next, self.has_previous = [], False, False
+                return []
+            self.is_settled = True
+            if settled is not None:
+                queryset = queryset.filter(updated_at__lte=settled)
+        return super().paginate_queryset(queryset, request, view)
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return self._settled_response(super().get_paginated_response(data))
+
+
+class EventPagination(_Syncable):
     """Newest first; with ``after_id`` ascending, for a warehouse that copies the log.
 
     In the ascending sync `next` is never null: it is where to go on, now or later.
@@ -104,10 +167,13 @@ class EventPagination(NewestFirstPagination):
             raise ValidationError({"cursor": [_("after_id has no cursors: follow its next link.")]})
         self.request = request
         size = self.get_page_size(request)
-        bound = settled_upper_bound()
-        if bound is None:
+        try:
+            bound = settled_upper_bound()
+        except Unsettled:
+            self.is_settled = False
             self.continue_after = int(self.after_id)
             return []
+        self.is_settled = True
         rows = list(queryset.filter(id__lte=bound).order_by("id")[:size])
         # A page that is not full has seen all up to the bound, whatever the filters left out.
         self.continue_after = rows[-1].pk if len(rows) == size else max(bound, int(self.after_id))
@@ -120,4 +186,6 @@ class EventPagination(NewestFirstPagination):
         query["after_id"] = str(self.continue_after)
         url = self.request.build_absolute_uri(self.request.path)
         following = f"{url}?{urlencode(list(query.items()))}"
-        return Response({"next": following, "previous": None, "results": data})
+        return self._settled_response(
+            Response({"next": following, "previous": None, "results": data})
+        )

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 
-__all__ = ["RowCursor", "page"]
+__all__ = ["Leading", "RowCursor", "page"]
 
 _Rows = TypeVar("_Rows", bound="QuerySet[Any]")
 
@@ -52,13 +53,27 @@ class RowCursor:
         return f"{(self.at - _EPOCH) // _MICROSECOND}_{self.pk}"
 
 
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """A column that an index has instead of the time: the time in coarse steps."""
+
+    column: str
+    step_of: Callable[[datetime.datetime], datetime.datetime]
+
+
 def page(
-    rows: _Rows, size: int, *, column: str | None, cursor: RowCursor | None, upwards: bool = False
+    rows: _Rows,
+    size: int,
+    *,
+    column: str | None,
+    cursor: RowCursor | None,
+    upwards: bool = False,
+    leading: Leading | None = None,
 ) -> tuple[list[Any], bool]:
     """Up to `size` rows beyond the cursor, newest first, and whether more follow.
 
     `column` is the time that orders the list, None for the ids. `upwards` reads the rows that are
-    newer than the cursor.
+    newer than the cursor. With `leading` the database sorts one step of the time after the other.
     """
     sign, beyond, within = ("", "gt", "gte") if upwards else ("-", "lt", "lte")
     if cursor is not None and column is None:
@@ -70,7 +85,10 @@ def page(
             f"pk__{'lte' if upwards else 'gte'}": cursor.pk,
         }
         rows = rows.filter(**{f"{column}__{within}": cursor.at}).exclude(**passed)
-    order = [f"{sign}{name}" for name in (column, "pk") if name]
+        if leading is not None and cursor.at is not None:
+            rows = rows.filter(**{f"{leading.column}__{within}": leading.step_of(cursor.at)})
+    columns = (leading.column if leading else None, column, "pk")
+    order = [f"{sign}{name}" for name in columns if name]
     found = list(rows.order_by(*order)[: size + 1])
     shown = found[:size]
     return (shown[::-1] if upwards else shown), len(found) > size

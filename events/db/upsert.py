@@ -18,10 +18,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 __all__ = ["FUNCTIONS", "Upsert"]
 
-# The functions of several arguments, by vendor.
+# The functions of several arguments, and the time of the statement, by vendor. The time is the
+# database's: a statement reads it while it holds its lock (events/log/settled.py).
 FUNCTIONS = {
-    "postgresql": {"least": "LEAST", "greatest": "GREATEST"},
-    "sqlite": {"least": "MIN", "greatest": "MAX"},
+    "postgresql": {"least": "LEAST", "greatest": "GREATEST", "now": "clock_timestamp()"},
+    "sqlite": {
+        "least": "MIN",
+        "greatest": "MAX",
+        "now": "strftime('%Y-%m-%d %H:%M:%f000', 'now')",
+    },
 }
 
 _Row = Sequence[Any]
@@ -32,8 +37,8 @@ class Upsert:
 
     A row has `key`, the columns of a unique constraint, then the columns in `values`; the other
     columns get their field's default. `update` has, by column of the stored row, an SQL expression:
-    `old` is the stored row, `excluded` the new one; `{least}` and `{greatest}` become the functions
-    of the database.
+    `old` is the stored row, `excluded` the new one; `{least}`, `{greatest}` and `{now}` become the
+    database's `FUNCTIONS`. `computed` has the expressions for columns of a new row, likewise.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Upsert:
         values: Sequence[str],
         update: Mapping[str, str],
         returning: Sequence[str] = (),
+        computed: Mapping[str, str] | None = None,
     ) -> None:
         self._table = model._meta.db_table
         self._names = [*key, *values]
@@ -53,7 +59,7 @@ class Upsert:
             name: _literal(field.get_default())
             for name, field in by_name.items()
             if not (field.primary_key or field.generated)
-        }
+        } | dict(computed or {})
         self._key = list(key)
         self._update = update
         self._returning = returning
@@ -111,16 +117,18 @@ class Upsert:
     def _composed(self, connection: BaseDatabaseWrapper) -> str:
         quote = connection.ops.quote_name
         is_postgres = connection.vendor == "postgresql"
+        functions = FUNCTIONS[connection.vendor]
         columns = ", ".join(map(quote, [*self._names, *self._defaults]))
+        rest = [expression.format(**functions) for expression in self._defaults.values()]
         if is_postgres:
             arrays = ", ".join(f"%b::{_array_type(field, connection)}" for field in self._fields)
-            values = ", ".join(["given.*", *self._defaults.values()])
+            values = ", ".join(["given.*", *rest])
             source = f"SELECT {values} FROM unnest({arrays}) AS given"
         else:
-            values = ", ".join(["?"] * len(self._names) + [*self._defaults.values()])
+            values = ", ".join(["?"] * len(self._names) + rest)
             source = f"VALUES ({values})"
         assignments = ", ".join(
-            f"{quote(name)} = {expression.format(**FUNCTIONS[connection.vendor])}"
+            f"{quote(name)} = {expression.format(**functions)}"
             for name, expression in self._update.items()
         )
         statement = (

@@ -1,22 +1,24 @@
-"""How far the log can be read in ascending order without skipping a row.
+"""How far a table can be read in ascending order without skipping a row.
 
 PostgreSQL gives out ids before their transactions commit, so a row with a smaller id can appear
 after a poller has read a larger one; a poller that keeps only the largest id loses rows. So this
-module takes the largest id, notes the transactions that are writing to the log, and waits until
-they end: all ids that are given out later are larger. SQLite has one writer at a time, so its ids
-commit in order.
+module takes the largest id, notes the transactions that are writing to the table, and waits until
+they end: all ids that are given out later are larger. The same holds for a time that statements
+take from the database's clock while they hold the table's lock. SQLite has one writer at a time, so
+its ids and such times commit in order.
 """
 
 from __future__ import annotations
 
+import datetime
 import time
 
 from django.db import connection
-from django.db.models import Max
+from django.db.models import Max, Model
 
 from events.models import EventLog
 
-__all__ = ["settled_upper_bound"]
+__all__ = ["Unsettled", "settled_moment", "settled_upper_bound"]
 
 # Seconds. The callback's transactions end within three. A longer one belongs to maintenance; then
 # the caller asks again.
@@ -24,28 +26,51 @@ _WAIT = 2.0
 _PAUSE = 0.01
 
 
-def settled_upper_bound() -> int | None:
-    """The id up to which no row can still appear; None if the wait takes too long."""
+class Unsettled(Exception):
+    """Transactions that are writing to the table take too long to wait for."""
+
+
+def settled_upper_bound() -> int:
+    """Return the id up to which every event is there for good; raise `Unsettled`."""
     highest = EventLog.objects.aggregate(highest=Max("id"))["highest"] or 0
+    if connection.vendor == "postgresql":
+        _wait_for_writers(EventLog)
+    return int(highest)
+
+
+def settled_moment(model: type[Model]) -> datetime.datetime | None:
+    """Return the time up to which every change of a table is there for good; raise `Unsettled`.
+
+    The changes have their time from `FUNCTIONS["now"]`. None: all that can be read is settled.
+    """
     if connection.vendor != "postgresql":
-        return highest
-    writers = _writing_transactions()
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (moment,) = cursor.fetchone()
+    _wait_for_writers(model)
+    assert isinstance(moment, datetime.datetime)
+    return moment
+
+
+def _wait_for_writers(model: type[Model]) -> None:
+    table = model._meta.db_table
+    writers = _writing_transactions(table)
     deadline = time.monotonic() + _WAIT
     while writers:
         if time.monotonic() > deadline:
-            return None
+            raise Unsettled
         time.sleep(_PAUSE)
-        writers &= _writing_transactions()
-    return highest
+        writers &= _writing_transactions(table)
 
 
-def _writing_transactions() -> set[str]:
+def _writing_transactions(table: str) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' "
             "AND mode = 'RowExclusiveLock' AND granted AND pid <> pg_backend_pid() "
             "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
             "AND relation = %s::regclass",
-            [EventLog._meta.db_table],
+            [table],
         )
         return {row[0] for row in cursor.fetchall()}

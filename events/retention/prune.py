@@ -19,7 +19,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from events.log.registry import announce_removal
-from events.log.settled import settled_upper_bound
+from events.log.settled import Unsettled, settled_upper_bound
 from events.models import EventLog, OfficialAccount, PrunedMonth
 from events.models.event_log import EventLogQuerySet
 from events.months import Month
@@ -120,9 +120,10 @@ def remove_month(
         raise Postponed(f"{waiting} of its rows still await an outcome")
     table = partitions().get(month)
     if table is not None:
-        settled = settled_upper_bound()
-        if settled is None:
-            raise Postponed("somebody has been writing to the log for long")
+        try:
+            settled = settled_upper_bound()
+        except Unsettled:
+            raise Postponed("somebody has been writing to the log for long") from None
         archive = _archived(month) if rows.exists() else None
         return _remove_partition(month, table, settled, archive, now)
     if received_before is not None:

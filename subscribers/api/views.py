@@ -16,7 +16,10 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from events.api.export import ExportMixin
+from events.api.pagination import ChangePagination
+from events.api.serializers import NoFieldsSerializer
 from events.api.views import ReadViewSet
+from events.db.keyset import Leading
 from events.models import with_account
 from subscribers.api.filters import (
     BindingFilter,
@@ -38,6 +41,7 @@ from subscribers.api.serializers import (
 from subscribers.binding.bind import start_binding
 from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene, Subscriber
 from subscribers.models.binding import with_bound_user
+from subscribers.models.hour import hour_of
 from subscribers.qr_codes.images import png, svg
 
 __all__ = [
@@ -55,16 +59,22 @@ _ID = "[0-9]{1,18}"
 class SubscriberViewSet(ExportMixin, ReadViewSet[Subscriber]):
     """The followers, those who left included, as the log says they are.
 
-    Who came last is first; with a filter by a time, who followed last or changed in the latest
-    hour.
+    Who came last is first; with a filter by a time, who followed or changed last. A copy is kept
+    up to date by `updated_after`: take the `updated_at` of the first row as the next beginning, and
+    follow `next` to the end. It begins with 1970-01-01. `settled` says whether there is more to
+    come although nothing was shown.
     """
 
     scope = "subscribers"
     time_columns = {
-        "updated_after": "updated_hour",
+        "updated_after": "updated_at",
         "followed_after": "last_followed_at",
         "followed_before": "last_followed_at",
     }
+    # An index on updated_at itself would be written with every event (subscribers/models).
+    leading_columns = {"updated_at": Leading("updated_hour", hour_of)}
+    change_filter = "updated_after"
+    pagination_class = ChangePagination
     queryset = with_account(with_bound_user(Subscriber.objects.all()))
     serializer_class = SubscriberSerializer
     filterset_class = SubscriberFilter
@@ -107,6 +117,7 @@ class QRSceneViewSet(ReadViewSet[QRScene]):
 
         The former picture of a temporary code goes on working for as long as it was made for.
         """
+        NoFieldsSerializer(data=request.data).is_valid(raise_exception=True)
         scene = self.get_object()
         this = QRScene.objects.filter(pk=scene.pk)
         now = timezone.now()

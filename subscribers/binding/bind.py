@@ -8,7 +8,8 @@ keep one binding for each follower and each user, so races end with one winner.
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -25,6 +26,7 @@ __all__ = [
     "complete_binding",
     "end_expired_requests",
     "is_unbind_request",
+    "note_new_user_name",
     "start_binding",
     "unbind",
     "unbind_by_follower",
@@ -153,7 +155,19 @@ def _bind(
 def unbind(binding: Binding, *, now: datetime.datetime | None = None) -> bool:
     """Ends a binding; False if it had ended before."""
     now = now or timezone.now()
-    return bool(Binding.objects.active().filter(pk=binding.pk).update(unbound_at=now))
+    with transaction.atomic():
+        # The follower first, as a fold locks them in this order.
+        Subscriber.objects.filter(pk=binding.subscriber_id).touch()
+        return bool(Binding.objects.active().filter(pk=binding.pk).update(unbound_at=now))
+
+
+def note_new_user_name(
+    instance: User, update_fields: Collection[str] | None = None, **_signal: Any
+) -> None:
+    """Says that what readers see of a user's follower changed: his name is shown."""
+    if update_fields is None or "username" in update_fields:
+        bound = Binding.objects.active().filter(user=instance.pk).values("subscriber")
+        Subscriber.objects.filter(pk__in=bound).touch()
 
 
 def is_unbind_request(event: EventLog) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 from collections.abc import Mapping
 from operator import attrgetter, itemgetter
@@ -15,6 +14,7 @@ from events.db.upsert import Upsert
 from events.models import OfficialAccount
 from subscribers.fold.rules import STATE_COLUMNS, State
 from subscribers.fold.sql import FOLD_EXPRESSIONS, REFRESH_REQUESTED_AT
+from subscribers.models.clock import CHANGED, CHANGED_NOW, NOW
 from subscribers.models.hour import Hour
 
 __all__ = ["CarriedOverState", "Subscriber", "SubscriberQuerySet"]
@@ -25,7 +25,11 @@ class SubscriberQuerySet(models.QuerySet["Subscriber"]):
         """Locks these rows to the end of the transaction; others may still refer to them."""
         return self.select_related("account").select_for_update(of=("self",), no_key=True)
 
-    def fold(self, states: Mapping[tuple[int, str], State], *, now: datetime.datetime) -> None:
+    def touch(self) -> int:
+        """Says that what readers see of these rows changed; in the change's own transaction."""
+        return self.update(updated_at=CHANGED_NOW)
+
+    def fold(self, states: Mapping[tuple[int, str], State]) -> None:
         """Combines states, keyed by account id and OpenID, into the followers' rows.
 
         Missing rows are made. No row is read before it is written, so any number of processes may
@@ -33,8 +37,7 @@ class SubscriberQuerySet(models.QuerySet["Subscriber"]):
         arises. The rules are those of subscribers.fold.rules.combine.
         """
         rows = [
-            (*key, *_columns_of(state), now)
-            for key, state in sorted(states.items(), key=itemgetter(0))
+            (*key, *_columns_of(state)) for key, state in sorted(states.items(), key=itemgetter(0))
         ]
         _fold_statement(self.model).execute(connections[self.db], rows)
 
@@ -47,11 +50,12 @@ def _fold_statement(model: type[Subscriber]) -> Upsert:
     return Upsert(
         model,
         key=("account_id", "openid"),
-        values=(*STATE_COLUMNS, "updated_at"),
+        values=STATE_COLUMNS,
+        computed={"updated_at": NOW},
         update={
             **FOLD_EXPRESSIONS,
             "refresh_requested_at": REFRESH_REQUESTED_AT,
-            "updated_at": "excluded.updated_at",
+            "updated_at": CHANGED,
         },
     )
 

@@ -36,6 +36,7 @@ from subscribers.models import (
     PseudonymKey,
     Subscriber,
 )
+from subscribers.models.clock import CHANGED_NOW
 from subscribers.personal_data.pseudonyms import digest_of
 
 __all__ = ["ArchivesBusy", "erase", "receipt", "rename_returning"]
@@ -129,7 +130,7 @@ def _erase_follower(subscriber: Subscriber, pseudonym: str, now: datetime.dateti
         openid=pseudonym,
         erased_at=now,
         profile_synced_at=now,
-        updated_at=max(now, subscriber.updated_at),
+        updated_at=CHANGED_NOW,
         **_NO_PROFILE,
     )
     bindings = Binding.objects.filter(subscriber=subscriber)

@@ -27,8 +27,7 @@ def _fold_into_subscribers(events: Sequence[EventLog]) -> None:
             key = (event.account_id, event.openid)
             states[key] = combine(states[key], state) if key in states else state
     if states:
-        now = max(event.folded_at or event.received_at for event in events)
-        Subscriber.objects.fold(states, now=now)
+        Subscriber.objects.fold(states)
 
 
 @projection(*STATE_KINDS, batch=_fold_into_subscribers)

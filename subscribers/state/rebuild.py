@@ -22,6 +22,7 @@ from events.db.consistent_read import read_snapshot
 from events.models import EventLog
 from subscribers.fold.rules import STATE_COLUMNS, STATE_KINDS, State, combine, state_of
 from subscribers.models import CarriedOverState, Subscriber
+from subscribers.models.clock import CHANGED_NOW
 
 __all__ = ["Difference", "compare", "rebuild"]
 
@@ -97,7 +98,7 @@ def rebuild() -> int:
                 state = folded[_key(subscriber)]
                 if subscriber.state != state:
                     Subscriber.objects.filter(pk=subscriber.pk).update(
-                        updated_at=timezone.now(),
+                        updated_at=CHANGED_NOW,
                         **state.columns(),
                     )
                     changed += 1

@@ -27,6 +27,7 @@ from events.platform.client import client_for
 from events.wechat.api import Client
 from events.wechat.api.users import BATCH_SIZE, Profile
 from subscribers.models import ProfileFetch, Subscriber
+from subscribers.models.clock import CHANGED, NOW
 from subscribers.sync.observations import (
     MISSED_FOLLOW,
     MISSED_UNFOLLOW,
@@ -123,7 +124,6 @@ def write_profiles(
                 scene_of(profile),
                 ",".join(map(str, profile.tag_ids))[:255],
                 now,
-                now,
             )
             for profile in sorted(profiles, key=lambda profile: profile.openid)
         ]
@@ -137,12 +137,13 @@ def _statement() -> Upsert:
         name: f"CASE WHEN excluded.{name} = '' THEN old.{name} ELSE excluded.{name} END"
         for name in ("unionid", "language")
     }
-    plain = ("remark", "subscribe_scene", "qr_scene", "tag_ids", "profile_synced_at", "updated_at")
+    plain = ("remark", "subscribe_scene", "qr_scene", "tag_ids", "profile_synced_at")
     return Upsert(
         Subscriber,
         key=("account_id", "openid"),
         values=("unionid", "language", *plain),
-        update=kept | {name: f"excluded.{name}" for name in plain},
+        computed={"updated_at": NOW},
+        update=kept | {name: f"excluded.{name}" for name in plain} | {"updated_at": CHANGED},
     )
 
 

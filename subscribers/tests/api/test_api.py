@@ -52,7 +52,8 @@ def follower(account, openid="o1", *, at=0, scene="", left=None) -> Subscriber:
         last_scene=scene,
         last_scene_at=moment if scene else None,
     )
-    Subscriber.objects.fold({(account.pk, openid): state}, now=moment)
+    Subscriber.objects.fold({(account.pk, openid): state})
+    Subscriber.objects.filter(account=account, openid=openid).update(updated_at=moment)
     return Subscriber.objects.get(account=account, openid=openid)
 
 
