@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.urls import is_valid_path
 
 _COMMON = (
     "default-src 'self'; img-src 'self' data:; font-src 'self'; object-src 'none'; "
@@ -32,3 +33,35 @@ class ContentSecurityPolicyMiddleware:
             policy = _POLICY
         response.headers.setdefault("Content-Security-Policy", policy)
         return response
+
+
+class EitherSlashMiddleware:
+    """Serves an address of the API with and without its final slash.
+
+    Django would redirect, and a client that follows a redirect turns a POST into a GET.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        path = request.path_info
+        if path.startswith("/api/") and not is_valid_path(path):
+            other = path[:-1] if path.endswith("/") else f"{path}/"
+            if is_valid_path(other):
+                request.path_info = other
+        return self.get_response(request)
+
+
+class StorableQueryMiddleware:
+    """Answers 400 to a query with a NUL, which PostgreSQL cannot look for."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        has_nul = "%00" in request.META.get("QUERY_STRING", "")
+        # The API names the parameter in its own answer.
+        if has_nul and not request.path.startswith("/api/"):
+            return HttpResponseBadRequest("NUL in the query", content_type="text/plain")
+        return self.get_response(request)

@@ -10,10 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
+from events.admin.base import ModelAdmin
 from events.admin.html import confirmation, moment
 from events.callback.address import callback_path
 from events.models.account import OfficialAccount, new_callback_key, validate_aes_key

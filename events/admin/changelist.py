@@ -15,8 +15,8 @@ from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 
+from events.admin.base import ModelAdmin
 from events.db.keyset import RowCursor, page
 from events.db.time_limit import TookTooLong, time_limit
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from unfold.admin import ModelAdmin
 
+from events.admin.base import ModelAdmin
 from events.menus.names import MenuName
 from events.models import OfficialAccount
 

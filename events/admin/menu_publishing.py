@@ -10,9 +10,9 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from events.admin.base import ModelAdmin
 from events.admin.html import confirmation
 from events.admin.menu_state import AtWeChat
 from events.menus.publish import NotPossible, publish, take_back, withdraw

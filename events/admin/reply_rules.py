@@ -7,10 +7,10 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from events.admin.base import ModelAdmin
 from events.menus.names import MenuNames, keys_of_live_menus
 from events.models import ReplyRule
 

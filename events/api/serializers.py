@@ -1,13 +1,40 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from events.models import EventLog, OfficialAccount
 
-__all__ = ["AccountSerializer", "EventDetailSerializer", "EventSerializer"]
+__all__ = [
+    "AccountSerializer",
+    "EventDetailSerializer",
+    "EventSerializer",
+    "NoFieldsSerializer",
+    "StrictFields",
+]
+
+
+class StrictFields:
+    """For serializers: a field of the body that nobody reads is 400, since it may be misspelt."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            fields: Mapping[str, serializers.Field] = self.fields  # type: ignore[attr-defined,type-arg]
+            known = {name for name, field in fields.items() if not field.read_only}
+            unknown = sorted(str(name) for name in set(data) - known)
+            if unknown:
+                raise serializers.ValidationError(
+                    {name: [_("There is no such field.")] for name in unknown}
+                )
+        return super().to_internal_value(data)  # type: ignore[misc]
+
+
+class NoFieldsSerializer(StrictFields, serializers.Serializer[Any]):
+    """The body of a request that takes none."""
 
 
 class AccountSerializer(serializers.ModelSerializer[OfficialAccount]):

@@ -87,4 +87,5 @@ class AccountViewSet(ReadViewSet[OfficialAccount]):
     queryset = OfficialAccount.objects.defer(*ACCOUNT_SECRETS)
     serializer_class = AccountSerializer
     lookup_field = "slug"
+    lookup_value_regex = "[-a-zA-Z0-9_]+"
     filterset_fields: list[str] = []

@@ -17,9 +17,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from events.admin.base import ModelAdmin
 from events.admin.changelist import ReadOnly
 from events.admin.filters import AccountFilter
 from events.models import EventLog, OfficialAccount

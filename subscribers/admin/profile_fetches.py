@@ -11,10 +11,10 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from events.admin.accounts import OfficialAccountAdmin
+from events.admin.base import ModelAdmin
 from events.admin.changelist import ReadOnly
 from events.admin.html import moment
 from events.models import OfficialAccount, with_account

@@ -12,9 +12,9 @@ from django.shortcuts import get_object_or_404
 from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from events.admin.base import ModelAdmin
 from subscribers.models import QRScene
 from subscribers.models.qr_code import QRSceneQuerySet
 from subscribers.qr_codes.images import png, svg

@@ -9,9 +9,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from events.admin.base import ModelAdmin
 from subscribers.admin.qr_code_forms import SceneListForm, text_of_upload
 from subscribers.qr_codes.create import PermanentCodesUsedUp, SceneTaken, create_qr_codes
 

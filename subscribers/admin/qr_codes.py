@@ -22,9 +22,9 @@ from django.utils.safestring import mark_safe
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from events.admin.base import ModelAdmin
 from events.admin.html import confirmation, facts, moment
 from events.models import OfficialAccount
 from events.platform.client import client_for

@@ -12,9 +12,9 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from events.admin.base import ModelAdmin
 from events.admin.changelist import KeysetModelAdmin, ReadOnly
 from events.admin.filters import AccountFilter
 from events.admin.html import moment

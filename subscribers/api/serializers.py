@@ -6,7 +6,9 @@ from django.contrib.auth import get_user_model
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
+from events.api.serializers import StrictFields
 from events.models import OfficialAccount
+from events.wechat.api.fields import storable
 from events.wechat.api.qr_codes import LONGEST_LIFE
 from subscribers.messages.send import NotDeliverable, send_message
 from subscribers.models import (
@@ -85,10 +87,10 @@ class BindingSerializer(serializers.ModelSerializer[Binding]):
 
 
 class _NamedField(serializers.SlugRelatedField[Any]):
-    """A row by its name; PostgreSQL would refuse to look for a name with a NUL in it."""
+    """A row by its name; PostgreSQL cannot look for one with a NUL or half a character."""
 
     def to_internal_value(self, data: Any) -> Any:
-        if not isinstance(data, str) or "\0" in data:
+        if not isinstance(data, str) or storable(data) != data:
             self.fail("invalid")
         return super().to_internal_value(data)
 
@@ -114,7 +116,7 @@ class QRSceneSerializer(serializers.ModelSerializer[QRScene]):
         ]  # fmt: skip
 
 
-class NewQRSceneSerializer(serializers.Serializer[QRScene]):
+class NewQRSceneSerializer(StrictFields, serializers.Serializer[QRScene]):
     """What a new code is to be: permanent, unless `expire_seconds` is given."""
 
     account = _NamedField(slug_field="slug", queryset=OfficialAccount.objects.all())
@@ -171,7 +173,7 @@ class NewQRSceneSerializer(serializers.Serializer[QRScene]):
             ) from None
 
 
-class BindingRequestSerializer(serializers.ModelSerializer[BindingRequest]):
+class BindingRequestSerializer(StrictFields, serializers.ModelSerializer[BindingRequest]):
     """A binding request without its code. To make one, give account and user."""
 
     account = _NamedField(
@@ -220,7 +222,7 @@ class StartedBindingSerializer(BindingRequestSerializer):
         fields = [*BindingRequestSerializer.Meta.fields, "scene"]
 
 
-class OutgoingMessageSerializer(serializers.ModelSerializer[OutgoingMessage]):
+class OutgoingMessageSerializer(StrictFields, serializers.ModelSerializer[OutgoingMessage]):
     """A customer-service message. To send one, give account, openid, kind and payload."""
 
     account = _NamedField(

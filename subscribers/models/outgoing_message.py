@@ -25,6 +25,7 @@ from events.wechat.api.custom_messages import (
     NewsMessage,
     TextMessage,
 )
+from events.wechat.api.fields import storable
 from events.wechat.replies import Article
 
 if TYPE_CHECKING:
@@ -250,8 +251,7 @@ def unpacked(kind: str, payload: Mapping[str, Any]) -> CustomMessage:
 def _is_text_throughout(value: Any) -> bool:
     match value:
         case str():
-            # PostgreSQL refuses NUL in text.
-            return "\0" not in value
+            return storable(value) == value
         case dict():
             return all(_is_text_throughout(part) for part in value.values())
         case list() | tuple():

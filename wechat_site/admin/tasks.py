@@ -14,8 +14,8 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin
 
+from events.admin.base import ModelAdmin
 from events.admin.changelist import ReadOnly
 from events.admin.html import confirmation
 from events.jobs.queues import COUNTED_UP_TO, Queue
