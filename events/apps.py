@@ -14,6 +14,7 @@ class EventsConfig(AppConfig):
         from events import account_cache
         from events.log import reply_rules  # noqa: F401  (registers the reply handlers)
         from events.log.sqlite_planner import describe_log
+        from events.models.judgement import judge_when_corrected
         from events.retention import bodies, partitions  # noqa: F401
         from events.stats import removal  # noqa: F401  (keeps counts of what leaves the log)
 
@@ -24,4 +25,5 @@ class EventsConfig(AppConfig):
         for signal in (post_save, post_delete):
             for model in ("OfficialAccount", "ReplyRule"):
                 signal.connect(account_cache.forget, sender=f"events.{model}")
+        post_save.connect(judge_when_corrected, sender="events.OfficialAccount")
         post_migrate.connect(describe_log, sender=self)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
+from events.callback.judge_again import judge_pending
 from events.jobs.queues import EventQueue, JobQueue
 from events.jobs.task import Task
 from events.log.process import process_due
@@ -61,6 +62,13 @@ TASKS: Sequence[Task] = (
         quick=True,
         queue=EventQueue(),
         title=_("events that failed or were abandoned"),
+    ),
+    Task(
+        "quarantined events",
+        judge_pending,
+        every=2,
+        quick=True,
+        title=_("events that a corrected account may now take"),
     ),
     Task(
         "binding requests",

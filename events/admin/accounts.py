@@ -4,42 +4,61 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from events.admin.base import ModelAdmin
 from events.admin.html import confirmation, moment
+from events.admin.kept_secrets import sealed, unsealed
+from events.admin.original_id import addressed_to, offer
 from events.callback.address import callback_path
-from events.models.account import OfficialAccount, new_callback_key, validate_aes_key
+from events.models import PendingJudgement
+from events.models.account import OfficialAccount, new_callback_key
+from events.models.account_rules import checked
 from events.wechat import SecurityMode
 
 __all__ = ["OfficialAccountAdmin"]
 
+_SECRETS = ("new_token", "new_encoding_aes_key", "new_app_secret")
 
-def _secret_field(text: Any, **kwargs: Any) -> forms.CharField:
-    return forms.CharField(
+
+class _SecretField(forms.CharField):
+    def __init__(self, setting: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.setting = setting
+
+    def clean(self, value: Any) -> str:
+        return checked(self.setting, super().clean(value))
+
+
+def _secret_field(text: Any, setting: str) -> _SecretField:
+    return _SecretField(
+        setting,
         label=capfirst(text),
         required=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text=_("Leave empty to keep what is set."),
-        **kwargs,
     )
 
 
 class OfficialAccountForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Secrets go in and never come out."""
+    """Secrets go in and never come out.
 
-    new_token = _secret_field(_("token (令牌)"))
-    new_encoding_aes_key = _secret_field(
-        _("EncodingAESKey (消息加解密密钥)"), validators=[validate_aes_key]
-    )
-    new_app_secret = _secret_field(_("AppSecret"))
+    A form that is refused keeps those that were typed, encrypted, for the next attempt.
+    """
+
+    new_token = _secret_field(_("token (令牌)"), "token")
+    new_encoding_aes_key = _secret_field(_("EncodingAESKey (消息加解密密钥)"), "encoding_aes_key")
+    new_app_secret = _secret_field(_("AppSecret"), "app_secret")
+    kept_secrets = forms.CharField(required=False, widget=forms.HiddenInput)
 
     class Meta:
         model = OfficialAccount
@@ -51,11 +70,16 @@ class OfficialAccountForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
         now = timezone.now()
-        if token := cleaned.get("new_token"):
+        kept = unsealed(cleaned.get("kept_secrets", ""))
+        self._typed = {
+            name: cleaned.get(name) or ("" if name in self.errors else kept.get(name, ""))
+            for name in _SECRETS
+        }
+        if token := self._typed["new_token"]:
             self.instance.set_token(token, now=now)
-        if key := cleaned.get("new_encoding_aes_key"):
+        if key := self._typed["new_encoding_aes_key"]:
             self.instance.set_encoding_aes_key(key, now=now)
-        if secret := cleaned.get("new_app_secret"):
+        if secret := self._typed["new_app_secret"]:
             self.instance.app_secret = secret
         # The database's constraint says the same, but could only name the whole form.
         encrypted = cleaned.get("security_mode") not in {None, SecurityMode.PLAINTEXT.value}
@@ -67,12 +91,28 @@ class OfficialAccountForm(forms.ModelForm):  # type: ignore[type-arg]
             )
         return cleaned
 
+    def full_clean(self) -> None:
+        super().full_clean()
+        if self.is_bound and self.errors:
+            self._keep_secrets()
+
+    def _keep_secrets(self) -> None:
+        kept = {name: value for name, value in getattr(self, "_typed", {}).items() if value}
+        data: Any = self.data.copy()  # type: ignore[attr-defined]
+        data[self.add_prefix("kept_secrets")] = sealed(kept)
+        self.data = data
+        for name in kept:
+            self.fields[name].widget.attrs["placeholder"] = _("kept from your last attempt")
+
 
 @admin.register(OfficialAccount)
 class OfficialAccountAdmin(ModelAdmin):
     form = OfficialAccountForm
     list_display = ["name", "slug", "original_id", "mode", "is_active"]
-    readonly_fields = ["plaintext_warning", "console", "secrets_set", "created_at", "updated_at"]
+    readonly_fields = [
+        "offered_original_id", "plaintext_warning", "console", "secrets_set", "created_at",
+        "updated_at",
+    ]  # fmt: skip
     actions_detail = ["renew_callback_key"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
@@ -85,12 +125,12 @@ class OfficialAccountAdmin(ModelAdmin):
         elif obj.security_mode == SecurityMode.PLAINTEXT.value:
             security.insert(1, "plaintext_warning")
         if self.has_change_permission(request, obj):
-            security += ["new_token", "new_encoding_aes_key", "new_app_secret"]
+            security += [*_SECRETS, "kept_secrets"]
+        names = ["name", "slug", "original_id", "app_id", "time_zone", "is_active"]
+        if obj is not None and self.has_change_permission(request, obj) and addressed_to(obj):
+            names.insert(3, "offered_original_id")
         fieldsets: list[Any] = [
-            (
-                None,
-                {"fields": ["name", "slug", "original_id", "app_id", "time_zone", "is_active"]},
-            ),
+            (None, {"fields": names}),
             (_("Security"), {"fields": security}),
             (_("Late answers"), {"fields": ["late_answers", "hold_text"]}),
         ]
@@ -112,6 +152,37 @@ class OfficialAccountAdmin(ModelAdmin):
         # Django would list what stands in the way, and that may be millions of events.
         kept = [_("the events of %s") % account for account in objs if account.events.exists()]
         return ([], {}, set(), kept) if kept else super().get_deleted_objects(objs, request)
+
+    def get_urls(self) -> list[Any]:
+        adopt = require_POST(self.admin_site.admin_view(self.adopt_original_id))
+        return [
+            path("<path:object_id>/original-id/", adopt, name="events_officialaccount_original_id"),
+            *super().get_urls(),
+        ]
+
+    def adopt_original_id(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Takes the original ID that quarantined pushes name; the worker then judges them anew."""
+        account = self.get_object(request, object_id)
+        if account is None:
+            raise Http404
+        if not self.has_change_permission(request, account):
+            raise PermissionDenied
+        told = request.POST.get("told", "")
+        if told in addressed_to(account):
+            account.original_id = told
+            account.save(update_fields=["original_id", "updated_at"])
+            PendingJudgement.request(account.pk)
+            self.log_change(request, account, "original ID taken from pushes")
+            messages.success(
+                request, _("The original ID is set. The pushes that were set aside are processed.")
+            )
+        return HttpResponseRedirect(
+            reverse("admin:events_officialaccount_change", args=[object_id])
+        )
+
+    @display(description=_("named by pushes"))
+    def offered_original_id(self, account: OfficialAccount) -> str:
+        return offer(account)
 
     @display(
         description=_("security mode"),

@@ -27,6 +27,7 @@ from events.admin.html import (
     nested_table,
     verbatim,
 )
+from events.callback.judge_again import judge, read_again
 from events.kinds import KINDS, label
 from events.log.process import process, reopen
 from events.menus.names import MenuNames
@@ -47,6 +48,14 @@ STATUS_COLOURS = {
     EventLog.Status.DEAD.value: "danger",
     EventLog.Status.UNREADABLE.value: "danger",
     EventLog.Status.QUARANTINED.value: "warning",
+}
+
+
+_RETRIABLE = {
+    EventLog.Status.FAILED,
+    EventLog.Status.DEAD,
+    EventLog.Status.QUARANTINED,
+    EventLog.Status.UNREADABLE,
 }
 
 
@@ -118,7 +127,7 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
         if not request.user.has_perm("events.change_eventlog"):
             return False
         event = None if object_id is None else self.get_object(request, object_id)
-        return event is None or event.status in {EventLog.Status.FAILED, EventLog.Status.DEAD}
+        return event is None or event.status in _RETRIABLE
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
         for matching in (
@@ -220,21 +229,22 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
         chosen = EventLog.objects.filter(
             pk__in=list(queryset.values_list("pk", flat=True)[:_TRY_AGAIN_AT_ONCE])
         )
-        reopened = reopen(chosen)
+        tried = chosen.filter(status__in=_RETRIABLE).count()
+        unreadable = list(chosen.with_status(EventLog.Status.UNREADABLE).only_key())
+        reopened = [*reopen(chosen), *judge(chosen)]
         done = 0
-        for key in reopened:
-            event = process(key)
+        for event in (*map(process, reopened), *map(read_again, unreadable)):
             done += event is not None and event.status == EventLog.Status.PROCESSED
         if done:
             messages.success(
                 request, ngettext("%s event processed.", "%s events processed.", done) % done
             )
-        if failed := len(reopened) - done:
+        if failed := tried - done:
             messages.error(
                 request,
                 ngettext("%s event failed again.", "%s events failed again.", failed) % failed,
             )
-        if not reopened:
+        if not tried:
             messages.info(request, _("Only failed events can be tried again."))
 
     @action(description=_("Try again"), permissions=["retry"])
@@ -249,6 +259,9 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
                 back=back,
             )
         self.try_again(request, EventLog.objects.filter(pk=object_id))
+        if not EventLog.objects.filter(pk=object_id).exists():
+            # It was unreadable, and became another row.
+            back = reverse("admin:events_eventlog_changelist")
         return HttpResponseRedirect(back)
 
 

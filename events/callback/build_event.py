@@ -12,10 +12,11 @@ from events import metrics
 from events.kinds import openid_of, scene_of
 from events.log.answers import tries_end, written
 from events.log.registry import DEFER, early_reply_for, reply_handler_for
-from events.models import EventLog, OfficialAccount
-from events.wechat import Message, Unreadable, parse_message, unreadable_key
+from events.models import EventLog, OfficialAccount, PendingJudgement
+from events.models.account_rules import is_original_id
+from events.wechat import Message, SecurityMode, Unreadable, parse_message, unreadable_key
 
-__all__ = ["build_event"]
+__all__ = ["build_event", "reason_to_quarantine"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +40,23 @@ def build_event(account: OfficialAccount, body: bytes, now: datetime.datetime) -
         metrics.mended.inc()
     event = _row(account, received | _columns(message))
     event.__dict__["payload"] = message.fields  # so that nobody parses it again
-    reason = _reason_to_set_aside(message, event, account, now)
+    _learn_original_id(message, account)
+    reason = reason_to_quarantine(message, account, received_at=now, now=now)
     if reason:
         event.status = EventLog.Status.QUARANTINED
         event.error = reason
     else:
         _answer_early(event, now)
     return event
+
+
+def _learn_original_id(message: Message, account: OfficialAccount) -> None:
+    """Takes the original ID of an account that has none from what only WeChat can have sealed."""
+    is_sealed = account.security_mode != SecurityMode.PLAINTEXT.value
+    told = message.to_user_name
+    if not account.original_id and is_sealed and is_original_id(told) and not message.is_mended:
+        account.learn_original_id(told)
+        PendingJudgement.request(account.pk)
 
 
 def _answer_early(event: EventLog, now: datetime.datetime) -> None:
@@ -121,7 +132,7 @@ def _columns(message: Message) -> dict[str, Any]:
         "kind": message.kind,
         "openid": openid_of(message),
         "from_user": message.from_user_name,
-        "event_time": datetime.datetime.fromtimestamp(message.create_time, datetime.UTC),
+        "event_time": _moment_of(message),
         "event_key": message.event_key,
         "ticket": message.ticket,
         # WeChat's vocabulary is open. PostgreSQL refuses a value longer than its column where
@@ -134,17 +145,29 @@ def _columns(message: Message) -> dict[str, Any]:
     }
 
 
-def _reason_to_set_aside(
-    message: Message, event: EventLog, account: OfficialAccount, now: datetime.datetime
+def reason_to_quarantine(
+    message: Message,
+    account: OfficialAccount,
+    *,
+    received_at: datetime.datetime,
+    now: datetime.datetime,
 ) -> str:
+    """Why a push must not be folded, "" if it may; a setting that is corrected changes this."""
+    if not account.original_id:
+        return f"ToUserName is {message.to_user_name[:64]!r}; this account has no original ID yet."
     if message.to_user_name != account.original_id:
         return (
             f"ToUserName is {message.to_user_name[:64]!r}, "
             f"but this account's original ID is {account.original_id!r}."
         )
-    if event.event_time > now + _FURTHEST_AHEAD:
-        return f"CreateTime lies more than a day ahead: {event.event_time:%Y-%m-%d %H:%M:%S} UTC."
+    happened = _moment_of(message)
+    if happened > received_at + _FURTHEST_AHEAD:
+        return f"CreateTime lies more than a day ahead: {happened:%Y-%m-%d %H:%M:%S} UTC."
     horizon = settings.EVENT_RETENTION_DAYS
-    if horizon is not None and event.event_time < now - datetime.timedelta(days=horizon):
+    if horizon is not None and happened < now - datetime.timedelta(days=horizon):
         return f"CreateTime lies before the retention horizon of {horizon} days."
     return ""
+
+
+def _moment_of(message: Message) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(message.create_time, datetime.UTC)

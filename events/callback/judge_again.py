@@ -2,16 +2,87 @@
 
 from __future__ import annotations
 
+import datetime
+import time
 from collections.abc import Sequence
 
 from django.db.models import F
 from django.utils import timezone
 
-from events.callback.build_event import build_event
+from events.callback.build_event import build_event, reason_to_quarantine
+from events.db.transactions import short_transaction
 from events.log.process import deliver, process
-from events.models import EventLog
+from events.models import EventLog, PendingJudgement
+from events.models.event_log import EventLogQuerySet
+from events.wechat import Unreadable, parse_message
 
-__all__ = ["read_again"]
+__all__ = ["judge", "judge_pending", "read_again"]
+
+# Rows judged in one transaction, which the callback waits for on SQLite.
+_PORTION = 100
+# Seconds after which the worker's other quick tasks have their turn.
+_TURN = 3
+# By then every process knows the corrected account, and the last push that went by the former one
+# is stored.
+_SECOND_LOOK_AFTER = datetime.timedelta(seconds=60)
+
+
+def judge_pending() -> int:
+    """Judges the quarantined pushes of corrected accounts, oldest first; returns how many."""
+    judged = 0
+    deadline = time.monotonic() + _TURN
+    while time.monotonic() < deadline:
+        with short_transaction():
+            due = PendingJudgement.objects.filter(due_at__lte=timezone.now())
+            pending = due.select_for_update().order_by("due_at").first()
+            if pending is None:
+                break
+            judged += _judge_portion(pending)
+    return judged
+
+
+def _judge_portion(pending: PendingJudgement) -> int:
+    quarantined = EventLog.objects.with_status(EventLog.Status.QUARANTINED).filter(
+        account=pending.account_id, pk__gt=pending.after_id
+    )
+    keys = list(quarantined.order_by("pk").only_key()[:_PORTION])
+    judge(EventLog.objects.filter(pk__in=[key.pk for key in keys]))
+    if len(keys) == _PORTION:
+        pending.after_id = keys[-1].pk
+        pending.save(update_fields=["after_id"])
+    elif pending.is_last:
+        pending.delete()
+    else:
+        pending.due_at = timezone.now() + _SECOND_LOOK_AFTER
+        pending.after_id, pending.is_last = 0, True
+        pending.save()
+    return len(keys)
+
+
+def judge(events: EventLogQuerySet) -> list[EventLog]:
+    """Judges quarantined rows by the account as it is now; returns the keys of those released.
+
+    A released row is due at once: whoever processes it folds and answers it.
+    """
+    quarantined = events.with_status(EventLog.Status.QUARANTINED).select_related("account")
+    return [event for event in quarantined.order_by("pk") if _is_released(event)]
+
+
+def _is_released(event: EventLog) -> bool:
+    now = timezone.now()
+    try:
+        message = parse_message(bytes(event.raw))
+    except Unreadable:
+        return False  # the body was removed after its time
+    reason = reason_to_quarantine(message, event.account, received_at=event.received_at, now=now)
+    this = EventLog.objects.with_key_of(event).filter(status=EventLog.Status.QUARANTINED)
+    if reason:
+        if reason != event.error:
+            this.update(error=reason)
+        return False
+    return bool(
+        this.update(status=EventLog.Status.RECEIVED, error="", attempts=0, next_attempt_at=now)
+    )
 
 
 def read_again(key: EventLog) -> EventLog | None:
@@ -31,6 +102,7 @@ def read_again(key: EventLog) -> EventLog | None:
     if event.status != EventLog.Status.QUARANTINED:
         # WeChat no longer waits: an early reply would reach nobody.
         event.status, event.reply = EventLog.Status.RECEIVED, ""
+        event.answered_by, event.answered_at = EventLog.AnsweredBy.NOBODY_YET, None
         event.processed_at = event.duration_ms = None
         event.next_attempt_at = timezone.now()
 

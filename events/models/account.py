@@ -5,16 +5,17 @@ from __future__ import annotations
 import datetime
 import secrets
 import zoneinfo
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from events.models.account_rules import RULES, checked
 from events.models.fields import EncryptedTextField
-from events.wechat import Credentials, InvalidKey, SecurityMode
-from events.wechat.crypto import decode_aes_key
+from events.wechat import Credentials, SecurityMode
 
 __all__ = ["ACCOUNT_SECRETS", "OfficialAccount", "with_account"]
 
@@ -43,12 +44,7 @@ def new_callback_key() -> str:
 
 
 def validate_aes_key(value: str) -> None:
-    try:
-        decode_aes_key(value)
-    except InvalidKey:
-        raise ValidationError(
-            _("An EncodingAESKey has exactly 43 letters and digits."), code="invalid"
-        ) from None
+    checked("encoding_aes_key", value)
 
 
 def validate_time_zone(value: str) -> None:
@@ -82,7 +78,14 @@ class OfficialAccount(models.Model):
     )
     name = models.CharField(_("name"), max_length=100)
     original_id = models.CharField(
-        _("original ID (原始ID)"), max_length=64, help_text=_("Begins with gh_.")
+        _("original ID (原始ID)"),
+        max_length=64,
+        blank=True,
+        default="",
+        help_text=_(
+            "Begins with gh_. In safe and compatible mode it may be left out: the first push "
+            "tells it."
+        ),
     )
     app_id = models.CharField(_("AppID"), max_length=64, help_text=_("Begins with wx."))
     app_secret = EncryptedTextField(_("AppSecret"), blank=True, default="")
@@ -163,18 +166,58 @@ class OfficialAccount(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @classmethod
+    def from_db(cls, *arguments: Any) -> Self:  # type: ignore[override]
+        account = super().from_db(*arguments)
+        account.note_original_id()
+        return account
+
+    def note_original_id(self) -> None:
+        """Remembers the stored original ID, to notice when it becomes another one."""
+        if "original_id" in self.__dict__:
+            self._stored_original_id = self.original_id
+
+    @property
+    def has_new_original_id(self) -> bool:
+        return getattr(self, "_stored_original_id", None) not in {None, self.original_id}
+
+    def clean_fields(self, exclude: Any = None) -> None:
+        """Trims and checks each setting by itself, so that one mistake hides no other."""
+        excluded = set(exclude or ())
+        errors: dict[str, Any] = {}
+        for name in RULES:
+            if name not in excluded:
+                try:
+                    setattr(self, name, checked(name, getattr(self, name)))
+                except ValidationError as error:
+                    errors[name] = error.error_list
+        try:
+            super().clean_fields(exclude=excluded | set(errors))
+        except ValidationError as error:
+            error.update_error_dict(errors)
+        if errors:
+            raise ValidationError(errors)
+
+    def learn_original_id(self, told: str) -> None:
+        """Takes the original ID that an authentic encrypted push told, if there is none yet."""
+        accounts = OfficialAccount.objects.filter(pk=self.pk)
+        accounts.filter(original_id="").update(original_id=told, updated_at=timezone.now())
+        self.original_id = accounts.values_list("original_id", flat=True).get()
+
     @property
     def zone(self) -> zoneinfo.ZoneInfo:
         return zoneinfo.ZoneInfo(self.time_zone)
 
     def set_token(self, token: str, *, now: datetime.datetime) -> None:
         """Changes the token in memory; pushes signed with the former one stay valid for a while."""
+        token = token.strip()
         if token != self.token:
             self.previous_token, self.token = self.token, token
             self.token_changed_at = now
 
     def set_encoding_aes_key(self, key: str, *, now: datetime.datetime) -> None:
         """Changes the AES key in memory; the former one still decrypts for a while."""
+        key = key.strip()
         if key != self.encoding_aes_key:
             self.previous_encoding_aes_key, self.encoding_aes_key = self.encoding_aes_key, key
             self.encoding_aes_key_changed_at = now

@@ -14,7 +14,13 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 
-__all__ = ["EncryptedTextField", "WrongEncryptionKey", "decrypted", "encrypted"]
+__all__ = [
+    "EncryptedTextField",
+    "WrongEncryptionKey",
+    "decrypted",
+    "decrypted_within",
+    "encrypted",
+]
 
 
 class WrongEncryptionKey(ImproperlyConfigured):
@@ -46,6 +52,14 @@ def decrypted(stored: str, *, where: str) -> str:
             f"{where} was encrypted with a key that is not in FIELD_ENCRYPTION_KEYS. "
             "Put the former key back, after the current one."
         ) from None
+
+
+def decrypted_within(text: str, seconds: int) -> str | None:
+    """What encrypted() was given at most so long ago; None for anything else."""
+    try:
+        return _current_cipher().decrypt(text.encode(), ttl=seconds).decode()
+    except (InvalidToken, UnicodeError):
+        return None
 
 
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]

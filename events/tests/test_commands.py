@@ -27,7 +27,7 @@ def add(*options: str) -> str:
         "--original-id",
         "gh_1",
         "--app-id",
-        "wx1",
+        "wx3a9f0c27d81be645",
         *options,
     )
 

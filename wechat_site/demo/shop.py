@@ -123,21 +123,21 @@ USER_NAMES = (
 
 def make_account() -> OfficialAccount:
     """The demo account with its codes and rules; made at the first start."""
-    account, _ = OfficialAccount.objects.get_or_create(
-        slug="demo",
-        defaults={
-            "name": "演示公众号",
-            "original_id": f"gh_{secrets.token_hex(6)}",
-            "app_id": f"wx{secrets.token_hex(8)}",
-            "token": secrets.token_hex(12),
-            "encoding_aes_key": secrets.token_hex(22)[:43],
-            "security_mode": OfficialAccount.Mode.SAFE,
-        },
-    )
-    if not account.app_secret:
-        account.app_secret = secrets.token_hex(16)
-        account.save(update_fields=["app_secret", "updated_at"])
-    # The fake platform starts empty with the demo, so it knows no former token.
+    account = OfficialAccount.objects.filter(slug="demo").first()
+    if account is None:
+        account = OfficialAccount(
+            slug="demo",
+            name="演示公众号",
+            original_id=f"gh_{secrets.token_hex(6)}",
+            app_id=f"wx{secrets.token_hex(8)}",
+            app_secret=secrets.token_hex(16),
+            token=secrets.token_hex(12),
+            encoding_aes_key=secrets.token_hex(22)[:43],
+            security_mode=OfficialAccount.Mode.SAFE,
+        )
+        account.full_clean()
+        account.save()
+    # The fake API starts empty with the demo, so it knows no former token.
     SharedAccessToken.objects.filter(account=account).delete()
     _make_codes(account)
     welcome = "感谢关注！点击下方菜单查看订单和优惠，回复“营业时间”了解门店信息。"

@@ -22,7 +22,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug", help="handle of the account in the API and in commands")
         parser.add_argument("--name", help="name shown to operators (default: the handle)")
-        parser.add_argument("--original-id", help="gh_…, the 原始ID")
+        parser.add_argument(
+            "--original-id",
+            help="gh_…, the 原始ID; may be left out, the first encrypted push tells it",
+        )
         parser.add_argument("--app-id", help="wx…")
         parser.add_argument(
             "--mode",
@@ -63,13 +66,16 @@ class Command(BaseCommand):
         try:
             account.full_clean()
         except ValidationError as error:
+            mistakes = error.message_dict.items()
             raise CommandError(
-                "; ".join(
-                    f"{field}: {' '.join(messages)}"
-                    for field, messages in error.message_dict.items()
-                )
+                "; ".join(f"{field}: {' '.join(messages)}" for field, messages in mistakes)
             ) from None
         account.save()
+        if not account.original_id and account.security_mode == OfficialAccount.Mode.PLAINTEXT:
+            self.stderr.write(
+                "The account has no original ID yet. The first pushes are set aside; the admin's "
+                "page of the account then offers the ID that they name."
+            )
         if not account.token:
             self.stderr.write("The account has no token yet, so its callback refuses everything.")
         self.stdout.write(f"{'Added' if is_new else 'Changed'} {account.slug} ({account.name}).")

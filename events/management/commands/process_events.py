@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from events.callback.judge_again import read_again
+from events.callback.judge_again import judge, read_again
 from events.log.process import process, reopen
 from events.models import EventLog
 
@@ -43,6 +43,7 @@ class Command(BaseCommand):
             for unknown in sorted(set(options["ids"]) - {event.pk for event in known}):
                 self.stderr.write(f"There is no event {unknown}.")
             reopen(chosen)
+            judge(chosen)
             wanted |= known
         if options["failed"]:
             wanted |= set(reopen(EventLog.objects.all()))

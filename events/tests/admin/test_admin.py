@@ -29,6 +29,8 @@ def form_of(account: OfficialAccount, **change: str) -> dict[str, str]:
         "app_id": account.app_id,
         "security_mode": account.security_mode,
         "time_zone": account.time_zone,
+        "late_answers": account.late_answers,
+        "hold_text": account.hold_text,
         "is_active": "on",
         "new_token": "",
         "new_encoding_aes_key": "",
@@ -93,7 +95,7 @@ def test_plaintext_mode_is_warned_of_and_safe_mode_is_not(operator):
 def test_an_account_is_added_with_its_secrets(operator):
     url = reverse("admin:events_officialaccount_add")
     assert operator.get(url).status_code == 200
-    form = form_of(OfficialAccount(original_id="gh_1", app_id="wx1"), name="New", slug="new")
+    form = form_of(OfficialAccount(app_id="wx3a9f0c27d81be645"), name="New", slug="new")
     form |= {"new_token": "FirstToken", "new_encoding_aes_key": AES_KEY}
     assert operator.post(url, form).status_code == 302
     account = OfficialAccount.objects.get(slug="new")

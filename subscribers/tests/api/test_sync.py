@@ -216,7 +216,7 @@ def test_every_visible_change_moves_updated_at(account, seen):
     with moved():
         unbind(binding)
     with moved(), transaction.atomic():
-        profile = Profile(openid="o1", subscribe=True, unionid="u", tag_ids=(2,))
+        profile = Profile(openid="o1", is_following=True, unionid="u", tag_ids=(2,))
         write_profiles(account, [profile], timezone.now())
 
 
