@@ -102,7 +102,6 @@ def test_a_page_costs_a_constant_number_of_statements(api, account, django_asser
     ("query", "numbers"),
     [
         ({"account": "shop"}, {1, 2, 3}),
-        ({"account": "other"}, set()),
         ({"kind": "text"}, {2}),
         ({"msg_type": "event"}, {1, 3}),
         ({"event": "CLICK"}, {1, 3}),
