@@ -362,7 +362,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "BindingRequestStateEnum": "subscribers.models.BindingRequest.State",
         "EventStatusEnum": "events.models.EventLog.Status",
-        "MessageStateEnum": "subscribers.models.outgoing_message.State",
+        "MessageStateEnum": "subscribers.models.outgoing_message.MessageState",
         "QRSceneStateEnum": "subscribers.models.QRScene.State",
     },
 }
