@@ -329,27 +329,36 @@ from events.months import Month
 print("ready", flush=True)
 while True:
     ensure_archived(Month(2025, 3), Path(os.environ["FOLDER"]))
+    print("archived", flush=True)
     EventLog.objects.filter(dedup_key="1").update(delivery_count=F("delivery_count") + 1)
 """
     run = [sys.executable, "-c"]
     subprocess.run([*run, fill], cwd=ROOT, env=environment, check=True)
     folder = tmp_path / "archive"
-    halves = 0
-    for number in range(8):
+
+    def unfinished() -> set[Path]:
+        return set(folder.glob(".*.partial"))
+
+    for number in range(5):
+        former = unfinished()
         process = subprocess.Popen(
             [*run, work], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
         )
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        time.sleep(0.05 + 0.08 * number)
+        for _ in range(number):
+            assert process.stdout.readline() == "archived\n"
+        while unfinished() <= former:
+            assert process.poll() is None
+            time.sleep(0.001)
+        time.sleep(0.02 * number)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
-        halves += len(list(folder.glob(".*.partial")))
         archive = find(MONTH, folder, part=1)
         if archive is not None:
             archive.verify()
             assert archive.rows == 3000
     # It was killed in the middle, or this test shows nothing.
-    assert halves > 0
+    assert unfinished()
     assert archive is not None
