@@ -32,6 +32,12 @@ class ModelAdmin(ThemeModelAdmin):
         """Whether the list offers this filter. A refused one is answered 400."""
         return any(_offers(item, lookup) for item in self.get_list_filter(request))
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        # A longer number than the database has is nobody's.
+        if _has_number(self.model) and not _ID.fullmatch(str(object_id)):
+            return None
+        return super().get_object(request, object_id, from_field)
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
@@ -51,7 +57,10 @@ class ModelAdmin(ThemeModelAdmin):
 
 
 def _has_number(model: type[Model]) -> bool:
-    return isinstance(model._meta.pk, (models.IntegerField, models.AutoField))
+    key: Any = model._meta.pk
+    while key.remote_field:
+        key = key.target_field
+    return isinstance(key, models.IntegerField)
 
 
 def _offers(item: Any, lookup: str) -> bool:

@@ -9,7 +9,7 @@ import logging
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
 from events.api.authentication import SCOPES
 from events.models import ApiKey, OfficialAccount
@@ -94,10 +94,14 @@ def test_no_choice_of_rows_is_a_fault_of_ours(operator, rows, model):
 @pytest.mark.parametrize("model", LISTS, ids=lambda model: model._meta.label)
 def test_no_number_of_a_row_is_a_fault_of_ours(operator, rows, model):
     operator.raise_request_exception = False
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+    try:
+        reverse(name, args=["1"])
+    except NoReverseMatch:
+        return  # its rows have no pages
     for what, value in VALUES.items():
         if "/" in value or not value:
             continue
-        name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
         response = operator.get(reverse(name, args=[value.strip()]))
         assert response.status_code in {200, 302, 400, 403, 404}, what
 
