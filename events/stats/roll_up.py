@@ -16,7 +16,7 @@ from django.db.models import Max, Min
 from django.utils import timezone
 
 from events.db.transactions import short_transaction
-from events.log.settled import settled_upper_bound
+from events.log.settled import Unsettled, settled_upper_bound
 from events.models import (
     AccountStatistics,
     EventLog,
@@ -56,8 +56,9 @@ def roll_up(*, until: float | None = None) -> int:
     It ends at `until` (a time.monotonic()) at the latest, after 20 seconds by default.
     """
     until = time.monotonic() + _SLICE if until is None else until
-    bound = settled_upper_bound()
-    if bound is None:
+    try:
+        bound = settled_upper_bound()
+    except Unsettled:
         return 0
     served = 0
     while True:
@@ -72,13 +73,11 @@ def roll_up(*, until: float | None = None) -> int:
 def catch_up(highest: int) -> None:
     """Counts every row up to that id, in the caller's transaction.
 
-    Raises RuntimeError when somebody has been writing to the log for too long to know them all.
+    Raises Unsettled when a transaction has been writing to the log for too long.
     """
     if held_progress().last_id >= highest:
         return
     bound = settled_upper_bound()
-    if bound is None:
-        raise RuntimeError("somebody has been writing to the log for too long")
     is_last = False
     while not is_last:
         _, is_last = _take(_next_facts(held_progress(), bound), bound)

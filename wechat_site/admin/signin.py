@@ -16,15 +16,15 @@ admin.site.unregister([EmailAddress, Authenticator, UserSession])
 
 
 @admin.register(EmailAddress)
-class EmailAddressAdmin(TheirEmailAddressAdmin, ModelAdmin):  # type: ignore[misc]
+class EmailAddressAdmin(TheirEmailAddressAdmin, ModelAdmin):
     pass
 
 
 @admin.register(Authenticator)
-class AuthenticatorAdmin(TheirAuthenticatorAdmin, ModelAdmin):  # type: ignore[misc]
+class AuthenticatorAdmin(TheirAuthenticatorAdmin, ModelAdmin):
     pass
 
 
 @admin.register(UserSession)
-class UserSessionAdmin(TheirUserSessionAdmin, ModelAdmin):  # type: ignore[misc]
+class UserSessionAdmin(TheirUserSessionAdmin, ModelAdmin):
     pass
