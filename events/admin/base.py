@@ -17,6 +17,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin as ThemeModelAdmin
 
+from events.models.job import Job
+
 __all__ = ["ModelAdmin"]
 
 # What Django's filters by a column put behind its name.
@@ -30,6 +32,9 @@ _LONGEST_SEARCH = 1000
 class ModelAdmin(ThemeModelAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Whether the list offers this filter. A refused one is answered 400."""
+        # The page of tasks leads to the jobs that failed for one reason.
+        if lookup == "failure" and issubclass(self.model, Job):
+            return True
         return any(_offers(item, lookup) for item in self.get_list_filter(request))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:

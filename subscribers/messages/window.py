@@ -119,7 +119,7 @@ def _latest_texts(
     newest_first = texts.annotate(at=Coalesce(_AT, "event_time")).order_by("-at", "-pk")
     tap: list[tuple[str, datetime.datetime]] = []
     for start in itertools.count(step=_TEXTS_AT_ONCE):
-        page = list(newest_first.only("raw")[start : start + _TEXTS_AT_ONCE])
+        page = list(newest_first.only("raw", "mended")[start : start + _TEXTS_AT_ONCE])
         for event in page:
             if "bizmsgmenuid" not in (event.payload or {}):
                 return [*tap, ("text", event.at)]

@@ -127,7 +127,6 @@ def test_a_malformed_place_shows_the_newest(operator, account, nonsense):
         ({"status": "dead"}, 7),
         ({"q": "KEY_2", "account": "other"}, None),
         ({"q": "KEY"}, None),
-        ({"q": "\0"}, ...),
     ],
 )
 def test_search_is_exact_and_filters_narrow_it(operator, account, query, number):
@@ -140,10 +139,7 @@ def test_search_is_exact_and_filters_narrow_it(operator, account, query, number)
         7: store(account, 7, status="dead", kind="event.view"),
     }
     found = listed(operator.get(reverse(LOG), query))
-    if number is ...:
-        assert len(found) == len(events)
-    else:
-        assert found == ([events[number].pk] if number else [])
+    assert found == ([events[number].pk] if number else [])
 
 
 @pytest.mark.parametrize("form", ["{}", "#{}"])

@@ -76,7 +76,13 @@ def test_an_event_has_exactly_the_documented_fields(api, account):
     assert row["event_time"] == "2026-11-01T12:00:00Z"
     assert (row["id"], row["account"], row["payload"]) == (event.pk, "shop", {"EventKey": "1"})
     detail = api(f"events/{event.pk}/").json()
-    assert detail == row | {"raw": "<xml><EventKey>1</EventKey></xml>", "reply": ""}
+    assert detail == row | {
+        "raw": "<xml><EventKey>1</EventKey></xml>",
+        "reply": "",
+        "answered_at": None,
+        "answered_by": "",
+        "is_cut": False,
+    }
 
 
 def test_pages_are_newest_first_and_rows_that_arrive_move_nothing(api, account):

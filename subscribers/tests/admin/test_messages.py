@@ -99,7 +99,7 @@ def test_a_passive_reply_is_part_of_it_unless_it_came_too_late(operator, account
     push(account, message_xml("text", Content="x", MsgId=2))
     subscriber = Subscriber.objects.get()
     assert "Automatic answer" in operator.get(page_of(subscriber)).content.decode()
-    EventLog.objects.update(processed_at=timezone.now() + datetime.timedelta(minutes=2))
+    EventLog.objects.update(answered_at=None, answered_by=EventLog.AnsweredBy.NONE)
     assert "Automatic answer" not in operator.get(page_of(subscriber)).content.decode()
 
 

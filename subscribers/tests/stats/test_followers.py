@@ -87,7 +87,7 @@ class Followers(TestCase):
         history.play(played)
         check_growth(history, history.rows)
         opened = FollowingInterval.objects.filter(ended_at=None)
-        assert opened.count() == Subscriber.objects.following().count()
+        assert opened.count() == Subscriber.objects.filter(is_following=True).count()
         acts = {
             (row.pk, row.at, row.key, row.openid, row.kind == "event.subscribe")
             for row in history.rows
