@@ -24,6 +24,8 @@ __all__ = ["ModelAdmin"]
 # What Django's filters by a column put behind its name.
 _LOOKUPS = re.compile(r"(?:__(?:id__|pk__|slug__)?(?:exact|isnull|in|gte|gt|lte|lt))?")
 _ID = re.compile(r"[0-9]{1,18}")
+# No row has such a number, and the databases refuse it.
+_TOO_LARGE = re.compile(r"\s*[-+]?[0-9]{19,}\s*")
 # Each word of a search is one more condition for the database.
 _MOST_WORDS = 20
 _LONGEST_SEARCH = 1000
@@ -35,13 +37,9 @@ class ModelAdmin(ThemeModelAdmin):
         # The page of tasks leads to the jobs that failed for one reason.
         if lookup == "failure" and issubclass(self.model, Job):
             return True
+        if _TOO_LARGE.fullmatch(value):
+            return False
         return any(_offers(item, lookup) for item in self.get_list_filter(request))
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
-        # A longer number than the database has is nobody's.
-        if _has_number(self.model) and not _ID.fullmatch(str(object_id)):
-            return None
-        return super().get_object(request, object_id, from_field)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

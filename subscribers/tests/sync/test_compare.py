@@ -339,7 +339,7 @@ def test_pages_that_overlap_and_a_list_that_moves_count_nobody_twice(
 
 
 def test_a_list_that_goes_round_ends_the_run(run, follow_there, people, fake, account, monkeypatch):
-    monkeypatch.setattr(sync_module, "_MARGIN", 10)
+    monkeypatch.setattr(run_module, "_MARGIN", 10)
     follow_there(*(f"o{number}" for number in range(6)))
     people.page = lambda after, limit: ["o1", "o2"] if after in {"", "o4"} else ["o3", "o4"]
     sync = run()
