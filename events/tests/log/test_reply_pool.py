@@ -82,9 +82,9 @@ def test_what_has_not_begun_can_be_withdrawn():
     def second() -> None:
         raise AssertionError("it was withdrawn")
 
-    pool.submit(1, first)
-    pool.submit(1, second)
+    assert pool.submit(1, first)
     assert begun.wait(60)
+    assert pool.submit(1, second)
     assert not pool.withdraw(1, first)
     assert pool.withdraw(1, second)
     may_end.set()

@@ -134,8 +134,10 @@ def definitions() -> dict[str, list]:
             "SELECT conname, contype, pg_get_constraintdef(oid) FROM pg_constraint "
             "WHERE conrelid = 'events_eventlog'::regclass AND contype <> 'p' ORDER BY conname"
         ),
+        # PostgreSQL writes the casts of a condition in another way once it was read anew.
         "indexes": query(
-            "SELECT replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ') FROM pg_index "
+            "SELECT regexp_replace(replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON '), "
+            "'::(character varying|text)([[][]])?|[()]', '', 'g') FROM pg_index "
             "WHERE indrelid = 'events_eventlog'::regclass AND NOT indisprimary ORDER BY 1"
         ),
         "sequence": query("SELECT pg_get_serial_sequence('events_eventlog', 'id')"),
@@ -154,8 +156,8 @@ def digest() -> list[tuple]:
 @pytest.fixture
 def plain(postgres):
     """The table as migration 0001 made it; put back to the newest afterwards."""
-    migrate(("subscribers", "0001_followers_scenes_and_bindings"))
-    migrate(("events", "0001_official_accounts_and_log"))
+    migrate(("subscribers", "0001_initial"))
+    migrate(("events", "0001_initial"))
     yield
     migrate(*latest())
 
@@ -166,7 +168,11 @@ def test_a_filled_table_is_converted_and_back_without_losing_anything(plain):
     query("SET CONSTRAINTS ALL IMMEDIATE")
     query("CREATE ROLE growth_reader")
     query("GRANT SELECT ON events_eventlog TO growth_reader")
-    account = make_account(mode="plaintext")
+    # The model as it was then: later columns are not there.
+    state = MigrationExecutor(connection).loader.project_state(("events", "0001_initial"))
+    account = state.apps.get_model("events", "OfficialAccount").objects.create(
+        slug="shop", name="Spruce Books", callback_key="k", security_mode="plaintext"
+    )
     # Three a minute back to some seventy days ago, and some of 2099, 1973 and four years ago.
     query(
         "INSERT INTO events_eventlog (account_id, source, dedup_key, msg_type, event, kind, "
@@ -196,7 +202,7 @@ def test_a_filled_table_is_converted_and_back_without_losing_anything(plain):
     next_id = "SELECT nextval(pg_get_serial_sequence('events_eventlog', 'id'))"
     assert query(next_id) == [(highest + 1,)]
 
-    migrate(("events", "0001_official_accounts_and_log"))
+    migrate(("events", "0001_initial"))
     assert partitions() == {}
     assert digest() == rows
     assert definitions() == before

