@@ -37,7 +37,7 @@ _EXPLANATIONS: dict[str, StrOrPromise] = {
 
 @dataclass(frozen=True, slots=True)
 class AtWeChat:
-    """What is known of the menu that followers of an account see, and what is to be said of it."""
+    """The menu that followers of an account see, as far as known, and the notes beside it."""
 
     account: OfficialAccount
     live: LiveMenu | None

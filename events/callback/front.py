@@ -150,7 +150,7 @@ class CallbackFront:
 
     def _was_read(self, reading: asyncio.Future[None]) -> None:
         self._reading = None
-        # Whoever could use what was known does not ask what became of it.
+        # A caller served from the cache does not await this: mark its exception as seen.
         reading.exception()
 
     def _asked(self, function: Callable[[], _T]) -> asyncio.Future[_T]:
@@ -193,7 +193,7 @@ async def _gone(protocol: HTTPProtocol) -> None:
 
 
 async def _body(push: Push, scope: Scope, protocol: HTTPProtocol) -> bytes | Answer:
-    """The whole body, or what is to be answered without it."""
+    """Returns the whole body, or the answer to a request whose body is refused."""
     declared = scope.headers.get("content-length")
     limit = settings.CALLBACK_MAX_BODY
     if declared is None:

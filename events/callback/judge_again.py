@@ -62,7 +62,7 @@ def _judge_portion(pending: PendingJudgement) -> int:
 def judge(events: EventLogQuerySet) -> list[EventLog]:
     """Judges quarantined rows by the account as it is now; returns the keys of those released.
 
-    A released row is due at once: whoever processes it folds and answers it.
+    A released row is due at once: the worker folds and answers it.
     """
     quarantined = events.with_status(EventLog.Status.QUARANTINED).select_related("account")
     return [event for event in quarantined.order_by("pk") if _is_released(event)]

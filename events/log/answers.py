@@ -45,7 +45,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# After the last of them a row is given up on, and shown to operators.
+# After the last delay the row is dead, and operators see it.
 RETRY_DELAYS = tuple(
     datetime.timedelta(seconds=seconds) for seconds in (30, 120, 600, 3600, 6 * 3600)
 )

@@ -171,7 +171,7 @@ def reply_handler(
 def late_reply_sender(function: _L) -> _L:
     """Registers the function that brings a reply to the follower when WeChat waits no longer.
 
-    It is called inside a transaction, so it notes what is to be sent and calls nobody; it returns
+    It is called inside a transaction, so it queues the message and calls no network; it returns
     whether the reply will go out. Raises ValueError when there is one.
     """
     if _late_reply_senders:
