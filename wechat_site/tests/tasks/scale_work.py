@@ -44,6 +44,7 @@ def seed(messages: int, events: int) -> None:
         )  # fmt: skip
         row = build_event(account, push.body, timezone.now())
         row.status, row.reply, row.processed_at = EventLog.Status.RECEIVED, "", None
+        row.answered_by, row.answered_at = EventLog.AnsweredBy.NOBODY_YET, None
         row.next_attempt_at = None
         rows.append(row)
     for row in rows[:messages]:

@@ -114,9 +114,11 @@ def look(site: Site) -> dict[str, Any]:
 
 
 def is_over(found: dict[str, Any]) -> bool:
-    return all(event["status"] == "processed" for event in found["events"]) and all(
-        message["state"] in {"sent", "failed", "unknown"} for message in found["messages"]
-    )
+    # A reply waits until WeChat's tries are over before it becomes a message.
+    return all(
+        event["status"] == "processed" and event["next_attempt_at"] is None
+        for event in found["events"]
+    ) and all(message["state"] in {"sent", "failed", "unknown"} for message in found["messages"])
 
 
 def check_done_once(found: dict[str, Any], platform: FakeWeChatAPIServer) -> Counter[str]:
