@@ -8,7 +8,18 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 
-__all__ = ["CALL", "MESSAGE", "TASK", "TOKEN", "TOKEN_REFUSED", "WATCHED_CALL", "Delays", "lasting"]
+__all__ = [
+    "CALL",
+    "ERASURE",
+    "EVENT",
+    "MESSAGE",
+    "TASK",
+    "TOKEN",
+    "TOKEN_REFUSED",
+    "WATCHED_CALL",
+    "Delays",
+    "lasting",
+]
 
 Delays = Sequence[datetime.timedelta]
 
@@ -25,6 +36,8 @@ CALL = _seconds(30, 120, 600, 3600)
 WATCHED_CALL = _seconds(2, 5, 15, 60, 120)
 # A message: its window may last no more than a minute.
 MESSAGE = _seconds(2, 8, 30)
+# An event that could not be folded or answered.
+EVENT = _seconds(30, 120, 600, 3600, 6 * 3600)
 
 # --- The last wait repeats ------------------------------------------------------------------------
 
@@ -32,6 +45,8 @@ MESSAGE = _seconds(2, 8, 30)
 TOKEN = _seconds(5, 15, 60, 300, 900, 3600)
 # A fresh access token after a refusal that only a person can cure, such as a wrong AppSecret.
 TOKEN_REFUSED = _seconds(60, 300, 900, 3600)
+# The erasure of a person, which nobody may give up.
+ERASURE = _seconds(600)
 # A scheduled task of the worker.
 TASK = _seconds(60, 120, 240, 480, 960, 1920, 3600)
 

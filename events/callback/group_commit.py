@@ -30,9 +30,9 @@ __all__ = ["GroupCommit", "LoopCommit"]
 logger = logging.getLogger(__name__)
 
 # Seconds. With those of the transaction they stay below the five that WeChat waits.
-_PATIENCE_IN_THE_QUEUE = 1.5
+_QUEUE_TIMEOUT = 1.5
 # Spent on a lock that holds up one row of a batch, once it is known that there is one.
-_PATIENCE_WITH_ONE = 0.2
+_LOCK_TIMEOUT_OF_ONE = 0.2
 
 _Given = TypeVar("_Given")
 _Row = TypeVar("_Row")
@@ -106,7 +106,7 @@ class _Writer(Generic[_Given, _Row]):
                 try:
                     if time.monotonic() > deadline:
                         raise OperationalError("no time left to store this push") from error
-                    self._deliver_all([pending], _PATIENCE_WITH_ONE)
+                    self._deliver_all([pending], _LOCK_TIMEOUT_OF_ONE)
                 except Exception as own:
                     pending.error = own
 
@@ -118,9 +118,9 @@ class _Writer(Generic[_Given, _Row]):
             return False
         return True
 
-    def _deliver_all(self, batch: Sequence[_Pending[_Given, _Row]], patience: float) -> None:
+    def _deliver_all(self, batch: Sequence[_Pending[_Given, _Row]], lock_timeout: float) -> None:
         rows = [pending.row for pending in batch if pending.row is not None]
-        for pending, is_new in zip(batch, self._deliver(rows, patience), strict=True):
+        for pending, is_new in zip(batch, self._deliver(rows, lock_timeout), strict=True):
             pending.is_new = is_new
 
 
@@ -162,7 +162,7 @@ class GroupCommit(Generic[_Given, _Row]):
         return pending.outcome()
 
     def _wait(self, pending: _InThread[_Given, _Row]) -> None:
-        if pending.turn.acquire(timeout=_PATIENCE_IN_THE_QUEUE):
+        if pending.turn.acquire(timeout=_QUEUE_TIMEOUT):
             return
         with self._mutex:
             if not pending.taken and not pending.leads:
@@ -232,9 +232,9 @@ class LoopCommit(Generic[_Given, _Row]):
 
     def _write_all(self, loop: asyncio.AbstractEventLoop) -> None:
         while batch := self._next():
-            patient_since = time.monotonic() - _PATIENCE_IN_THE_QUEUE
+            in_time_since = time.monotonic() - _QUEUE_TIMEOUT
             try:
-                self._writer.write([p for p in batch if p.since >= patient_since])
+                self._writer.write([p for p in batch if p.since >= in_time_since])
             finally:
                 for pending in batch:
                     if pending.is_new is None and pending.error is None:

@@ -134,9 +134,9 @@ def open_push(push: Push) -> Arrival:
     return Arrival(push, opened, build_event(push.account, opened.body, push.now))
 
 
-def store_pushes(arrivals: Sequence[Arrival], patience: float) -> Sequence[bool]:
+def store_pushes(arrivals: Sequence[Arrival], lock_timeout: float) -> Sequence[bool]:
     """Stores them in one transaction; says which are new. As log.process.deliver()."""
-    return deliver([arrival.event for arrival in arrivals], patience)
+    return deliver([arrival.event for arrival in arrivals], lock_timeout)
 
 
 def not_stored(push: Push, error: Exception) -> Answer:

@@ -23,13 +23,13 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from events.db.transactions import release_connection, short_transaction
+from events.delays import EVENT
 from events.log.leases import claim, renewed
 from events.log.registry import DEFER, early_reply_for, reply_handler_for, send_late
 from events.models import EventLog, OfficialAccount
 from events.wechat import Reply, TextReply, parse_reply, render, split_text
 
 __all__ = [
-    "RETRY_DELAYS",
     "TRIES",
     "hand_over",
     "hold",
@@ -45,10 +45,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# After the last delay the row is dead, and operators see it.
-RETRY_DELAYS = tuple(
-    datetime.timedelta(seconds=seconds) for seconds in (30, 120, 600, 3600, 6 * 3600)
-)
 _ERROR_LENGTH = 4000
 # WeChat pushes three times (callback-protocol: 总共重试三次).
 TRIES = 3
@@ -86,7 +82,7 @@ def make_answer(
     row, another process is at it, or the lease ended before the handler did. `is_heard` is asked
     once there is a reply: whether a connection waits that it will be handed to at once.
     """
-    row = claim(event, most_attempts=len(RETRY_DELAYS))
+    row = claim(event, most_attempts=len(EVENT))
     if row is None:
         return None
     started = timezone.now()
@@ -244,8 +240,8 @@ def note_failure(event: EventLog, error: Exception) -> None:
     # PostgreSQL refuses NUL in text.
     detail = "".join(traceback.format_exception(error)).replace("\0", "")
     event.error = detail[-_ERROR_LENGTH:]
-    if event.attempts < len(RETRY_DELAYS):
-        event.next_attempt_at = timezone.now() + RETRY_DELAYS[event.attempts]
+    if event.attempts < len(EVENT):
+        event.next_attempt_at = timezone.now() + EVENT[event.attempts]
     else:
         event.status = EventLog.Status.DEAD
         event.next_attempt_at = None
@@ -301,7 +297,7 @@ def _kept_for(row: EventLog) -> Reply | None:
     """Takes the follower's oldest kept answer, which may still be being made; None for none."""
     if not row.openid:
         return None
-    patient_until = time.monotonic() + TRIES * settings.CALLBACK_SECONDS
+    give_up_at = time.monotonic() + TRIES * settings.CALLBACK_SECONDS
     kept = EventLog.objects.kept_for(row.account_id, row.openid).exclude(pk=row.pk)
     while (oldest := kept.order_by("id").first()) is not None:
         if oldest.reply:
@@ -316,7 +312,7 @@ def _kept_for(row: EventLog) -> Reply | None:
             # The handler had nothing to say, or failed for good.
             EventLog.objects.with_key_of(oldest).update(answered_by=By.NONE)
             continue
-        if time.monotonic() >= patient_until:
+        if time.monotonic() >= give_up_at:
             return None
         release_connection()
         time.sleep(_LOOK_EVERY)

@@ -25,12 +25,12 @@ __all__ = ["deliver", "fold_if_missing", "process", "process_due", "reopen"]
 logger = logging.getLogger(__name__)
 
 # Seconds for a lock that one of several rows waits for.
-_PATIENCE_WITH_ONE = 0.2
+_LOCK_TIMEOUT_OF_ONE = 0.2
 
 
 def deliver(
     events: Sequence[EventLog],
-    patience: float = LOCK_TIMEOUT,
+    lock_timeout: float = LOCK_TIMEOUT,
     *,
     then: Callable[[Sequence[bool]], None] | None = None,
 ) -> list[bool]:
@@ -38,12 +38,12 @@ def deliver(
 
     A row whose projection raises is left unfolded, with its error, for the worker. A duplicate
     changes nothing but the delivery count. Raises DatabaseError when nothing was stored; locks are
-    waited for `patience` seconds. `then` is called with what is to be returned, in the same
+    waited for `lock_timeout` seconds. `then` is called with what is to be returned, in the same
     transaction: if it raises, nothing was stored.
     """
     began = time.monotonic()
     try:
-        with short_transaction(patience):
+        with short_transaction(lock_timeout):
             are_new, claimed = _insert(events)
             _fold_together(claimed)
             if then is not None:
@@ -51,13 +51,13 @@ def deliver(
     except _FoldFailed as failure:
         # Whose fault it is shows when each is folded by itself. It may be a lock that somebody
         # holds, and the time that was waited for it is gone.
-        with short_transaction(_PATIENCE_WITH_ONE):
+        with short_transaction(_LOCK_TIMEOUT_OF_ONE):
             are_new, claimed = _insert(events)
             if len(claimed) == 1:
                 _give_back(claimed[0], failure.error)
             else:
                 for event in claimed:
-                    _fold(event, deadline=began + patience + 1)
+                    _fold(event, deadline=began + lock_timeout + 1)
             if then is not None:
                 then(are_new)
     return are_new

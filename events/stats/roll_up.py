@@ -41,7 +41,7 @@ __all__ = [
 
 _BATCH = 1000
 # Seconds to wait for the database: callbacks go first.
-_PATIENCE = 10
+_LOCK_TIMEOUT = 10
 # Seconds after which the task gives its turn back.
 _SLICE = 20
 # Repetitions are counted so often, for pushes of the last hours: WeChat repeats within seconds.
@@ -63,7 +63,7 @@ def roll_up(*, until: float | None = None) -> int:
     served = 0
     while True:
         rows = _next_facts(StatisticsProgress.objects.first() or StatisticsProgress(), bound)
-        with short_transaction(_PATIENCE):
+        with short_transaction(_LOCK_TIMEOUT):
             taken, is_last = _take(rows, bound)
         served += taken
         if is_last or time.monotonic() > until:

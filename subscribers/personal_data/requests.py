@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import datetime
-import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from events.delays import ERASURE, lasting
+from events.jobs.run import Failure, claimed, run_job
 from events.log.registry import projection
 from events.models import EventLog, OfficialAccount
-from events.retention.archive import ArchiveError
 from subscribers.models import Erasure, Subscriber
-from subscribers.personal_data.erase import ArchivesBusy, erase
+from subscribers.personal_data.erase import erase
 from subscribers.personal_data.pseudonyms import digest_of, new_pseudonym
 
 if TYPE_CHECKING:
@@ -27,9 +28,8 @@ __all__ = [
     "request_for_unfollowed",
 ]
 
-logger = logging.getLogger(__name__)
-
-_TRY_AGAIN_AFTER = datetime.timedelta(minutes=10)
+# Longer than all archives take to be written anew.
+_LEASE = datetime.timedelta(hours=1)
 # People a run makes requests for at the most; the next run goes on.
 _AT_ONCE = 500
 _REASONS = {
@@ -96,24 +96,22 @@ def request_for_unfollowed(now: datetime.datetime | None = None) -> int:
     return asked
 
 
-def erase_due(now: datetime.datetime | None = None) -> int:
+def erase_due() -> int:
     """Carries out the erasures that are due, for the worker; returns how many.
 
-    One that cannot be carried out now says why, and is tried again a little later.
+    One that fails, for whatever reason, says why and is tried again: the person has asked.
     """
-    now = now or timezone.now()
-    done = 0
-    for erasure in Erasure.objects.open().due(now).select_related("account").order_by("due_at"):
-        try:
-            erase(erasure)
-        except (ArchivesBusy, ArchiveError, DatabaseError) as error:
-            logger.warning("Erasure %s is tried again later: %s", erasure.pseudonym, error)
-            Erasure.objects.filter(pk=erasure.pk).update(
-                due_at=now + _TRY_AGAIN_AFTER,
-                failure=type(error).__name__,
-                failure_text=str(error),
-                failed_at=now,
-            )
-        else:
-            done += 1
-    return done
+    rows = Erasure.objects.open()
+    failures = [
+        run_job(rows, erasure, erase, amend=_try_again) for erasure in claimed(rows, lease=_LEASE)
+    ]
+    return failures.count(None)
+
+
+def _try_again(erasure: Erasure, error: Exception, failure: Failure) -> Failure:
+    return replace(
+        failure,
+        reason=type(error).__name__,
+        text=str(error),
+        again_at=timezone.now() + lasting(ERASURE, erasure.attempts),
+    )

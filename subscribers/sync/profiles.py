@@ -103,7 +103,7 @@ def fetch_batch(
         and (row := _news(account, person, by_openid[person.openid], asked_at, now()))
     ]
     if said:
-        deliver(said, patience=_LOCK_TIMEOUT)
+        deliver(said, lock_timeout=_LOCK_TIMEOUT)
     _keep(people, by_openid, now())
     return len(people)
 

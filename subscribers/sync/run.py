@@ -310,7 +310,7 @@ class SyncRun:
 
     def _store(self, rows: Sequence[EventLog], finish: Callable[[Sequence[bool]], None]) -> None:
         if rows:
-            deliver(rows, patience=_LOCK_TIMEOUT, then=finish)
+            deliver(rows, lock_timeout=_LOCK_TIMEOUT, then=finish)
         else:
             with short_transaction(_LOCK_TIMEOUT):
                 finish([])

@@ -93,7 +93,7 @@ rows = [push("event.subscribe", number, 48) for number in range(known)]
 rows += [push("event.unsubscribe", number, 24) for number in range(missed)]
 rows += [push("event.subscribe", number, 48) for number in range(listed, listed + left)]
 for start in range(0, len(rows), 1000):
-    deliver(rows[start:start + 1000], patience=30)
+    deliver(rows[start:start + 1000], lock_timeout=30)
 """
 
 

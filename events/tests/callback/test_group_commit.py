@@ -27,7 +27,7 @@ class Store:
         self.may_go_on.set()
         self.is_writing = threading.Event()
 
-    def deliver(self, rows: Sequence[int], patience: float) -> list[bool]:
+    def deliver(self, rows: Sequence[int], lock_timeout: float) -> list[bool]:
         self.is_writing.set()
         assert self.may_go_on.wait(120)
         self.batches.append(list(rows))
@@ -148,7 +148,7 @@ def test_a_database_that_is_away_is_not_asked_again_for_each_row(store):
 
 
 def test_whose_turn_does_not_come_gives_up_and_is_not_written_later(store, monkeypatch):
-    monkeypatch.setattr(group_commit, "_PATIENCE_IN_THE_QUEUE", 0.1)
+    monkeypatch.setattr(group_commit, "_QUEUE_TIMEOUT", 0.1)
     requests = Requests(GroupCommit(even_only, store.deliver, batch_size=500))
     requests.begin_behind(store, 0, 2, 4)
     for thread in requests.threads[1:]:
@@ -165,11 +165,11 @@ def test_a_writing_thread_that_is_stopped_leaves_nobody_waiting(store: Store):
     class Stopped(BaseException):
         pass
 
-    def deliver(rows: Sequence[int], patience: float) -> list[bool]:
+    def deliver(rows: Sequence[int], lock_timeout: float) -> list[bool]:
         if 0 in rows:
-            store.deliver(rows, patience)
+            store.deliver(rows, lock_timeout)
             raise Stopped
-        return store.deliver(rows, patience)
+        return store.deliver(rows, lock_timeout)
 
     requests = Requests(GroupCommit(even_only, deliver, batch_size=500))
 

@@ -8,8 +8,8 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from events.delays import EVENT
 from events.log import registry
-from events.log.answers import RETRY_DELAYS
 from events.log.process import process, process_due, reopen
 from events.log.registry import projection, projections_for, reply_handler
 from events.models import EventLog
@@ -176,7 +176,7 @@ def test_a_failing_handler_undoes_nothing_and_is_tried_again(account, failing):
 
 def test_the_delays_grow_and_the_last_attempt_gives_up(account, failing):
     event = EventLog.objects.get()
-    for attempt, delay in enumerate(RETRY_DELAYS, start=1):
+    for attempt, delay in enumerate(EVENT, start=1):
         event.refresh_from_db()
         assert event.attempts == attempt
         wait = event.next_attempt_at - timezone.now()
