@@ -211,6 +211,7 @@ EXTRA_APPS = _extra_apps()
 INSTALLED_APPS += EXTRA_APPS
 
 MIDDLEWARE = [
+    "wechat_site.middleware.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "wechat_site.middleware.ContentSecurityPolicyMiddleware",
@@ -343,6 +344,8 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["events.api.parsers.StrictJSONParser"],
     "DEFAULT_VERSIONING_CLASS": None,
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "events.api.negotiation.KnownFormats",
+    "EXCEPTION_HANDLER": "events.api.exceptions.answer_to",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "WeChat Official Account events",

@@ -42,13 +42,15 @@ class StrictFilterBackend(DjangoFilterBackend):
         known = set() if view.detail else filters | NOT_FILTERS  # type: ignore[attr-defined]
         unknown = sorted(set(request.GET) - known)
         if unknown:
-            raise ValidationError({name: [_("There is no such filter.")] for name in unknown})
+            sentence = _("There is no such filter.")
+            raise ValidationError({name: [sentence] for name in unknown}, code="unknown")
         twice = sorted(name for name in known if len(request.GET.getlist(name)) > 1)
         if twice:
-            raise ValidationError({name: [_("Give this once.")] for name in twice})
+            raise ValidationError({name: [_("Give this once.")] for name in twice}, code="repeated")
         empty = sorted(name for name in filters & set(request.GET) if not request.GET[name])
         if empty:
-            raise ValidationError({name: [_("Give a value, or leave this out.")] for name in empty})
+            sentence = _("Give a value, or leave this out.")
+            raise ValidationError({name: [sentence] for name in empty}, code="empty")
         return super().filter_queryset(request, queryset, view)
 
 
@@ -95,7 +97,8 @@ class AccountFilter(ExactFilter):
             return qs
         pk = OfficialAccount.objects.filter(slug=value).values_list("pk", flat=True).first()
         if pk is None:
-            raise ValidationError({"account": [_("There is no such account.")]})
+            sentence = _("There is no such account.")
+            raise ValidationError({"account": [sentence]}, code="does_not_exist")
         return qs.filter(account=pk)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 
 from events.wechat.api.fields import storable
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 __all__ = ["StrictJSONParser"]
 
@@ -32,6 +36,8 @@ class StrictJSONParser(JSONParser):
             data = super().parse(stream, media_type, parser_context)
         except RecursionError:
             raise too_deep from None
+        except ParseError as error:
+            raise ParseError(_why(error.__context__)) from None
         waiting: list[tuple[object, int]] = [(data, 0)]
         while waiting:
             value, depth = waiting.pop()
@@ -44,3 +50,12 @@ class StrictJSONParser(JSONParser):
             elif isinstance(value, list):
                 waiting += [(part, depth + 1) for part in value]
         return data
+
+
+def _why(error: BaseException | None) -> StrOrPromise:
+    if isinstance(error, json.JSONDecodeError):
+        where = {"line": error.lineno, "column": error.colno}
+        return _("The body is not JSON: see line %(line)s, column %(column)s.") % where
+    if isinstance(error, UnicodeDecodeError):
+        return _("The body is not UTF-8.")
+    return _("The body has a number that JSON does not know.")

@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.settings import api_settings
 
 from events.models import EventLog, OfficialAccount
 
@@ -22,14 +23,19 @@ class StrictFields:
     """For serializers: a field of the body that nobody reads is 400, since it may be misspelt."""
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            fields: Mapping[str, serializers.Field] = self.fields  # type: ignore[attr-defined,type-arg]
-            known = {name for name, field in fields.items() if not field.read_only}
-            unknown = sorted(str(name) for name in set(data) - known)
-            if unknown:
-                raise serializers.ValidationError(
-                    {name: [_("There is no such field.")] for name in unknown}
-                )
+        if not isinstance(data, Mapping):
+            raise serializers.ValidationError(
+                {api_settings.NON_FIELD_ERRORS_KEY: [_("The body must be a JSON object.")]},
+                code="not_an_object",
+            )
+        fields: Mapping[str, serializers.Field] = self.fields  # type: ignore[attr-defined,type-arg]
+        known = {name for name, field in fields.items() if not field.read_only}
+        unknown = sorted(str(name) for name in set(data) - known)
+        if unknown:
+            sentence = _("There is no such field.")
+            raise serializers.ValidationError(
+                {name: [sentence] for name in unknown}, code="unknown"
+            )
         return super().to_internal_value(data)  # type: ignore[misc]
 
 

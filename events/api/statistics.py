@@ -117,14 +117,6 @@ class StatisticsView(APIView):
         with timezone.override(datetime.UTC):
             return super().dispatch(request, *args, **kwargs)
 
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        finalized = super().finalize_response(request, response, *args, **kwargs)
-        if getattr(response, "exception", False):
-            # Errors have one shape, whatever the rows were asked for as.
-            finalized.accepted_renderer = JSONRenderer()
-            finalized.accepted_media_type = JSONRenderer.media_type
-        return finalized
-
     def span(self, request: Request, interval: Period | None = None) -> Span:
         """What the parameters say. Raises ValidationError with a sentence."""
         self.check_parameters(request)
@@ -140,10 +132,11 @@ class StatisticsView(APIView):
         known = self.parameters | {"account", "format"}
         unknown = sorted(set(request.query_params) - known)
         if unknown:
-            raise ValidationError({name: [_("There is no such parameter.")] for name in unknown})
+            sentence = _("There is no such parameter.")
+            raise ValidationError({name: [sentence] for name in unknown}, code="unknown")
         twice = sorted(name for name in known if len(request.query_params.getlist(name)) > 1)
         if twice:
-            raise ValidationError({name: [_("Give this once.")] for name in twice})
+            raise ValidationError({name: [_("Give this once.")] for name in twice}, code="repeated")
 
     def account(self, request: Request) -> OfficialAccount:
         slug = request.query_params.get("account")
@@ -155,7 +148,8 @@ class StatisticsView(APIView):
             else OfficialAccount.objects.filter(slug=slug).only("pk", "slug", "time_zone").first()
         )
         if found is None:
-            raise ValidationError({"account": [_("There is no such account.")]})
+            sentence = _("There is no such account.")
+            raise ValidationError({"account": [sentence]}, code="does_not_exist")
         return found
 
     def answer(self, account: OfficialAccount, rows: Iterable[Any]) -> Response:

@@ -258,11 +258,15 @@ class OutgoingMessageSerializer(StrictFields, serializers.ModelSerializer[Outgoi
         openid = attrs["subscriber"]["openid"]
         found = Subscriber.objects.filter(account=attrs["account"], openid=openid).first()
         if found is None:
-            raise serializers.ValidationError({"openid": ["There is no such follower."]})
+            raise serializers.ValidationError(
+                {"openid": [_("There is no such follower.")]}, code="does_not_exist"
+            )
         try:
             message = unpacked(attrs["kind"], attrs["payload"])
-        except ValueError as error:
-            raise serializers.ValidationError({"payload": [str(error)]}) from None
+        except ValueError:
+            raise serializers.ValidationError(
+                {"payload": [_("This is not the content of a message of this kind.")]}
+            ) from None
         return {"subscriber": found, "message": message}
 
     def create(self, validated_data: dict[str, Any]) -> OutgoingMessage:

@@ -15,7 +15,11 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING, Any
 
+from django.http import HttpRequest
+from django.utils import translation
 from granian.rsgi import ProtocolClosed
+
+from events.api.problems import CONTENT_TYPE, problem_content
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -74,8 +78,7 @@ class Pages:
         try:
             await self._answer(scope, protocol)
         except _Refused as refused:
-            headers = [*_PLAIN, ("connection", "close")]
-            protocol.response_str(refused.status, headers, refused.text)
+            _answer_refused(scope, protocol, refused)
         except ProtocolClosed:
             pass  # the client has gone
 
@@ -203,6 +206,24 @@ class _Response:
 
         # Waits, so that a slow reader does not fill this process's memory.
         asyncio.run_coroutine_threadsafe(send(), self._loop).result(_CHUNK_SECONDS)
+
+
+def _answer_refused(scope: Scope, protocol: HTTPProtocol, refused: _Refused) -> None:
+    if not scope.path.startswith("/api/"):
+        headers = [*_PLAIN, ("connection", "close")]
+        protocol.response_str(refused.status, headers, refused.text)
+        return
+    request = HttpRequest()
+    request.META["HTTP_ACCEPT_LANGUAGE"] = _joined(scope.headers.items()).get("accept-language", "")
+    language = translation.get_language_from_request(request)
+    with translation.override(language):
+        content = problem_content(refused.status).decode()
+    headers = [
+        ("content-type", CONTENT_TYPE),
+        ("content-language", language),
+        ("connection", "close"),
+    ]
+    protocol.response_str(refused.status, headers, content)
 
 
 def _joined(items: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -315,7 +315,8 @@ def test_a_closed_window_is_400_with_the_reason(api, account, subscriber):
     EventLog.objects.update(event_time=timezone.now() - datetime.timedelta(hours=49))
     response = post(api)
     assert response.status_code == 400
-    assert list(response.json()) == ["openid"]
+    (refusal,) = response.json()["errors"]["openid"]
+    assert refusal["code"] == "window_closed"
     assert not OutgoingMessage.objects.exists()
 
 

@@ -277,7 +277,7 @@ def test_a_wrong_parameter_is_400_with_a_sentence(get, name, change, field):
     for accept in ("application/json", "text/csv"):
         response = get(name, accept=accept, **(SPAN | change))
         assert response.status_code == 400
-        assert list(response.json()) == [field]
+        assert list(response.json()["errors"]) == [field]
 
 
 @pytest.mark.parametrize("name", sorted(set(ENDPOINTS) - NO_INTERVAL))

@@ -92,7 +92,7 @@ def test_what_an_export_does_not_know_is_400(api, log, query):
 def test_a_repeated_parameter_and_an_unknown_account_are_400(client, api, log):
     assert api("events", kind=["a", "b"]).status_code == 400
     refused = api("events", account="nope")
-    assert (refused.status_code, list(refused.json())) == (400, ["account"])
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["account"])
 
 
 def test_several_kinds_and_the_bearer_form_of_the_key(client, api, log):
