@@ -214,7 +214,7 @@ MIDDLEWARE = [
     "wechat_site.middleware.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "wechat_site.middleware.ContentSecurityPolicyMiddleware",
+    "wechat_site.headers.HeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "wechat_site.middleware.StorableQueryMiddleware",
@@ -236,8 +236,16 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": True,
         "OPTIONS": {
+            "loaders": [
+                (
+                    "django.template.loaders.cached.Loader",
+                    [
+                        "django.template.loaders.filesystem.Loader",
+                        "wechat_site.headers.NonceLoader",
+                    ],
+                )
+            ],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
@@ -396,6 +404,15 @@ PAGE_MAX_BODY_OF_STRANGERS = env.int("PAGE_MAX_BODY_OF_STRANGERS", default=64 * 
 # Seconds between a push's timestamp and our clock. None: old pushes are counted, not refused, since
 # a wrong clock must not become an outage.
 CALLBACK_MAX_AGE: int | None = env.int("CALLBACK_MAX_AGE", default=0) or None
+# The same for accounts in plaintext mode, and for older pushes alone. The signature there does not
+# cover the body, so one captured query would let forgeries in for ever. WeChat's own tries end
+# within seconds; the rest is for clocks that differ. 0: never.
+CALLBACK_MAX_AGE_PLAINTEXT: int | None = env.int("CALLBACK_MAX_AGE_PLAINTEXT", default=900) or None
+if CALLBACK_MAX_AGE_PLAINTEXT is not None and CALLBACK_MAX_AGE_PLAINTEXT < 60:
+    raise ImproperlyConfigured(
+        "CALLBACK_MAX_AGE_PLAINTEXT must be at least 60 seconds, or pushes are lost that WeChat is "
+        "still sending; 0 accepts pushes of any age."
+    )
 # Seconds during which the previous token and AES key are still accepted after a change.
 SECRET_ROTATION_SECONDS = env.int("SECRET_ROTATION_SECONDS", default=3600)
 # None keeps everything.

@@ -9,6 +9,8 @@ from typing import Any
 
 from rest_framework.renderers import BaseRenderer
 
+from events.spreadsheets import harmless
+
 __all__ = ["CSVRenderer"]
 
 
@@ -39,5 +41,7 @@ def _written(value: Any) -> Any:
             return ""
         case bool():
             return "true" if value else "false"
+        case str():
+            return harmless(value)
         case _:
             return value

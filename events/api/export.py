@@ -27,6 +27,7 @@ from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
 from events.db.keyset import RowCursor, page
+from events.spreadsheets import harmless
 
 __all__ = ["ExportMixin"]
 
@@ -145,6 +146,8 @@ def _cell(value: Any) -> Any:
             return "true" if value else "false"
         case dict() | list():
             return json.dumps(value, ensure_ascii=False, separators=(",", ":"), cls=JSONEncoder)
+        case str():
+            return harmless(value)
         case _:
             return value
 

@@ -28,6 +28,8 @@ from events.wechat import (
     NotAuthentic,
     Opened,
     Parameters,
+    SecurityMode,
+    TooOld,
     authenticate,
     open_authentic,
     parse_query,
@@ -225,9 +227,14 @@ def _reason(refusal: NotAuthentic) -> str:
 
 
 def _check_age(timestamp: int, account: OfficialAccount, now: datetime.datetime) -> None:
-    age = abs(int(now.timestamp()) - timestamp)
-    if settings.CALLBACK_MAX_AGE is not None and age > settings.CALLBACK_MAX_AGE:
+    late = int(now.timestamp()) - timestamp
+    age = abs(late)
+    limit = settings.CALLBACK_MAX_AGE
+    if limit is not None and age > limit:
         raise NotAuthentic(f"timestamp is {age} seconds away from our clock")
+    limit = settings.CALLBACK_MAX_AGE_PLAINTEXT
+    if limit is not None and late > limit and account.security_mode == SecurityMode.PLAINTEXT:
+        raise TooOld(f"a plaintext push is {late} seconds old")
     if age > _SUSPICIOUS_AGE.total_seconds():
         metrics.odd_timestamps.inc()
         logger.warning("Push to %s is dated %s seconds away from our clock", account.slug, age)

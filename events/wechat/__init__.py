@@ -37,6 +37,7 @@ from .errors import (
     InvalidParameters,
     NotAuthentic,
     SignatureMismatch,
+    TooOld,
     Unreadable,
     WeChatError,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "SecurityMode",
     "SignatureMismatch",
     "TextReply",
+    "TooOld",
     "TransferBizAiIvrReply",
     "TransferCustomerServiceReply",
     "Unreadable",

@@ -17,6 +17,7 @@ __all__ = [
     "InvalidParameters",
     "NotAuthentic",
     "SignatureMismatch",
+    "TooOld",
     "Unreadable",
     "WeChatError",
 ]
@@ -48,6 +49,10 @@ class Downgraded(NotAuthentic):
     `signature` does not cover the body, so a stranger who has seen one valid triple of signature,
     timestamp and nonce could otherwise post forged messages to an account in safe mode.
     """
+
+
+class TooOld(NotAuthentic):
+    """The timestamp is older than WeChat's tries take; the query may have been captured."""
 
 
 class DecryptionFailed(NotAuthentic):

@@ -8,6 +8,7 @@ import unicodedata
 import zipfile
 from collections.abc import Iterator, Sequence
 
+from events.spreadsheets import harmless
 from subscribers.models import QRScene
 from subscribers.qr_codes.images import png
 
@@ -80,8 +81,7 @@ def _safe(text: str, longest: int) -> str:
 def _row(scene: QRScene, name: str) -> list[str]:
     expires = scene.expires_at.isoformat() if scene.expires_at else ""
     cells = [name, scene.name, scene.scene, scene.account.slug, scene.state, expires, scene.url]
-    # A spreadsheet would compute a cell that begins like a formula.
-    return [f"'{cell}" if cell[:1] in {"=", "+", "-", "@"} else cell for cell in cells]
+    return [harmless(cell) for cell in cells]
 
 
 class _Pieces(io.RawIOBase):

@@ -408,11 +408,35 @@ def test_other_methods_are_not_allowed(plain, method):
 def test_an_old_push_is_counted_and_refused_only_when_told_to(plain, settings, client):
     old = {"timestamp": str(int(time.time()) - 3600), "nonce": "1"}
     old["signature"] = sign(plain.token, old["timestamp"], "1")
+    settings.CALLBACK_MAX_AGE_PLAINTEXT = None
     assert push(plain, message_xml(at=1767226105), change=old).status_code == 200
     assert "odd_timestamps_total 0.0" not in client.get("/metrics").content.decode()
     settings.CALLBACK_MAX_AGE = 600
     assert push(plain, message_xml(at=1767226106), change=old).status_code == 403
     assert EventLog.objects.count() == 1
+
+
+@both_doors
+@pytest.mark.parametrize(
+    ("late", "extra", "status"),
+    [
+        (30, {}, 200),
+        (-7200, {}, 200),  # our clock is behind
+        (7200, {}, 403),
+        # without an AES key the body is taken as it came
+        (7200, {"encrypt_type": "aes", "msg_signature": "0" * 40}, 403),
+    ],
+)
+def test_a_captured_query_does_not_work_for_ever_in_plaintext_mode(plain, late, extra, status):
+    OfficialAccount.objects.filter(pk=plain.pk).update(encoding_aes_key="")
+    old = {"timestamp": str(int(time.time()) - late), "nonce": "1", **extra}
+    old["signature"] = sign(plain.token, old["timestamp"], "1")
+    assert push(plain, message_xml(), change=old).status_code == status
+
+
+def test_an_old_push_in_safe_mode_is_counted_alone(safe):
+    with mock.patch("time.time", return_value=time.time() - 7200):
+        assert push(safe, message_xml()).status_code == 200
 
 
 # --- Bad input: nothing authentic is lost ------------------------------------------------------

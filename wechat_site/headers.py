@@ -1,0 +1,89 @@
+"""Headers that tell browsers what a page may do, and caches what they may keep."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.template.loaders import app_directories
+
+__all__ = ["HeadersMiddleware", "NonceLoader"]
+
+_COMMON = (
+    "default-src 'self'; img-src 'self' data:; font-src 'self'; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+)
+_POLICY = _COMMON + "script-src 'self'; style-src 'self'"
+# The admin's theme has a style element, which carries the nonce, and styles in attributes. Its
+# Alpine.js evaluates the expressions in its templates.
+_ADMIN_POLICY = (
+    _COMMON + "script-src 'self' 'unsafe-eval'; style-src 'self' 'nonce-{nonce}'; "
+    "style-src-attr 'unsafe-inline'"
+)
+_DOCS_POLICY = (
+    _COMMON + "script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
+    "style-src-attr 'unsafe-inline'"
+)
+# What browsers let pages use unless they are told not to; passkeys alone are used here.
+_PERMISSIONS = ", ".join(
+    [
+        *(
+            f"{feature}=()"
+            for feature in (
+                "accelerometer", "autoplay", "camera", "display-capture", "encrypted-media",
+                "fullscreen", "geolocation", "gyroscope", "magnetometer", "microphone", "midi",
+                "payment", "picture-in-picture", "screen-wake-lock", "usb", "xr-spatial-tracking",
+            )
+        ),
+        "publickey-credentials-create=(self)",
+        "publickey-credentials-get=(self)",
+    ]
+)  # fmt: skip
+# Where answers hold personal data or secrets.
+_PRIVATE = ("/admin/", "/account/", "/api/v1/", "/me/")
+
+
+class HeadersMiddleware:
+    """Sets Content-Security-Policy, Permissions-Policy and Cache-Control on every answer."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        policy = _policy_of(request.path)
+        if "{nonce}" in policy:
+            nonce = secrets.token_urlsafe(16)
+            # The theme's templates name it, through NonceLoader.
+            request.csp_nonce = nonce  # type: ignore[attr-defined]
+            policy = policy.replace("{nonce}", nonce)
+        response = self.get_response(request)
+        headers = response.headers
+        # Django's pages about an error in development are one inline style and script.
+        if not (settings.DEBUG and response.status_code in {404, 500}):
+            headers.setdefault("Content-Security-Policy", policy)
+        headers.setdefault("Permissions-Policy", _PERMISSIONS)
+        if request.path.startswith(_PRIVATE):
+            headers.setdefault("Cache-Control", "no-store")
+        return response
+
+
+def _policy_of(path: str) -> str:
+    if path.startswith("/admin/"):
+        return _ADMIN_POLICY
+    return _DOCS_POLICY if path.startswith("/api/docs/") else _POLICY
+
+
+class NonceLoader(app_directories.Loader):
+    """Loads the templates of packages, and gives their inline styles and scripts the nonce.
+
+    Only what stands in a template gets it, before any value is filled in.
+    """
+
+    _inline = re.compile(r"<(style(?=[\s>])|script(?=>))")
+
+    def get_contents(self, origin: object) -> str:
+        contents = super().get_contents(origin)  # type: ignore[arg-type]
+        return self._inline.sub(r'<\1 nonce="{{ request.csp_nonce }}"', contents)
