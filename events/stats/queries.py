@@ -12,8 +12,9 @@ import zoneinfo
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Sum
+from django.db.models import BigIntegerField, Func, Sum
 from django.utils import timezone
 
 from events.menus.names import MenuNames
@@ -24,11 +25,13 @@ from events.stats.series import MENU_KINDS, MESSAGES
 
 __all__ = [
     "LONGEST_SPAN",
+    "NOT_EVENTS",
     "EventRow",
     "HealthRow",
     "HourRow",
     "MenuRow",
     "MessageRow",
+    "Seconds",
     "Slot",
     "Span",
     "event_counts",
@@ -42,7 +45,8 @@ __all__ = [
 # Days: five years.
 LONGEST_SPAN = 5 * 366
 _DAY = datetime.timedelta(days=1)
-_NOT_EVENTS = ("import.", "reconcile.", "stats.")
+# Kinds that followers do not cause begin like this.
+NOT_EVENTS = ("import.", "reconcile.", "stats.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +101,27 @@ class Span:
 
     def place_of(self, moment: datetime.datetime) -> int:
         """The place among the slots of one that begins at this moment."""
-        return self._places[moment]
+        return self.places[int(moment.timestamp())]
 
     @functools.cached_property
-    def _places(self) -> Mapping[datetime.datetime, int]:
-        return {slot.start: place for place, slot in enumerate(self.slots)}
+    def places(self) -> Mapping[int, int]:
+        """The places of the slots by the seconds since 1970 at which they begin."""
+        return {int(slot.start.timestamp()): place for place, slot in enumerate(self.slots)}
+
+
+class Seconds(Func):
+    """A time in seconds since 1970: a fifth of what Python takes to read a time of SQLite's."""
+
+    output_field = BigIntegerField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        # Once for the template, and once for the parameters.
+        template = "CAST(strftime('%%%%s', %(expressions)s) AS INTEGER)"
+        return self.as_sql(compiler, connection, template=template, **more)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        template = "EXTRACT(EPOCH FROM %(expressions)s)::bigint"
+        return self.as_sql(compiler, connection, template=template, **more)
 
 
 @dataclass(slots=True)
@@ -122,7 +142,7 @@ def event_counts(
     """Events by kind, or by kind and key; of some kinds, or of all that followers can cause."""
     counts = _counts(span, by_key=by_key, kinds=kinds)
     for kind, key in sorted(counts):
-        if kind.startswith(_NOT_EVENTS):
+        if kind.startswith(NOT_EVENTS):
             continue
         for place, slot in enumerate(span.slots):
             total = counts[kind, key].get(place, _NOTHING)
@@ -178,7 +198,7 @@ def hours_of_week(span: Span, *, kinds: Iterable[str] | None = None) -> Iterator
     if kinds is not None:
         rows = rows.filter(series__kind__in=list(kinds))
     else:
-        for prefix in _NOT_EVENTS:
+        for prefix in NOT_EVENTS:
             rows = rows.exclude(series__kind__startswith=prefix)
     numbers: defaultdict[tuple[int, int], int] = defaultdict(int)
     for start, events in rows.order_by().values_list("start").annotate(Sum("events")):
@@ -227,10 +247,11 @@ def _counts(
     if kinds is not None:
         rows = rows.filter(series__kind__in=list(kinds))
     found: defaultdict[tuple[str, str], dict[int, _Totals]] = defaultdict(dict)
-    names = ("series__kind", "series__key", "start")
+    names = ("series__kind", "series__key", "seconds")
     measures = ("events", "people", "answered", "unanswered", "waited_ms")
-    for kind, key, start, *values in rows.values_list(*names, *measures):
-        found[kind, key][span.place_of(start)] = _Totals(*values)
+    values_of = rows.annotate(seconds=Seconds("start")).values_list(*names, *measures)
+    for kind, key, seconds, *values in values_of:
+        found[kind, key][span.places[seconds]] = _Totals(*values)
     return dict(found)
 
 

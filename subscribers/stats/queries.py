@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import datetime
+import zoneinfo
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 
 from events.db.cached_count import cached_count
 from events.models import EventLog
+from events.stats.overview import Days, Totals, kind_totals
 from events.stats.periods import Period, day_start, starts_of
 from events.stats.queries import (
+    NOT_EVENTS,
     MessageRow,
     Span,
     event_counts,
-    menu_counts,
-    messages_in,
     people_and_events,
 )
-from events.stats.series import FOLLOW, FOUND_FOLLOWING, FOUND_GONE, UNFOLLOW
+from events.stats.series import (
+    FOLLOW,
+    FOUND_FOLLOWING,
+    FOUND_GONE,
+    MENU_KINDS,
+    MESSAGES,
+    UNFOLLOW,
+)
 from subscribers.models import (
     FollowingChange,
     OutgoingMessage,
@@ -37,7 +45,9 @@ __all__ = [
     "SummaryRow",
     "TopRow",
     "follower_counts",
+    "followers_at_end",
     "messages_out",
+    "messages_sent",
     "scene_counts",
     "summary",
     "top_followers",
@@ -247,28 +257,58 @@ def _rows_of(span: Span) -> int:
 
 def summary(span: Span) -> list[SummaryRow]:
     """The numbers of a span's days, beside those of as many days before."""
-    days = Span(span.account, span.first, span.last)
-    now, before = _measures(days), _measures(days.before)
+    days = Days([span.account], span.first, span.last)
+    kinds = kind_totals(days)
+    now, before = (
+        _measures({kind: totals[which] for kind, totals in kinds.items()}, following, sent)
+        for which, following, sent in zip(
+            (0, 1), followers_at_end(days), messages_sent(days), strict=True
+        )
+    )
     return [
         SummaryRow(measure, value, before[measure], value - before[measure])
         for measure, value in now.items()
     ]
 
 
-def _measures(span: Span) -> dict[str, int]:
-    followers = list(follower_counts(span))
-    messages = list(messages_in(span))
-    taps = list(menu_counts(span))
+def _measures(kinds: Mapping[str, Totals], following: int, sent: int) -> dict[str, int]:
+    nothing = Totals()
+    new, cancelled = (kinds.get(kind, nothing).people for kind in (FOLLOW, UNFOLLOW))
+    messages = kinds.get(MESSAGES, nothing)
+    taps = [kinds.get(kind, nothing) for kind in MENU_KINDS]
     return {
-        "new": sum(row.new for row in followers),
-        "cancelled": sum(row.cancelled for row in followers),
-        "net": sum(row.net for row in followers),
-        "cumulative": followers[-1].cumulative,
-        "events": sum(row.events for row in event_counts(span)),
-        "messages": sum(row.messages for row in messages),
-        "answered": sum(row.answered for row in messages),
-        "unanswered": sum(row.unanswered for row in messages),
-        "menu_clicks": sum(row.clicks for row in taps),
-        "menu_unanswered": sum(row.unanswered for row in taps),
-        "messages_sent": sum(row.messages for row in messages_out(span)),
+        "new": new,
+        "cancelled": cancelled,
+        "net": new - cancelled,
+        "cumulative": following,
+        "events": sum(
+            totals.events for kind, totals in kinds.items() if not kind.startswith(NOT_EVENTS)
+        ),
+        "messages": messages.events,
+        "answered": messages.answered,
+        "unanswered": messages.unanswered,
+        "menu_clicks": sum(totals.events for totals in taps),
+        "menu_unanswered": sum(totals.unanswered for totals in taps),
+        "messages_sent": sent,
     }
+
+
+def followers_at_end(days: Days) -> tuple[int, int]:
+    """How many people followed when these days ended, or now; and when they began."""
+    known = {which: Q(pk__in=[]) for which in ("now", "before")}
+    for name, ids in days.by_zone.items():
+        start, end = days.bounds(zoneinfo.ZoneInfo(name))
+        known["now"] |= Q(account__in=ids, start__lt=end)
+        known["before"] |= Q(account__in=ids, start__lt=start)
+    counted = FollowingChange.objects.filter(known["now"], period=Period.DAY.code).aggregate(
+        now=Sum("more", default=0), before=Sum("more", filter=known["before"], default=0)
+    )
+    return counted["now"], counted["before"]
+
+
+def messages_sent(days: Days) -> tuple[int, int]:
+    """Customer-service messages sent in these days, and in as many days before."""
+    now, before = (each.within("account", "sent_at") for each in (days, days.before))
+    sent = OutgoingMessage.objects.filter(now | before, state=OutgoingMessage.State.SENT)
+    counted = sent.aggregate(now=Count("pk", filter=now), before=Count("pk", filter=before))
+    return counted["now"], counted["before"]

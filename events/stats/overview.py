@@ -1,0 +1,231 @@
+"""Numbers of several accounts together, each by its own calendar.
+
+People of different accounts are different people, since an OpenID is of one account, so their
+numbers may be added up. Over several days `people` are the people of each day, added up.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import operator
+import zoneinfo
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Q, Sum
+
+from events.models import HealthCount, OfficialAccount, PeriodCount
+from events.stats.periods import Period, day_start
+from events.stats.queries import NOT_EVENTS, Seconds
+from events.stats.series import MENU_KINDS
+
+__all__ = [
+    "Days",
+    "EntryTotals",
+    "HealthTotals",
+    "Totals",
+    "entry_totals",
+    "health_totals",
+    "hours_of_week",
+    "kind_totals",
+    "people_by_day",
+    "people_by_hour",
+]
+
+_DAY = datetime.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Days:
+    """Days of some accounts, both included; each account has its own midnight."""
+
+    accounts: Sequence[OfficialAccount]
+    first: datetime.date
+    last: datetime.date
+
+    @property
+    def before(self) -> Days:
+        """As many days before these."""
+        days = self.last - self.first + _DAY
+        return Days(self.accounts, self.first - days, self.last - days)
+
+    @functools.cached_property
+    def dates(self) -> Sequence[datetime.date]:
+        return [self.first + number * _DAY for number in range((self.last - self.first).days + 1)]
+
+    @functools.cached_property
+    def zones(self) -> Mapping[int, zoneinfo.ZoneInfo]:
+        return {account.pk: account.zone for account in self.accounts}
+
+    @functools.cached_property
+    def by_zone(self) -> Mapping[str, Sequence[int]]:
+        """The ids of the accounts of each time zone."""
+        found: defaultdict[str, list[int]] = defaultdict(list)
+        for account in self.accounts:
+            found[account.time_zone].append(account.pk)
+        return dict(found)
+
+    def bounds(self, zone: zoneinfo.ZoneInfo) -> tuple[datetime.datetime, datetime.datetime]:
+        """The first moment of these days there, and the first one after them."""
+        return day_start(self.first, zone), day_start(self.last + _DAY, zone)
+
+    def within(self, account: str, column: str) -> Q:
+        """Rows of these accounts with that time in these days."""
+        if not self.accounts:
+            return Q(pk__in=[])
+        conditions = []
+        for name, ids in self.by_zone.items():
+            start, end = self.bounds(zoneinfo.ZoneInfo(name))
+            conditions.append(
+                Q((f"{account}__in", ids), (f"{column}__gte", start), (f"{column}__lt", end))
+            )
+        return functools.reduce(operator.or_, conditions)
+
+
+@dataclass(slots=True)
+class Totals:
+    """Events with their people and answers."""
+
+    events: int = 0
+    people: int = 0
+    answered: int = 0
+    unanswered: int = 0
+    waited_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EntryTotals:
+    """Taps on one menu entry, those of as many days before, and those that nobody answered."""
+
+    account_id: int
+    kind: str
+    key: str
+    taps: int
+    people: int
+    unanswered: int
+    taps_before: int
+
+
+@dataclass(frozen=True, slots=True)
+class HealthTotals:
+    """How the pushes fared that were received; `late` were answered after five seconds."""
+
+    received: int = 0
+    answered: int = 0
+    late: int = 0
+    unanswered: int = 0
+    repeated: int = 0
+    failed: int = 0
+    mended: int = 0
+
+
+_MEASURES = ("events", "people", "answered", "unanswered", "waited_ms")
+
+
+def kind_totals(days: Days) -> Mapping[str, tuple[Totals, Totals]]:
+    """What happened by kind, and what happened in as many days before."""
+    now, before = (each.within("series__account", "start") for each in (days, days.before))
+    rows = (
+        PeriodCount.objects.filter(now | before, series__key="", period=Period.DAY.code)
+        .order_by()
+        .values_list("series__kind")
+        .annotate(
+            **{f"now_{name}": Sum(name, filter=now, default=0) for name in _MEASURES},
+            **{f"before_{name}": Sum(name, filter=before, default=0) for name in _MEASURES},
+        )
+    )
+    half = len(_MEASURES)
+    return {kind: (Totals(*values[:half]), Totals(*values[half:])) for kind, *values in rows}
+
+
+def entry_totals(days: Days) -> list[EntryTotals]:
+    """The menu entries that followers tapped, most taps first, with the days before beside them."""
+    now, before = (each.within("series__account", "start") for each in (days, days.before))
+    rows = (
+        PeriodCount.objects.filter(
+            now | before, series__kind__in=MENU_KINDS, period=Period.DAY.code
+        )
+        .exclude(series__key="")
+        .order_by()
+        .values_list("series__account", "series__kind", "series__key")
+        .annotate(
+            taps=Sum("events", filter=now, default=0),
+            persons=Sum("people", filter=now, default=0),
+            missed=Sum("unanswered", filter=now, default=0),
+            taps_before=Sum("events", filter=before, default=0),
+        )
+    )
+    found = [EntryTotals(*row) for row in rows]
+    return sorted(found, key=lambda row: (-row.taps, -row.taps_before, row.kind, row.key))
+
+
+def people_by_day(days: Days, kinds: Sequence[str]) -> Mapping[str, Mapping[datetime.date, int]]:
+    """Distinct people of each kind on each day."""
+    found: Mapping[str, defaultdict[datetime.date, int]] = {
+        kind: defaultdict(int) for kind in kinds
+    }
+    for account_id, kind, start, people in _people(days, kinds, Period.DAY):
+        found[kind][start.astimezone(days.zones[account_id]).date()] += people
+    return found
+
+
+def people_by_hour(days: Days, kinds: Sequence[str]) -> Mapping[str, Mapping[int, int]]:
+    """Distinct people of each kind in each hour of the clock, of a single day."""
+    found: Mapping[str, defaultdict[int, int]] = {kind: defaultdict(int) for kind in kinds}
+    for account_id, kind, start, people in _people(days, kinds, Period.HOUR):
+        found[kind][start.astimezone(days.zones[account_id]).hour] += people
+    return found
+
+
+def _people(
+    days: Days, kinds: Sequence[str], period: Period
+) -> Iterable[tuple[int, str, datetime.datetime, int]]:
+    return (
+        PeriodCount.objects.filter(
+            days.within("series__account", "start"),
+            series__kind__in=kinds,
+            series__key="",
+            period=period.code,
+        )
+        .order_by()
+        .values_list("series__account", "series__kind", "start", "people")
+    )
+
+
+def hours_of_week(days: Days) -> Sequence[Sequence[int]]:
+    """Events of followers by weekday, from Monday, and hour of the accounts' clocks."""
+    rows = PeriodCount.objects.filter(
+        days.within("series__account", "start"), series__key="", period=Period.HOUR.code
+    )
+    for prefix in NOT_EVENTS:
+        rows = rows.exclude(series__kind__startswith=prefix)
+    numbers = [[0] * 24 for _ in range(7)]
+    counted = (
+        rows.order_by()
+        .annotate(seconds=Seconds("start"))
+        .values_list("series__account", "seconds")
+        .annotate(Sum("events"))
+    )
+    for account_id, seconds, events in counted:
+        local = datetime.datetime.fromtimestamp(seconds, days.zones[account_id])
+        numbers[local.weekday()][local.hour] += events
+    return numbers
+
+
+def health_totals(days: Days) -> tuple[HealthTotals, HealthTotals]:
+    """How pushes fared, by the time they were received; and in as many days before."""
+    now, before = (each.within("account", "start") for each in (days, days.before))
+    names = ("received", "answered", "within_5s", "unanswered", "repeated", "failed", "mended")
+    found = HealthCount.objects.filter(now | before).aggregate(
+        **{f"now_{name}": Sum(name, filter=now, default=0) for name in names},
+        **{f"before_{name}": Sum(name, filter=before, default=0) for name in names},
+    )
+
+    def totals(when: str) -> HealthTotals:
+        values = {name: found[f"{when}_{name}"] for name in names}
+        within = values.pop("within_5s")
+        return HealthTotals(late=values["answered"] - within, **values)
+
+    return totals("now"), totals("before")
