@@ -51,6 +51,13 @@ class ModelAdmin(ThemeModelAdmin):
         found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, term)
         return found
 
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        if _TOO_LARGE.fullmatch(object_id):
+            return None
+        return super().get_object(request, object_id, from_field)
+
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         chosen = request.POST.getlist("_selected_action")
         if _has_number(self.model) and not all(map(_ID.fullmatch, chosen)):

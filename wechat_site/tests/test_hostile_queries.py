@@ -9,6 +9,7 @@ import logging
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.template import engines
 from django.urls import NoReverseMatch, reverse
 
 from events.api.authentication import SCOPES
@@ -66,20 +67,32 @@ def rows(operator):
     return account
 
 
+# Pages take the theme fifty times as long to draw as the database to answer.
+BARE = engines["django"].from_string("{% for row in cl.result_list %}{{ row }}{% endfor %}")
+DRAWN = ["half a character", "percent", "deep JSON"]
+
+
 @pytest.mark.parametrize("model", LISTS, ids=lambda model: model._meta.label)
-def test_no_filter_of_an_admin_list_is_a_fault_of_ours(operator, rows, model):
+def test_no_filter_of_an_admin_list_is_a_fault_of_ours(operator, rows, model, monkeypatch):
     operator.raise_request_exception = False
     offered = [*dict.fromkeys(names_of_filters(model)), "q"]
+    for name, what in itertools.product(offered[:1], DRAWN):
+        response = operator.get(list_of(model), {name: VALUES[what]}, follow=True)
+        assert response.status_code in {200, 400}, (name, what)
+
+    monkeypatch.setattr(admin.site._registry[model], "change_list_template", BARE)
     hostile = itertools.cycle(VALUES.items())
     tried = [
         *((name, *value) for name in offered for value in VALUES.items()),
         *((name, *next(hostile)) for name in LOOKUPS for _ in range(2)),
     ]
     for name, what, value in tried:
-        response = operator.get(list_of(model), {name: value})
-        assert response.status_code in {200, 302, 400}, (name, what)
-        if response.status_code == 302:
-            assert operator.get(response["Location"]).status_code == 200, (name, what)
+        response = operator.get(list_of(model), {name: value}, follow=True)
+        assert response.status_code in {200, 400}, (name, what)
+        # The page of tasks is no list of Django's.
+        if response.status_code == 200 and "cl" in response.context:
+            cl = response.context["cl"]
+            assert all(list(spec.choices(cl)) is not None for spec in cl.filter_specs)
 
 
 @pytest.mark.parametrize("model", LISTS, ids=lambda model: model._meta.label)
