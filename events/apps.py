@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.db.models.signals import post_delete, post_migrate, post_save
+from django.db.models.signals import post_delete, post_migrate, post_save, pre_migrate
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
@@ -13,6 +13,7 @@ class EventsConfig(AppConfig):
     def ready(self) -> None:
         from events import account_cache
         from events.log import reply_rules  # noqa: F401  (registers the reply handlers)
+        from events.log.changes import forget_changes_of_events, note_changes_of_events
         from events.log.sqlite_planner import describe_log
         from events.models.judgement import judge_when_corrected
         from events.retention import bodies, partitions  # noqa: F401
@@ -27,3 +28,5 @@ class EventsConfig(AppConfig):
                 signal.connect(account_cache.forget, sender=f"events.{model}")
         post_save.connect(judge_when_corrected, sender="events.OfficialAccount")
         post_migrate.connect(describe_log, sender=self)
+        pre_migrate.connect(forget_changes_of_events, sender=self)
+        post_migrate.connect(note_changes_of_events, sender=self)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.db.models.signals import post_migrate, post_save
+from django.db.models.signals import post_migrate, post_save, pre_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -12,7 +12,10 @@ class SubscribersConfig(AppConfig):
 
     def ready(self) -> None:
         from subscribers.binding.bind import note_new_user_name
+        from subscribers.models.changes import forget_changes, note_changes
         from subscribers.state.sqlite_planner import describe_followers
 
         post_migrate.connect(describe_followers, sender=self)
+        pre_migrate.connect(forget_changes, sender=self)
+        post_migrate.connect(note_changes, sender=self)
         post_save.connect(note_new_user_name, sender=settings.AUTH_USER_MODEL)

@@ -15,6 +15,7 @@ from events.api.statistics import (
     MenuStatistics,
 )
 from events.api.views import AccountViewSet, EventViewSet
+from subscribers.api.changes import ChangesView
 from subscribers.api.statistics import (
     FollowerStatistics,
     MessageStatistics,
@@ -67,6 +68,7 @@ _STATISTICS: dict[str, Any] = {
 
 urlpatterns = [
     *router.urls,
+    path("changes/", ChangesView.as_view()),
     *(path(f"stats/{name}/", view.as_view()) for name, view in _STATISTICS.items()),
     _picture("scenes", QRSceneViewSet, "qr.svg"),
     _picture("scenes", QRSceneViewSet, "qr.png"),

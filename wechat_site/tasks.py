@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from events.callback.judge_again import judge_pending
 from events.jobs.queues import EventQueue, JobQueue
 from events.jobs.task import Task
+from events.log.changes import forget_old_changes
 from events.log.process import process_due
 from events.log.reply_pool import ReplyPool
 from events.menus.publish import look_at_menus, look_regularly, publish_menus
@@ -162,6 +163,12 @@ TASKS: Sequence[Task] = (
         request_for_unfollowed,
         every=3600,
         title=_("erasures of those who unfollowed long ago"),
+    ),
+    Task(
+        "changes to forget",
+        forget_old_changes,
+        every=3600,
+        title=_("notes of changes that every reader has seen"),
     ),
     Task("bodies", empty_bodies, every=3600, title=_("bodies of events past their time")),
     Task("texts", empty_messages, every=3600, title=_("texts of messages past their time")),

@@ -72,8 +72,10 @@ def _answer_to_invalid(error: ValidationError) -> HttpResponse:
         sentences = [f"{name}: {sentence}" for name, sentence in first[:_MOST_IN_DETAIL]]
         if len(first) > _MOST_IN_DETAIL:
             sentences.append("…")
-    code = general[0].code if general else "invalid"
-    return problem_response(error.status_code, code or "invalid", " ".join(sentences), errors)
+    general_code = general[0].code if general else None
+    return problem_response(
+        error.status_code, general_code or "invalid", " ".join(sentences), errors
+    )
 
 
 def _flat(detail: Any, field: str) -> Iterator[tuple[str, ErrorDetail]]:

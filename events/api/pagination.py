@@ -19,10 +19,10 @@ from events.log.settled import Unsettled, settled_moment, settled_upper_bound
 if TYPE_CHECKING:
     from rest_framework.views import APIView
 
-__all__ = ["ChangePagination", "EventPagination", "NewestFirstPagination"]
+__all__ = ["RETRY_AFTER", "ChangePagination", "EventPagination", "NewestFirstPagination"]
 
 # Seconds after which a sync is asked to come again.
-_RETRY_AFTER = 2
+RETRY_AFTER = 2
 
 
 class NewestFirstPagination(CursorPagination):
@@ -103,7 +103,7 @@ class _Syncable(NewestFirstPagination):
         if self.is_settled is not None:
             response.data["settled"] = self.is_settled
             if not self.is_settled:
-                response["Retry-After"] = str(_RETRY_AFTER)
+                response["Retry-After"] = str(RETRY_AFTER)
         return response
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:

@@ -13,12 +13,20 @@ from __future__ import annotations
 import datetime
 import time
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.db.models import Max, Model
 
-from events.models import EventLog
+from events.db.change_triggers import SEQUENCE
+from events.db.upsert import FUNCTIONS
+from events.models import EventLog, RowChange
 
-__all__ = ["Unsettled", "settled_moment", "settled_upper_bound"]
+__all__ = [
+    "Unsettled",
+    "settled_instant",
+    "settled_moment",
+    "settled_sequence",
+    "settled_upper_bound",
+]
 
 # Seconds. The callback's transactions end within three. A longer one belongs to maintenance; then
 # the caller asks again.
@@ -51,6 +59,41 @@ def settled_moment(model: type[Model]) -> datetime.datetime | None:
     _wait_for_writers(model)
     assert isinstance(moment, datetime.datetime)
     return moment
+
+
+def settled_instant(model: type[Model]) -> datetime.datetime:
+    """Return a time before which every change of a table is there; all others bear it or a later.
+
+    All that was there when this was called is before it. Raises `Unsettled`.
+    """
+    moment = settled_moment(model)
+    if moment is not None:
+        return moment
+    # SQLite's clock has milliseconds, and a change of this one is to be before the time.
+    time.sleep(0.002)
+    try:
+        # The transaction takes the write lock, so no writer has a change with an earlier time.
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SELECT {FUNCTIONS['sqlite']['now']}")
+            (text,) = cursor.fetchone()
+    except OperationalError:
+        raise Unsettled from None
+    return datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC)
+
+
+def settled_sequence(type_: str) -> int:
+    """Return the `seq` of `RowChange` up to which all changes of a type are there for good.
+
+    Raises `Unsettled`.
+    """
+    if connection.vendor != "postgresql":
+        rows = RowChange.objects.filter(type=type_)
+        return int(rows.aggregate(highest=Max("seq"))["highest"] or 0)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT last_value FROM {SEQUENCE}")
+        (last,) = cursor.fetchone()
+    _wait_for_writers(RowChange)
+    return int(last)
 
 
 def _wait_for_writers(model: type[Model]) -> None:

@@ -20,6 +20,7 @@ from events.models.roll_ups import (
     Series,
     StatisticsProgress,
 )
+from events.models.row_change import RowChange
 from events.models.task_run import TaskRun
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "PeriodCount",
     "PrunedMonth",
     "ReplyRule",
+    "RowChange",
     "Series",
     "SharedAccessToken",
     "StatisticsProgress",

@@ -1,0 +1,29 @@
+"""The table of what changed: one row for each row of the API that changed after it was there."""
+
+from __future__ import annotations
+
+from django.db import models
+
+__all__ = ["RowChange"]
+
+
+class RowChange(models.Model):
+    """The last change of a row of the API. Triggers write it (events/db/change_triggers.py).
+
+    `seq` grows with every change of a type, and is drawn while the statement holds the lock of this
+    table, so it can be read in order like the ids of the log (events/log/settled.py).
+    """
+
+    type = models.CharField(max_length=16)
+    object_id = models.BigIntegerField()
+    seq = models.BigIntegerField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["type", "object_id"], name="row_change_last"),
+        ]
+        indexes = [models.Index(fields=["type", "seq"], name="row_change_order")]
+
+    def __str__(self) -> str:
+        return f"{self.type} #{self.object_id}"

@@ -1,0 +1,199 @@
+"""What changed since a reader last came, in an order that misses nothing.
+
+Each sort of rows is a stream with a position of its own. A reader first gets all rows by id, then
+those that changed since then. A position never passes a change that another transaction has not
+committed yet (events/log/settled.py).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
+from events.db.keyset import Leading, RowCursor, page
+from events.log.changes import EVENT, KEPT_FOR
+from events.log.settled import (
+    Unsettled,
+    settled_instant,
+    settled_sequence,
+    settled_upper_bound,
+)
+from events.models import RowChange
+from subscribers.models import Subscriber
+from subscribers.models.hour import hour_of
+
+__all__ = ["TYPES", "Change", "Expired", "Position", "read_changes"]
+
+# By their names in the API; the positions in a cursor are in this order.
+TYPES = ("event", "subscriber", "binding", "message", "scene")
+
+_LARGEST = 2**63 - 1
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+
+_State = list[int]
+_Rows = Callable[[str], "QuerySet[Any]"]
+
+
+class Expired(Exception):
+    """The cursor is older than the notes of changes that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row that is new or changed; without a `row` it was deleted."""
+
+    type: str
+    pk: int
+    row: Any | None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a reader is in each stream, and when that was."""
+
+    states: Mapping[str, _State]
+    at: datetime.datetime
+
+    def __str__(self) -> str:
+        written = json.dumps([int(self.at.timestamp()), self.states], separators=(",", ":"))
+        return base64.urlsafe_b64encode(written.encode()).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, text: str) -> Position | None:
+        """Reads what str() wrote; None for anything else."""
+        try:
+            raw = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+            at, states = json.loads(raw)
+            moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
+        except (ValueError, TypeError, OverflowError, OSError, RecursionError, binascii.Error):
+            return None
+        return cls(states, moment) if _is_position(states) else None
+
+
+def _is_position(states: Any) -> bool:
+    return (
+        isinstance(states, dict)
+        and states.keys() <= set(TYPES)
+        and all(
+            isinstance(state, list)
+            and len(state) == 2
+            and all(type(number) is int and -1 <= number <= _LARGEST for number in state)
+            for state in states.values()
+        )
+    )
+
+
+def read_changes(
+    position: Position | None,
+    types: Sequence[str],
+    rows: _Rows,
+    *,
+    size: int,
+    now: datetime.datetime,
+) -> tuple[list[Change], Position, list[str]]:
+    """Up to `size` changes of these types beyond the position, where to go on, and what is held up.
+
+    `rows` gives the rows of a type that the reader may see. Types that a position does not have are
+    read from their beginning. Raises `Expired`.
+    """
+    states = dict(position.states) if position else {}
+    if position and EVENT in states and now - position.at > KEPT_FOR:
+        raise Expired
+    # Every stream has its part of a page, so that a busy one holds up none of the others.
+    share = max(1, size // (len(types) + (EVENT in types)))
+    changes: list[Change] = []
+    held_up = []
+    for type_ in types:
+        try:
+            found, states[type_] = _READERS[type_](type_, states.get(type_), rows, share)
+        except Unsettled:
+            held_up.append(type_)
+            continue
+        changes += found
+    kept = {type_: states[type_] for type_ in types if type_ in states}
+    return changes, Position(kept, now), held_up
+
+
+def _read_events(
+    type_: str, state: _State | None, rows: _Rows, size: int
+) -> tuple[list[Change], _State]:
+    """Events up to the last one that changed, and new ones by id. The state: seq, id."""
+    seq, last_id = state or (settled_sequence(type_), 0)
+    # A change of an event that is not read yet comes with the event, which is read after it.
+    changed, seq = _changed(type_, seq, rows, size, up_to=last_id)
+    bound = settled_upper_bound()
+    new = list(rows(type_).filter(pk__gt=last_id, pk__lte=bound).order_by("pk")[:size])
+    reached = new[-1].pk if len(new) == size else max(bound, last_id)
+    return changed + [Change(type_, row.pk, row) for row in new], [seq, reached]
+
+
+def _read_noted(
+    type_: str, state: _State | None, rows: _Rows, size: int
+) -> tuple[list[Change], _State]:
+    """All rows by id, and when these are read, those that changed. The state: seq, id or -1."""
+    seq, last_id = state or (settled_sequence(type_), 0)
+    if last_id >= 0:
+        found = list(rows(type_).filter(pk__gt=last_id).order_by("pk")[:size])
+        reached = found[-1].pk if len(found) == size else -1
+        return [Change(type_, row.pk, row) for row in found], [seq, reached]
+    changed, seq = _changed(type_, seq, rows, size)
+    return changed, [seq, -1]
+
+
+def _changed(
+    type_: str, seq: int, rows: _Rows, size: int, up_to: int | None = None
+) -> tuple[list[Change], int]:
+    settled = settled_sequence(type_)
+    notes = RowChange.objects.filter(type=type_, seq__gt=seq, seq__lte=settled).order_by("seq")
+    noted = list(notes.values_list("object_id", "seq")[:size])
+    ids = [pk for pk, _ in noted if up_to is None or pk <= up_to]
+    shown = {row.pk: row for row in rows(type_).filter(pk__in=ids)}
+    model = rows(type_).model
+    missing = [pk for pk in ids if pk not in shown]
+    # What a reader may not see is not deleted; and events leave the log by retention alone.
+    there = set(model._default_manager.filter(pk__in=missing).values_list("pk", flat=True))
+    changes = [
+        Change(type_, pk, shown.get(pk))
+        for pk in ids
+        if pk in shown or (pk not in there and type_ != EVENT)
+    ]
+    return changes, noted[-1][1] if len(noted) == size else max(seq, settled)
+
+
+def _read_subscribers(
+    type_: str, state: _State | None, rows: _Rows, size: int
+) -> tuple[list[Change], _State]:
+    """Followers in the order of their last change. The state: its microseconds, and the id."""
+    microseconds, pk = state or (0, 0)
+    instant = settled_instant(Subscriber)
+    found, more = page(
+        rows(type_).filter(updated_at__lt=instant),
+        size,
+        column="updated_at",
+        cursor=RowCursor(pk, _EPOCH + min(microseconds, 2**56) * _MICROSECOND),
+        upwards=True,
+        leading=Leading("updated_hour", hour_of),
+    )
+    # A page is newest first.
+    changes = [Change(type_, row.pk, row) for row in found[::-1]]
+    if more:
+        last = found[0]
+        return changes, [(last.updated_at - _EPOCH) // _MICROSECOND, last.pk]
+    return changes, [max(microseconds, (instant - _EPOCH) // _MICROSECOND), 0]
+
+
+_READERS: dict[str, Callable[[str, _State | None, _Rows, int], tuple[list[Change], _State]]] = {
+    "event": _read_events,
+    "subscriber": _read_subscribers,
+    "binding": _read_noted,
+    "message": _read_noted,
+    "scene": _read_noted,
+}
