@@ -18,7 +18,7 @@ from events.log.changes import forget_old_changes
 from events.log.process import process_due
 from events.log.reply_pool import ReplyPool
 from events.menus.publish import look_at_menus, look_regularly, publish_menus
-from events.models import LiveMenu, MenuVersion
+from events.models import IdempotentRequest, LiveMenu, MenuVersion
 from events.retention.bodies import empty_bodies
 from events.retention.partitions import make_partitions_ahead
 from events.retention.prune import prune
@@ -169,6 +169,12 @@ TASKS: Sequence[Task] = (
         forget_old_changes,
         every=3600,
         title=_("notes of changes that every reader has seen"),
+    ),
+    Task(
+        "answered POSTs",
+        IdempotentRequest.objects.forget_old,
+        every=3600,
+        title=_("answers to POSTs with an Idempotency-Key, after a day"),
     ),
     Task("bodies", empty_bodies, every=3600, title=_("bodies of events past their time")),
     Task("texts", empty_messages, every=3600, title=_("texts of messages past their time")),

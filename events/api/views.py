@@ -14,6 +14,7 @@ from rest_framework.serializers import BaseSerializer
 
 from events.api.export import ExportMixin
 from events.api.filters import NOT_FILTERS, EventFilter
+from events.api.idempotency import IdempotentPosts
 from events.api.pagination import EventPagination
 from events.api.serializers import AccountSerializer, EventDetailSerializer, EventSerializer
 from events.db.time_limit import TookTooLong, time_limit
@@ -34,7 +35,9 @@ class TooSlow(APIException):
     default_code = "too_slow"
 
 
-class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[_M]):
+class ReadViewSet(
+    IdempotentPosts, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[_M]
+):
     """Lists and shows rows of one table, with all times in UTC, whoever asks."""
 
     # What stands before the colon in the scopes that a key needs.

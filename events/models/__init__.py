@@ -7,6 +7,7 @@ from events.models.account import ACCOUNT_SECRETS, OfficialAccount, with_account
 from events.models.api_key import ApiKey
 from events.models.body_retention import BodyRetention
 from events.models.event_log import EventLog
+from events.models.idempotent_request import IdempotentRequest
 from events.models.judgement import PendingJudgement
 from events.models.menu import LiveMenu, MenuVersion
 from events.models.pruned_month import PrunedMonth
@@ -30,6 +31,7 @@ __all__ = [
     "BodyRetention",
     "EventLog",
     "HealthCount",
+    "IdempotentRequest",
     "LastSeen",
     "LiveMenu",
     "MenuVersion",
