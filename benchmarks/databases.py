@@ -90,7 +90,7 @@ class SQLite(Server):
         return f"CAST(strftime('%s', {column}) AS INTEGER)"
 
     def close(self) -> None:
-        pass  # whoever gave the folder removes it
+        pass  # the caller who gave the folder removes it
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.sqlite3"

@@ -13,7 +13,7 @@ from events.api.problems import CONTENT_TYPE, problem_response
 
 
 class ProblemMiddleware:
-    """Gives every refusal under /api/ the API's own shape, whoever made it.
+    """Gives every refusal under /api/ the API's own shape, whichever part made it.
 
     It stands before all others, so that unknown hosts, which the next ones refuse, have it too.
     """

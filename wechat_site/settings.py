@@ -1,7 +1,7 @@
 """One settings file for every environment; what differs comes from environment variables.
 
 With nothing set, a local site works: SQLite in ``var/``, DEBUG on, this machine only. With
-``DEBUG=False`` whatever is missing or weak stops the start with a sentence that says what to set.
+``DEBUG=False`` a missing or weak setting stops the start with a sentence that says what to set.
 """
 
 from __future__ import annotations

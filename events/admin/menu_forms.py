@@ -110,7 +110,7 @@ class EntryForm(forms.Form):
 class MenuVersionForm(forms.ModelForm):  # type: ignore[type-arg]
     """A version with its menu. `tops` are the forms of the entries; `initial` may have a `menu`.
 
-    `seen_revision` is the revision that whoever writes has before him.
+    `seen_revision` is the revision that the writer saw.
     """
 
     seen_revision = forms.IntegerField(required=False, widget=forms.HiddenInput)

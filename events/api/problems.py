@@ -1,6 +1,6 @@
 """What the API answers when it refuses: problem details by RFC 9457, in the reader's language.
 
-Every refusal under `/api/` has this one shape, whoever makes it: a view (events/api/exceptions.py),
+Every refusal under `/api/` has this one shape: from a view (events/api/exceptions.py),
 a page of Django's for unknown addresses, or the server in front of Django. `code` is for programs
 and stays the same; `title` and `detail` are for people.
 """

@@ -38,7 +38,7 @@ class TooSlow(APIException):
 class ReadViewSet(
     IdempotentPosts, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[_M]
 ):
-    """Lists and shows rows of one table, with all times in UTC, whoever asks."""
+    """Lists and shows rows of one table, with all times in UTC for every reader."""
 
     # What stands before the colon in the scopes that a key needs.
     scope: str

@@ -1,4 +1,4 @@
-"""Triggers that note which rows changed, whoever changes them and by whatever statement.
+"""Triggers that note which rows changed, by any process and any statement.
 
 They are made after `migrate`, not by a migration: Django remakes a table on SQLite to alter it, and
 the table's triggers go with the old one.

@@ -57,7 +57,7 @@ By = EventLog.AnsweredBy
 
 
 def tries_end(event: EventLog) -> datetime.datetime:
-    """When WeChat has given up on this push, at the latest."""
+    """The moment after which WeChat no longer brings this push."""
     return event.received_at + datetime.timedelta(seconds=TRIES * settings.CALLBACK_SECONDS)
 
 

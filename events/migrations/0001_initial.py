@@ -189,7 +189,7 @@ class Migration(migrations.Migration):
                             ("safe", "safe (安全模式)"),
                         ],
                         default="safe",
-                        help_text="Safe mode is recommended. In plaintext mode WeChat's signature does not cover the body: whoever has seen one signed request can forge others.",
+                        help_text="Safe mode is recommended. In plaintext mode WeChat's signature does not cover the body: anyone who has seen one signed request can forge others.",
                         max_length=10,
                         verbose_name="security mode (消息加解密方式)",
                     ),

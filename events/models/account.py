@@ -104,7 +104,7 @@ class OfficialAccount(models.Model):
         default=Mode.SAFE,
         help_text=_(
             "Safe mode is recommended. In plaintext mode WeChat's signature does not cover the "
-            "body: whoever has seen one signed request can forge others."
+            "body: anyone who has seen one signed request can forge others."
         ),
     )
     time_zone = models.CharField(

@@ -22,7 +22,7 @@ __all__ = [
 class StatisticsProgress(models.Model):
     """How far the log is counted: every row up to `last_id` is in the roll-ups.
 
-    There is one row. Whoever writes a roll-up locks it first.
+    There is one row. A process that writes a roll-up locks it first.
     """
 
     last_id = models.BigIntegerField(default=0)

@@ -48,7 +48,7 @@ class CursorExpired(APIException):
 
 
 class ChangesView(APIView):
-    """Whatever is new or changed since `after`, each row at least once and none missed.
+    """All rows that are new or changed since `after`, each at least once and none missed.
 
     Begin without `after`, follow `next`, and keep it: it is where to go on, now or later. No
     `results` means that all was read. A row is shown as its list shows it; `object` is null when it

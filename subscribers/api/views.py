@@ -173,7 +173,7 @@ class BindingRequestViewSet(ReadViewSet[BindingRequest]):
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """One request. With a key of its own user, the text of its QR code as soon as it is there.
 
-        Whoever scans the code first is bound to that user, so nobody else is shown it.
+        The first follower who scans the code is bound to that user, so nobody else is shown it.
         """
         response = super().retrieve(request, *args, **kwargs)
         response["Cache-Control"] = "no-store"
@@ -199,7 +199,7 @@ class BindingRequestViewSet(ReadViewSet[BindingRequest]):
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Makes a request with a fresh code, and withdraws a former one of this user.
 
-        The answer shows the code's scene, once: whoever reads it can bind his WeChat to the user.
+        The answer shows the code's scene, once: a reader of it can bind his WeChat to the user.
         """
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)

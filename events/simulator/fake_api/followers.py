@@ -50,7 +50,7 @@ class ListedFollowers:
 
 
 class PopulationFollowers:
-    """The simulator's people: whoever follows there follows here."""
+    """The simulator's people: who follows there follows here too."""
 
     def __init__(self, population: Population) -> None:
         self._population = population

@@ -26,7 +26,7 @@ _SHOW = "/cgi-bin/showqrcode"
 class QRCode:
     """A code: `ticket` names it, `url` is the text to draw, `expire_seconds` None if permanent.
 
-    Whoever has a code can scan it, so neither is shown in a repr.
+    Anyone who has a code can scan it, so neither is shown in a repr.
     """
 
     ticket: str = field(repr=False)
