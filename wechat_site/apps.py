@@ -16,11 +16,13 @@ class WechatSiteConfig(AppConfig):
     def ready(self) -> None:
         # They register themselves.
         from wechat_site.signin import journal, lifetime, second_factor  # noqa: F401
+        from wechat_site.signin.roles import make_roles
 
         # Both are told of apps with tables, and this one has none.
         last = apps.get_app_config("events")
         pre_migrate.connect(_close_database_to_others, sender=last)
         post_migrate.connect(_make_cache_table, sender=last)
+        post_migrate.connect(make_roles, sender=last)
 
 
 def _close_database_to_others(using: str, **kwargs: Any) -> None:

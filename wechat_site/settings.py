@@ -222,6 +222,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "events.people.middleware.ViewerMiddleware",
+    "events.people.middleware.KeyWarningMiddleware",
     "wechat_site.signin.lifetime.SessionLifetimeMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -345,6 +347,7 @@ WHITENOISE_USE_FINDERS = DEBUG
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["events.api.authentication.ApiKeyAuthentication"],
+    "DEFAULT_THROTTLE_CLASSES": ["events.api.authentication.KeyThrottle"],
     "DEFAULT_PERMISSION_CLASSES": ["events.api.authentication.HasScope"],
     "DEFAULT_FILTER_BACKENDS": ["events.api.filters.StrictFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "events.api.pagination.NewestFirstPagination",
@@ -355,11 +358,16 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "events.api.negotiation.KnownFormats",
     "EXCEPTION_HANDLER": "events.api.exceptions.answer_to",
 }
+# How long a new API key lasts, and how often it may be used: each web process counts for itself.
+API_KEY_DAYS = env.int("API_KEY_DAYS", default=365)
+API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=1200)
+if API_KEY_DAYS < 1 or API_REQUESTS_PER_MINUTE < 1:
+    raise ImproperlyConfigured("API_KEY_DAYS and API_REQUESTS_PER_MINUTE must be 1 at least.")
 SPECTACULAR_SETTINGS = {
     "TITLE": "WeChat Official Account events",
     "DESCRIPTION": (
         "Events, followers, QR scenes and bindings of WeChat Official Accounts. "
-        "Send the header `Authorization: Token <key>`; make a key with "
+        "Send the header `Authorization: Bearer <key>`; make a key with "
         "`manage.py create_api_key USERNAME`."
     ),
     "VERSION": "1",

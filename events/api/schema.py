@@ -15,8 +15,8 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         return {
-            "type": "apiKey",
-            "in": "header",
-            "name": "Authorization",
-            "description": "`Token <key>`, the key as `manage.py create_api_key` printed it",
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The key as `manage.py create_api_key` printed it; `Token` in place of "
+            "`Bearer` works too.",
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from events.models.access import AccountLimit, Role
 from events.models.access_token import SharedAccessToken
 from events.models.account import ACCOUNT_SECRETS, OfficialAccount, with_account
 from events.models.api_key import ApiKey
@@ -26,6 +27,7 @@ from events.models.task_run import TaskRun
 
 __all__ = [
     "ACCOUNT_SECRETS",
+    "AccountLimit",
     "AccountStatistics",
     "ApiKey",
     "BodyRetention",
@@ -41,6 +43,7 @@ __all__ = [
     "PeriodCount",
     "PrunedMonth",
     "ReplyRule",
+    "Role",
     "RowChange",
     "Series",
     "SharedAccessToken",

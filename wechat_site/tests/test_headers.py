@@ -58,7 +58,7 @@ def test_no_cache_keeps_what_is_personal(operator, client):
     make_account()
     for path in ("/admin/subscribers/subscriber/", "/account/sessions/"):
         assert "no-store" in operator.get(path)["Cache-Control"]
-    _, key = ApiKey.issue(user=User.objects.create_user("api"), scopes=["subscribers:read"])
+    _, key = ApiKey.issue(user=User.objects.create_superuser("api"), scopes=["subscribers:read"])
     asked = {"Authorization": f"Token {key}"}
     for path, headers in [
         ("subscribers/", asked), ("subscribers/export/", asked), ("subscribers/", {}),

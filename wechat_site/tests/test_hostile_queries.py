@@ -12,8 +12,8 @@ from django.contrib.auth.models import User
 from django.template import engines
 from django.urls import NoReverseMatch, reverse
 
-from events.api.authentication import SCOPES
 from events.models import ApiKey, OfficialAccount
+from events.people.scopes import SCOPES
 from events.testing import make_account, message_xml, push
 from wechat_site.api import router
 
@@ -146,7 +146,7 @@ ENDPOINTS = {prefix: viewset for prefix, viewset, _ in router.registry}
 
 @pytest.fixture
 def api(client, rows):
-    _, key = ApiKey.issue(user=User.objects.create_user("reader"), scopes=list(SCOPES))
+    _, key = ApiKey.issue(user=User.objects.create_superuser("reader"), scopes=list(SCOPES))
     client.raise_request_exception = False
     client.defaults["HTTP_AUTHORIZATION"] = f"Token {key}"
     return client

@@ -8,9 +8,9 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 
-from events.api.authentication import SCOPES
 from events.callback.address import callback_path
 from events.models import ApiKey, OfficialAccount, ReplyRule
+from events.people.scopes import SCOPES
 from events.testing import AES_KEY, make_account, message_xml, push
 
 pytestmark = pytest.mark.django_db

@@ -13,9 +13,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from events.api.authentication import READ_SCOPES, WRITE_SCOPES
 from events.binding_scenes import MASK, new_binding_scene
 from events.models import ApiKey, EventLog, OfficialAccount
+from events.people.scopes import READ_SCOPES, WRITE_SCOPES
 from events.testing import make_account
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +30,7 @@ def account():
 
 @pytest.fixture
 def user():
-    return User.objects.create_user("analyst")
+    return User.objects.create_superuser("analyst")
 
 
 @pytest.fixture
@@ -308,7 +308,7 @@ def test_accounts_show_no_secret(api, account):
 def test_without_a_key_nothing_is_answered(client):
     response = client.get("/api/v1/events/")
     assert response.status_code == 401
-    assert response.headers["WWW-Authenticate"] == "Token"
+    assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize("header", ["Token", "Token wrong", "Token a b", "Token \xff\xfe"])

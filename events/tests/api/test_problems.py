@@ -10,8 +10,8 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from rest_framework.exceptions import Throttled
 
-from events.api.authentication import SCOPES
 from events.models import ApiKey
+from events.people.scopes import SCOPES
 from events.testing import FrontProtocol, FrontScope, make_account
 from wechat_site.serving.pages import Pages
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 def ask(client):
     """Sends a request with a key of all scopes; in English, unless it says otherwise."""
     make_account(mode="plaintext")
-    _, key = ApiKey.issue(user=User.objects.create_user("reader"), scopes=list(SCOPES))
+    _, key = ApiKey.issue(user=User.objects.create_superuser("reader"), scopes=list(SCOPES))
     client.raise_request_exception = False
 
     def send(method, path, *, key=key, body=None, kind="application/json", **headers):

@@ -17,11 +17,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from events.api.authentication import READ_SCOPES
 from events.db.keyset import RowCursor
 from events.db.time_limit import TookTooLong, time_limit
 from events.models import ApiKey, EventLog
 from events.models.event_log import EventLogQuerySet
+from events.people.scopes import READ_SCOPES
 from events.testing import make_account
 from events.wechat import kind_of
 
@@ -58,7 +58,7 @@ def log():
 
 @pytest.fixture
 def api(db):
-    _, key = ApiKey.issue(user=User.objects.create_user("analyst"), scopes=list(READ_SCOPES))
+    _, key = ApiKey.issue(user=User.objects.create_superuser("analyst"), scopes=list(READ_SCOPES))
 
     def get(path: str, code: int = 200, **query: object):
         url = path if path.startswith("http") else f"/api/v1/{path}"

@@ -7,8 +7,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from events.api.authentication import READ_SCOPES, SCOPES
 from events.models import ApiKey
+from events.people.scopes import READ_SCOPES, SCOPES
 from events.testing import make_account
 from subscribers.fold.rules import State
 from subscribers.models import Binding, BindingRequest, QRScene, Subscriber
@@ -25,7 +25,7 @@ def account():
 
 @pytest.fixture
 def user():
-    return User.objects.create_user("alice")
+    return User.objects.create_superuser("alice")
 
 
 @pytest.fixture

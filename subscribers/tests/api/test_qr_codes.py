@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from events.api.authentication import READ_SCOPES, SCOPES
 from events.models import ApiKey
+from events.people.scopes import READ_SCOPES, SCOPES
 from events.simulator.fake_api import Fault
 from events.testing import message_xml, push
 from subscribers.binding.bind import start_binding
@@ -28,7 +28,7 @@ def key_of(user, scopes=SCOPES):
 
 @pytest.fixture
 def alice(db):
-    return User.objects.create_user("alice")
+    return User.objects.create_superuser("alice")
 
 
 @pytest.fixture

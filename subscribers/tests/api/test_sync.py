@@ -12,8 +12,8 @@ from django.db import connection, connections, transaction
 from django.test import Client
 from django.utils import timezone
 
-from events.api.authentication import READ_SCOPES
 from events.models import ApiKey
+from events.people.scopes import READ_SCOPES
 from events.testing import make_account, message_xml
 from events.wechat.api.users import Profile
 from subscribers.binding.bind import unbind
@@ -31,7 +31,9 @@ class Copy:
     """A copy of all followers, kept as the documentation says."""
 
     def __init__(self, page_size=50):
-        _, key = ApiKey.issue(user=User.objects.create_user("reader"), scopes=list(READ_SCOPES))
+        _, key = ApiKey.issue(
+            user=User.objects.create_superuser("reader"), scopes=list(READ_SCOPES)
+        )
         self._headers = {"Authorization": f"Token {key}"}
         self._client = Client()
         self._page_size = page_size

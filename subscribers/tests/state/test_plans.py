@@ -14,9 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from events.api.authentication import READ_SCOPES
 from events.db import cached_count
 from events.models import ApiKey
+from events.people.scopes import READ_SCOPES
 from events.testing import make_account
 from subscribers.models import OutgoingMessage, QRScene, SeenScene, Subscriber
 
@@ -78,7 +78,7 @@ LED_BY: list[tuple[dict[str, str], str]] = [
 
 
 def test_each_filter_leads_through_its_index_in_the_lists_order(followers, subtests):
-    _, key = ApiKey.issue(user=User.objects.create_user("analyst"), scopes=list(READ_SCOPES))
+    _, key = ApiKey.issue(user=User.objects.create_superuser("analyst"), scopes=list(READ_SCOPES))
     for query, index in LED_BY:
         with subtests.test(query=query):
             with CaptureQueriesContext(connection) as queries:

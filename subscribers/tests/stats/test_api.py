@@ -36,7 +36,7 @@ def account():
 
 @pytest.fixture
 def get(client, account):
-    _, key = ApiKey.issue(user=User.objects.create_user("analyst"), scopes=["stats:read"])
+    _, key = ApiKey.issue(user=User.objects.create_superuser("analyst"), scopes=["stats:read"])
 
     def ask(name, *, accept=None, **query):
         headers = {"Authorization": f"Token {key}"} | ({"Accept": accept} if accept else {})
@@ -288,7 +288,7 @@ def test_the_interval_is_one_of_four(get, name):
 
 
 def test_a_key_needs_the_scope(client, account):
-    _, key = ApiKey.issue(user=User.objects.create_user("other"), scopes=["events:read"])
+    _, key = ApiKey.issue(user=User.objects.create_superuser("other"), scopes=["events:read"])
     for name in ENDPOINTS:
         response = client.get(
             f"/api/v1/stats/{name}/", SPAN, headers={"Authorization": f"Token {key}"}

@@ -24,7 +24,7 @@ NOON = datetime.datetime(2026, 3, 2, 12, tzinfo=datetime.UTC)
 @pytest.fixture
 def api(client):
     _, key = ApiKey.issue(
-        user=User.objects.create_user("analyst"), scopes=["events:read", "subscribers:read"]
+        user=User.objects.create_superuser("analyst"), scopes=["events:read", "subscribers:read"]
     )
 
     def get(path, *, encoding="", **query):
@@ -98,7 +98,7 @@ def test_a_repeated_parameter_and_an_unknown_account_are_400(client, api, log):
 def test_several_kinds_and_the_bearer_form_of_the_key(client, api, log):
     assert len(api("events", kind="text,event.subscribe").json()["results"]) == 10
     assert api("events", kind="text,image").json()["results"] == []
-    _, key = ApiKey.issue(user=User.objects.create_user("other"), scopes=["events:read"])
+    _, key = ApiKey.issue(user=User.objects.create_superuser("other"), scopes=["events:read"])
     for keyword in ("Bearer", "bearer", "Token"):
         response = client.get("/api/v1/events/", headers={"Authorization": f"{keyword} {key}"})
         assert response.status_code == 200

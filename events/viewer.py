@@ -1,0 +1,112 @@
+"""Who looks at a page, and what that user may see there.
+
+Admin, API, exports and search ask here. `events/people/middleware.py` makes the user of each
+request the viewer. Worker and commands have no viewer, and see everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+__all__ = [
+    "HIDDEN",
+    "account_ids",
+    "limited_to",
+    "may",
+    "may_see_contents",
+    "may_see_openids",
+    "seen_through",
+    "shown_openid",
+    "viewed_by",
+    "visible_to",
+]
+
+HIDDEN = "••••"
+
+_Rows = TypeVar("_Rows")
+_request: ContextVar[Any] = ContextVar("request of the viewer", default=None)
+
+
+@contextmanager
+def viewed_by(request: Any) -> Iterator[None]:
+    """Makes the request's user the viewer until the end of the block.
+
+    `request.user` is read when something is shown: the API sets it late.
+    """
+    token = _request.set(request)
+    try:
+        yield
+    finally:
+        _request.reset(token)
+
+
+def seen_through(request: Any, content: Iterable[Any]) -> Iterator[Any]:
+    """The pieces of a streamed answer, each made for its viewer."""
+    pieces = iter(content)
+    while True:
+        with viewed_by(request):
+            try:
+                piece = next(pieces)
+            except StopIteration:
+                return
+        yield piece
+
+
+def may(permission: str) -> bool:
+    """Whether the viewer has a permission, written `app.codename`."""
+    request = _request.get()
+    return request is None or bool(request.user.has_perm(permission))
+
+
+def may_see_contents() -> bool:
+    """Whether the viewer may read what followers and this site write to each other."""
+    return may("events.view_message_contents")
+
+
+def may_see_openids() -> bool:
+    """Whether the viewer may see OpenIDs whole."""
+    return may("events.view_openids_in_clear")
+
+
+def shown_openid(openid: str) -> str:
+    """An OpenID as the viewer may see it: whole, or its last four letters, to tell rows apart."""
+    if not openid or may_see_openids():
+        return openid
+    return f"{HIDDEN}{openid[-4:]}" if len(openid) > 8 else HIDDEN
+
+
+def account_ids(user: Any) -> frozenset[int] | None:
+    """The accounts that a user, or the key in use, is limited to; None: all."""
+    if not hasattr(user, "_account_ids"):
+        user._account_ids = _limit_of(user)
+    ids: frozenset[int] | None = user._account_ids
+    return ids
+
+
+def limited_to(user: Any, accounts: Iterable[int]) -> None:
+    """Limits this user object, a key's owner, to the key's accounts too."""
+    own = account_ids(user)
+    narrow = frozenset(accounts)
+    user._account_ids = narrow if own is None else own & narrow
+
+
+def _limit_of(user: Any) -> frozenset[int] | None:
+    if not user.is_authenticated:
+        return frozenset()
+    if user.is_superuser:
+        return None
+    limit = getattr(user, "account_limit", None)
+    return None if limit is None else frozenset(limit.accounts.values_list("pk", flat=True))
+
+
+def visible_to(user: Any, rows: _Rows, account: str = "account") -> _Rows:
+    """The rows of accounts that this user may see; `account` is the path to the account's id."""
+    ids = account_ids(user)
+    if ids is None:
+        # Unchanged, so that the query plans of users without a limit do not change.
+        return rows
+    narrowed: _Rows = rows.filter(**{f"{account}__in": sorted(ids)})  # type: ignore[attr-defined]
+    return narrowed

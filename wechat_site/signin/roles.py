@@ -1,0 +1,129 @@
+"""The roles that `migrate` makes: what colleagues of each kind need, and no more.
+
+An administrator may change them afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import Group, Permission
+from django.db import connection, transaction
+
+from events.models import Role
+
+__all__ = ["ROLES", "RoleDefinition", "make_roles"]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleDefinition:
+    """A role's name in both languages, and its permissions as `app.codename`."""
+
+    name: str
+    permissions: frozenset[str]
+
+
+def _grants(text: str) -> frozenset[str]:
+    """`view change: events.eventlog` as permissions; one line for each set of acts."""
+    granted = set()
+    for line in text.strip().splitlines():
+        acts, _, models = line.partition(":")
+        for model in models.split():
+            app, _, name = model.partition(".")
+            granted |= {f"{app}.{act}_{name}" for act in acts.split()}
+    return frozenset(granted)
+
+
+_CONTENTS = frozenset({"events.view_message_contents"})
+_OPENIDS = frozenset({"events.view_openids_in_clear"})
+_NUMBERS = frozenset({"events.view_statistics"})
+
+_ADMINISTRATOR = _grants("""
+view add change delete: events.officialaccount events.replyrule events.menuversion
+view add change delete: events.accountlimit
+view add change delete: subscribers.qrscene subscribers.scenetag auth.user auth.group
+publish: events.menu
+view add change: events.apikey subscribers.bindingrequest
+view change: events.eventlog events.taskrun subscribers.subscriber subscribers.binding
+view change: subscribers.profilefetch
+view add change: subscribers.outgoingmessage subscribers.followersync
+view: events.livemenu events.role subscribers.seenscene subscribers.bindingscan admin.logentry
+view: subscribers.erasure
+""")
+
+ROLES = {
+    "administrator": RoleDefinition(
+        "管理员 Administrator",
+        _ADMINISTRATOR
+        | _CONTENTS
+        | _OPENIDS
+        | _NUMBERS
+        | {
+            "events.act_for_users",
+            "subscribers.export_personal_data",
+            "subscribers.erase_personal_data",
+        },
+    ),
+    "operator": RoleDefinition(
+        "运营 Operator",
+        _OPENIDS
+        | _NUMBERS
+        | _grants("""
+publish: events.menu
+view add change delete: events.replyrule events.menuversion subscribers.qrscene subscribers.scenetag
+view: events.officialaccount events.eventlog events.livemenu subscribers.subscriber
+view: subscribers.seenscene subscribers.profilefetch
+view add: subscribers.followersync
+"""),
+    ),
+    "agent": RoleDefinition(
+        "客服 Agent",
+        _CONTENTS
+        | _OPENIDS
+        | _grants("""
+view: events.eventlog events.replyrule subscribers.subscriber
+view add change: subscribers.outgoingmessage
+"""),
+    ),
+    "analyst": RoleDefinition(
+        "分析 Analyst",
+        _OPENIDS
+        | _NUMBERS
+        | _grants("""
+view: events.officialaccount events.eventlog events.menuversion subscribers.subscriber
+view: subscribers.qrscene subscribers.scenetag subscribers.seenscene subscribers.followersync
+view add change: events.apikey
+"""),
+    ),
+    "auditor": RoleDefinition(
+        "审计 Auditor",
+        _grants("""
+view: admin.logentry auth.user auth.group events.apikey events.officialaccount events.eventlog
+view: subscribers.subscriber subscribers.outgoingmessage subscribers.binding
+view: subscribers.erasure
+"""),
+    ),
+}
+
+
+def make_roles(**kwargs: Any) -> None:
+    """Makes what is missing: new roles, and permissions that a role was never given before."""
+    if Role._meta.db_table not in connection.introspection.table_names():
+        return  # migrated back to before there were roles
+    known = {
+        f"{permission.content_type.app_label}.{permission.codename}": permission
+        for permission in Permission.objects.select_related("content_type")
+    }
+    with transaction.atomic():
+        for key, definition in ROLES.items():
+            role, is_new = Role.objects.get_or_create(key=key)
+            if is_new:
+                role.group, _ = Group.objects.get_or_create(name=definition.name)
+            if role.group is None:
+                continue
+            new = sorted(definition.permissions & known.keys() - set(role.given))
+            if new or is_new:
+                role.group.permissions.add(*(known[name] for name in new))
+                role.given = [*role.given, *new]
+                role.save()

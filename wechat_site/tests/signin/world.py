@@ -1,0 +1,153 @@
+"""Two Official Accounts with a row of everything, whose words tell whose they are."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core import serializers
+from django.utils import timezone
+
+from events.models import EventLog, LiveMenu, MenuVersion, OfficialAccount, ReplyRule
+from events.testing import make_account, message_xml
+from subscribers.models import (
+    Binding,
+    BindingRequest,
+    BindingScan,
+    Erasure,
+    FollowerSync,
+    OutgoingMessage,
+    ProfileFetch,
+    QRScene,
+    SeenScene,
+    Subscriber,
+)
+
+__all__ = ["Rows", "make_rows", "text_of"]
+
+
+@dataclass
+class Rows:
+    """One account and its rows, by `app.model`."""
+
+    account: OfficialAccount
+    openid: str
+    words: str
+    rows: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def marks(self) -> list[str]:
+        """What stands on a page that shows anything of this account."""
+        return [self.account.name, self.openid, self.words, f"{self.account.slug}-poster"]
+
+    def fingerprint(self) -> str:
+        """Everything that is stored of this account."""
+        models = {type(row) for row in self.rows.values()} - {OfficialAccount}
+        stored = [OfficialAccount.objects.filter(pk=self.account.pk)]
+        stored += [m._base_manager.filter(account=self.account).order_by("pk") for m in models]
+        return "".join(serializers.serialize("json", rows) for rows in stored)
+
+
+def make_rows(slug: str, name: str, openid: str, words: str) -> Rows:
+    account = make_account(slug, mode="plaintext", name=name)
+    now = timezone.now()
+    user = User.objects.create_user(f"customer-of-{slug}")
+    subscriber = Subscriber.objects.create(
+        account=account, openid=openid, last_followed_at=now, updated_at=now, remark=f"{words}-r"
+    )
+    event = EventLog.objects.create(
+        account=account,
+        dedup_key=slug,
+        source=EventLog.Source.CALLBACK,
+        msg_type="text",
+        kind="text",
+        from_user=openid,
+        openid=openid,
+        event_time=now,
+        received_at=now,
+        last_delivered_at=now,
+        raw=message_xml("text", openid=openid, Content=words, MsgId=1),
+        reply=f"<xml><MsgType>text</MsgType><Content>{words}-reply</Content></xml>",
+        error=f"ValueError: {words}",
+        status=EventLog.Status.FAILED,
+        processed_at=now,
+    )
+    version = MenuVersion.objects.create(
+        account=account,
+        menu={"button": [{"type": "click", "name": f"{words}-menu"[:16], "key": f"K-{slug}"}]},
+        due_at=None,
+        published_at=now,
+    )
+    binding = Binding.objects.create(
+        account=account, subscriber=subscriber, user=user, bound_at=now, event_id=1, event_time=now
+    )
+    request = BindingRequest.objects.create(
+        account=account,
+        user=user,
+        scene_digest=slug,
+        scene="bind-x",
+        url="https://weixin.example/q/secret",
+        created_at=now,
+        expires_at=now + datetime.timedelta(minutes=10),
+        due_at=None,
+    )
+    made = [
+        account,
+        subscriber,
+        event,
+        version,
+        binding,
+        request,
+        LiveMenu.objects.create(account=account, version=version, due_at=None),
+        ReplyRule.objects.create(
+            account=account, trigger="text", key=f"{slug}-poster", content="Good day"
+        ),
+        QRScene.objects.create(
+            account=account,
+            scene=f"{slug}-poster",
+            name=f"{slug}-poster",
+            ticket="t",
+            url="https://weixin.example/q/t",
+            due_at=None,
+        ),
+        SeenScene.objects.create(account=account, scene=f"{slug}-poster-2", first_seen_at=now),
+        FollowerSync.objects.create(account=account, origin="schedule", requested_at=now),
+        ProfileFetch.objects.create(account=account),
+        OutgoingMessage.objects.create(
+            account=account,
+            subscriber=subscriber,
+            kind="text",
+            payload={"content": f"{words}-sent"},
+            window_until=now,
+            created_at=now,
+            state="failed",
+            failure="not_following",
+            due_at=None,
+        ),
+        Erasure.objects.create(
+            account=account,
+            openid_digest=slug,
+            pseudonym=f"{slug}-poster-gone",
+            reason="requested",
+            requested_at=now,
+            due_at=None,
+        ),
+        BindingScan.objects.create(
+            account=account,
+            subscriber=subscriber,
+            request=request,
+            event_id=1,
+            event_time=now,
+            outcome="bound",
+        ),
+    ]
+    rows = {row._meta.label_lower: row for row in made}
+    return Rows(account, openid, words, rows)
+
+
+def text_of(response: Any) -> str:
+    """The text of an answer, streamed or not."""
+    content = b"".join(response.streaming_content) if response.streaming else response.content
+    return str(content.decode("utf-8", errors="replace"))
