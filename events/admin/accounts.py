@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from events.admin.base import ModelAdmin
+from events.admin.access import AccountModelAdmin
 from events.admin.html import confirmation, moment
 from events.admin.kept_secrets import sealed, unsealed
 from events.admin.original_id import addressed_to, offer
@@ -106,7 +106,8 @@ class OfficialAccountForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(OfficialAccount)
-class OfficialAccountAdmin(ModelAdmin):
+class OfficialAccountAdmin(AccountModelAdmin):
+    account_path = "pk"
     form = OfficialAccountForm
     list_display = ["name", "slug", "original_id", "mode", "is_active"]
     readonly_fields = [

@@ -16,7 +16,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
 
-from events.admin.base import ModelAdmin
+from events.admin.access import AccountModelAdmin
 from events.db.keyset import RowCursor, page
 from events.db.time_limit import TookTooLong, time_limit
 
@@ -72,7 +72,7 @@ def _id(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
-class KeysetModelAdmin(ModelAdmin):
+class KeysetModelAdmin(AccountModelAdmin):
     """A list newest first, in the order of the ids or of a time, searched by whole values alone.
 
     A subclass says in search_exactly() what a search term may be.

@@ -33,6 +33,7 @@ from events.log.process import process, reopen
 from events.menus.names import MenuNames
 from events.models import EventLog, with_account
 from events.models.event_log import EventLogQuerySet
+from events.viewer import may_see_openids
 
 __all__ = ["STATUS_COLOURS", "EventLogAdmin"]
 
@@ -126,12 +127,14 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
         """Whether the user may try events again, and whether the given event has failed."""
         if not request.user.has_perm("events.change_eventlog"):
             return False
-        event = None if object_id is None else self.get_object(request, object_id)
-        return event is None or event.status in _RETRIABLE
+        if object_id is None:
+            return True
+        event = self.get_object(request, object_id)
+        return event is not None and event.status in _RETRIABLE
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
         for matching in (
-            queryset.with_openid(term),
+            queryset.with_openid(term) if may_see_openids() else queryset.none(),
             queryset.with_scene(term),
             queryset.with_event_key(term),
         ):
@@ -214,15 +217,15 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
 
     @display(description=_("body"))
     def shown_raw(self, event: EventLog) -> str:
-        return verbatim(event.masked(bytes(event.raw).decode("utf-8", errors="replace")))
+        return verbatim(event.masked_content(bytes(event.raw).decode("utf-8", errors="replace")))
 
     @display(description=_("reply"))
     def shown_reply(self, event: EventLog) -> str:
-        return verbatim(event.masked(event.reply))
+        return verbatim(event.masked_content(event.reply))
 
     @display(description=_("error"))
     def shown_error(self, event: EventLog) -> str:
-        return fold_out(event.masked(event.error))
+        return fold_out(event.masked_content(event.error))
 
     @action(description=_("Try again"), permissions=["retry"])
     def try_again(self, request: HttpRequest, queryset: EventLogQuerySet) -> None:
@@ -258,7 +261,7 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
                 sentences=[_("The event is folded if it has not been, and answered again.")],
                 back=back,
             )
-        self.try_again(request, EventLog.objects.filter(pk=object_id))
+        self.try_again(request, self.get_queryset(request).filter(pk=object_id))
         if not EventLog.objects.filter(pk=object_id).exists():
             # It was unreadable, and became another row.
             back = reverse("admin:events_eventlog_changelist")

@@ -10,8 +10,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from events.admin.access import visible_accounts
 from events.kinds import KINDS, label
 from events.models import EventLog, OfficialAccount
+from events.viewer import account_ids
 
 __all__ = ["AccountFilter", "AnswerFilter", "EventTimeFilter", "KindFilter", "StatusFilter"]
 
@@ -21,7 +23,7 @@ class AccountFilter(admin.SimpleListFilter):
     parameter_name = "account"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return list(OfficialAccount.objects.values_list("slug", "name"))
+        return list(visible_accounts(request).values_list("slug", "name"))
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         if not self.value():
@@ -37,6 +39,9 @@ class KindFilter(admin.SimpleListFilter):
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        if account_ids(request.user) is not None:
+            # What occurs is known of all accounts together only.
+            return [(kind, label(kind)) for kind in KINDS]
         return [
             (kind, label(kind) if kind in KINDS else str(_("unknown: %s") % kind))
             for kind in EventLog.objects.kinds()

@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from events.admin.base import ModelAdmin
 from events.menus.names import MenuName
 from events.models import OfficialAccount
+from events.viewer import may_see_openids, shown_openid
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -31,7 +32,10 @@ __all__ = [
 
 def follower_link(openid: str) -> str:
     """The follower as a link to the list of followers."""
-    return _piece("follower", openid=openid) if openid else "–"
+    if not openid:
+        return "–"
+    # The address of a link would show the OpenID too.
+    return _piece("follower", openid=shown_openid(openid), is_link=may_see_openids())
 
 
 def moment(at: datetime.datetime | None, account: OfficialAccount) -> str:

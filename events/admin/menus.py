@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 
+from events.admin.access import visible_accounts
 from events.admin.changelist import KeysetModelAdmin
 from events.admin.filters import AccountFilter
 from events.admin.html import moment
@@ -25,7 +26,7 @@ from events.admin.menu_publishing import PublishingActions, action_of, fitting_a
 from events.admin.menu_state import AtWeChat, failure_of, is_due_soon, listing_of
 from events.menus.publish import ask_wechat
 from events.menus.words import entries, names, sentence
-from events.models import ACCOUNT_SECRETS, MenuVersion, OfficialAccount, with_account
+from events.models import MenuVersion, with_account
 from events.models.menu import MenuVersionQuerySet
 from events.wechat.api.menus import problems
 
@@ -117,7 +118,7 @@ class MenuVersionAdmin(PublishingActions, KeysetModelAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        accounts = list(OfficialAccount.objects.defer(*ACCOUNT_SECRETS))
+        accounts = list(visible_accounts(request))
         slug = request.GET.get("account")
         chosen = next(
             (account for account in accounts if account.slug == slug),
@@ -148,7 +149,7 @@ class MenuVersionAdmin(PublishingActions, KeysetModelAdmin):
 
     def ask(self, request: HttpRequest, account_id: int) -> HttpResponse:
         """Has the worker ask WeChat for the menu."""
-        account = get_object_or_404(OfficialAccount.objects.defer(*ACCOUNT_SECRETS), pk=account_id)
+        account = get_object_or_404(visible_accounts(request), pk=account_id)
         if not super().has_change_permission(request):
             raise Http404
         ask_wechat(account)
@@ -194,7 +195,7 @@ class MenuVersionAdmin(PublishingActions, KeysetModelAdmin):
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """The menu of the version ``?from=``, or the one that followers of ``?account=`` see."""
         source = self._version(request, request.GET.get("from"))
-        accounts = OfficialAccount.objects.defer(*ACCOUNT_SECRETS)
+        accounts = visible_accounts(request)
         if source is not None:
             return {"account": source.account_id, "menu": source.content}
         account = accounts.filter(slug=request.GET.get("account", "")).first()

@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from events.admin.base import ModelAdmin
+from events.admin.access import AccountModelAdmin, visible_accounts
+from events.admin.filters import AccountFilter
 from events.menus.names import MenuNames, keys_of_live_menus
 from events.models import ReplyRule
 
@@ -24,9 +25,11 @@ class _KeyWidget(UnfoldAdminTextInputWidget):
 
     def __init__(self) -> None:
         super().__init__(attrs={"list": "menu-keys", "autocomplete": "off"})
+        # Of whose menus; the page that shows the form says it.
+        self.accounts: list[int] = []
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> Any:
-        keys = keys_of_live_menus()
+        keys = keys_of_live_menus(self.accounts)
         several = len({account for account, _, _ in keys}) > 1
         named = [(key, f"{account}: {path}" if several else path) for account, key, path in keys]
         names = sorted({name for key, name in named if key == value})
@@ -45,13 +48,20 @@ class ReplyRuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(ReplyRule)
-class ReplyRuleAdmin(ModelAdmin):
+class ReplyRuleAdmin(AccountModelAdmin):
     form = ReplyRuleForm
     list_display = ["account", "trigger", "shown_key", "content_start", "is_active"]
     list_display_links = ["trigger"]
-    list_filter = ["account", "trigger", "is_active"]
+    list_filter = [AccountFilter, "trigger", "is_active"]
     list_select_related = ["account"]
     search_fields = ["key", "content"]
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        form = super().get_form(request, *args, **kwargs)
+        if "key" in form.base_fields:
+            accounts = visible_accounts(request).values_list("pk", flat=True)
+            form.base_fields["key"].widget.accounts = list(accounts)
+        return form
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         changelist = super().get_changelist_instance(request)

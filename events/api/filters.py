@@ -11,10 +11,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django_filters.rest_framework import DjangoFilterBackend, FilterSet
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import PermissionDenied, ValidationError
 
 from events.models import EventLog, OfficialAccount
 from events.models.event_log import EventLogQuerySet
+from events.viewer import may_see_openids, visible_to
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -25,6 +26,7 @@ __all__ = [
     "EventFilter",
     "ExactFilter",
     "MomentFilter",
+    "OpenIDFilter",
     "StrictFilterBackend",
 ]
 
@@ -83,6 +85,20 @@ class _MomentField(forms.CharField):
             ) from None
 
 
+class _OpenIDField(_ExactField):
+    def clean(self, value: Any) -> Any:
+        openid = super().clean(value)
+        if openid and not may_see_openids():
+            raise PermissionDenied(_("Your rights do not include OpenIDs in clear."))
+        return openid
+
+
+class OpenIDFilter(ExactFilter):
+    """A follower's OpenID, for those who may see OpenIDs: the answer would confirm a guess."""
+
+    field_class = _OpenIDField
+
+
 class AccountFilter(ExactFilter):
     """The account by its handle, looked up first.
 
@@ -95,7 +111,9 @@ class AccountFilter(ExactFilter):
     def filter(self, qs: QuerySet[Any], value: str) -> QuerySet[Any]:
         if not value:
             return qs
-        pk = OfficialAccount.objects.filter(slug=value).values_list("pk", flat=True).first()
+        accounts = OfficialAccount.objects.filter(slug=value)
+        visible = visible_to(self.parent.request.user, accounts, "pk")  # type: ignore[attr-defined]
+        pk = visible.values_list("pk", flat=True).first()
         if pk is None:
             sentence = _("There is no such account.")
             raise ValidationError({"account": [sentence]}, code="does_not_exist")
@@ -129,7 +147,7 @@ class EventFilter(FilterSet):
     )
     event_key = ExactFilter(method="by_event_key", label="EventKey: a menu key or URL.")
     scene = ExactFilter(method="by_scene", label="QR scene, without `qrscene_`.")
-    openid = ExactFilter(method="by_openid", label="The follower.")
+    openid = OpenIDFilter(method="by_openid", label="The follower.")
     status = django_filters.ChoiceFilter(
         choices=EventLog.Status.choices, method="by_status", label="What became of the event."
     )

@@ -75,9 +75,12 @@ class EventSerializer(serializers.ModelSerializer[EventLog]):
 
     def to_representation(self, event: EventLog) -> dict[str, Any]:
         shown = super().to_representation(event)
-        for name in ("event_key", "scene", "ticket", "error", "raw", "reply"):
+        for name in ("openid", "event_key", "scene", "ticket"):
             if shown.get(name):
                 shown[name] = event.masked(shown[name])
+        for name in ("error", "raw", "reply"):
+            if shown.get(name):
+                shown[name] = event.masked_content(shown[name])
         return shown
 
 

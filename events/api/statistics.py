@@ -34,6 +34,7 @@ from events.stats.queries import (
     hours_of_week,
     menu_counts,
 )
+from events.viewer import visible_to
 
 __all__ = [
     "ACCOUNT",
@@ -146,7 +147,11 @@ class StatisticsView(APIView):
         found = (
             None
             if "\0" in slug
-            else OfficialAccount.objects.filter(slug=slug).only("pk", "slug", "time_zone").first()
+            else visible_to(
+                request.user,
+                OfficialAccount.objects.filter(slug=slug).only("pk", "slug", "time_zone"),
+                "pk",
+            ).first()
         )
         if found is None:
             sentence = _("There is no such account.")

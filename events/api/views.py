@@ -3,7 +3,7 @@ from __future__ import annotations
 import datetime
 from typing import Any, ClassVar, TypeVar
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import mixins, status, viewsets
@@ -19,6 +19,7 @@ from events.api.pagination import EventPagination
 from events.api.serializers import AccountSerializer, EventDetailSerializer, EventSerializer
 from events.db.time_limit import TookTooLong, time_limit
 from events.models import ACCOUNT_SECRETS, EventLog, OfficialAccount, with_account
+from events.viewer import visible_to
 
 __all__ = ["AccountViewSet", "EventViewSet", "ReadViewSet"]
 
@@ -45,6 +46,15 @@ class ReadViewSet(
     # Filters by a time, each with the column of which the list is then in the order; the first that
     # is given counts.
     time_columns: ClassVar[dict[str, str]] = {}
+
+    # From a row to its account.
+    account_path = "account"
+
+    def get_queryset(self) -> QuerySet[_M]:
+        # The OpenAPI schema is made without a user.
+        rows = super().get_queryset()
+        user = getattr(self.request, "user", None)
+        return rows if user is None else visible_to(user, rows, self.account_path)
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         filters = set(request.query_params) - NOT_FILTERS
@@ -89,6 +99,7 @@ class AccountViewSet(ReadViewSet[OfficialAccount]):
     scope = "accounts"
     queryset = OfficialAccount.objects.defer(*ACCOUNT_SECRETS)
     serializer_class = AccountSerializer
+    account_path = "pk"
     lookup_field = "slug"
     lookup_value_regex = "[-a-zA-Z0-9_]+"
     filterset_fields: list[str] = []

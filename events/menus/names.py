@@ -94,10 +94,12 @@ class MenuNames:
         return None
 
 
-def keys_of_live_menus() -> list[tuple[str, str, str]]:
+def keys_of_live_menus(accounts: list[int]) -> list[tuple[str, str, str]]:
     """Of each entry that sends a key when followers tap it: the account's name, key and path."""
-    live = LiveMenu.objects.filter(version__isnull=False).order_by("account__slug")
-    rows = live.values_list("account__name", "version_id", "version__published_at")[:_VERSIONS]
+    live = LiveMenu.objects.filter(version__isnull=False, account__in=accounts)
+    rows = live.order_by("account__slug").values_list(
+        "account__name", "version_id", "version__published_at"
+    )[:_VERSIONS]
     versions = [(name, (pk, published_at)) for name, pk, published_at in rows]
     paths = _read([version for _, version in versions])
     return [

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connections, models
 from django.utils.translation import gettext_lazy as _
 
-from events import binding_scenes
+from events import binding_scenes, viewer
 from events.db.upsert import Upsert
 from events.kinds import label
 from events.models.account import OfficialAccount
@@ -19,6 +19,12 @@ from events.months import Month
 from events.wechat import EVENT_TYPES, Unreadable, fitting, kind_of, mending, xml
 
 __all__ = ["EVENT_KEY_PREFIX_LENGTH", "EventKeyPrefix", "EventLog", "EventLogQuerySet"]
+
+# Fields of a body that say what came, not what somebody wrote or where he is.
+_ENVELOPE = {
+    *("ToUserName", "FromUserName", "CreateTime", "MsgType", "Event", "EventKey", "Ticket"),
+    *("MsgId", "MsgID", "MenuId", "OpenID", "Encrypt", "Status"),
+}
 
 # The unique key of the log.
 _KEY = ("account_id", "event_time", "dedup_key")
@@ -467,8 +473,15 @@ class EventLog(models.Model):
         """A text of this row as it may be shown: without binding scenes and their tickets."""
         text = binding_scenes.mask(text)
         if self.ticket and self.is_binding_scan:
-            text = text.replace(self.ticket, "••••")
+            text = text.replace(self.ticket, viewer.HIDDEN)
+        if not viewer.may_see_openids():
+            for openid in {self.openid, self.from_user} - {""}:
+                text = text.replace(openid, viewer.shown_openid(openid))
         return text
+
+    def masked_content(self, text: str) -> str:
+        """A text in which the follower's or our own words may stand."""
+        return self.masked(text) if viewer.may_see_contents() or not text else viewer.HIDDEN
 
     def masked_payload(self, payload: Any) -> Any:
         """A payload of this row, or a part of one, with every text masked."""
@@ -476,7 +489,12 @@ class EventLog(models.Model):
             case str():
                 return self.masked(payload)
             case dict():
-                return {name: self.masked_payload(value) for name, value in payload.items()}
+                return {
+                    name: self.masked_payload(value)
+                    if name in _ENVELOPE or viewer.may_see_contents()
+                    else viewer.HIDDEN
+                    for name, value in payload.items()
+                }
             case list():
                 return [self.masked_payload(value) for value in payload]
             case _:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from events.admin.html import menu_name, moment
+from events.viewer import may_see_contents
 from subscribers.admin.message_form import MessageForm
 from subscribers.admin.messages import MESSAGE_COLOURS
 from subscribers.messages.conversation import Utterance, conversation_with
@@ -80,6 +81,7 @@ class WithConversation:
         if not (
             request.user.has_perm("subscribers.view_outgoingmessage")
             and request.user.has_perm("events.view_eventlog")
+            and may_see_contents()
         ):
             return {}
         now = timezone.now()

@@ -18,6 +18,7 @@ from events.admin.changelist import KeysetModelAdmin, ReadOnly
 from events.admin.filters import AccountFilter
 from events.admin.html import confirmation, follower_link, moment, verbatim
 from events.models import with_account
+from events.viewer import HIDDEN, may_see_contents, may_see_openids
 from subscribers.messages import send
 from subscribers.messages.conversation import KINDS, summary
 from subscribers.messages.send import refusal_of
@@ -109,12 +110,14 @@ class OutgoingMessageAdmin(ReadOnly, KeysetModelAdmin):
         """Whether the user may try messages again; for a given one, also whether it failed."""
         if not request.user.has_perm("subscribers.change_outgoingmessage"):
             return False
-        message = None if object_id is None else self.get_object(request, object_id)
-        return message is None or message.state in {MessageState.FAILED, MessageState.UNKNOWN}
+        if object_id is None:
+            return True
+        message = self.get_object(request, object_id)
+        return message is not None and message.state in {MessageState.FAILED, MessageState.UNKNOWN}
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
         followers = Subscriber.objects.filter(openid=term)
-        if followers.exists():
+        if may_see_openids() and followers.exists():
             return queryset.filter(subscriber__in=followers)
         return super().search_exactly(queryset, term)
 
@@ -144,13 +147,13 @@ class OutgoingMessageAdmin(ReadOnly, KeysetModelAdmin):
 
     @display(description=_("content"))
     def start(self, message: OutgoingMessage) -> str:
-        text = summary(message)
+        text = _shown_summary(message)
         shown = text if len(text) <= _SHOWN_OF_A_MESSAGE else text[:_SHOWN_OF_A_MESSAGE] + "…"
         return render_to_string("admin/subscribers/outgoingmessage/start.html", {"text": shown})
 
     @display(description=_("content"))
     def whole(self, message: OutgoingMessage) -> str:
-        return verbatim(summary(message))
+        return verbatim(_shown_summary(message))
 
     @display(description=_("status"), label=MESSAGE_COLOURS)
     def badge(self, message: OutgoingMessage) -> tuple[str, str]:
@@ -217,6 +220,10 @@ class OutgoingMessageAdmin(ReadOnly, KeysetModelAdmin):
             reason = refusal_of(message.subscriber, window)
             messages.error(request, reason.label if reason else _("Nothing had to be done."))
         return HttpResponseRedirect(back)
+
+
+def _shown_summary(message: OutgoingMessage) -> str:
+    return summary(message) if may_see_contents() else HIDDEN
 
 
 def _say_queued(request: HttpRequest, number: int) -> None:

@@ -19,11 +19,12 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
-from events.admin.base import ModelAdmin
+from events.admin.access import AccountModelAdmin
 from events.admin.changelist import ReadOnly
 from events.admin.filters import AccountFilter
 from events.models import EventLog, OfficialAccount
 from events.retention.archive import ArchiveError
+from events.viewer import may_see_contents, may_see_openids
 from subscribers.models import (
     Binding,
     BindingScan,
@@ -70,14 +71,19 @@ _WORDS = {
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
 
 
+def _may(request: HttpRequest, permission: str) -> bool:
+    """Both pages show everything, so they are for those who may see all of it."""
+    return request.user.has_perm(permission) and may_see_contents() and may_see_openids()
+
+
 class WithPersonalData:
     """The part of a follower's page that shows and erases all that is known."""
 
     def has_export_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("subscribers.export_personal_data")
+        return _may(request, "subscribers.export_personal_data")
 
     def has_erase_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("subscribers.erase_personal_data")
+        return _may(request, "subscribers.erase_personal_data")
 
     @action(description=_("Export personal data"), url_path="personal-data", permissions=["export"])
     def export_personal_data(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -207,7 +213,7 @@ def _text(value: Any, account: OfficialAccount) -> str:
 
 
 @admin.register(Erasure)
-class ErasureAdmin(ReadOnly, ModelAdmin):
+class ErasureAdmin(ReadOnly, AccountModelAdmin):
     list_display = ["pseudonym", "account", "reason", "requested_at", "requested_by", "erased_at"]
     list_filter = [AccountFilter]
     list_select_related = ["account", "requested_by"]

@@ -6,15 +6,15 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action, display
 
+from events.admin.access import AccountModelAdmin
 from events.admin.accounts import OfficialAccountAdmin
-from events.admin.base import ModelAdmin
 from events.admin.changelist import ReadOnly
 from events.admin.html import moment
 from events.models import OfficialAccount, with_account
@@ -25,7 +25,7 @@ __all__ = ["AccountWithFollowersAdmin", "ProfileFetchAdmin"]
 
 
 @admin.register(ProfileFetch)
-class ProfileFetchAdmin(ReadOnly, ModelAdmin):
+class ProfileFetchAdmin(ReadOnly, AccountModelAdmin):
     list_display = ["account", "badge", "shown_reason", "failed", "next_attempt"]
     list_display_links = None
     actions = ["try_again"]
@@ -109,4 +109,6 @@ class AccountWithFollowersAdmin(OfficialAccountAdmin):
     @action(description=_("Sync followers"), permissions=["sync"])
     def sync_followers(self, request: HttpRequest, object_id: str) -> HttpResponse:
         account = self.get_object(request, object_id)
+        if account is None:
+            raise Http404
         return HttpResponseRedirect(start_url(account))

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
 from events.admin.base import ModelAdmin
+from events.viewer import visible_to
 from subscribers.models import QRScene
 from subscribers.models.qr_code import QRSceneQuerySet
 from subscribers.qr_codes.images import png, svg
@@ -51,7 +52,7 @@ class WithDownloads(ModelAdmin):
     def _drawable(self, request: HttpRequest, pk: int) -> QRScene:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        scene = get_object_or_404(QRScene, pk=pk)
+        scene = get_object_or_404(visible_to(request.user, QRScene.objects.all()), pk=pk)
         if not scene.has_valid_code:
             raise Http404
         return scene

@@ -50,10 +50,10 @@ _LARGEST_UPLOAD = 1024 * 1024
 _SHOWN_PROBLEMS = 20
 
 
-def _only_account() -> int | None:
+def _only_of(accounts: Any) -> int | None:
     """Chooses the account if there is only one."""
-    accounts = list(OfficialAccount.objects.values_list("pk", flat=True)[:2])
-    return accounts[0] if len(accounts) == 1 else None
+    found = list(accounts.values_list("pk", flat=True)[:2])
+    return found[0] if len(found) == 1 else None
 
 
 class TagsField(forms.CharField):
@@ -134,7 +134,7 @@ class NewSceneForm(SceneForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.initial.setdefault("account", _only_account())
+        self.initial.setdefault("account", _only_of(self.fields["account"].queryset))  # type: ignore[attr-defined]
         self.fields["scene"].required = False
         self.fields["scene"].help_text = _(
             "1 to 64 characters; letters, digits, _ and - are safest. Empty: a random scene."
@@ -189,11 +189,12 @@ class SceneListForm(forms.Form):
         help_text=_("The same list as text or CSV. Its lines follow those above."),
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, accounts: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.new_codes: list[NewQRCode] = []
         self.problems: list[Problem] = []
-        self.initial.setdefault("account", _only_account())
+        self.fields["account"].queryset = accounts  # type: ignore[attr-defined]
+        self.initial.setdefault("account", _only_of(accounts))
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}

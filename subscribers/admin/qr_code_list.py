@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action
 
+from events.admin.access import visible_accounts
 from events.admin.base import ModelAdmin
 from subscribers.admin.qr_code_forms import SceneListForm, text_of_upload
 from subscribers.qr_codes.create import PermanentCodesUsedUp, SceneTaken, create_qr_codes
@@ -39,18 +40,18 @@ class WithListOfCodes(ModelAdmin):
 
     def _several_form(self, request: HttpRequest) -> SceneListForm:
         if request.method != "POST":
-            return SceneListForm()
+            return SceneListForm(accounts=visible_accounts(request))
         data = request.POST.copy()
         try:
             uploaded = text_of_upload(request.FILES)
         except forms.ValidationError as error:
-            form = SceneListForm(data)
+            form = SceneListForm(data, accounts=visible_accounts(request))
             form.add_error("upload", error)
             return form
         # Into the box, so that nothing is lost when a line must be corrected.
         typed = data.get("codes", "")
         data["codes"] = "\n".join(text for text in (typed, uploaded) if text.strip())
-        return SceneListForm(data)
+        return SceneListForm(data, accounts=visible_accounts(request))
 
     def _make(self, request: HttpRequest, form: SceneListForm) -> bool:
         """Makes the codes of the list; False, with the reason in the form, if that fails."""

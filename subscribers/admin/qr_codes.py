@@ -24,10 +24,11 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action, display
 
-from events.admin.base import ModelAdmin
+from events.admin.access import AccountModelAdmin, visible_accounts
+from events.admin.filters import AccountFilter
 from events.admin.html import confirmation, facts, moment
-from events.models import OfficialAccount
 from events.platform.client import client_for
+from events.viewer import visible_to
 from subscribers.admin.follower_counts import CountingList, FollowerCounts
 from subscribers.admin.qr_code_downloads import WithDownloads, bare
 from subscribers.admin.qr_code_forms import NewSceneForm, SceneForm
@@ -72,12 +73,12 @@ class QRCodeStateFilter(admin.SimpleListFilter):
 
 
 @admin.register(QRScene)
-class QRSceneAdmin(FollowerCounts, WithListOfCodes, WithDownloads, ModelAdmin):
+class QRSceneAdmin(FollowerCounts, WithListOfCodes, WithDownloads, AccountModelAdmin):
     list_display = [
         "name", "badge", "scene", "validity", "came_first", "still_following", "tag_list",
         "account",
     ]  # fmt: skip
-    list_filter = ["account", QRCodeStateFilter, "is_permanent", "tags"]
+    list_filter = [AccountFilter, QRCodeStateFilter, "is_permanent", "tags"]
     list_filter_sheet = False
     list_fullwidth = True
     list_select_related = ["account"]
@@ -132,10 +133,11 @@ class QRSceneAdmin(FollowerCounts, WithListOfCodes, WithDownloads, ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """The list; above it what waits, what failed, and whose permanent codes run out."""
-        codes = QRScene.objects.all()
+        codes = visible_to(request.user, QRScene.objects.all())
         now = timezone.now()
         permanent = (
-            OfficialAccount.objects.filter(scenes__is_permanent=True)
+            visible_accounts(request)
+            .filter(scenes__is_permanent=True)
             .annotate(number=Count("scenes"))
             .filter(number__gte=NEAR_THE_LIMIT)
         )
@@ -270,7 +272,7 @@ class QRSceneAdmin(FollowerCounts, WithListOfCodes, WithDownloads, ModelAdmin):
         """Has a ticket fetched again after a failure, or a new one, after a confirmation."""
         if not self.has_change_permission(request):
             raise PermissionDenied
-        scene = get_object_or_404(QRScene, pk=pk)
+        scene = get_object_or_404(visible_to(request.user, QRScene.objects.all()), pk=pk)
         back = reverse("admin:subscribers_qrscene_change", args=[pk])
         if request.method != "POST":
             sentences: list[StrOrPromise] = [_("The worker asks WeChat for this code again.")]

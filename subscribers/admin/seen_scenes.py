@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -14,11 +14,12 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action, display
 
-from events.admin.base import ModelAdmin
+from events.admin.access import AccountModelAdmin
 from events.admin.changelist import KeysetModelAdmin, ReadOnly
 from events.admin.filters import AccountFilter
 from events.admin.html import moment
 from events.models import OfficialAccount
+from events.viewer import account_ids
 from subscribers.admin.follower_counts import CountingKeysetList, FollowerCounts
 from subscribers.models import QRScene, SceneTag, SeenScene
 from subscribers.qr_codes.create import NewQRCode, SceneTaken, create_qr_codes
@@ -84,12 +85,16 @@ class SeenSceneAdmin(ReadOnly, FollowerCounts, KeysetModelAdmin):
 
 
 @admin.register(SceneTag)
-class SceneTagAdmin(ModelAdmin):
+class SceneTagAdmin(AccountModelAdmin):
+    account_path = ""
     list_display = ["name", "codes"]
     search_fields = ["name"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SceneTag]:
-        return super().get_queryset(request).annotate(number=Count("qrscene"))
+        ids = account_ids(request.user)
+        visible = Q() if ids is None else Q(qrscene__account__in=ids)
+        tags: QuerySet[SceneTag] = super().get_queryset(request)
+        return tags.annotate(number=Count("qrscene", filter=visible))
 
     @display(description=_("QR scenes"), ordering="number")
     def codes(self, tag: Any) -> str:

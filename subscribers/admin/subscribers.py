@@ -19,6 +19,7 @@ from events.admin.html import menu_name, moment
 from events.kinds import label
 from events.menus.names import MenuNames
 from events.models import EventLog, with_account
+from events.viewer import may, may_see_openids, shown_openid
 from subscribers.admin.conversation import WithConversation
 from subscribers.admin.personal_data import WithPersonalData
 from subscribers.admin.syncs import start_url
@@ -27,6 +28,10 @@ from subscribers.models.binding import with_bound_user
 from subscribers.sync.follow_channels import way_of_following
 
 _LATEST_EVENTS = 20
+
+
+def _may_see_bindings() -> bool:
+    return may("subscribers.view_binding")
 
 
 class FollowingFilter(admin.SimpleListFilter):
@@ -64,16 +69,17 @@ class BoundFilter(admin.SimpleListFilter):
 @admin.register(Subscriber)
 class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelAdmin):
     list_display = [
-        "openid", "following", "last_followed", "last_unfollowed", "first_scene", "bound_user",
-        "event_count", "account",
+        "shown_openid", "following", "last_followed", "last_unfollowed", "first_scene",
+        "bound_user", "event_count", "account",
     ]  # fmt: skip
+    list_display_links = ["shown_openid"]
     list_filter = [AccountFilter, FollowingFilter, BoundFilter]
     search_help_text = _("OpenID, scene or bound user name; the whole value")
     actions = ["refresh_profiles"]
     actions_list = ["sync_followers"]
     actions_detail = ["export_personal_data", "erase_personal_data"]
     fieldsets = [
-        (None, {"fields": [("openid", "account"), ("follows_now", "bound_user")]}),
+        (None, {"fields": [("shown_openid", "account"), ("follows_now", "bound_user")]}),
         (
             _("Follows"),
             {
@@ -100,8 +106,9 @@ class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelA
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         own = [
-            "follows_now", "bound_user", "first_followed", "last_followed", "last_unfollowed",
-            "last_seen", "way", "profile_synced", "refresh_requested", "bindings", "latest_events",
+            "shown_openid", "follows_now", "bound_user", "first_followed", "last_followed",
+            "last_unfollowed", "last_seen", "way", "profile_synced", "refresh_requested",
+            "bindings", "latest_events",
         ]  # fmt: skip
         return own + [field.name for field in self.opts.fields]
 
@@ -109,16 +116,53 @@ class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelA
         return with_account(with_bound_user(super().get_queryset(request)))
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
+        of_user = Binding.objects.active().filter(user__username=term).values("subscriber")
+        none = queryset.none()
         for matching in (
-            queryset.filter(openid=term),
+            queryset.filter(openid=term) if may_see_openids() else none,
             queryset.filter(first_scene=term).exclude(first_scene=""),
-            queryset.filter(
-                pk__in=Binding.objects.active().filter(user__username=term).values("subscriber")
-            ),
+            queryset.filter(pk__in=of_user) if _may_see_bindings() else none,
         ):
             if matching.order_by().exists():
                 return matching
         return super().search_exactly(queryset, term)
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        columns = super().get_list_display(request)
+        return [name for name in columns if name != "bound_user" or _may_see_bindings()]
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        filters = super().get_list_filter(request)
+        return [offered for offered in filters if offered != BoundFilter or _may_see_bindings()]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What the neighbouring pages would not show, this one does not show either."""
+        hidden = {
+            name
+            for name, permission in (
+                ("bound_user", "subscribers.view_binding"),
+                ("bindings", "subscribers.view_binding"),
+                ("latest_events", "events.view_eventlog"),
+            )
+            if not request.user.has_perm(permission)
+        }
+        if not may_see_openids():
+            hidden.add("unionid")
+        shown = []
+        for title, options in super().get_fieldsets(request, obj):
+            rows = [
+                tuple(name for name in row if name not in hidden)
+                for row in (
+                    [field] if isinstance(field, str) else field for field in options["fields"]
+                )
+            ]
+            if rows := [row for row in rows if row]:
+                shown.append((title, {**options, "fields": rows}))
+        return shown
+
+    @display(description="OpenID")
+    def shown_openid(self, subscriber: Subscriber) -> str:
+        return shown_openid(subscriber.openid)
 
     @display(description=_("status"), label={"yes": "success", "no": "warning"})
     def following(self, subscriber: Subscriber) -> tuple[str, str]:
@@ -197,7 +241,7 @@ class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelA
         ]
         return render_to_string(
             "admin/subscribers/subscriber/latest_events.html",
-            {"events": rows, "openid": subscriber.openid},
+            {"events": rows, "openid": subscriber.openid if may_see_openids() else ""},
         )
 
     def has_refresh_permission(self, request: HttpRequest) -> bool:

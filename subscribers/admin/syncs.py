@@ -125,8 +125,10 @@ class FollowerSyncAdmin(KeysetModelAdmin):
         """Whether the user may try a failed run again; for a given run, also whether it failed."""
         if not self.has_add_permission(request):
             return False
-        sync = None if object_id is None else self.get_object(request, object_id)
-        return sync is None or sync.has_failed
+        if object_id is None:
+            return True
+        sync = self.get_object(request, object_id)
+        return sync is not None and sync.has_failed
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None
@@ -243,7 +245,7 @@ class FollowerSyncAdmin(KeysetModelAdmin):
                 sentences=[_("The sync continues where it stopped.")],
                 back=back,
             )
-        self.try_again(request, FollowerSync.objects.filter(pk=object_id))
+        self.try_again(request, self.get_queryset(request).filter(pk=object_id))
         return HttpResponseRedirect(back)
 
 

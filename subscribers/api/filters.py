@@ -7,8 +7,10 @@ import django_filters
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
+from rest_framework.exceptions import PermissionDenied
 
-from events.api.filters import AccountFilter, ExactFilter, MomentFilter
+from events.api.filters import AccountFilter, ExactFilter, MomentFilter, OpenIDFilter
+from events.viewer import may
 from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene, Subscriber
 from subscribers.models.hour import hour_of
 from subscribers.models.outgoing_message import MessageState
@@ -36,7 +38,7 @@ class TruthFilter(django_filters.TypedChoiceFilter):
 
 class SubscriberFilter(FilterSet):
     account = AccountFilter()
-    openid = ExactFilter("openid")
+    openid = OpenIDFilter("openid")
     is_following = TruthFilter("is_following")
     first_scene = ExactFilter(method="by_scene", label="First QR scene of a follow or scan.")
     last_scene = ExactFilter(method="by_scene", label="Last QR scene of a follow or scan.")
@@ -64,6 +66,8 @@ class SubscriberFilter(FilterSet):
     def by_bound(
         self, subscribers: QuerySet[Subscriber], name: str, value: bool
     ) -> QuerySet[Subscriber]:
+        if not may("subscribers.view_binding"):
+            raise PermissionDenied
         bound = Exists(Binding.objects.active().filter(subscriber=OuterRef("pk")))
         return subscribers.filter(bound if value else ~bound)
 
@@ -86,7 +90,7 @@ class QRSceneFilter(FilterSet):
 
 class BindingFilter(FilterSet):
     account = AccountFilter()
-    openid = ExactFilter("subscriber__openid", label="The follower.")
+    openid = OpenIDFilter("subscriber__openid", label="The follower.")
     user = ExactFilter("user__username", label="User name of the site account.")
     active = TruthFilter(
         "unbound_at", lookup_expr="isnull", label="true: not unbound; false: history."
@@ -108,7 +112,7 @@ class BindingRequestFilter(FilterSet):
 
 class OutgoingMessageFilter(FilterSet):
     account = ExactFilter("account__slug", label="The account's handle.")
-    openid = ExactFilter("subscriber__openid", label="The follower.")
+    openid = OpenIDFilter("subscriber__openid", label="The follower.")
     state = django_filters.ChoiceFilter(
         choices=MessageState.choices, method="by_state", label="What became of the message."
     )

@@ -5,9 +5,13 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
 
+from events.api.authentication import carries
 from events.api.serializers import StrictFields
 from events.models import OfficialAccount
+from events.people.scopes import ACT_FOR_USERS
+from events.viewer import may, may_see_contents, shown_openid, visible_to
 from events.wechat.api.fields import storable
 from events.wechat.api.qr_codes import LONGEST_LIFE
 from subscribers.messages.send import NotDeliverable, send_message
@@ -41,6 +45,13 @@ __all__ = [
 ]
 
 
+class OpenIDField(serializers.CharField):
+    """An OpenID, masked for keys whose owner may not see it in clear."""
+
+    def to_representation(self, value: Any) -> str:
+        return shown_openid(super().to_representation(value))
+
+
 class SubscriberSerializer(serializers.ModelSerializer[Subscriber]):
     account = serializers.SlugRelatedField[OfficialAccount](slug_field="slug", read_only=True)
     is_following = serializers.BooleanField(read_only=True)
@@ -50,6 +61,7 @@ class SubscriberSerializer(serializers.ModelSerializer[Subscriber]):
         allow_null=True,
         help_text="User name of the site account this follower is bound to, or null.",
     )
+    openid = OpenIDField(read_only=True)
 
     class Meta:
         model = Subscriber
@@ -59,10 +71,17 @@ class SubscriberSerializer(serializers.ModelSerializer[Subscriber]):
             "first_scene", "last_scene", "unionid", "bound_user", "updated_at",
         ]  # fmt: skip
 
+    def to_representation(self, subscriber: Subscriber) -> dict[str, Any]:
+        shown = super().to_representation(subscriber)
+        shown["unionid"] = shown_openid(shown["unionid"])
+        if not may("subscribers.view_binding"):
+            shown["bound_user"] = None
+        return shown
+
 
 class BindingSerializer(serializers.ModelSerializer[Binding]):
     account = serializers.SlugRelatedField[OfficialAccount](slug_field="slug", read_only=True)
-    openid = serializers.CharField(source="subscriber.openid", read_only=True)
+    openid = OpenIDField(source="subscriber.openid", read_only=True)
     user = serializers.CharField(
         source="user.username",
         read_only=True,
@@ -87,7 +106,16 @@ class BindingSerializer(serializers.ModelSerializer[Binding]):
 
 
 class _NamedField(serializers.SlugRelatedField[Any]):
-    """A row by its name; PostgreSQL cannot look for one with a NUL or half a character."""
+    """A row by its name, among those of the key's accounts.
+
+    PostgreSQL cannot look for a name with a NUL or half a character.
+    """
+
+    def get_queryset(self) -> Any:
+        rows = super().get_queryset()
+        if rows is None or rows.model is not OfficialAccount:
+            return rows
+        return visible_to(self.context["request"].user, rows, "pk")
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, str) or storable(data) != data:
@@ -184,6 +212,19 @@ class BindingRequestSerializer(StrictFields, serializers.ModelSerializer[Binding
     )
     state = serializers.ChoiceField(choices=BindingRequest.State.choices, read_only=True)
 
+    def validate_user(self, user: Any) -> Any:
+        """For oneself; for others with the scope for that, and never for staff."""
+        request = self.context["request"]
+        if user == request.user:
+            return user
+        if not carries(request, ACT_FOR_USERS):
+            raise PermissionDenied(
+                _("A request for another user needs a key with the scope %s.") % ACT_FOR_USERS
+            )
+        if user.is_staff or user.is_superuser:
+            raise PermissionDenied(_("No key may act for users with staff rights."))
+        return user
+
     class Meta:
         model = BindingRequest
         fields = [
@@ -228,7 +269,7 @@ class OutgoingMessageSerializer(StrictFields, serializers.ModelSerializer[Outgoi
     account = _NamedField(
         slug_field="slug", queryset=OfficialAccount.objects.filter(is_active=True)
     )
-    openid = serializers.CharField(source="subscriber.openid", max_length=64)
+    openid = OpenIDField(source="subscriber.openid", max_length=64)
     kind = serializers.CharField(
         max_length=20, help_text="text, image, news, mpnews, mpnewsarticle or msgmenu."
     )
@@ -253,6 +294,12 @@ class OutgoingMessageSerializer(StrictFields, serializers.ModelSerializer[Outgoi
         read_only_fields = [
             "state", "failure", "failure_text", "created_at", "window_until", "sent_at",
         ]  # fmt: skip
+
+    def to_representation(self, message: OutgoingMessage) -> dict[str, Any]:
+        shown = super().to_representation(message)
+        if not may_see_contents():
+            shown["payload"] = None
+        return shown
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         openid = attrs["subscriber"]["openid"]

@@ -25,6 +25,7 @@ from events.api.views import TooSlow
 from events.db.time_limit import TookTooLong, time_limit
 from events.stats.periods import Period
 from events.stats.queries import MessageRow, messages_in
+from events.viewer import shown_openid
 from subscribers.stats.queries import (
     RETENTION_DAYS,
     FollowerRow,
@@ -177,7 +178,8 @@ class TopStatistics(StatisticsView):
                 rows = top_followers(span, account.pk, limit=limit)
         except TookTooLong:
             raise TooSlow from None
-        return self.answer(account, rows)
+        shown = [dataclasses.replace(row, openid=shown_openid(row.openid)) for row in rows]
+        return self.answer(account, shown)
 
 
 def _limit(request: Request) -> int:

@@ -105,7 +105,7 @@ class QRSceneViewSet(ReadViewSet[QRScene]):
     @extend_schema(request=NewQRSceneSerializer, responses={201: QRSceneSerializer})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Makes a code. Its ticket is fetched from WeChat within seconds: ask for its `state`."""
-        serializer = NewQRSceneSerializer(data=request.data)
+        serializer = NewQRSceneSerializer(data=request.data, context=self.get_serializer_context())
         serializer.is_valid(raise_exception=True)
         made = serializer.save()
         return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from events.db.upsert import Upsert
 from events.models import OfficialAccount
+from events.viewer import shown_openid
 from subscribers.fold.rules import STATE_COLUMNS, State
 from subscribers.fold.sql import FOLD_EXPRESSIONS, REFRESH_REQUESTED_AT
 from subscribers.models.clock import CHANGED, CHANGED_NOW, NOW
@@ -244,7 +245,7 @@ class Subscriber(FoldColumns):
 
     def __str__(self) -> str:
         # The theme capitalises titles, and an OpenID must stay as it is.
-        return f"OpenID {self.openid}"
+        return f"OpenID {shown_openid(self.openid)}"
 
     @property
     def is_unknowable(self) -> bool:
@@ -276,4 +277,4 @@ class CarriedOverState(FoldColumns):
         ]
 
     def __str__(self) -> str:
-        return f"OpenID {self.openid}"
+        return f"OpenID {shown_openid(self.openid)}"

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from events.admin.api_keys import ending_keys
 from events.admin.event_log import STATUS_COLOURS
 from events.admin.filters import AnswerFilter
 from events.admin.html import menu_name
@@ -20,6 +21,7 @@ from events.db.cached_count import cached_count
 from events.kinds import KINDS, label
 from events.menus.names import MenuNames
 from events.models import ACCOUNT_SECRETS, EventLog, OfficialAccount, with_account
+from events.viewer import account_ids, shown_openid, visible_to
 from events.wechat.api import NotPermitted
 from subscribers.models import FollowerSync, ProfileFetch, Subscriber
 
@@ -54,10 +56,21 @@ class Period:
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Adds the figures, of one account with ``?account=``, otherwise of all together."""
     now = timezone.now()
-    accounts = _accounts(now)
+    user = request.user
+    # Users without a right to anything of an account do not learn which accounts there are.
+    may_know = any(
+        user.has_perm(right)
+        for right in (
+            "events.view_officialaccount",
+            "events.view_eventlog",
+            "subscribers.view_subscriber",
+            "subscribers.view_followersync",
+        )
+    )
+    accounts = _accounts(user, now) if may_know else []
     chosen = next((a for a in accounts if a.slug == request.GET.get("account")), None)
-    followers = Subscriber.objects.all()
-    events = with_account(EventLog.objects.all())
+    followers = visible_to(user, Subscriber.objects.all())
+    events = visible_to(user, with_account(EventLog.objects.all()))
     latest: QuerySet[EventLog] = events.newest_first()
     if chosen:
         latest = _up_to(events, chosen.pk, now)
@@ -69,7 +82,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     today = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     if request.user.has_perm("subscribers.view_subscriber"):
         counted = cached_count(
-            f"followers of {chosen.pk if chosen else 'all'} on {today.isoformat()}",
+            f"followers of {chosen.pk if chosen else _whose(user)} on {today.isoformat()}",
             lambda: (
                 followers.filter(is_following=True).count(),
                 [_numbers(followers, today - datetime.timedelta(days=days)) for days in _PERIODS],
@@ -87,11 +100,14 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         names = MenuNames.for_events(shown)
         context["latest"] = [_row(event, names) for event in shown]
         context["attention"] = _attention(events, chosen)
+        # What occurs is known of all accounts together only.
+        kinds = EventLog.objects.kinds() if account_ids(user) is None else []
         context["unknown_kinds"] = [
-            (kind, _log_url(kind=kind)) for kind in EventLog.objects.kinds() if kind not in KINDS
+            (kind, _log_url(kind=kind)) for kind in kinds if kind not in KINDS
         ]
     if request.user.has_perm("subscribers.view_followersync"):
         context["attention"] = [*context.get("attention", []), *_syncs(accounts, chosen, now)]
+    context["attention"] = [*context.get("attention", []), *ending_keys(user)]
     context |= {"accounts": accounts, "chosen": chosen}
     context["callbacks"] = (
         [_callback(account) for account in accounts if chosen in {None, account}]
@@ -112,11 +128,16 @@ def _up_to(events: QuerySet[EventLog], account: Any, now: datetime.datetime) -> 
     return before_now.order_by("-account_id", "-event_time")
 
 
-def _accounts(now: datetime.datetime) -> list[Any]:
-    """All accounts, each with the time of its latest push: one index probe for each."""
+def _whose(user: Any) -> str:
+    ids = account_ids(user)
+    return "all" if ids is None else str(sorted(ids))
+
+
+def _accounts(user: Any, now: datetime.datetime) -> list[Any]:
+    """The accounts that the user may see, each with its latest push: one index probe for each."""
     newest = _up_to(EventLog.objects.all(), OuterRef("pk"), now)
     accounts: list[Any] = list(
-        OfficialAccount.objects.defer(*ACCOUNT_SECRETS).annotate(
+        visible_to(user, OfficialAccount.objects.defer(*ACCOUNT_SECRETS), "pk").annotate(
             has_token=~Q(token=""),
             last_account=Subquery(newest.values("account")[:1]),
             last_event_at=Subquery(newest.values("event_time")[:1]),
@@ -171,7 +192,7 @@ def _row(event: EventLog, names: MenuNames) -> dict[str, Any]:
         "time": event.event_time.astimezone(event.account.zone),
         "account": event.account.name,
         "kind": label(event.kind),
-        "openid": event.openid,
+        "openid": shown_openid(event.openid),
         "menu_name": menu_name(names.of(event)),
         "key": event.masked(event.scene or event.event_key),
         "status": event.get_status_display(),

@@ -21,6 +21,7 @@ from events.admin.html import confirmation
 from events.jobs.queues import COUNTED_UP_TO, Queue
 from events.jobs.task import Task
 from events.models import TaskRun
+from events.viewer import account_ids
 from wechat_site.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class TasksAdmin(ReadOnly, ModelAdmin):
             path("run-now/", view(self.run_now), name="events_taskrun_run_now"),
         ]
 
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # What waits and what failed is counted over all accounts.
+        may_view: bool = super().has_view_permission(request, obj)
+        return may_view and account_ids(request.user) is None
+
     def overview(self, request: HttpRequest) -> HttpResponse:
         """The page itself."""
         if not self.has_view_permission(request):
@@ -62,7 +68,8 @@ class TasksAdmin(ReadOnly, ModelAdmin):
         """Makes a queue's rows that failed for one reason due again, after a confirmation."""
         task, reason = _task_named(request), request.GET.get("reason", "")
         queue = task.queue
-        if queue is None or not _may_try_again(request, task):
+        may_try = self.has_view_permission(request) and _may_try_again(request, task)
+        if queue is None or not may_try:
             raise Http404
         if request.method != "POST":
             number = queue.failures(timezone.now()).get(reason, 0)
@@ -93,7 +100,8 @@ class TasksAdmin(ReadOnly, ModelAdmin):
     def run_now(self, request: HttpRequest) -> HttpResponse:
         """Makes a scheduled task due at once, after a confirmation."""
         task = _task_named(request)
-        if task.queue is not None or not request.user.has_perm("events.change_taskrun"):
+        may_run = request.user.has_perm("events.change_taskrun")
+        if task.queue is not None or not (may_run and self.has_view_permission(request)):
             raise Http404
         if request.method != "POST":
             return confirmation(

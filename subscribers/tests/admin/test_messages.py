@@ -182,6 +182,8 @@ def test_rights(client, subscriber):
     page = client.get(page_of(subscriber)).content.decode()
     assert "Are you open?" not in page
     allow("view_subscriber", "view_outgoingmessage", "view_eventlog")
+    assert "Are you open?" not in client.get(page_of(subscriber)).content.decode()
+    allow("view_subscriber", "view_outgoingmessage", "view_eventlog", "view_message_contents")
     page = client.get(page_of(subscriber)).content.decode()
     assert "Are you open?" in page
     assert "message-form" not in page
@@ -268,7 +270,7 @@ def test_trying_again_says_when_it_is_too_late(operator, subscriber):
 
 @pytest.fixture
 def api(client, db):
-    user = User.objects.create_user("system")
+    user = User.objects.create_superuser("system")
     scopes = ["messages:read", "messages:write"]
     _, key = ApiKey.issue(user=user, scopes=scopes)
     client.defaults["HTTP_AUTHORIZATION"] = f"Token {key}"
