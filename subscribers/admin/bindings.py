@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import flatten
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.template.loader import render_to_string
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action, display
@@ -17,9 +17,11 @@ from unfold.decorators import action, display
 from events.admin.changelist import KeysetModelAdmin, ReadOnly
 from events.admin.filters import AccountFilter
 from events.admin.html import follower_link
+from events.viewer import may_see_openids
 from subscribers.binding.bind import start_binding, unbind
 from subscribers.models import Binding, BindingRequest, BindingScan
 from subscribers.qr_codes.fetch_tickets import FAILURES
+from subscribers.qr_codes.images import svg
 
 __all__ = ["BindingAdmin", "BindingRequestAdmin", "BindingScanAdmin"]
 
@@ -37,7 +39,9 @@ class BindingAdmin(ReadOnly, KeysetModelAdmin):
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
         matching: QuerySet[Any] = queryset.filter(user__username=term)
-        return matching if matching.exists() else queryset.filter(subscriber__openid=term)
+        if matching.exists() or not may_see_openids():
+            return matching
+        return queryset.filter(subscriber__openid=term)
 
     @display(description=_("follower"))
     def follower(self, binding: Binding) -> str:
@@ -65,7 +69,7 @@ class BindingAdmin(ReadOnly, KeysetModelAdmin):
 class BindingRequestForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = BindingRequest
-        fields = ["account", "user"]
+        fields = ["account"]
 
 
 @admin.register(BindingRequest)
@@ -74,7 +78,6 @@ class BindingRequestAdmin(KeysetModelAdmin):
     list_display = ["user", "account", "badge", "reason", "created_at", "expires_at"]
     list_filter = [AccountFilter]
     list_select_related = ["account", "user"]
-    autocomplete_fields = ["user"]
     search_help_text = _("user name; the whole value")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -85,7 +88,7 @@ class BindingRequestAdmin(KeysetModelAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         if obj is None:
-            return ["account", "user"]
+            return ["account"]
         return [
             ("account", "user"), ("shown_state", "reason"), ("created_at", "expires_at"),
             ("completed_at", "picture"),
@@ -93,6 +96,13 @@ class BindingRequestAdmin(KeysetModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [] if obj is None else flatten(self.get_fields(request, obj))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        binding_request = super().get_object(request, object_id, from_field)
+        if binding_request is not None:
+            # picture() knows no request, and shows the code to its user alone.
+            binding_request.shown_code = binding_request.code_for(request.user)
+        return binding_request
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
         matching: QuerySet[Any] = queryset.filter(user__username=term)
@@ -120,7 +130,10 @@ class BindingRequestAdmin(KeysetModelAdmin):
 
     @display(description=_("picture of the code"))
     def picture(self, request: BindingRequest) -> str:
-        """Whether the picture is there; only the request's user may see it."""
+        """The picture for the user whom it binds; for others, whether it is there."""
+        if code := getattr(request, "shown_code", ""):
+            # Drawn by this site, of paths alone.
+            return mark_safe(svg(code))
         if request.state != BindingRequest.State.WAITING:
             return "–"
         if request.failure:
@@ -132,12 +145,13 @@ class BindingRequestAdmin(KeysetModelAdmin):
     def save_model(
         self, request: HttpRequest, obj: BindingRequest, form: Any, change: bool
     ) -> None:
-        started = start_binding(account=obj.account, user=obj.user)
-        obj.pk = started.pk
-        messages.warning(
+        obj.user = request.user  # type: ignore[assignment]
+        obj.pk = start_binding(account=obj.account, user=obj.user).pk
+        messages.info(
             request,
-            render_to_string(
-                "admin/subscribers/bindingrequest/scene.html", {"scene": started.scene}
+            _(
+                "The worker asks WeChat for the code. Its picture is on the request's page, for "
+                "you alone and for ten minutes."
             ),
         )
 
@@ -151,7 +165,7 @@ class BindingScanAdmin(ReadOnly, KeysetModelAdmin):
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
         matching: QuerySet[Any] = queryset.filter(subscriber__openid=term)
-        return matching
+        return matching if may_see_openids() else queryset.none()
 
     @display(description=_("follower"))
     def follower(self, scan: BindingScan) -> str:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from wechat_site.admin import signin, tasks, users
+from wechat_site.admin import tasks, users
 
-__all__ = ["signin", "tasks", "users"]
+__all__ = ["tasks", "users"]

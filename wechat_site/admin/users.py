@@ -1,20 +1,83 @@
-"""Users and groups in the look of the rest."""
+"""The pages of users and groups: nobody gives rights beyond his own."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from events.admin.base import ModelAdmin
+from events.models import AccountLimit
+from events.viewer import account_ids
 
 admin.site.index_title = _("Dashboard")
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
+# These pages would show sessions and second factors, and let staff take over other users.
+admin.site.unregister([EmailAddress, Authenticator, UserSession])
+
+
+def permissions_of(user: Any) -> QuerySet[Permission]:
+    """The permissions that a user has, and may therefore give."""
+    permissions = Permission.objects.select_related("content_type")
+    if user.is_superuser:
+        return permissions
+    return permissions.filter(Q(user=user) | Q(group__user=user)).distinct()
+
+
+def groups_of(user: Any) -> QuerySet[Group]:
+    """The groups whose permissions the user has all himself: those he may give."""
+    if user.is_superuser:
+        return Group.objects.all()
+    beyond = Permission.objects.exclude(pk__in=permissions_of(user).values("pk"))
+    return Group.objects.exclude(permissions__in=beyond)
+
+
+def is_within(user: Any, other: Any) -> bool:
+    """Whether `other` has no right that `user` has not."""
+    if user.is_superuser:
+        return True
+    # From the tables: has_perm() would say that an inactive user has none.
+    beyond = permissions_of(other).exclude(pk__in=permissions_of(user).values("pk"))
+    return not other.is_superuser and not beyond.exists()
+
+
+def may_change_user(user: Any, other: Any) -> bool:
+    """Whether `user` may change users at all, or this one, as far as his own rights reach."""
+    # A user with a limit could otherwise make himself a second user without one.
+    return account_ids(user) is None and (other is None or is_within(user, other))
+
+
+class AccountLimitInline(StackedInline):
+    """Limits the user to the chosen accounts. Users with a limit see nobody's."""
+
+    model = AccountLimit
+    fields = ["accounts"]
+    filter_horizontal = ["accounts"]
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return account_ids(request.user) is None and super().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_change_user(request.user, obj) and super().has_add_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_change_user(request.user, obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_change_user(request.user, obj) and super().has_delete_permission(request, obj)
 
 
 @admin.register(User)
@@ -22,8 +85,62 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    inlines = [AccountLimitInline]
+
+    def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
+        return super().get_inlines(request, obj) if obj is not None else []
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and may_change_user(request.user, None)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and may_change_user(request.user, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and may_change_user(request.user, obj)
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        actions = super().get_actions(request)
+        if not request.user.is_superuser:
+            # Django checks the right to delete any user, not the right to delete each.
+            actions.pop("delete_selected", None)
+        return actions
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else [*fields, "is_superuser"]
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "user_permissions":
+            kwargs["queryset"] = permissions_of(request.user)
+        elif db_field.name == "groups":
+            kwargs["queryset"] = groups_of(request.user)
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    pass
+    def _may(self, request: HttpRequest, obj: Any) -> bool:
+        if account_ids(request.user) is not None:
+            return False
+        return obj is None or groups_of(request.user).filter(pk=obj.pk).exists()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and self._may(request, None)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and self._may(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and self._may(request, obj)
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        actions = super().get_actions(request)
+        if not request.user.is_superuser:
+            actions.pop("delete_selected", None)
+        return actions
+
+    def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
+        if db_field.name == "permissions":
+            kwargs["queryset"] = permissions_of(request.user)
+        return super().formfield_for_manytomany(db_field, request, **kwargs)

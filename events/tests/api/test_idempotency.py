@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from events.api.authentication import SCOPES
 from events.models import ApiKey, IdempotentRequest
+from events.people.scopes import SCOPES
 from events.testing import make_account
 
 pytestmark = pytest.mark.django_db
@@ -21,7 +21,7 @@ BODY = {"account": "shop", "name": "Poster"}
 @pytest.fixture
 def post(db):
     make_account(mode="plaintext")
-    user = User.objects.create_user("system")
+    user = User.objects.create_superuser("system")
     _, own = ApiKey.issue(user=user, scopes=list(SCOPES))
 
     def send(key="a", body=BODY, path="scenes/", token=own):
@@ -72,7 +72,7 @@ def test_another_body_or_address_is_422(post):
 def test_a_refused_request_may_be_corrected_and_another_key_has_its_own_names(post):
     assert post(body={"account": "shop"}).status_code == 400
     assert post().status_code == 201
-    _, other = ApiKey.issue(user=User.objects.create_user("other"), scopes=list(SCOPES))
+    _, other = ApiKey.issue(user=User.objects.create_superuser("other"), scopes=list(SCOPES))
     assert post(token=other, body=BODY | {"name": "x"}).status_code == 201
     assert codes() == 2
 

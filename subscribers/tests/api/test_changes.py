@@ -13,9 +13,9 @@ from django.db import connection, connections, transaction
 from django.test import Client
 from django.utils import timezone
 
-from events.api.authentication import READ_SCOPES
 from events.log.changes import forget_old_changes
 from events.models import ApiKey, EventLog, RowChange
+from events.people.scopes import READ_SCOPES
 from events.testing import make_account
 from subscribers.fold.rules import State
 from subscribers.models import Binding, OutgoingMessage, QRScene, SceneTag, Subscriber
@@ -32,7 +32,7 @@ class Copy:
     """A copy of all that the API shows, kept as the documentation says."""
 
     def __init__(self, scopes=READ_SCOPES, user="reader"):
-        owner, _ = User.objects.get_or_create(username=user)
+        owner, _ = User.objects.get_or_create(username=user, defaults={"is_superuser": True})
         _, key = ApiKey.issue(user=owner, scopes=list(scopes))
         self._headers = {"Authorization": f"Token {key}", "Accept-Language": "en"}
         self._client = Client()

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("auth", "0012_alter_user_first_name_max_length"),
-        ("events", "0009_row_changes"),
+        ("events", "0010_idempotent_requests"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

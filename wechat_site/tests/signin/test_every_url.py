@@ -1,0 +1,319 @@
+"""Every URL of the site, for every role, of one's own account and of another, read and written.
+
+The URLs come from the resolver: a new one fails here until it has a rule.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from events.models import AccountLimit, ApiKey
+from events.people.scopes import scopes_of
+from wechat_site import urls
+from wechat_site.signin.roles import ROLES
+from wechat_site.tests.signin.world import Rows, make_rows, text_of
+
+pytestmark = pytest.mark.django_db
+
+# Pages for everybody, or for everybody about himself.
+OPEN = re.compile(r"^($|wechat/|account/|i18n/|api/schema/|api/docs/|healthz|readyz|metrics)")
+# Of the admin, for all staff: they name nothing that belongs to an account.
+STAFF = re.compile(
+    r"^admin/($|login/|logout/|password_change/|search/|autocomplete/|jsi18n/|r/<path|\^|\()"
+)
+# Django leads on from here to the page for changes, whoever asks.
+OLD_ADDRESS = re.compile(r"^admin/\w+/\w+/<path:object_id>/$")
+# What can be done to the rows of each table, on Django's own pages.
+TABLES = {
+    "events.apikey": "view add",
+    "events.eventlog": "view",
+    "events.livemenu": "view",
+    "events.menuversion": "view add change delete",
+    "events.officialaccount": "view add change delete",
+    "events.replyrule": "view add change delete",
+    "events.taskrun": "",
+    "auth.user": "view add change delete",
+    "auth.group": "view add change delete",
+    "subscribers.binding": "view",
+    "subscribers.bindingrequest": "view add",
+    "subscribers.bindingscan": "view",
+    "subscribers.erasure": "view",
+    "subscribers.followersync": "view add",
+    "subscribers.outgoingmessage": "view",
+    "subscribers.profilefetch": "view",
+    "subscribers.qrscene": "view add change delete",
+    "subscribers.scenetag": "view add change delete",
+    "subscribers.seenscene": "view",
+    "subscribers.subscriber": "view",
+}
+# The right that each other page of a table needs.
+PAGES = {
+    "events.eventlog try_this_again": "events.change_eventlog",
+    "events.menuversion ask": "events.change_menuversion",
+    "events.menuversion publish_version": "events.publish_menu",
+    "events.menuversion withdraw_version": "events.publish_menu",
+    "events.menuversion take_version_back": "events.publish_menu",
+    "events.menuversion copy_version": "events.add_menuversion",
+    "events.officialaccount original-id": "events.change_officialaccount",
+    "events.officialaccount renew_callback_key": "events.change_officialaccount",
+    "events.officialaccount sync_followers": "subscribers.add_followersync",
+    "events.taskrun ": "events.view_taskrun",
+    "events.taskrun try-again": "events.view_taskrun",
+    "events.taskrun run-now": "events.change_taskrun",
+    "auth.user password": "auth.change_user",
+    "subscribers.erasure receipt": "subscribers.view_erasure",
+    "subscribers.followersync try_this_again": "subscribers.add_followersync",
+    "subscribers.outgoingmessage try_this_again": "subscribers.change_outgoingmessage",
+    "subscribers.qrscene elsewhere": "subscribers.view_seenscene",
+    "subscribers.qrscene fetch": "subscribers.change_qrscene",
+    "subscribers.qrscene png": "subscribers.view_qrscene",
+    "subscribers.qrscene several": "subscribers.add_qrscene",
+    "subscribers.qrscene svg": "subscribers.view_qrscene",
+    "subscribers.subscriber erase": "subscribers.erase_personal_data",
+    "subscribers.subscriber personal-data": "subscribers.export_personal_data",
+    "subscribers.subscriber sync_followers": "subscribers.add_followersync",
+    "subscribers.subscriber write": "subscribers.add_outgoingmessage",
+}
+# The table behind each part of the API, and the right that reading it needs.
+API = {
+    "accounts": "events.officialaccount",
+    "binding-requests": "subscribers.bindingrequest",
+    "bindings": "subscribers.binding",
+    "changes": "",
+    "events": "events.eventlog",
+    "messages": "subscribers.outgoingmessage",
+    "scenes": "subscribers.qrscene",
+    "stats": "",
+    "subscribers": "subscribers.subscriber",
+}
+
+
+# The same for what reads several tables; changes of followers are for all who see followers.
+NO_TABLE = {"changes": "subscribers.view_subscriber", "stats": "events.view_statistics"}
+
+
+def every_route(patterns: list[Any], prefix: str = "") -> Iterator[str]:
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from every_route(pattern.url_patterns, route)
+        else:
+            assert isinstance(pattern, URLPattern)
+            yield route
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the admin or the API, its table and the right that it needs; "" for nobody."""
+
+    route: str
+    table: str
+    right: str
+
+    def path(self, rows: Rows) -> str | None:
+        """Its address for a row of that account; None where it needs none."""
+        row = rows.rows.get(self.table)
+        key = {"accounts": rows.account.slug}.get(self.route.split("^")[-1].split("/")[0])
+        pk = str(key or (row.pk if row is not None else 1))
+        path = self.route.replace(r"\.", ".")
+        if "(?P<format>" in path:
+            return None
+        path = re.sub(r"<[a-z]+:\w+>|<id>|\(\?P<\w+>[^)]*\)", pk, path)
+        days = {"from": "2026-11-01", "to": "2026-11-03"}
+        query = f"?{urlencode({'account': rows.account.slug, **days})}" if self.is_numbers else ""
+        return "/" + path.replace("^", "").replace("$", "") + query
+
+    @property
+    def is_numbers(self) -> bool:
+        return self.route.startswith("api/v1/stats/")
+
+
+def page_of(route: str) -> Page | None:
+    """The page with its rule; None for open ones. Fails for a page that nobody has thought of."""
+    if OPEN.match(route) or STAFF.match(route) or OLD_ADDRESS.match(route):
+        return None
+    if found := re.match(r"api/v1/\^?([a-z-]+)", route):
+        table = API[found[1]]
+        if not table:
+            return Page(route, "", NO_TABLE[found[1]])
+        app, name = table.split(".")
+        right = "view_binding" if found[1] == "binding-requests" else f"view_{name}"
+        return Page(route, table, f"{app}.{right}")
+    found = re.match(r"admin/(\w+)/(\w+)/(?:<\w+:?\w*>/)?([^/<]*)/?(?:<int:\w+>/)?$", route)
+    assert found, f"a rule for {route} is missing"
+    app, name, page = found.groups()
+    table = f"{app}.{name}"
+    if f"{table} {page}" in PAGES:
+        return Page(route, table, PAGES[f"{table} {page}"])
+    acts = TABLES[table].split()
+    act = {"": "view", "change": "view", "history": "view"}.get(page, page)
+    assert act in {"view", "add", "delete"}, f"a rule for {route} is missing"
+    return Page(route, table, f"{app}.{act}_{name}" if act in acts else "")
+
+
+@pytest.fixture(autouse=True)
+def plain_refusals(monkeypatch):
+    """Refusals without the theme's page, which takes longer than all the rest."""
+
+    def refuse(status: int) -> Any:
+        return lambda request, exception=None: HttpResponse(status=status)
+
+    for status in (400, 403, 404):
+        monkeypatch.setattr(urls, f"handler{status}", refuse(status), raising=False)
+
+
+@pytest.fixture
+def own() -> Rows:
+    return make_rows("books", "Birch Books", "oOWNk5QmZb7LwR2nVc9Ys0DfHj4E", "ownwords")
+
+
+@pytest.fixture
+def other() -> Rows:
+    return make_rows("hats", "Hemlock Hats", "oTHRk5QmZb7LwR2nVc9Ys0DfHj9Z", "otherwords")
+
+
+def person_with(role: str, own: Rows) -> User:
+    user = User.objects.create_user(f"person-{role}", is_staff=True)
+    if role in ROLES:
+        user.groups.add(Group.objects.get(made_as__key=role))
+    AccountLimit.objects.create(user=user).accounts.add(own.account)
+    return User.objects.get(pk=user.pk)
+
+
+def check_masked(text: str, user: User, own: Rows, other: Rows, where: str) -> None:
+    for mark in other.marks:
+        assert mark not in text, f"{where} tells of another account: {mark}"
+    if not user.has_perm("events.view_message_contents"):
+        for words in (f"{own.words}-sent", f"{own.words}-reply", f">{own.words}<"):
+            assert words not in text, f"{where} shows contents"
+    if not user.has_perm("events.view_openids_in_clear"):
+        assert own.openid not in text, f"{where} shows an OpenID"
+
+
+REFUSALS = {302, 403, 404, 405}
+ROUTES = sorted(set(every_route(get_resolver().url_patterns)))
+PAGES_WITH_RULES = [page for route in ROUTES if (page := page_of(route))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("role", [*ROLES, "nothing"])
+def test_the_admin_shows_and_takes_what_the_role_says(role: str, own: Rows, other: Rows):
+    user = person_with(role, own)
+    client = Client(raise_request_exception=True)
+    client.force_login(user)
+    for start in ("/admin/", "/admin/?account=hats", "/admin/events/", "/admin/subscribers/"):
+        check_masked(text_of(client.get(start)), user, own, other, start)
+    # Who is limited to some accounts changes no users, and sees no work of all accounts together.
+    limited = {"auth.add_user", "auth.change_user", "auth.delete_user", "auth.add_group"}
+    limited |= {"auth.delete_group", "events.view_taskrun", "events.change_taskrun"}
+    before = own.fingerprint(), other.fingerprint()
+    for page in PAGES_WITH_RULES:
+        if not page.route.startswith("admin/"):
+            continue
+        may = bool(page.right) and user.has_perm(page.right) and page.right not in limited
+        mine, theirs = page.path(own), page.path(other)
+        assert mine is not None
+        assert theirs is not None
+        where = f"{role} GET {mine}"
+        got = client.get(mine)
+        check_masked(text_of(got), user, own, other, where)
+        if not may:
+            assert got.status_code in REFUSALS, where
+            assert client.post(mine, {"post": "yes"}).status_code in REFUSALS, f"{where} POST"
+            continue
+        if page.right.split(".")[1].startswith("view") and page.table in own.rows:
+            assert got.status_code in {200, 302}, where
+        if theirs != mine:
+            got = client.get(theirs)
+            assert got.status_code in REFUSALS, f"{role} GET {theirs}"
+            check_masked(text_of(got), user, own, other, f"{role} GET {theirs}")
+            taken = client.post(theirs, {"post": "yes"})
+            assert taken.status_code in REFUSALS, f"{role} POST {theirs}"
+    assert (own.fingerprint(), other.fingerprint()) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("role", ["administrator", "auditor"])
+def test_bulk_actions_and_searches_reach_ones_own_account_alone(role: str, own: Rows, other: Rows):
+    user = person_with(role, own)
+    client = Client()
+    client.force_login(user)
+    before = other.fingerprint()
+    for table, row in other.rows.items():
+        if not user.has_perm(f"{table.replace('.', '.view_')}"):
+            continue
+        listing = f"/admin/{table.replace('.', '/')}/"
+        for term in (other.openid, f"{other.account.slug}-poster", "customer-of-hats"):
+            text = text_of(client.get(listing, {"q": term})).replace(term, "")
+            check_masked(text, user, own, other, f"{role} {listing}?q={term}")
+        for action in admin.site.get_model_admin(type(row)).actions or ():
+            chosen = {"action": action, "_selected_action": [row.pk], "post": "yes"}
+            text_of(client.post(listing, chosen))
+    assert other.fingerprint() == before
+
+
+@pytest.mark.parametrize(
+    ("role", "limited_by"), [*((role, "user") for role in ROLES), ("administrator", "key")]
+)
+def test_the_api_shows_and_takes_what_the_role_says(
+    role: str, limited_by: str, own: Rows, other: Rows
+):
+    user = person_with(role, own)
+    accounts = []
+    if limited_by == "key":
+        AccountLimit.objects.all().delete()
+        accounts = [own.account]
+        user = User.objects.get(pk=user.pk)
+    _, key = ApiKey.issue(user=user, scopes=scopes_of(user), accounts=accounts)
+    client = Client(headers={"Authorization": f"Bearer {key}"})
+    before = other.fingerprint()
+    for page in PAGES_WITH_RULES:
+        if not page.route.startswith("api/") or page.path(own) is None:
+            continue
+        mine, theirs = page.path(own), page.path(other)
+        got = client.get(mine)
+        where = f"{role} {mine}"
+        may = user.has_perm(page.right)
+        if "renew" in page.route:
+            assert got.status_code in {403, 405}, where
+        elif "binding-requests" in page.route and "qr" in page.route:
+            assert got.status_code in {403, 404}, where
+        else:
+            assert got.status_code == (200 if may else 403), where
+        check_masked(text_of(got), user, own, other, where)
+        if theirs != mine:
+            got = client.get(theirs)
+            assert got.status_code in {400, 403, 404, 405}, f"{role} {theirs}"
+            taken = client.post(theirs, {}, content_type="application/json")
+            assert taken.status_code in {403, 404, 405}, f"{role} {theirs}"
+        body = {
+            "account": "hats", "user": user.username, "openid": other.openid, "name": "x",
+            "kind": "text", "payload": {"content": "x"},
+        }  # fmt: skip
+        got = client.post(mine, body, content_type="application/json")
+        assert got.status_code in {400, 403, 404, 405}, f"{role} POST {mine}"
+        if not (may and page.table) or theirs != mine:
+            continue
+        for query in ({"account": "hats"}, {"openid": other.openid}, {"openid": own.openid}):
+            got = client.get(mine, query)
+            check_masked(text_of(got).replace("hats", ""), user, own, other, f"{where} {query}")
+            if "openid" in query and got.status_code == 200:
+                assert user.has_perm("events.view_openids_in_clear")
+    assert other.fingerprint() == before
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/events/eventlog/", "/account/sessions/"])
+def test_strangers_are_led_to_the_sign_in(client, path):
+    assert client.get(path).status_code == 302
+    assert client.get("/api/v1/events/").status_code == 401
