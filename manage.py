@@ -11,7 +11,14 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_site.settings")
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    # These do what pages, keys and the clock tell them; all other commands are their user's acts.
+    if sys.argv[1:2] and sys.argv[1] in {"worker", "serve", "runserver", "demo"}:
+        execute_from_command_line(sys.argv)
+        return
+    from events.audit.command import by_command
+
+    with by_command():
+        execute_from_command_line(sys.argv)
 
 
 if __name__ == "__main__":

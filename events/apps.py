@@ -23,6 +23,7 @@ class EventsConfig(AppConfig):
         # reply handlers.
         autodiscover_modules("wechat")
 
+        self._watch()
         for signal in (post_save, post_delete):
             for model in ("OfficialAccount", "ReplyRule"):
                 signal.connect(account_cache.forget, sender=f"events.{model}")
@@ -30,3 +31,40 @@ class EventsConfig(AppConfig):
         post_migrate.connect(describe_log, sender=self)
         pre_migrate.connect(forget_changes_of_events, sender=self)
         post_migrate.connect(note_changes_of_events, sender=self)
+
+    def _watch(self) -> None:
+        """Has every change of what people set recorded."""
+        from django.contrib.auth.models import Group, User
+
+        from events.audit.watch import watch
+        from events.models import (
+            ACCOUNT_SECRETS,
+            AccountLimit,
+            ApiKey,
+            OfficialAccount,
+            ReplyRule,
+        )
+
+        watch(
+            OfficialAccount,
+            secret=("callback_key", *ACCOUNT_SECRETS),
+            ignore=(
+                "created_at", "updated_at", "token_changed_at", "encoding_aes_key_changed_at",
+                "previous_token", "previous_encoding_aes_key",
+            ),
+        )  # fmt: skip
+        watch(ReplyRule, keep_states=True)
+        watch(
+            ApiKey,
+            secret=("digest",),
+            ignore=("created_at", "last_used_at", "last_used_from"),
+            many=("accounts",),
+        )
+        watch(
+            User,
+            secret=("password",),
+            ignore=("last_login", "date_joined"),
+            many=("groups", "user_permissions"),
+        )
+        watch(Group, many=("permissions",))
+        watch(AccountLimit, many=("accounts",))

@@ -11,11 +11,18 @@ class SubscribersConfig(AppConfig):
     verbose_name = _("Followers")
 
     def ready(self) -> None:
+        from events.audit.watch import watch
         from subscribers.binding.bind import note_new_user_name
+        from subscribers.models import QRScene, SceneTag
         from subscribers.models.changes import forget_changes, note_changes
         from subscribers.state.sqlite_planner import describe_followers
 
         post_migrate.connect(describe_followers, sender=self)
         pre_migrate.connect(forget_changes, sender=self)
         post_migrate.connect(note_changes, sender=self)
+        # What people write; the rest of a code is the worker's.
+        written = {"account", "scene", "name", "note", "is_permanent", "expire_seconds"}
+        ignored = {field.name for field in QRScene._meta.concrete_fields} - written
+        watch(QRScene, ignore=tuple(ignored), many=("tags",))
+        watch(SceneTag)
         post_save.connect(note_new_user_name, sender=settings.AUTH_USER_MODEL)

@@ -15,9 +15,13 @@ class WechatSiteConfig(AppConfig):
 
     def ready(self) -> None:
         # They register themselves.
+        from allauth.mfa.models import Authenticator
+
+        from events.audit.watch import watch
         from wechat_site.signin import journal, lifetime, second_factor  # noqa: F401
         from wechat_site.signin.roles import make_roles
 
+        watch(Authenticator, ignore=("data", "created_at", "last_used_at"))
         # Both are told of apps with tables, and this one has none.
         last = apps.get_app_config("events")
         pre_migrate.connect(_close_database_to_others, sender=last)

@@ -224,6 +224,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "events.people.middleware.ViewerMiddleware",
     "events.people.middleware.KeyWarningMiddleware",
+    "events.audit.context.AuditMiddleware",
     "wechat_site.signin.lifetime.SessionLifetimeMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -433,6 +434,11 @@ EVENT_ARCHIVE_DIR: Path | None = Path(_archive_dir) if _archive_dir else None
 EVENT_BODY_RETENTION_DAYS: int | None = env.int("EVENT_BODY_RETENTION_DAYS", default=0) or None
 # Days after which a person who unfollowed is erased. Empty: never by itself.
 ERASE_UNFOLLOWED_DAYS: int | None = env.int("ERASE_UNFOLLOWED_DAYS", default=0) or None
+# Days for which audit entries are kept. 0: for ever. Chinese law wants six months of such logs
+# (网络安全法 art. 21).
+AUDIT_RETENTION_DAYS: int | None = env.int("AUDIT_RETENTION_DAYS", default=1095) or None
+if AUDIT_RETENTION_DAYS is not None and AUDIT_RETENTION_DAYS < 183:
+    raise ImproperlyConfigured("AUDIT_RETENTION_DAYS must be at least 183, or 0 for ever.")
 # Bearer token for /metrics; without one, only this machine itself may read it.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
@@ -604,6 +610,7 @@ UNFOLD = {
                     _admin_link(_("Users"), "person", "auth", "user"),
                     _admin_link(_("Groups"), "groups", "auth", "group"),
                     _admin_link(_("API keys"), "key", "events", "apikey"),
+                    _admin_link(_("Audit list"), "policy", "events", "auditentry"),
                     _admin_link(_("Erasures"), "person_off", "subscribers", "erasure"),
                 ],
             },

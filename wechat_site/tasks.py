@@ -19,6 +19,7 @@ from events.log.process import process_due
 from events.log.reply_pool import ReplyPool
 from events.menus.publish import look_at_menus, look_regularly, publish_menus
 from events.models import IdempotentRequest, LiveMenu, MenuVersion
+from events.retention.audit import forget_old_entries
 from events.retention.bodies import empty_bodies
 from events.retention.partitions import make_partitions_ahead
 from events.retention.prune import prune
@@ -178,6 +179,12 @@ TASKS: Sequence[Task] = (
     ),
     Task("bodies", empty_bodies, every=3600, title=_("bodies of events past their time")),
     Task("texts", empty_messages, every=3600, title=_("texts of messages past their time")),
+    Task(
+        "audit entries",
+        forget_old_entries,
+        every=24 * 3600,
+        title=_("audit entries past their time"),
+    ),
     # What had to stay last time gets a few more chances each day.
     Task(
         "retention",

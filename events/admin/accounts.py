@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import path, reverse
@@ -19,6 +20,7 @@ from events.admin.access import AccountModelAdmin
 from events.admin.html import confirmation, moment
 from events.admin.kept_secrets import sealed, unsealed
 from events.admin.original_id import addressed_to, offer
+from events.audit.context import recorded_as
 from events.callback.address import callback_path
 from events.models import PendingJudgement
 from events.models.account import OfficialAccount, new_callback_key
@@ -171,9 +173,9 @@ class OfficialAccountAdmin(AccountModelAdmin):
         told = request.POST.get("told", "")
         if told in addressed_to(account):
             account.original_id = told
-            account.save(update_fields=["original_id", "updated_at"])
-            PendingJudgement.request(account.pk)
-            self.log_change(request, account, "original ID taken from pushes")
+            with transaction.atomic(), recorded_as("adopt_original_id"):
+                account.save(update_fields=["original_id", "updated_at"])
+                PendingJudgement.request(account.pk)
             messages.success(
                 request, _("The original ID is set. The pushes that were set aside are processed.")
             )
@@ -247,7 +249,7 @@ class OfficialAccountAdmin(AccountModelAdmin):
                 back=page.url,
             )
         account.callback_key = new_callback_key()
-        account.save(update_fields=["callback_key", "updated_at"])
-        self.log_change(request, account, "callback URL renewed")
+        with transaction.atomic(), recorded_as("renew_callback_key"):
+            account.save(update_fields=["callback_key", "updated_at"])
         messages.success(request, _("The callback URL is new. Enter it in WeChat's console now."))
         return page

@@ -7,16 +7,19 @@ hand any number or word on to the database. Here a list takes the filters that i
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import messages
 from django.core.exceptions import SuspiciousOperation
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin as ThemeModelAdmin
 
+from events.admin.history import history
+from events.audit.record import name_of, record, record_look_at_list
+from events.audit.watch import is_watched
 from events.models.job import Job
 
 __all__ = ["ModelAdmin"]
@@ -31,7 +34,21 @@ _MOST_WORDS = 20
 _LONGEST_SEARCH = 1000
 
 
+# The names of rows that an audit entry keeps at the most, of one act on several.
+_MOST_NAMED = 1000
+
+
 class ModelAdmin(ThemeModelAdmin):
+    """Takes the filters that it shows, and records acts and looks at personal data.
+
+    `holds_personal_data` says that who sees a list or a row of this model is recorded. A bulk
+    action is recorded in one transaction with what it does, unless its name is in
+    `actions_outside_transaction`: then before.
+    """
+
+    holds_personal_data: ClassVar[bool] = False
+    actions_outside_transaction: ClassVar[tuple[str, ...]] = ()
+
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Whether the list offers this filter. A refused one is answered 400."""
         # The page of tasks leads to the jobs that failed for one reason.
@@ -63,7 +80,85 @@ class ModelAdmin(ThemeModelAdmin):
         if _has_number(self.model) and not all(map(_ID.fullmatch, chosen)):
             raise SuspiciousOperation("A row was chosen by something else than its number.")
         response: HttpResponse = super().changelist_view(request, extra_context)
+        if self.holds_personal_data and request.method == "GET" and response.status_code == 200:
+            record_look_at_list(self.model, list(request.GET))
         return response
+
+    def render_change_form(
+        self, request: HttpRequest, context: Any, add: bool = False, change: bool = False,
+        form_url: str = "", obj: Any = None,
+    ) -> HttpResponse:  # fmt: skip
+        if self.holds_personal_data and obj is not None and request.method == "GET":
+            record("look", obj)
+        response: HttpResponse = super().render_change_form(
+            request, context, add, change, form_url, obj
+        )
+        return response
+
+    # --- What is recorded -----------------------------------------------------------------------
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """Runs a bulk action, and records it with the rows that were chosen."""
+        act = request.POST.get("action", "")
+        chosen = request.POST.getlist("_selected_action")
+        # Each row that is deleted has an entry of its own.
+        if act not in self.get_actions(request) or not chosen or act == "delete_selected":
+            return super().response_action(request, queryset)
+        if act in self.actions_outside_transaction:
+            self._record_action(act, chosen)
+            return super().response_action(request, queryset)
+        with transaction.atomic():
+            response = super().response_action(request, queryset)
+            self._record_action(act, chosen)
+        return response
+
+    def _record_action(self, act: str, chosen: list[str]) -> None:
+        if len(chosen) == 1:
+            row = self.model._default_manager.filter(pk=chosen[0]).first()
+            record(act, row or self.model, name=self.audit_name(row))
+            return
+        record(act, self.model, details={"rows": len(chosen), "ids": chosen[:_MOST_NAMED]})
+
+    def audit_name(self, row: Any) -> str:
+        """The row in words, for an entry: nothing for what may name a follower."""
+        return name_of(row) if row is not None and is_watched(self.model) else ""
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self._record_logged("add", obj, message)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self._record_logged("change", obj, message)
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for row in queryset:
+            self._record_logged("delete", row, [])
+        return super().log_deletions(request, queryset)
+
+    def _record_logged(self, act: str, row: Any, message: Any) -> None:
+        # The changes of a watched table are recorded as they are stored. A text names the act.
+        if isinstance(message, str):
+            record(message, row, name=self.audit_name(row))
+        elif not is_watched(self.model):
+            fields = [
+                name
+                for part in message
+                for kind in part.values()
+                for name in kind.get("fields", ())
+            ]
+            record(act, row, details={"fields": fields} if fields else None)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
+        """What was done to the row, with the values before and after."""
+        row = self.get_object(request, object_id)
+        if row is None:
+            return HttpResponseRedirect("..")
+        return super().history_view(
+            request, object_id, {"entries": history(self, request, row), **(extra_context or {})}
+        )
 
 
 def _has_number(model: type[Model]) -> bool:

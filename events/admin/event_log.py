@@ -27,6 +27,7 @@ from events.admin.html import (
     nested_table,
     verbatim,
 )
+from events.audit.record import record
 from events.callback.judge_again import judge, read_again
 from events.kinds import KINDS, label
 from events.log.process import process, reopen
@@ -64,6 +65,9 @@ _RETRIABLE = {
 class EventLogAdmin(ReadOnly, KeysetModelAdmin):
     """The log, read-only. Pages mask binding codes: a pending one works like a key."""
 
+    holds_personal_data = True
+    # Reply handlers run outside every transaction.
+    actions_outside_transaction = ("try_again",)
     list_display = ["time", "kind_label", "follower", "key", "badge", "delivery_count", "account"]
     list_display_links = ["time"]
     list_filter = [AccountFilter, KindFilter, StatusFilter, AnswerFilter, EventTimeFilter]
@@ -261,6 +265,7 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
                 sentences=[_("The event is folded if it has not been, and answered again.")],
                 back=back,
             )
+        record("try_again", self.get_object(request, object_id) or EventLog)
         self.try_again(request, self.get_queryset(request).filter(pk=object_id))
         if not EventLog.objects.filter(pk=object_id).exists():
             # It was unreadable, and became another row.

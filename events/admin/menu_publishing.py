@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -50,11 +51,12 @@ class PublishingActions(ModelAdmin):
         if (page := self._asks(request, version, title=_("Publish"))) is not None:
             return page
         try:
-            publish(version, user=request.user)
+            with transaction.atomic():
+                publish(version, user=request.user)
+                self.log_change(request, version, "publish")
         except NotPossible as reason:
             messages.error(request, str(reason))
         else:
-            self.log_change(request, version, "publishing asked for")
             messages.info(request, _("Version %s is on its way to WeChat.") % version)
         return HttpResponseRedirect(page_of(version))
 
@@ -66,11 +68,14 @@ class PublishingActions(ModelAdmin):
         if (page := self._asks(request, version, title=_("Publish again"))) is not None:
             return page
         try:
-            again = take_back(version, user=request.user, note=str(_("Version %s again") % version))
+            with transaction.atomic():
+                again = take_back(
+                    version, user=request.user, note=str(_("Version %s again") % version)
+                )
+                self.log_change(request, again, "take_back")
         except NotPossible as reason:
             messages.error(request, str(reason))
             return HttpResponseRedirect(page_of(version))
-        self.log_addition(request, again, f"version {version} published again")
         messages.info(request, _("Version %s is on its way to WeChat.") % again)
         return HttpResponseRedirect(page_of(again))
 
@@ -88,11 +93,12 @@ class PublishingActions(ModelAdmin):
                 back=page_of(version),
             )
         try:
-            withdraw(version)
+            with transaction.atomic():
+                withdraw(version)
+                self.log_change(request, version, "withdraw")
         except NotPossible as reason:
             messages.error(request, str(reason))
         else:
-            self.log_change(request, version, "withdrawn")
             messages.success(request, _("Version %s is a draft again.") % version)
         return HttpResponseRedirect(page_of(version))
 

@@ -6,6 +6,7 @@ import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import F, QuerySet
 from django.forms import Script
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -24,6 +25,7 @@ from events.admin.html import moment
 from events.admin.menu_forms import MenuVersionForm
 from events.admin.menu_publishing import PublishingActions, action_of, fitting_actions, page_of
 from events.admin.menu_state import AtWeChat, failure_of, is_due_soon, listing_of
+from events.audit.record import record
 from events.menus.publish import ask_wechat
 from events.menus.words import entries, names, sentence
 from events.models import MenuVersion, with_account
@@ -152,7 +154,9 @@ class MenuVersionAdmin(PublishingActions, KeysetModelAdmin):
         account = get_object_or_404(visible_accounts(request), pk=account_id)
         if not super().has_change_permission(request):
             raise Http404
-        ask_wechat(account)
+        with transaction.atomic():
+            ask_wechat(account)
+            record("ask", MenuVersion, account=account)
         messages.info(request, _("WeChat is being asked for the menu."))
         return HttpResponseRedirect(listing_of(account))
 

@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from events.admin.access import AccountModelAdmin, visible_accounts
+from events.admin.access import visible_accounts
 from events.admin.filters import AccountFilter
+from events.admin.put_back import WithEarlierStates
 from events.menus.names import MenuNames, keys_of_live_menus
 from events.models import ReplyRule
 
@@ -48,7 +49,7 @@ class ReplyRuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(ReplyRule)
-class ReplyRuleAdmin(AccountModelAdmin):
+class ReplyRuleAdmin(WithEarlierStates):
     form = ReplyRuleForm
     list_display = ["account", "trigger", "shown_key", "content_start", "is_active"]
     list_display_links = ["trigger"]

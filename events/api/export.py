@@ -26,10 +26,11 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
+from events.audit.record import record
 from events.db.keyset import RowCursor, page
 from events.spreadsheets import harmless
 
-__all__ = ["ExportMixin"]
+__all__ = ["ExportMixin", "csv_parts", "pages"]
 
 _PAGE = 1000
 # Parameters of the pages, which an export has not.
@@ -71,13 +72,14 @@ class ExportMixin:
         rows = view.filter_queryset(view.get_queryset())
         newest = rows.model._default_manager.order_by("-pk").values_list("pk", flat=True).first()
         names = [name for name in view.time_columns if name in request.query_params]
-        pages = _pages(
+        portions = pages(
             rows.filter(pk__lte=newest or 0), view.time_columns[names[0]] if names else None
         )
-        records = (record for each in pages for record in _serialized(view, each))
+        record("export", rows.model, details={"filters": sorted(request.query_params)})
+        records = (each for rows in portions for each in _serialized(view, rows))
         renderer: Any = request.accepted_renderer
         if renderer.format == "csv":
-            parts = _csv(records, list(view.get_serializer().fields))
+            parts = csv_parts(records, list(view.get_serializer().fields))
         else:
             parts = _ndjson(records)
         packed = "gzip" in request.headers.get("Accept-Encoding", "")
@@ -97,7 +99,8 @@ def _serialized(view: Any, rows: list[Any]) -> list[Mapping[str, Any]]:
         return list(view.get_serializer(rows, many=True).data)
 
 
-def _pages(rows: QuerySet[Any], column: str | None) -> Iterator[list[Any]]:
+def pages(rows: QuerySet[Any], column: str | None) -> Iterator[list[Any]]:
+    """The rows in portions, in the order of the column and the ids."""
     cursor: RowCursor | None = None
     more = True
     # Upwards a list without a cursor would begin at its end.
@@ -122,7 +125,8 @@ def _ndjson(records: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
     )
 
 
-def _csv(records: Iterable[Mapping[str, Any]], fields: list[str]) -> Iterator[bytes]:
+def csv_parts(records: Iterable[Mapping[str, Any]], fields: list[str]) -> Iterator[bytes]:
+    """The records as CSV, in parts that are worth a write each."""
     yield from _together(_csv_lines(records, fields))
 
 
@@ -130,8 +134,8 @@ def _csv_lines(records: Iterable[Mapping[str, Any]], fields: list[str]) -> Itera
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(fields)
-    for record in records:
-        writer.writerow([_cell(record[name]) for name in fields])
+    for each in records:
+        writer.writerow([_cell(each[name]) for name in fields])
         yield text.getvalue()
         text.seek(0)
         text.truncate()

@@ -3,11 +3,13 @@ from __future__ import annotations
 import datetime
 from typing import Any, ClassVar, TypeVar
 
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import mixins, status, viewsets
 from rest_framework.exceptions import APIException
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -17,6 +19,8 @@ from events.api.filters import NOT_FILTERS, EventFilter
 from events.api.idempotency import IdempotentPosts
 from events.api.pagination import EventPagination
 from events.api.serializers import AccountSerializer, EventDetailSerializer, EventSerializer
+from events.audit.record import name_of, record, record_look_at_list
+from events.audit.watch import is_watched
 from events.db.time_limit import TookTooLong, time_limit
 from events.models import ACCOUNT_SECRETS, EventLog, OfficialAccount, with_account
 from events.viewer import visible_to
@@ -46,6 +50,8 @@ class ReadViewSet(
     # Filters by a time, each with the column of which the list is then in the order; the first that
     # is given counts.
     time_columns: ClassVar[dict[str, str]] = {}
+    # Who sees the rows is recorded.
+    holds_personal_data: ClassVar[bool] = True
 
     # From a row to its account.
     account_path = "account"
@@ -57,6 +63,13 @@ class ReadViewSet(
         return rows if user is None else visible_to(user, rows, self.account_path)
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        answer = self._list(request, *args, **kwargs)
+        if self.holds_personal_data:
+            filters = set(request.query_params) - NOT_FILTERS
+            record_look_at_list(self.get_queryset().model, sorted(filters))
+        return answer
+
+    def _list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         filters = set(request.query_params) - NOT_FILTERS
         if len(filters) < 2:
             return super().list(request, *args, **kwargs)
@@ -66,9 +79,38 @@ class ReadViewSet(
         except TookTooLong:
             raise TooSlow from None
 
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        row = self.get_object()
+        if self.holds_personal_data:
+            record("look", row)
+        return Response(self.get_serializer(row).data)
+
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         with timezone.override(datetime.UTC):
             return super().dispatch(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        method = str(request.method).lower()
+        handler = getattr(self, method, None)
+        if request.method not in SAFE_METHODS and handler is not None:
+
+            def act(request: Request, *args: Any, **kwargs: Any) -> Any:
+                with transaction.atomic():
+                    answer = handler(request, *args, **kwargs)
+                    self._record_act(answer)
+                return answer
+
+            setattr(self, method, act)
+        super().initial(request, *args, **kwargs)
+
+    def _record_act(self, answer: Any) -> None:
+        model = self.get_queryset().model
+        data = answer.data if isinstance(getattr(answer, "data", None), dict) else {}
+        pk = data.get("id") or self.kwargs.get(self.lookup_url_kwarg or self.lookup_field)
+        row = model._default_manager.filter(pk=pk).first() if str(pk).isdigit() else None
+        act = self.action or str(self.request.method)
+        name = name_of(row) if row is not None and is_watched(model) else ""
+        record({"create": "add", "destroy": "delete"}.get(act, act), row or model, name=name)
 
 
 class EventViewSet(ExportMixin, ReadViewSet[EventLog]):
@@ -97,6 +139,7 @@ class AccountViewSet(ReadViewSet[OfficialAccount]):
     """The Official Accounts of this site, without their secrets."""
 
     scope = "accounts"
+    holds_personal_data = False
     queryset = OfficialAccount.objects.defer(*ACCOUNT_SECRETS)
     serializer_class = AccountSerializer
     account_path = "pk"

@@ -6,6 +6,7 @@ from events.models.access import AccountLimit, Role
 from events.models.access_token import SharedAccessToken
 from events.models.account import ACCOUNT_SECRETS, OfficialAccount, with_account
 from events.models.api_key import ApiKey
+from events.models.audit_entry import AuditEntry
 from events.models.body_retention import BodyRetention
 from events.models.event_log import EventLog
 from events.models.idempotent_request import IdempotentRequest
@@ -30,6 +31,7 @@ __all__ = [
     "AccountLimit",
     "AccountStatistics",
     "ApiKey",
+    "AuditEntry",
     "BodyRetention",
     "EventLog",
     "HealthCount",

@@ -28,6 +28,7 @@ __all__ = ["BindingAdmin", "BindingRequestAdmin", "BindingScanAdmin"]
 
 @admin.register(Binding)
 class BindingAdmin(ReadOnly, KeysetModelAdmin):
+    holds_personal_data = True
     list_display = ["user", "follower", "account", "state", "bound_at", "unbound_at"]
     list_filter = [AccountFilter]
     list_select_related = ["account", "subscriber", "user"]
@@ -158,6 +159,7 @@ class BindingRequestAdmin(KeysetModelAdmin):
 
 @admin.register(BindingScan)
 class BindingScanAdmin(ReadOnly, KeysetModelAdmin):
+    holds_personal_data = True
     list_display = ["event_time", "follower", "account", "result", "reason", "request"]
     list_filter = [AccountFilter, "outcome", "refused_reason"]
     list_select_related = ["account", "subscriber", "request__user"]

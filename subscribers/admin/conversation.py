@@ -6,6 +6,7 @@ import datetime
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -59,11 +60,12 @@ class WithConversation:
         form = MessageForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:
-                send_message(subscriber, form.message, by=request.user)  # type: ignore[arg-type]
+                with transaction.atomic():
+                    send_message(subscriber, form.message, by=request.user)  # type: ignore[arg-type]
+                    self.log_change(request, subscriber, "write")  # type: ignore[attr-defined]
             except NotDeliverable as refused:
                 form.add_error(None, str(refused))
             else:
-                self.log_change(request, subscriber, "message queued")  # type: ignore[attr-defined]
                 messages.success(request, _("The message is queued."))
                 page = reverse("admin:subscribers_subscriber_change", args=[subscriber.pk])
                 return HttpResponseRedirect(f"{page}#conversation")

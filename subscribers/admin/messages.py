@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
@@ -71,6 +72,7 @@ class FailureFilter(admin.SimpleListFilter):
 
 @admin.register(OutgoingMessage)
 class OutgoingMessageAdmin(ReadOnly, KeysetModelAdmin):
+    holds_personal_data = True
     list_display = ["created", "follower", "kind_label", "start", "badge", "why", "account"]
     list_display_links = ["created"]
     list_filter = [AccountFilter, MessageStateFilter, FailureFilter]
@@ -212,8 +214,11 @@ class OutgoingMessageAdmin(ReadOnly, KeysetModelAdmin):
                     _("It may have arrived already: then the follower gets it a second time.")
                 )
             return confirmation(request, self, title=_("Try again"), sentences=sentences, back=back)
-        if send.send_again(message, timezone.now()):
-            self.log_change(request, message, "queued again")
+        with transaction.atomic():
+            queued = send.send_again(message, timezone.now())
+            if queued:
+                self.log_change(request, message, "try_again")
+        if queued:
             _say_queued(request, 1)
         else:
             window = window_of(message.subscriber)

@@ -22,6 +22,7 @@ from unfold.decorators import action
 from events.admin.access import AccountModelAdmin
 from events.admin.changelist import ReadOnly
 from events.admin.filters import AccountFilter
+from events.audit.record import record
 from events.models import EventLog, OfficialAccount
 from events.retention.archive import ArchiveError
 from events.viewer import may_see_contents, may_see_openids
@@ -90,7 +91,7 @@ class WithPersonalData:
         """All that is known of the follower, as a page, or as a file with ?format=json."""
         subscriber = self._person(request, object_id)
         said = collect(subscriber.account, subscriber.openid)
-        self.log_change(request, subscriber, "personal data exported")  # type: ignore[attr-defined]
+        self.log_change(request, subscriber, "export")  # type: ignore[attr-defined]
         if request.GET.get("format") == "json":
             response: HttpResponse = JsonResponse(
                 said, json_dumps_params={"ensure_ascii": False, "indent": 2}
@@ -144,9 +145,6 @@ class WithPersonalData:
         except (ArchivesBusy, ArchiveError, DatabaseError) as error:
             messages.warning(request, _("Not erased yet: %s The worker tries again.") % error)
             return HttpResponseRedirect(back)
-        self.log_change(  # type: ignore[attr-defined]
-            request, Subscriber.objects.get(pk=subscriber.pk), "person erased"
-        )
         messages.success(request, _("The person is erased. This is the receipt."))
         return HttpResponseRedirect(reverse("admin:subscribers_erasure_change", args=[erasure.pk]))
 
@@ -234,6 +232,7 @@ class ErasureAdmin(ReadOnly, AccountModelAdmin):
         erasure = self.get_object(request, object_id)
         if erasure is None or not self.has_view_permission(request, erasure):
             raise Http404
+        record("export", erasure, name=erasure.pseudonym)
         response = JsonResponse(
             receipt(erasure) | {"digest": erasure.digest},
             json_dumps_params={"ensure_ascii": False, "indent": 2},

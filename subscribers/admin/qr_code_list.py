@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -13,7 +14,9 @@ from unfold.decorators import action
 
 from events.admin.access import visible_accounts
 from events.admin.base import ModelAdmin
+from events.audit.record import record
 from subscribers.admin.qr_code_forms import SceneListForm, text_of_upload
+from subscribers.models import QRScene
 from subscribers.qr_codes.create import PermanentCodesUsedUp, SceneTaken, create_qr_codes
 
 __all__ = ["WithListOfCodes"]
@@ -57,13 +60,20 @@ class WithListOfCodes(ModelAdmin):
         """Makes the codes of the list; False, with the reason in the form, if that fails."""
         given = form.cleaned_data
         try:
-            made = create_qr_codes(
-                given["account"],
-                form.new_codes,
-                expire_seconds=given["lifetime"],
-                tags=given["tag_names"],
-                adopt=given["adopt"],
-            )
+            with transaction.atomic():
+                made = create_qr_codes(
+                    given["account"],
+                    form.new_codes,
+                    expire_seconds=given["lifetime"],
+                    tags=given["tag_names"],
+                    adopt=given["adopt"],
+                )
+                record(
+                    "adopt" if given["adopt"] else "add",
+                    QRScene,
+                    account=given["account"],
+                    details={"scenes": [scene.scene for scene in made]},
+                )
         except (SceneTaken, PermanentCodesUsedUp):
             # Another user made one meanwhile; the form says so when it is validated again.
             form.full_clean()

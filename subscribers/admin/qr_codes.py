@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.db.models import Count, QuerySet
 from django.http import (
     HttpRequest,
@@ -27,6 +27,7 @@ from unfold.decorators import action, display
 from events.admin.access import AccountModelAdmin, visible_accounts
 from events.admin.filters import AccountFilter
 from events.admin.html import confirmation, facts, moment
+from events.audit.record import record
 from events.platform.client import client_for
 from events.viewer import visible_to
 from subscribers.admin.follower_counts import CountingList, FollowerCounts
@@ -289,10 +290,12 @@ class QRSceneAdmin(FollowerCounts, WithListOfCodes, WithDownloads, AccountModelA
                 request, self, title=_fetch_title(scene), sentences=sentences, back=back
             )
         this = QRScene.objects.filter(pk=pk)
-        if scene.failure:
-            self.try_again(request, this)
-        else:
-            self.renew(request, this)
+        with transaction.atomic():
+            record("try_again" if scene.failure else "renew", scene, name=str(scene))
+            if scene.failure:
+                self.try_again(request, this)
+            else:
+                self.renew(request, this)
         return HttpResponseRedirect(back)
 
 

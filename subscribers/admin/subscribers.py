@@ -68,6 +68,7 @@ class BoundFilter(admin.SimpleListFilter):
 
 @admin.register(Subscriber)
 class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelAdmin):
+    holds_personal_data = True
     list_display = [
         "shown_openid", "following", "last_followed", "last_unfollowed", "first_scene",
         "bound_user", "event_count", "account",

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
@@ -21,6 +22,7 @@ from unfold.widgets import UnfoldBooleanSwitchWidget
 from events.admin.changelist import KeysetModelAdmin
 from events.admin.filters import AccountFilter
 from events.admin.html import confirmation, moment
+from events.audit.record import record
 from events.models import OfficialAccount, with_account
 from subscribers.models import FollowerSync, ProfileFetch
 from subscribers.sync.profiles import accounts_that_ask
@@ -245,7 +247,9 @@ class FollowerSyncAdmin(KeysetModelAdmin):
                 sentences=[_("The sync continues where it stopped.")],
                 back=back,
             )
-        self.try_again(request, self.get_queryset(request).filter(pk=object_id))
+        with transaction.atomic():
+            record("try_again", self.get_object(request, object_id) or FollowerSync)
+            self.try_again(request, self.get_queryset(request).filter(pk=object_id))
         return HttpResponseRedirect(back)
 
 

@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 from events.api.authentication import HasScope
 from events.api.pagination import RETRY_AFTER
 from events.api.views import EventViewSet
+from events.audit.record import record_look_at_list
 from events.models import ApiKey
 from subscribers.api.change_feed import TYPES, Change, Expired, Position, read_changes
 from subscribers.api.views import (
@@ -121,6 +122,9 @@ class ChangesView(APIView):
             )
         except Expired:
             raise CursorExpired from None
+        for type_ in {change.type for change in changes}:
+            if views[type_].holds_personal_data:
+                record_look_at_list(views[type_].queryset.model, ["changes"])
         address = request.build_absolute_uri(request.path)
         pages = f"&page_size={query['page_size']}" if "page_size" in query else ""
         response = Response(

@@ -22,10 +22,12 @@ from events.api.statistics import (
     statistics_schema,
 )
 from events.api.views import TooSlow
+from events.audit.record import record_look_at_list
 from events.db.time_limit import TookTooLong, time_limit
 from events.stats.periods import Period
 from events.stats.queries import MessageRow, messages_in
 from events.viewer import shown_openid
+from subscribers.models import Subscriber
 from subscribers.stats.queries import (
     RETENTION_DAYS,
     FollowerRow,
@@ -178,6 +180,7 @@ class TopStatistics(StatisticsView):
                 rows = top_followers(span, account.pk, limit=limit)
         except TookTooLong:
             raise TooSlow from None
+        record_look_at_list(Subscriber, ["top"])
         shown = [dataclasses.replace(row, openid=shown_openid(row.openid)) for row in rows]
         return self.answer(account, shown)
 

@@ -97,6 +97,7 @@ class QRSceneViewSet(ReadViewSet[QRScene]):
     """The QR codes of campaigns."""
 
     scope = "scenes"
+    holds_personal_data = False
     queryset = with_account(QRScene.objects.prefetch_related("tags"))
     serializer_class = QRSceneSerializer
     filterset_class = QRSceneFilter

@@ -20,6 +20,7 @@ from django.contrib.admin.models import LogEntry
 from django.db import transaction
 from django.utils import timezone
 
+from events.audit.record import record
 from events.log.registry import announce_erasure, before_restoring
 from events.models import EventLog
 from events.retention.archive import Archive
@@ -84,6 +85,12 @@ def erase(erasure: Erasure, *, now: datetime.datetime | None = None) -> Erasure:
             erasure.failed_at = None
             erasure.digest = hashlib.sha256(_text(receipt(erasure)).encode()).hexdigest()
             erasure.save()
+            record(
+                "erase",
+                erasure,
+                name=erasure.pseudonym,
+                details={"reason": erasure.reason, "rows": erasure.counts},
+            )
     return erasure
 
 

@@ -17,6 +17,7 @@ from events.admin.api_keys import ending_keys
 from events.admin.event_log import STATUS_COLOURS
 from events.admin.filters import AnswerFilter
 from events.admin.html import menu_name
+from events.audit.record import record_look_at_list
 from events.db.cached_count import cached_count
 from events.kinds import KINDS, label
 from events.menus.names import MenuNames
@@ -96,6 +97,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         ]
         context["counted_at"] = counted.counted_at and counted.counted_at.astimezone(zone)
     if request.user.has_perm("events.view_eventlog"):
+        record_look_at_list(EventLog, ["dashboard"])
         shown = [event for event in latest[:_LATEST] if chosen in {None, event.account}]
         names = MenuNames.for_events(shown)
         context["latest"] = [_row(event, names) for event in shown]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -18,6 +19,7 @@ from django.utils.translation import ngettext
 from events.admin.base import ModelAdmin
 from events.admin.changelist import ReadOnly
 from events.admin.html import confirmation
+from events.audit.record import record
 from events.jobs.queues import COUNTED_UP_TO, Queue
 from events.jobs.task import Task
 from events.models import TaskRun
@@ -88,7 +90,13 @@ class TasksAdmin(ReadOnly, ModelAdmin):
                 ],
                 back=_overview_url(),
             )
-        queued = queue.try_again(reason, timezone.now())
+        with transaction.atomic():
+            queued = queue.try_again(reason, timezone.now())
+            record(
+                "try_again",
+                queue.model,
+                details={"task": task.name, "reason": reason, "rows": queued},
+            )
         if queued:
             messages.success(
                 request, ngettext("%s row queued.", "%s rows queued.", queued) % queued
@@ -114,7 +122,9 @@ class TasksAdmin(ReadOnly, ModelAdmin):
                 ],
                 back=_overview_url(),
             )
-        TaskRun.objects.filter(pk=task.name).update(next_run_at=timezone.now())
+        with transaction.atomic():
+            TaskRun.objects.filter(pk=task.name).update(next_run_at=timezone.now())
+            record("run", TaskRun, details={"task": task.name})
         messages.success(request, _("A worker will start within seconds."))
         return HttpResponseRedirect(_overview_url())
 

@@ -6,24 +6,32 @@ an address or begin a line of its own. docs/sign-in.md has the filter.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from typing import Any
 
 from allauth.mfa.signals import authentication_failed
 from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.core.cache import caches
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from events.audit.record import record
 from events.people.address import client_address
 
 __all__ = ["note_failure"]
 
 logger = logging.getLogger("wechat_site.signin")
 
+# Seconds. A stranger who goes on against a lock fills the log, which is rotated, not the database.
+_LOCKED_NOTED_EVERY = 3600
+
 
 def note_failure(request: HttpRequest, name: str, why: str) -> None:
     """Logs a sign-in that failed: `why` is one of password, locked and second-factor."""
+    if why != "locked" or _is_news(name):
+        record("sign_in_failed", user_name=name, details={"reason": why})
     logger.warning(
         "sign-in failed address=%s reason=%s user=%s", client_address(request), why, _quoted(name)
     )
@@ -33,6 +41,7 @@ def note_failure(request: HttpRequest, name: str, why: str) -> None:
 def _signed_in(sender: Any, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
     if request is not None:
         name = _quoted(user.get_username())
+        record("sign_in", user, name=user.get_username())
         logger.info("sign-in succeeded address=%s user=%s", client_address(request), name)
 
 
@@ -40,12 +49,19 @@ def _signed_in(sender: Any, request: HttpRequest | None, user: Any, **kwargs: An
 def _signed_out(sender: Any, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
     if request is not None and user is not None:
         name = _quoted(user.get_username())
+        record("sign_out", user, name=user.get_username())
         logger.info("sign-out address=%s user=%s", client_address(request), name)
 
 
 @receiver(authentication_failed)
 def _second_factor_failed(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
     note_failure(request, user.get_username(), "second-factor")
+
+
+def _is_news(name: str) -> bool:
+    """Whether nobody was kept out by the lock of this user name during the last hour."""
+    key = hashlib.sha256(name.lower().encode(errors="replace")).hexdigest()
+    return bool(caches["process"].add(f"audit.locked.{key}", 1, _LOCKED_NOTED_EVERY))
 
 
 def _quoted(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission
 from django.db import connection, transaction
 
-from events.models import Role
+from events.models import AuditEntry, Role
 
 __all__ = ["ROLES", "RoleDefinition", "make_roles"]
 
@@ -49,7 +49,7 @@ view change: events.eventlog events.taskrun subscribers.subscriber subscribers.b
 view change: subscribers.profilefetch
 view add change: subscribers.outgoingmessage subscribers.followersync
 view: events.livemenu events.role subscribers.seenscene subscribers.bindingscan admin.logentry
-view: subscribers.erasure
+view: subscribers.erasure events.auditentry
 """)
 
 ROLES = {
@@ -101,7 +101,7 @@ view add change: events.apikey
         _grants("""
 view: admin.logentry auth.user auth.group events.apikey events.officialaccount events.eventlog
 view: subscribers.subscriber subscribers.outgoingmessage subscribers.binding
-view: subscribers.erasure
+view: subscribers.erasure events.auditentry
 """),
     ),
 }
@@ -109,7 +109,8 @@ view: subscribers.erasure
 
 def make_roles(**kwargs: Any) -> None:
     """Makes what is missing: new roles, and permissions that a role was never given before."""
-    if Role._meta.db_table not in connection.introspection.table_names():
+    tables = set(connection.introspection.table_names())
+    if not {Role._meta.db_table, AuditEntry._meta.db_table} <= tables:
         return  # migrated back to before there were roles
     known = {
         f"{permission.content_type.app_label}.{permission.codename}": permission

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from allauth.account import views as account
 from allauth.usersessions import views as sessions
+from django.db import transaction
 from django.urls import include, path
 
 urlpatterns = [
@@ -11,8 +12,12 @@ urlpatterns = [
     path("logout/", account.logout, name="account_logout"),
     path("inactive/", account.account_inactive, name="account_inactive"),
     path("reauthenticate/", account.reauthenticate, name="account_reauthenticate"),
-    path("password/change/", account.password_change, name="account_change_password"),
-    path("password/set/", account.password_set, name="account_set_password"),
+    path(
+        "password/change/",
+        transaction.atomic(account.password_change),
+        name="account_change_password",
+    ),
+    path("password/set/", transaction.atomic(account.password_set), name="account_set_password"),
     path("2fa/", include("allauth.mfa.urls")),
     path("sessions/", sessions.list_usersessions, name="usersessions_list"),
 ]

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 from django.utils import timezone
 
 from events.callback.address import callback_path
@@ -42,6 +43,7 @@ class Command(BaseCommand):
             help="beginning of the printed callback URL, such as https://wechat.example.com",
         )
 
+    @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
         slug = options["slug"]
         account = OfficialAccount.objects.filter(slug=slug).first()

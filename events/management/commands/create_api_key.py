@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 from django.utils import timezone
 
 from events.models import ApiKey, OfficialAccount
@@ -39,6 +40,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--name", default="", help="what it is for")
 
+    @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
         user = get_user_model().objects.filter(username=options["username"]).first()
         if user is None:

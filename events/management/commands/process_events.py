@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from events.audit.record import record
 from events.callback.judge_again import judge, read_again
 from events.log.process import process, reopen
 from events.models import EventLog
@@ -34,6 +35,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not any(options[name] for name in ("ids", "failed", "stuck", "unreadable")):
             raise CommandError("Say which: ids, --failed, --stuck or --unreadable.")
+        which = {name: options[name] for name in ("ids", "failed", "stuck", "unreadable")}
+        record("try_again", EventLog, details={name: what for name, what in which.items() if what})
         if options["unreadable"]:
             self._read_again()
         wanted: set[EventLog] = set()

@@ -5,7 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from events.audit.record import record
 from events.models import OfficialAccount
+from subscribers.models import Subscriber
 from subscribers.personal_data.collect import collect
 
 
@@ -23,4 +25,6 @@ class Command(BaseCommand):
         said = collect(account, options["openid"])
         if not any(said[name] for name in said if isinstance(said[name], list)):
             raise CommandError(f"Nothing is known of {options['openid']!r} in this account.")
+        subscriber = Subscriber.objects.filter(account=account, openid=options["openid"]).first()
+        record("export", subscriber or Subscriber, account=account)
         self.stdout.write(json.dumps(said, ensure_ascii=False, indent=2))

@@ -36,6 +36,7 @@ STAFF = re.compile(
 OLD_ADDRESS = re.compile(r"^admin/\w+/\w+/<path:object_id>/$")
 # What can be done to the rows of each table, on Django's own pages.
 TABLES = {
+    "events.auditentry": "view",
     "events.apikey": "view add",
     "events.eventlog": "view",
     "events.livemenu": "view",
@@ -59,6 +60,7 @@ TABLES = {
 }
 # The right that each other page of a table needs.
 PAGES = {
+    "events.auditentry export": "events.view_auditentry",
     "events.eventlog try_this_again": "events.change_eventlog",
     "events.menuversion ask": "events.change_menuversion",
     "events.menuversion publish_version": "events.publish_menu",
@@ -68,6 +70,7 @@ PAGES = {
     "events.officialaccount original-id": "events.change_officialaccount",
     "events.officialaccount renew_callback_key": "events.change_officialaccount",
     "events.officialaccount sync_followers": "subscribers.add_followersync",
+    "events.replyrule put-back": "events.change_replyrule",
     "events.taskrun ": "events.view_taskrun",
     "events.taskrun try-again": "events.view_taskrun",
     "events.taskrun run-now": "events.change_taskrun",

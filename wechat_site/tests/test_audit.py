@@ -1,0 +1,284 @@
+"""Every act of a user or key, and every look at personal data, is in the audit list."""
+
+from __future__ import annotations
+
+import pytest
+from allauth.mfa.models import Authenticator
+from django.contrib.auth.models import Group, User
+from django.core.cache import caches
+from django.urls import reverse
+from django.utils import timezone
+
+from events.models import ApiKey, AuditEntry, EventLog, ReplyRule
+from events.people.scopes import SCOPES
+from events.testing import make_account, message_xml, push
+from subscribers.models import (
+    Binding,
+    Erasure,
+    OutgoingMessage,
+    ProfileFetch,
+    QRScene,
+    SeenScene,
+    Subscriber,
+)
+
+pytestmark = pytest.mark.django_db
+
+OPENID = "oT3xk5QmZb7LwR2nVc9Ys0DfHj4E"
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def no_look_remembered():
+    caches["process"].clear()
+
+
+@pytest.fixture
+def account():
+    return make_account(mode="plaintext", app_secret="5d41402abc4b2a76b9719d911017c592")
+
+
+@pytest.fixture
+def person(account):
+    push(account, message_xml(openid=OPENID, EventKey="qrscene_metro"))
+    push(account, message_xml("text", openid=OPENID, Content="a secret word", MsgId="1"))
+    return Subscriber.objects.get()
+
+
+@pytest.fixture
+def since():
+    """The entries that were made after this fixture, oldest first."""
+
+    def entries():
+        return list(AuditEntry.objects.filter(pk__gt=start).order_by("pk"))
+
+    newest = AuditEntry.objects.order_by("-pk").values_list("pk", flat=True).first()
+    start = newest or 0
+    return entries
+
+
+def acts(entries):
+    return [(entry.act, entry.model.partition(".")[2]) for entry in entries]
+
+
+def action(operator, model, name, *rows):
+    listing = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    chosen = {"action": name, "_selected_action": [row.pk for row in rows]}
+    return operator.post(listing, chosen)
+
+
+def a_binding(person):
+    user = User.objects.create_user("alice")
+    now = timezone.now()
+    return Binding.objects.create(
+        account=person.account,
+        subscriber=person,
+        user=user,
+        bound_at=now,
+        event_id=1,
+        event_time=now,
+    )
+
+
+def a_key(person):
+    return ApiKey.issue(user=User.objects.create_user("api"), scopes=["events:read"])[0]
+
+
+def a_failed_code(person):
+    return QRScene.objects.create(
+        account=person.account, scene="x", name="Exit", due_at=None, failure="refused",
+        failed_at=timezone.now(),
+    )  # fmt: skip
+
+
+def a_temporary_code(person):
+    return QRScene.objects.create(
+        account=person.account, scene="x", name="Exit", is_permanent=False, expire_seconds=60,
+        due_at=None, ticket="t", url="u", expires_at=timezone.now(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("make", "act"),
+    [
+        (a_binding, "unbind"),
+        (a_key, "revoke"),
+        (a_failed_code, "try_again"),
+        (a_temporary_code, "renew"),
+        (lambda person: SeenScene.objects.get(), "adopt"),
+        (lambda person: EventLog.objects.last(), "try_again"),
+        (lambda person: person, "refresh_profiles"),
+        (
+            lambda person: OutgoingMessage.objects.create(
+                account=person.account, subscriber=person, kind="text", payload={},
+                state="failed", failed_at=timezone.now(), failure="closed", due_at=None,
+                window_until=timezone.now(),
+            ),
+            "try_again",
+        ),
+        (lambda person: ProfileFetch.objects.first(), "try_again"),
+    ],
+    ids=["binding", "key", "failed code", "code", "scene", "event", "follower", "message", "fetch"],
+)  # fmt: skip
+def test_a_bulk_action_is_recorded_with_its_rows(operator, person, make, act, request):
+    row = make(person)
+    if row is None:
+        row = ProfileFetch.objects.create(account=person.account, due_at=None)
+    since = request.getfixturevalue("since")
+    assert action(operator, type(row), act, row).status_code == 302
+    [entry] = [entry for entry in since() if entry.act == act]
+    assert (entry.model, entry.object_id) == (row._meta.label_lower, str(row.pk))
+    assert (entry.user_name, entry.address) == ("operator", "127.0.0.1")
+
+
+def test_an_action_on_several_rows_names_them(operator, person, since):
+    keys = [ApiKey.issue(user=User.objects.create_user(n), scopes=[])[0] for n in "ab"]
+    action(operator, ApiKey, "revoke", *keys)
+    details = since()[-1].details
+    assert details == {"rows": 2, "ids": [str(key.pk) for key in keys]}
+
+
+def test_rows_that_are_deleted_together_have_an_entry_each(operator, account, since):
+    rules = [
+        ReplyRule.objects.create(account=account, trigger="text", key=key, content="Hi")
+        for key in "ab"
+    ]
+    start = len(since())
+    listing = reverse("admin:events_replyrule_changelist")
+    chosen = {"action": "delete_selected", "_selected_action": [rule.pk for rule in rules]}
+    operator.post(listing, chosen)  # only asks
+    assert since()[start:] == []
+    operator.post(listing, chosen | {"post": "yes"})
+    assert acts(since()[start:]) == [("delete", "replyrule")] * 2
+
+
+def test_looks_at_a_person_are_recorded_and_name_none(operator, person, since):
+    event = EventLog.objects.last()
+    pages = [
+        reverse("admin:subscribers_subscriber_change", args=[person.pk]),
+        reverse("admin:events_eventlog_change", args=[event.pk]),
+        reverse("admin:subscribers_subscriber_changelist") + f"?q={OPENID}",
+        reverse("admin:subscribers_subscriber_changelist") + f"?q={OPENID}",
+        reverse("admin:events_replyrule_changelist"),
+        reverse("admin:subscribers_subscriber_export_personal_data", args=[person.pk]),
+    ]
+    for page in pages:
+        assert operator.get(page).status_code == 200
+    entries = since()
+    assert acts(entries) == [
+        ("look", "subscriber"), ("look", "eventlog"), ("list", "subscriber"),
+        ("export", "subscriber"),
+    ]  # fmt: skip
+    assert entries[2].details == {"filters": ["q"]}
+    said = "".join(f"{entry.object_name}{entry.changes}{entry.details}" for entry in entries)
+    assert OPENID not in said
+    assert "secret word" not in said
+
+
+def test_erasure_renewal_sync_and_tasks(operator, person, since):
+    account = person.account
+    change = reverse("admin:events_officialaccount_change", args=[account.pk])
+    operator.post(change.replace("change/", "renew-callback-key/"))
+    operator.post(
+        reverse("admin:subscribers_subscriber_erase_personal_data", args=[person.pk]),
+        {"openid": OPENID},
+    )
+    operator.post(reverse("admin:subscribers_followersync_add"), {"account": account.pk})
+    operator.post(reverse("admin:events_taskrun_run_now") + "?task=retention")
+    found = [pair for pair in acts(since()) if pair[0] not in {"look", "list"}]
+    renewed = [("renew_callback_key", "officialaccount")] if found[0][0] != "erase" else []
+    assert found == [
+        *renewed, ("erase", "erasure"), ("add", "followersync"), ("run", "taskrun")
+    ]  # fmt: skip
+    erasure = next(entry for entry in since() if entry.act == "erase")
+    assert erasure.object_name == Erasure.objects.get().pseudonym
+    assert erasure.user_name == "operator"
+
+
+def test_sign_ins_and_failures_with_their_addresses(client, since):
+    user = User.objects.create_superuser("ops", password=PASSWORD)
+    login = reverse("account_login")
+    client.post(login, {"username": "ops", "password": "wrong"})
+    client.post(login, {"username": "ops", "password": PASSWORD})
+    client.post(reverse("account_logout"))
+    Authenticator.objects.create(user=user, type="totp", data={"secret": "s3cr3t"})
+    found = [entry for entry in since() if entry.act != "add"]
+    assert [(entry.act, entry.user_name, entry.address) for entry in found] == [
+        ("sign_in_failed", "ops", "127.0.0.1"),
+        ("sign_in", "ops", "127.0.0.1"),
+        ("sign_out", "ops", "127.0.0.1"),
+    ]
+    assert found[0].details == {"reason": "password"}
+    assert found[0].user_id is None
+    factor = AuditEntry.objects.get(model="mfa.authenticator")
+    assert "s3cr3t" not in str(factor.changes)
+
+
+def test_a_stranger_who_goes_on_against_the_lock_writes_one_entry(client, db):
+    User.objects.create_superuser("ops", password=PASSWORD)
+    for _ in range(8):
+        client.post(reverse("account_login"), {"username": "ops", "password": "wrong"})
+    failures = AuditEntry.objects.filter(act="sign_in_failed").order_by("pk")
+    reasons = [entry.details["reason"] for entry in failures]
+    assert reasons == ["password"] * 5 + ["locked"]
+
+
+def test_roles_that_are_given_in_the_admin(operator, since):
+    user, group = User.objects.create_user("new"), Group.objects.create(name="Agents")
+    start = len(since())
+    form = {"username": "new", "is_active": "on", "groups": [group.pk], "is_staff": "on"}
+    form |= {"date_joined_0": "2026-11-01", "date_joined_1": "00:00:00"}
+    form |= {"account_limit-TOTAL_FORMS": "0", "account_limit-INITIAL_FORMS": "0"}
+    assert operator.post(reverse("admin:auth_user_change", args=[user.pk]), form).status_code == 302
+    changes = [entry.changes for entry in since()[start:]]
+    assert changes == [{"is_staff": [False, True]}, {"groups": [[], ["Agents"]]}]
+
+
+# --- Keys -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def api(client):
+    _, key = ApiKey.issue(
+        user=User.objects.create_superuser("warehouse"), scopes=list(SCOPES), name="nightly"
+    )
+    asked = {"Authorization": f"Token {key}"}
+
+    class Api:
+        def get(self, path):
+            return client.get(f"/api/v1/{path}", headers=asked)
+
+        def post(self, path, data):
+            return client.post(
+                f"/api/v1/{path}", data, content_type="application/json", headers=asked
+            )
+
+    return Api()
+
+
+def test_what_a_key_writes(api, account, since):
+    made = api.post("scenes/", {"account": "shop", "name": "Exit", "scene": "exit"})
+    assert made.status_code == 201
+    [entry] = since()
+    assert (entry.act, entry.model, entry.object_id) == (
+        "add", "subscribers.qrscene", str(made.json()["id"]),
+    )  # fmt: skip
+    assert (entry.way, entry.user_name, entry.key_name) == ("api", "warehouse", "nightly")
+    assert api.post("scenes/", {"account": "shop", "nope": 1}).status_code == 400
+    assert api.post(f"scenes/{made.json()['id']}/renew/", {}).status_code == 400
+    assert len(since()) == 1
+
+
+def test_what_a_key_looks_at_and_exports(api, person, since):
+    assert api.get(f"subscribers/{person.pk}/").status_code == 200
+    for _ in range(2):
+        assert api.get(f"subscribers/?openid={OPENID}").status_code == 200
+    assert api.get("events/export/?format=csv").status_code == 200
+    assert api.get("accounts/").status_code == 200
+    assert api.get("subscribers/?nope=1").status_code == 400
+    entries = since()
+    assert acts(entries) == [
+        ("look", "subscriber"), ("list", "subscriber"), ("export", "eventlog")
+    ]  # fmt: skip
+    assert entries[1].details == {"filters": ["openid"]}
+    assert {entry.key_name for entry in entries} == {"nightly"}
