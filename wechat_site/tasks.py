@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.conf import settings
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from events.callback.judge_again import judge_pending
+from events.callback.refusals import forget_refusals
 from events.jobs.queues import EventQueue, JobQueue
 from events.jobs.task import Task
 from events.log.changes import forget_old_changes
@@ -54,6 +56,10 @@ _reply_pool = ReplyPool(settings.REPLY_HANDLER_THREADS)
 
 def _process_events() -> int:
     return process_due(_reply_pool)
+
+
+def _clear_statistics() -> int:
+    return forget_unseen() + forget_refusals(timezone.now())
 
 
 TASKS: Sequence[Task] = (
@@ -147,7 +153,7 @@ TASKS: Sequence[Task] = (
     ),
     Task(
         "statistics to clear",
-        forget_unseen,
+        _clear_statistics,
         every=24 * 3600,
         title=_("people whom statistics saw last months ago"),
     ),

@@ -18,6 +18,8 @@ from events.admin.filters import (
     EventTimeFilter,
     KindFilter,
     StatusFilter,
+    UnmatchedTextFilter,
+    WeekHourFilter,
 )
 from events.admin.html import (
     confirmation,
@@ -70,7 +72,10 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
     actions_outside_transaction = ("try_again",)
     list_display = ["time", "kind_label", "follower", "key", "badge", "delivery_count", "account"]
     list_display_links = ["time"]
-    list_filter = [AccountFilter, KindFilter, StatusFilter, AnswerFilter, EventTimeFilter]
+    list_filter = [
+        AccountFilter, KindFilter, StatusFilter, AnswerFilter, EventTimeFilter, WeekHourFilter,
+        UnmatchedTextFilter,
+    ]  # fmt: skip
     search_help_text = _(
         "OpenID, QR scene, menu key or URL, or number of the event; the whole value"
     )

@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from events import metrics
 from events.callback.build_event import build_event
+from events.callback.refusals import UNKNOWN_ACCOUNT, note_refusal
 from events.log.process import deliver
 from events.models import EventLog, OfficialAccount
 from events.wechat import (
@@ -106,11 +107,11 @@ def verify(
 ) -> Answer:
     """Answers WeChat's GET, sent when the server settings are saved in its console."""
     if account is None:
-        return _refuse("unknown_account", callback_key)
+        return _refuse(UNKNOWN_ACCOUNT, callback_key)
     try:
         echostr = verify_url(account.credentials(now), parse_query(query_string))
     except NotAuthentic as refusal:
-        return _refuse(_reason(refusal), account.slug)
+        return _refuse(_reason(refusal), account.slug, type(refusal).__name__)
     metrics.callbacks.labels("verified").inc()
     return Answer(200, echostr)
 
@@ -120,12 +121,12 @@ def admit(
 ) -> Push | Answer:
     """The push of an account whose signature its query carries, or the refusal."""
     if account is None:
-        return _refuse("unknown_account", callback_key)
+        return _refuse(UNKNOWN_ACCOUNT, callback_key)
     try:
         parameters = authenticate(account.credentials(now), parse_query(query_string))
         _check_age(int(parameters.timestamp), account, now)
     except NotAuthentic as refusal:
-        return _refuse(_reason(refusal), account.slug)
+        return _refuse(_reason(refusal), account.slug, type(refusal).__name__)
     return Push(account, parameters, now)
 
 
@@ -144,7 +145,7 @@ def store_pushes(arrivals: Sequence[Arrival], lock_timeout: float) -> Sequence[b
 def not_stored(push: Push, error: Exception) -> Answer:
     """The answer to a push that opening or storing raised this for."""
     if isinstance(error, NotAuthentic):
-        return _refuse(_reason(error), push.account.slug)
+        return _refuse(_reason(error), push.account.slug, type(error).__name__)
     try:
         # A duplicate that only could not be counted is stored all the same.
         if may_be_stored(error) and EventLog.objects.same_push(open_push(push).event).exists():
@@ -215,10 +216,11 @@ def sealed(arrival: Arrival, reply_xml: str) -> Answer:
     return Answer(200, xml, "application/xml")
 
 
-def _refuse(reason: str, account: str) -> Answer:
+def _refuse(reason: str, account: str, error: str = "") -> Answer:
     logger.warning("Callback of %.64r refused: %s", account, reason)
     metrics.callbacks.labels("refused").inc()
     metrics.refusals.labels(reason).inc()
+    note_refusal(account if error else "", error or reason)
     return _FORBIDDEN
 
 

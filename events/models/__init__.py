@@ -13,6 +13,7 @@ from events.models.idempotent_request import IdempotentRequest
 from events.models.judgement import PendingJudgement
 from events.models.menu import LiveMenu, MenuVersion
 from events.models.pruned_month import PrunedMonth
+from events.models.refusal import CallbackRefusal
 from events.models.reply_rule import ReplyRule
 from events.models.roll_ups import (
     AccountStatistics,
@@ -22,6 +23,7 @@ from events.models.roll_ups import (
     PeriodCount,
     Series,
     StatisticsProgress,
+    UnansweredEvent,
 )
 from events.models.row_change import RowChange
 from events.models.task_run import TaskRun
@@ -33,6 +35,7 @@ __all__ = [
     "ApiKey",
     "AuditEntry",
     "BodyRetention",
+    "CallbackRefusal",
     "EventLog",
     "HealthCount",
     "IdempotentRequest",
@@ -51,5 +54,6 @@ __all__ = [
     "SharedAccessToken",
     "StatisticsProgress",
     "TaskRun",
+    "UnansweredEvent",
     "with_account",
 ]

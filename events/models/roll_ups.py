@@ -16,6 +16,7 @@ __all__ = [
     "PeriodCount",
     "Series",
     "StatisticsProgress",
+    "UnansweredEvent",
 ]
 
 
@@ -166,3 +167,30 @@ class HealthCount(models.Model):
 
     def __str__(self) -> str:
         return f"account {self.account_id} {self.start}"
+
+
+class UnansweredEvent(models.Model):
+    """A message or menu tap of the last months that nobody has answered.
+
+    `text` begins a text message that no rule matched; it is "" for all else.
+    """
+
+    TEXT_LENGTH = 100
+
+    # Without a constraint, as the log is partitioned and pruned.
+    event_id = models.BigIntegerField(primary_key=True)
+    account = models.ForeignKey(OfficialAccount, on_delete=models.CASCADE, db_index=False)
+    event_time = models.DateTimeField()
+    kind = models.CharField(max_length=64)
+    openid = models.CharField(max_length=64)
+    text = models.CharField(max_length=TEXT_LENGTH, blank=True)
+
+    class Meta:
+        indexes = [
+            # All that the statistics of texts read, in the order of time.
+            models.Index(fields=["account", "event_time", "text"], name="unanswered_by_time"),
+            models.Index(fields=["openid"], name="unanswered_openid"),
+        ]
+
+    def __str__(self) -> str:
+        return f"event {self.event_id}"

@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from events.log.registry import before_restoring
-from events.models import BodyRetention, EventLog
+from events.models import BodyRetention, EventLog, UnansweredEvent
 from events.retention.archive import Archive
 from events.retention.partitions import alone
 from events.retention.rewrite import rewrite_archives
@@ -47,6 +47,9 @@ def empty_bodies(now: datetime.datetime | None = None) -> int:
     if limit is None:
         return 0
     changed, is_complete = _empty_log(limit, now)
+    # A text that came late goes a day early at the most.
+    late = UnansweredEvent.objects.filter(event_time__lt=limit + datetime.timedelta(days=1))
+    late.exclude(text="").update(text="")
     folder = settings.EVENT_ARCHIVE_DIR
     if is_complete and folder and Path(folder).is_dir():
         with alone("retention") as granted:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from django.db.models import Q, Sum
 
-from events.models import HealthCount, OfficialAccount, PeriodCount
+from events.models import OfficialAccount, PeriodCount
 from events.stats.periods import Period, day_start
 from events.stats.queries import NOT_EVENTS, Seconds
 from events.stats.series import MENU_KINDS
@@ -24,10 +24,8 @@ from events.stats.series import MENU_KINDS
 __all__ = [
     "Days",
     "EntryTotals",
-    "HealthTotals",
     "Totals",
     "entry_totals",
-    "health_totals",
     "hours_of_week",
     "kind_totals",
     "people_by_day",
@@ -106,19 +104,6 @@ class EntryTotals:
     people: int
     unanswered: int
     taps_before: int
-
-
-@dataclass(frozen=True, slots=True)
-class HealthTotals:
-    """How the pushes fared that were received; `late` were answered after five seconds."""
-
-    received: int = 0
-    answered: int = 0
-    late: int = 0
-    unanswered: int = 0
-    repeated: int = 0
-    failed: int = 0
-    mended: int = 0
 
 
 _MEASURES = ("events", "people", "answered", "unanswered", "waited_ms")
@@ -212,20 +197,3 @@ def hours_of_week(days: Days) -> Sequence[Sequence[int]]:
         local = datetime.datetime.fromtimestamp(seconds, days.zones[account_id])
         numbers[local.weekday()][local.hour] += events
     return numbers
-
-
-def health_totals(days: Days) -> tuple[HealthTotals, HealthTotals]:
-    """How pushes fared, by the time they were received; and in as many days before."""
-    now, before = (each.within("account", "start") for each in (days, days.before))
-    names = ("received", "answered", "within_5s", "unanswered", "repeated", "failed", "mended")
-    found = HealthCount.objects.filter(now | before).aggregate(
-        **{f"now_{name}": Sum(name, filter=now, default=0) for name in names},
-        **{f"before_{name}": Sum(name, filter=before, default=0) for name in names},
-    )
-
-    def totals(when: str) -> HealthTotals:
-        values = {name: found[f"{when}_{name}"] for name in names}
-        within = values.pop("within_5s")
-        return HealthTotals(late=values["answered"] - within, **values)
-
-    return totals("now"), totals("before")

@@ -34,6 +34,7 @@ from events.stats.health import HEALTH_MEASURES, health_of
 from events.stats.periods import Period, microseconds, next_start, starts_of
 from events.stats.roll_up import held_progress, states_of_accounts
 from events.stats.series import SeriesKey, stored_series
+from events.stats.unanswered import recount_unanswered
 
 __all__ = ["Difference", "follow_time_zones", "rebuild"]
 
@@ -138,7 +139,9 @@ def _recount(
             # An account has one zone throughout, or two workers would count into different days.
             state = states_of_accounts()[account_id]
             differences = [
-                difference for count in counts for difference in _write(account_id, count, state)
+                difference
+                for count in counts
+                for difference in _write(account_id, count, state, progress.last_id)
             ]
             if state.time_zone != zone.key:
                 AccountStatistics.objects.filter(pk=account_id).update(time_zone=zone.key)
@@ -224,10 +227,16 @@ def _as_counted(rows: EventLogQuerySet) -> Iterator[Fact]:
 # --- Writing -------------------------------------------------------------------------------------
 
 
-def _write(account_id: int, count: _Count, state: AccountStatistics) -> Iterator[Difference]:
+def _write(
+    account_id: int, count: _Count, state: AccountStatistics, counted_to: int
+) -> Iterator[Difference]:
     frozen = state.frozen_before
     yield from _write_counts(account_id, count, frozen)
     yield from _write_health(account_id, count, frozen and frozen + _DELIVERY)
+    for start, stored, counted in recount_unanswered(
+        account_id, count.first, count.end, counted_to=counted_to, frozen=frozen
+    ):
+        yield Difference("events that nobody answered", start, stored, counted)
 
 
 def _write_counts(

@@ -9,7 +9,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from events.log.registry import after_restoring, before_removal, on_erasure
-from events.models import AccountStatistics, LastSeen, OpenEvent
+from events.models import AccountStatistics, LastSeen, OpenEvent, UnansweredEvent
 from events.models.event_log import EventLogQuerySet
 from events.stats.changes import count_changes
 from events.stats.counts import note_seen
@@ -23,6 +23,7 @@ from events.stats.roll_up import (
     look_again,
     states_of_accounts,
 )
+from events.stats.unanswered import forget_old
 
 __all__ = ["forget_unseen", "freeze", "recount_restored", "rename_person"]
 
@@ -43,6 +44,7 @@ def freeze(events: EventLogQuerySet) -> None:
     changes = look_again(opened, timezone.now())
     count_changes(batch_of(changes, held_progress().last_id, states))
     OpenEvent.objects.filter(pk__in=[row.event_id for row in opened]).delete()
+    UnansweredEvent.objects.filter(pk__in=events.order_by().values("pk")).delete()
     for account_id, _, last in extent(events):
         frozen_before = states[account_id].frozen_before
         end = last + datetime.timedelta(microseconds=1)
@@ -61,16 +63,17 @@ def recount_restored(events: EventLogQuerySet) -> None:
 
 
 def forget_unseen(now: datetime.datetime | None = None) -> int:
-    """Removes who was last seen months ago, so that `LastSeen` does not grow; returns how many.
+    """Removes who was last seen, and what was unanswered, months ago; returns how many.
 
     For events that come so late that they could meet such a person, the log is read.
     """
-    limit = (now or timezone.now()) - _FORGOTTEN_AFTER
+    now = now or timezone.now()
+    limit = now - _FORGOTTEN_AFTER
     with transaction.atomic():
         held_progress()
         AccountStatistics.objects.update(seen_since=limit + _MONTH)
         forgotten, _ = LastSeen.objects.filter(at__lt=microseconds(limit)).delete()
-    return forgotten
+    return forgotten + forget_old(now)
 
 
 @on_erasure

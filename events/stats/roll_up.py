@@ -25,7 +25,7 @@ from events.models import (
     StatisticsProgress,
 )
 from events.models.event_log import EventLogQuerySet
-from events.stats import counts, health  # noqa: F401  (registers the counters)
+from events.stats import counts, health, unanswered  # noqa: F401  (registers the counters)
 from events.stats.changes import Batch, Change, count_changes
 from events.stats.facts import NOT_COUNTED, Counted, Fact, facts
 

@@ -20,6 +20,7 @@ from events.kinds import label
 from events.menus.names import MenuNames
 from events.models import EventLog, with_account
 from events.viewer import may, may_see_openids, shown_openid
+from subscribers.admin.came_filter import CameFilter
 from subscribers.admin.conversation import WithConversation
 from subscribers.admin.personal_data import WithPersonalData
 from subscribers.admin.syncs import start_url
@@ -74,7 +75,7 @@ class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelA
         "bound_user", "event_count", "account",
     ]  # fmt: skip
     list_display_links = ["shown_openid"]
-    list_filter = [AccountFilter, FollowingFilter, BoundFilter]
+    list_filter = [AccountFilter, FollowingFilter, BoundFilter, CameFilter]
     search_help_text = _("OpenID, scene or bound user name; the whole value")
     actions = ["refresh_profiles"]
     actions_list = ["sync_followers"]

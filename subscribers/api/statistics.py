@@ -32,14 +32,13 @@ from subscribers.stats.queries import (
     RETENTION_DAYS,
     FollowerRow,
     SceneRow,
-    SummaryRow,
     TopRow,
     follower_counts,
     messages_out,
     scene_counts,
-    summary,
     top_followers,
 )
+from subscribers.stats.summary import SummaryRow, summary
 
 __all__ = [
     "FollowerStatistics",

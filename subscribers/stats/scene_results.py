@@ -11,12 +11,12 @@ from django.utils import timezone
 
 from subscribers.models import Binding, FollowingInterval, SceneAct, Subscriber
 
-__all__ = ["SceneResult", "results_of_scenes"]
+__all__ = ["LATER", "SceneResult", "results_of_scenes"]
 
 # How a time some days later is written, so that it compares with a stored one.
-_LATER = {
-    "postgresql": "followed.at + INTERVAL '{days} days'",
-    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%S', followed.at, '+{days} days')",
+LATER = {
+    "postgresql": "{column} + INTERVAL '{days} days'",
+    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%S', {column}, '+{days} days')",
 }
 
 
@@ -52,7 +52,7 @@ def results_of_scenes(
     now = timezone.now()
     retained, parameters = [], []
     for number in days:
-        later = _LATER[connection.vendor].format(days=int(number))
+        later = LATER[connection.vendor].format(column="followed.at", days=int(number))
         is_due = "followed.at <= %s"
         stays = (
             f"spell.started_at IS NOT NULL AND (spell.ended_at IS NULL OR spell.ended_at > {later})"

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from events.models import EventLog, HealthCount, LastSeen, PeriodCount, Series, StatisticsProgress
+from events.models import (
+    EventLog,
+    HealthCount,
+    LastSeen,
+    PeriodCount,
+    Series,
+    StatisticsProgress,
+    UnansweredEvent,
+)
 from events.stats.counts import MEASURES
 from events.stats.rebuild import follow_time_zones, rebuild
 from events.stats.removal import forget_unseen
@@ -61,6 +69,14 @@ def stored_health(history):
     }
 
 
+def unanswered_by_hand(history):
+    return {(row.pk, row.openid) for row in history.rows if row.outcome == "unanswered"}
+
+
+def stored_unanswered():
+    return set(UnansweredEvent.objects.values_list("event_id", "openid"))
+
+
 class RollUps(TestCase):
     @settings(max_examples=15, deadline=None)
     @given(steps, st.sampled_from(ZONES))
@@ -69,6 +85,7 @@ class RollUps(TestCase):
         history.play(played)
         assert stored_counts(history) == count_by_hand(history)
         assert stored_health(history) == health_by_hand(history)
+        assert stored_unanswered() == unanswered_by_hand(history)
         # Counting anew finds nothing else than that repetitions came, of which the worker counts
         # those of the last hours.
         differences = rebuild(history.account.pk, _FIRST, _LAST)
@@ -86,6 +103,7 @@ class RollUps(TestCase):
         removed_before = datetime.datetime(2026, 12, 1, tzinfo=datetime.UTC)
         kept = [row for row in history.rows if row.status in {"received", "set_aside"}]
         history.remove_before(removed_before)
+        assert stored_unanswered() == set()
         for row in kept:
             # They stay in the log; what becomes of them is no longer counted.
             history.rows.remove(row)

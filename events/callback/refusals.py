@@ -1,0 +1,91 @@
+"""Refused requests, for operators: counted in memory, stored by a thread every few seconds.
+
+A stranger may send thousands of them, so none costs a query, and each minute has one row for an
+account and a reason.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import logging
+import threading
+import time
+from collections import Counter
+
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from events.db.transactions import release_connection, short_transaction
+from events.db.upsert import Upsert
+from events.models import CallbackRefusal
+
+__all__ = ["UNKNOWN_ACCOUNT", "forget_refusals", "note_refusal", "store_always", "store_refusals"]
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN_ACCOUNT = "unknown_account"
+_STORE_EVERY = 5
+_KEPT = datetime.timedelta(days=30)
+# By minute, account and reason. A process without the thread keeps no more than this.
+_MOST_KEPT = 1000
+
+_lock = threading.Lock()
+_noted: Counter[tuple[datetime.datetime, str, str]] = Counter()
+
+
+def note_refusal(account: str, reason: str) -> None:
+    """Counts a refusal. `account` is a handle, "" if the address is of none."""
+    minute = timezone.now().replace(second=0, microsecond=0)
+    with _lock:
+        if len(_noted) < _MOST_KEPT or (minute, account, reason) in _noted:
+            _noted[minute, account, reason] += 1
+
+
+def store_refusals() -> None:
+    """Adds what this process has counted to the table."""
+    with _lock:
+        rows = sorted((*key, number) for key, number in _noted.items())
+        _noted.clear()
+    if not rows:
+        return
+    try:
+        with short_transaction():
+            _addition().execute(connection, rows)
+    except DatabaseError:
+        with _lock:
+            for minute, account, reason, number in rows:
+                _noted[minute, account, reason] += number
+        raise
+
+
+@functools.cache
+def store_always() -> None:
+    """Starts the thread that stores this process's refusals; a second call does nothing."""
+    threading.Thread(target=_store_always, name="refusals", daemon=True).start()
+
+
+def _store_always() -> None:
+    while True:
+        time.sleep(_STORE_EVERY)
+        try:
+            store_refusals()
+        except Exception:
+            logger.exception("Refusals could not be stored")
+        finally:
+            release_connection()
+
+
+def forget_refusals(now: datetime.datetime) -> int:
+    """Removes refusals of a month ago; returns how many rows."""
+    return CallbackRefusal.objects.filter(minute__lt=now - _KEPT).delete()[0]
+
+
+@functools.cache
+def _addition() -> Upsert:
+    return Upsert(
+        CallbackRefusal,
+        key=("minute", "account", "reason"),
+        values=("number",),
+        update={"number": "old.number + excluded.number"},
+    )
