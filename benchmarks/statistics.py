@@ -1,4 +1,4 @@
-"""What the statistics cost: counting a log, keeping up with it, and each endpoint for 90 days.
+"""What the statistics cost: counting a log, keeping up with it, endpoints for 90 days, dashboard.
 
     python -m benchmarks.statistics --rows 10000,1000000 --databases sqlite,postgresql
 
@@ -31,6 +31,8 @@ ENDPOINTS = (
     *("followers", "events", "events by key", "menu", "messages", "scenes", "hours", "summary"),
     *("health", "top", "top ever"),
 )
+# Pages of the admin, with the words of their addresses.
+PAGES = {"dashboard, 7 days": "?period=7", "dashboard, 90 days": "?period=90"}
 ROUNDS = 5
 # Of live traffic.
 _SECONDS, _A_SECOND = 20, 1000
@@ -154,7 +156,7 @@ def _reads() -> dict[str, float]:
     import datetime
 
     from django.contrib.auth.models import User
-    from django.core.cache import cache
+    from django.core.cache import caches
     from django.db import connection
     from django.test import Client
     from django.utils import timezone
@@ -181,9 +183,20 @@ def _reads() -> dict[str, float]:
             query = {"account": ACCOUNT}
         times = []
         for _ in range(ROUNDS):
-            cache.clear()
+            caches["process"].clear()
             began = time.monotonic()
             response = client.get(f"/api/v1/stats/{path}/", query)
+            times.append(1000 * (time.monotonic() - began))
+            assert response.status_code == 200, response.content
+        found[name] = statistics.median(times)
+    client = Client(SERVER_NAME="localhost")
+    client.force_login(User.objects.create_superuser("operator"))
+    for name, address in PAGES.items():
+        times = []
+        for _ in range(ROUNDS):
+            caches["process"].clear()
+            began = time.monotonic()
+            response = client.get(f"/admin/{address}")
             times.append(1000 * (time.monotonic() - began))
             assert response.status_code == 200, response.content
         found[name] = statistics.median(times)
@@ -199,7 +212,7 @@ def _report(vendor: str, results: dict[int, dict[str, Any]]) -> None:
         ("processor", "of which this process's processor"),
     ):
         print(f"  {title:36}", *(f"{results[size]['fold'][name]:9.1f}" for size in sizes))
-    for name in ENDPOINTS:
+    for name in (*ENDPOINTS, *PAGES):
         print(f"  {name:36}", *(f"{results[size]['reads'][name]:9.1f}" for size in sizes))
 
 

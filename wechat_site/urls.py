@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from wechat_site import api, health
+from wechat_site.admin.dashboard import download
 from wechat_site.signin.views import admin_login
 
 urlpatterns = [
@@ -16,6 +17,7 @@ urlpatterns = [
     path("admin/login/", admin_login),
     path("admin/logout/", account_logout),
     path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
+    path("admin/dashboard.csv", admin.site.admin_view(download), name="dashboard_download"),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("api/v1/", include(api.urlpatterns)),

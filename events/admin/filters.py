@@ -57,7 +57,7 @@ class AccountFilter(admin.SimpleListFilter):
 
 
 class KindFilter(admin.SimpleListFilter):
-    """A kind, or a group of kinds that the dashboard counts together."""
+    """A kind, or a group of kinds that the dashboard counts together; shown where chosen."""
 
     title = _("kind")
     parameter_name = "kind"
@@ -68,15 +68,14 @@ class KindFilter(admin.SimpleListFilter):
     }
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        chosen = request.GET.get(self.parameter_name, "")
+        group = [(chosen, str(self.groups[chosen][0]))] if chosen in self.groups else []
         if account_ids(request.user) is not None:
             # What occurs is known of all accounts together only.
-            return [(kind, label(kind)) for kind in KINDS]
-        return [
-            *((name, str(title)) for name, (title, _kinds) in self.groups.items()),
-            *(
-                (kind, label(kind) if kind in KINDS else str(_("unknown: %s") % kind))
-                for kind in EventLog.objects.kinds()
-            ),
+            return group + [(kind, label(kind)) for kind in KINDS]
+        return group + [
+            (kind, label(kind) if kind in KINDS else str(_("unknown: %s") % kind))
+            for kind in EventLog.objects.kinds()
         ]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:

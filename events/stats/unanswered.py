@@ -7,17 +7,22 @@ log. A row goes when its event is answered or leaves the log; its text goes with
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from django.db import connection
 from django.db.models import Count, Max
 from django.utils import timezone
 
+from events import binding_scenes
+from events.db.upsert import Upsert
 from events.log.registry import on_erasure
 from events.models import EventLog, OpenEvent, UnansweredEvent
 from events.stats.changes import Batch, counter
 from events.stats.facts import Fact, facts
 from events.stats.overview import Days
+from events.wechat import Unreadable, mending, xml
 from events.wechat.api.fields import storable
 
 __all__ = [
@@ -62,23 +67,28 @@ def keep_unanswered(batch: Batch) -> None:
     _keep(new)
 
 
-def _keep(new: list[Fact]) -> None:
+def _keep(new: Sequence[Fact]) -> None:
     if not new:
         return
     texts = _texts(new)
-    UnansweredEvent.objects.bulk_create(
-        [
-            UnansweredEvent(
-                event_id=fact.pk,
-                account_id=fact.account_id,
-                event_time=fact.event_time,
-                kind=fact.kind,
-                openid=fact.openid,
-                text=texts.get(fact.pk, ""),
-            )
-            for fact in new
-        ],
-        ignore_conflicts=True,
+    rows = sorted(
+        (
+            *(fact.pk, fact.account_id, fact.event_time, fact.kind, fact.openid),
+            texts.get(fact.pk, ""),
+        )
+        for fact in new
+    )
+    _keeping().execute(connection, rows)
+
+
+@functools.cache
+def _keeping() -> Upsert:
+    """A third of the time that the ORM takes."""
+    return Upsert(
+        UnansweredEvent,
+        key=("event_id",),
+        values=("account_id", "event_time", "kind", "openid", "text"),
+        update={"text": "excluded.text"},
     )
 
 
@@ -93,14 +103,26 @@ def _texts(found: Iterable[Fact]) -> dict[int, str]:
         event_time__gte=min(times.values()),
         event_time__lte=max(times.values()),
         reply="",
-    ).only("pk", "event_time", "scene", "ticket", "raw", "mended")
-    texts = {}
-    for event in rows:
-        content = (event.payload or {}).get("Content")
-        if isinstance(content, str):
-            words = " ".join(storable(event.masked(content)).split())
-            texts[event.pk] = words[: UnansweredEvent.TEXT_LENGTH]
-    return texts
+    )
+    return {
+        pk: _words(bytes(raw), mended=mended)
+        for pk, raw, mended in rows.values_list("pk", "raw", "mended")
+    }
+
+
+def _words(raw: bytes, *, mended: bool) -> str:
+    """How a text begins, without what must not be shown; "" if its body was removed."""
+    if not raw:
+        return ""
+    try:
+        fields = mending.read(raw).fields if mended else xml.parse(raw)
+    except Unreadable:
+        return ""
+    content = fields.get("Content")
+    if not isinstance(content, str):
+        return ""
+    words = " ".join(storable(binding_scenes.mask(content)).split())
+    return words[: UnansweredEvent.TEXT_LENGTH]
 
 
 def unmatched_texts(days: Days, *, limit: int) -> list[UnmatchedText]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -29,7 +30,7 @@ from wechat_site.tasks import TASKS
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-__all__ = ["TasksAdmin"]
+__all__ = ["TasksAdmin", "is_silent"]
 
 # A living worker notes a run of some task more often than this.
 _SILENT_AFTER = datetime.timedelta(minutes=2)
@@ -62,7 +63,7 @@ class TasksAdmin(ReadOnly, ModelAdmin):
             "title": _("Background tasks"),
             "queues": [_queue_row(request, task, now) for task in TASKS if task.queue],
             "tasks": [_task_row(request, task, runs.get(task.name)) for task in TASKS],
-            "is_silent": _is_silent(list(runs.values()), now),
+            "is_silent": is_silent(list(runs.values()), now),
         }
         return TemplateResponse(request, "admin/tasks.html", context)
 
@@ -207,7 +208,7 @@ def _schedule(task: Task) -> str:
     return ngettext("every %s minute", "every %s minutes", minutes) % minutes
 
 
-def _is_silent(runs: list[TaskRun], now: datetime.datetime) -> bool:
+def is_silent(runs: Sequence[TaskRun], now: datetime.datetime) -> bool:
     """Whether no worker has noted a run lately."""
     return not any(
         (run.finished_at is not None and run.finished_at > now - _SILENT_AFTER)

@@ -19,9 +19,11 @@ from events.models import (
     UnansweredEvent,
 )
 from events.stats.counts import MEASURES
+from events.stats.overview import Days, entry_totals, hours_of_week, kind_totals
 from events.stats.rebuild import follow_time_zones, rebuild
 from events.stats.removal import forget_unseen
 from events.stats.roll_up import roll_up
+from events.stats.series import MENU_KINDS
 from events.testing import make_account
 from events.tests.stats.histories import ZONES, History, count_by_hand, labels, steps
 
@@ -77,6 +79,33 @@ def stored_unanswered():
     return set(UnansweredEvent.objects.values_list("event_id", "openid"))
 
 
+def check_overview(history):
+    """What pages ask of several accounts together is what one counts by hand, too."""
+    days = Days([history.account], datetime.date(2026, 1, 1), datetime.date(2026, 12, 31))
+    by_day = {}
+    for (kind, key, period, _label), values in count_by_hand(history).items():
+        if period == "d":
+            sums = by_day.setdefault((kind, key), [0] * len(values))
+            by_day[kind, key] = [old + new for old, new in zip(sums, values, strict=True)]
+    assert {
+        kind: [now.events, now.people, now.answered, now.unanswered, now.waited_ms]
+        for kind, (now, _before) in kind_totals(days).items()
+    } == {kind: values for (kind, key), values in by_day.items() if not key}
+    assert {
+        (row.kind, row.key): [row.taps, row.people, row.unanswered] for row in entry_totals(days)
+    } == {
+        (kind, key): [values[0], values[1], values[3]]
+        for (kind, key), values in by_day.items()
+        if key and kind in MENU_KINDS
+    }
+    by_hour = [[0] * 24 for _ in range(7)]
+    for row in history.rows:
+        if row.is_event and not row.kind.startswith(("import.", "reconcile.")):
+            local = row.at.astimezone(history.account.zone)
+            by_hour[local.weekday()][local.hour] += 1
+    assert hours_of_week(days) == by_hour
+
+
 class RollUps(TestCase):
     @settings(max_examples=15, deadline=None)
     @given(steps, st.sampled_from(ZONES))
@@ -86,6 +115,7 @@ class RollUps(TestCase):
         assert stored_counts(history) == count_by_hand(history)
         assert stored_health(history) == health_by_hand(history)
         assert stored_unanswered() == unanswered_by_hand(history)
+        check_overview(history)
         # Counting anew finds nothing else than that repetitions came, of which the worker counts
         # those of the last hours.
         differences = rebuild(history.account.pk, _FIRST, _LAST)

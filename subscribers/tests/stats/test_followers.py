@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+from collections import Counter
 
 from django.core.management import call_command
 from hypothesis import given, settings
@@ -13,11 +14,14 @@ from hypothesis.extra.django import TestCase
 from events.kinds import Effect, kinds_where
 from events.log.registry import announce_erasure
 from events.models import EventLog
+from events.stats.overview import Days
 from events.stats.rebuild import follow_time_zones
+from events.stats.series import FOLLOW
 from events.testing import make_account
 from events.tests.stats.histories import ZONES, History, labels, steps
 from subscribers.models import FollowingChange, FollowingInterval, SceneAct, Subscriber
 from subscribers.stats.recount import recount_followers
+from subscribers.stats.sources import sources
 
 _FIRST = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 _LAST = datetime.datetime(2028, 1, 1, tzinfo=datetime.UTC)
@@ -79,6 +83,19 @@ def check_growth(history, rows):
         assert len(set(begun)) == len(begun)
 
 
+def check_sources(history):
+    """Every follow of the log has one source; those through a code have the code's."""
+    days = Days([history.account], datetime.date(2026, 1, 1), datetime.date(2026, 12, 31))
+    found = sources(days)
+    follows = [row for row in history.rows if row.is_event and row.kind == FOLLOW]
+    assert sum(source.came for source in found) == len(follows)
+    by_code = Counter(row.key for row in follows if row.key and row.openid)
+    assert {source.scene: source.came for source in found if source.scene} == by_code
+    for source in found:
+        assert max(source.still_following, *source.retained.values()) <= source.came
+        assert all(source.retained[number] <= due for number, due in source.due.items())
+
+
 class Followers(TestCase):
     @settings(max_examples=15, deadline=None)
     @given(steps, st.sampled_from(ZONES))
@@ -86,6 +103,7 @@ class Followers(TestCase):
         history = FollowerHistory(make_account(time_zone=zone), follow_time_zones)
         history.play(played)
         check_growth(history, history.rows)
+        check_sources(history)
         opened = FollowingInterval.objects.filter(ended_at=None)
         assert opened.count() == Subscriber.objects.filter(is_following=True).count()
         acts = {

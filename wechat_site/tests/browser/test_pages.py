@@ -109,10 +109,10 @@ def test_an_operator_looks_at_the_demo(demo, chromium, language, width):
         shows(words[word])
 
     # events arrive while the page is looked at, without a reload
-    newest = page.locator("#dashboard-live a[href*='/eventlog/']").first
+    newest = page.locator("#latest a[href*='/eventlog/']").first
     before = newest.get_attribute("href")
     page.wait_for_function(
-        "before => document.querySelector(\"#dashboard-live a[href*='/eventlog/']\")"
+        "before => document.querySelector(\"#latest a[href*='/eventlog/']\")"
         ".getAttribute('href') !== before",
         arg=before,
     )
@@ -147,6 +147,48 @@ def test_an_operator_looks_at_the_demo(demo, chromium, language, width):
     assert "/wechat/" in page.content()
     assert problems == []
     context.close()
+
+
+def test_the_dashboard_is_refreshed_under_the_readers_eyes(demo, chromium):
+    """Focus, scroll position and an opened table stay; the chart is drawn once more."""
+    context = chromium.new_context(
+        viewport={"width": 390, "height": 900}, locale="zh-CN", color_scheme="dark"
+    )
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    page.goto(f"{demo.url}/admin/")
+    page.fill("input[name=username]", demo.user_name)
+    page.fill("input[name=password]", demo.password)
+    page.click("button[type=submit]")
+    page.clock.install()
+    page.goto(f"{demo.url}/admin/?period=30")
+    page.locator("#growth canvas[style*=width]").wait_for()
+    page.locator("#growth summary").click()
+    focused = page.locator("#growth details a").first
+    focused.focus()
+    before = page.evaluate(_PLACE)
+    newest = page.locator("#latest tbody tr").first.get_attribute("data-key")
+    for _ in range(20):
+        page.clock.run_for(10_000)
+        page.wait_for_load_state("networkidle")
+        if page.locator("#latest tbody tr").first.get_attribute("data-key") != newest:
+            break
+    else:
+        raise AssertionError("no event arrived")
+    assert page.evaluate(_PLACE) == before
+    assert page.locator("#growth details[open]").count() == 1
+    assert page.evaluate("Object.keys(Chart.instances).length") == 1
+    assert problems == []
+    context.close()
+
+
+# Where the reader is: what has the focus, and where that stands in the window.
+_PLACE = """() => {
+    const { activeElement } = document;
+    return [activeElement.href, Math.round(activeElement.getBoundingClientRect().top)];
+}"""
 
 
 def test_the_api_documentation_needs_nothing_from_outside(demo, chromium):

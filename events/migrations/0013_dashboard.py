@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("events", "0010_idempotent_requests"),
+        ("events", "0012_audit"),
     ]
 
     operations = [
