@@ -13,6 +13,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
+from events.audit.record import record
 from events.models import ApiKey
 from events.people.address import client_address
 from events.people.scopes import may_give
@@ -28,6 +29,8 @@ logger = logging.getLogger("wechat_site.signin")
 
 # Wrong keys from one address in a minute; further ones are answered 429.
 _WRONG_KEYS = 20
+# Seconds: the audit list has one entry for an address, the log a line for each key.
+_WRONG_KEY_RECORDED_EVERY = 3600
 
 
 def carries(request: Request, scope: str) -> bool:
@@ -60,6 +63,8 @@ class ApiKeyAuthentication(BaseAuthentication):
     @staticmethod
     def _refusal(address: str) -> APIException:
         logger.warning("sign-in failed address=%s reason=key user=%s", address, '""')
+        if caches["process"].add(f"audit.wrong-key.{address}", 1, _WRONG_KEY_RECORDED_EVERY):
+            record("sign_in_failed", details={"reason": "key"})
         counter = f"wrong-keys:{address}"
         cache.add(counter, 0, timeout=60)
         try:

@@ -21,9 +21,11 @@ from subscribers.models import (
     SeenScene,
     Subscriber,
 )
+from wechat_site.tests.signin.world import make_rows
 
 pytestmark = pytest.mark.django_db
 
+_ACCOUNT = "events.officialaccount"
 OPENID = "oT3xk5QmZb7LwR2nVc9Ys0DfHj4E"
 PASSWORD = "correct horse battery"
 
@@ -195,6 +197,31 @@ def test_erasure_renewal_sync_and_tasks(operator, person, since):
     assert erasure.user_name == "operator"
 
 
+@pytest.mark.parametrize(
+    ("page", "table", "act"),
+    [
+        ("events_eventlog_try_this_again", "events.eventlog", "try_again"),
+        ("events_menuversion_ask", "events.officialaccount", "ask"),
+        (
+            "events_officialaccount_renew_callback_key",
+            "events.officialaccount",
+            "renew_callback_key",
+        ),
+        ("subscribers_qrscene_fetch", "subscribers.qrscene", "renew"),
+        ("events_replyrule_delete", "events.replyrule", "delete"),
+    ],
+)
+def test_a_page_that_acts_records_it_once(operator, page, table, act, request):
+    rows = make_rows("books", "Birch Books", OPENID, "ownwords")
+    since = request.getfixturevalue("since")
+    address = reverse(f"admin:{page}", args=[rows.rows[table].pk])
+    assert operator.get(address).status_code in {200, 405}
+    assert act not in {entry.act for entry in since()}
+    assert operator.post(address, {"post": "yes"}).status_code == 302
+    [entry] = [entry for entry in since() if entry.act == act]
+    assert (entry.user_name, entry.account_id) == ("operator", rows.account.pk)
+
+
 def test_sign_ins_and_failures_with_their_addresses(client, since):
     user = User.objects.create_superuser("ops", password=PASSWORD)
     login = reverse("account_login")
@@ -221,6 +248,16 @@ def test_a_stranger_who_goes_on_against_the_lock_writes_one_entry(client, db):
     failures = AuditEntry.objects.filter(act="sign_in_failed").order_by("pk")
     reasons = [entry.details["reason"] for entry in failures]
     assert reasons == ["password"] * 5 + ["locked"]
+
+
+def test_wrong_keys_of_an_address_are_one_entry(client, since):
+    for _ in range(3):
+        assert (
+            client.get("/api/v1/events/", headers={"Authorization": "Bearer x"}).status_code == 401
+        )
+    assert [(entry.act, entry.details, entry.address) for entry in since()] == [
+        ("sign_in_failed", {"reason": "key"}, "127.0.0.1")
+    ]
 
 
 def test_roles_that_are_given_in_the_admin(operator, since):
