@@ -7,18 +7,22 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, Permission, User
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from events.admin.base import ModelAdmin
-from events.models import AccountLimit
+from events.models import ACCOUNT_SECRETS, AccountLimit, OfficialAccount
 from events.viewer import account_ids
 
 admin.site.index_title = _("Dashboard")
@@ -60,12 +64,40 @@ def may_change_user(user: Any, other: Any) -> bool:
     return account_ids(user) is None and (other is None or is_within(user, other))
 
 
+def _named(field: Any) -> Any:
+    """The field, with the names of this site's own permissions in the reader's language."""
+    if field.queryset.model is Permission:
+        field.label_from_instance = lambda permission: (
+            f"{permission.content_type} | {gettext(permission.name)}"
+        )
+    return field
+
+
+class AccountLimitForm(forms.ModelForm):  # type: ignore[type-arg]
+    accounts: Any = forms.ModelMultipleChoiceField(
+        label=capfirst(_("Official Accounts")),
+        queryset=OfficialAccount.objects.defer(*ACCOUNT_SECRETS),
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text=_("The user sees these accounts alone; none chosen: no account."),
+    )
+
+    class Meta:
+        model = AccountLimit
+        fields = ["accounts"]
+
+    def has_changed(self) -> bool:
+        # Django saves no form without a change, and here a new one without accounts is a limit.
+        return self.instance.pk is None or super().has_changed()
+
+
 class AccountLimitInline(StackedInline):
     """Limits the user to the chosen accounts. Users with a limit see nobody's."""
 
     model = AccountLimit
-    fields = ["accounts"]
-    filter_horizontal = ["accounts"]
+    form = AccountLimitForm
+    # An empty form would look like a limit.
+    extra = 0
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return account_ids(request.user) is None and super().has_view_permission(request, obj)
@@ -111,11 +143,11 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
         return fields if request.user.is_superuser else [*fields, "is_superuser"]
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "user_permissions":
-            kwargs["queryset"] = permissions_of(request.user)
-        elif db_field.name == "groups":
+        if db_field.name == "groups":
             kwargs["queryset"] = groups_of(request.user)
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+        elif db_field.name == "user_permissions":
+            kwargs["queryset"] = permissions_of(request.user)
+        return _named(super().formfield_for_manytomany(db_field, request, **kwargs))
 
 
 @admin.register(Group)
@@ -143,4 +175,4 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
         if db_field.name == "permissions":
             kwargs["queryset"] = permissions_of(request.user)
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+        return _named(super().formfield_for_manytomany(db_field, request, **kwargs))

@@ -10,6 +10,7 @@ from django.test import Client
 
 from events.models import AccountLimit
 from events.testing import make_account
+from events.viewer import account_ids
 from wechat_site.tests.signin.people import browser_of, with_rights, with_role
 from wechat_site.tests.signin.world import make_rows
 
@@ -106,6 +107,20 @@ def test_who_is_limited_makes_no_unlimited_user():
     assert change(client, limited).status_code == 403
     assert not User.objects.filter(username="x").exists()
     assert AccountLimit.objects.filter(user=limited).exists()
+
+
+@pytest.mark.parametrize("has_account", [True, False])
+def test_a_limit_is_set_on_the_users_page_with_or_without_accounts(has_account):
+    account = make_account("shop", mode="plaintext")
+    user = with_role("analyst", "analyst")
+    chosen = [account.pk] if has_account else []
+    form = {"account_limit-TOTAL_FORMS": "1", "account_limit-0-accounts": chosen}
+    browser = browser_of(User.objects.create_superuser("root"))
+    groups = [group.pk for group in user.groups.all()]
+    assert change(browser, user, groups=groups, **form).status_code == 302
+    assert account_ids(User.objects.get(pk=user.pk)) == frozenset(chosen)
+    shown = browser_of(user).get("/admin/events/officialaccount/").content.decode()
+    assert (account.original_id in shown) == has_account
 
 
 def test_a_limit_that_lost_its_last_account_shows_nothing():
