@@ -49,6 +49,11 @@ class Days:
         days = self.last - self.first + _DAY
         return Days(self.accounts, self.first - days, self.last - days)
 
+    @property
+    def name(self) -> str:
+        """Tells these days from others, in the cache."""
+        return f"{sorted(self.by_zone.items())} {self.first} {self.last}"
+
     @functools.cached_property
     def dates(self) -> Sequence[datetime.date]:
         return [self.first + number * _DAY for number in range((self.last - self.first).days + 1)]

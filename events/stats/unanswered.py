@@ -16,6 +16,7 @@ from django.db.models import Count, Max
 from django.utils import timezone
 
 from events import binding_scenes
+from events.db.cached_count import cached_count
 from events.db.upsert import Upsert
 from events.log.registry import on_erasure
 from events.models import EventLog, OpenEvent, UnansweredEvent
@@ -35,6 +36,8 @@ __all__ = [
     "unmatched_texts",
 ]
 
+# To group one text takes as long as to count so many rows.
+_ROWS_OF_ONE = 5
 KEPT = datetime.timedelta(days=100)
 _UNANSWERED = "unanswered"
 
@@ -126,23 +129,33 @@ def _words(raw: bytes, *, mended: bool) -> str:
 
 
 def unmatched_texts(days: Days, *, limit: int) -> list[UnmatchedText]:
-    """The texts of these days that no rule matched, the most frequent first."""
+    """The texts of these days that no rule matched, the most frequent first.
+
+    Those of many messages are kept for a while.
+    """
     rows = UnansweredEvent.objects.filter(days.within("account", "event_time")).order_by()
-    # The index has all that this reads; whose the texts were is asked for those that are shown.
-    found = list(
-        rows.exclude(text="")
-        .values_list("account", "text")
-        .annotate(messages=Count("pk"), last_at=Max("event_time"))
-        .order_by("-messages", "-last_at", "text")[:limit]
-    )
-    shown = rows.filter(text__in={text for _, text, *_ in found})
-    counted = shown.values_list("account", "text").annotate(people=Count("openid", distinct=True))
-    people = {(account_id, text): number for account_id, text, number in counted}
-    return [
-        UnmatchedText(account_id, text, messages, people[account_id, text], last_at)
-        for account_id, text, messages, last_at in found
-        if (account_id, text) in people
-    ]
+    texts = rows.exclude(text="")
+
+    def count() -> list[UnmatchedText]:
+        # The index has all that this reads; whose the texts were is asked for those that are shown.
+        found = list(
+            texts.values_list("account", "text")
+            .annotate(messages=Count("pk"), last_at=Max("event_time"))
+            .order_by("-messages", "-last_at", "text")[:limit]
+        )
+        shown = rows.filter(text__in={text for _, text, *_ in found})
+        counted = shown.values_list("account", "text").annotate(
+            people=Count("openid", distinct=True)
+        )
+        people = {(account_id, text): number for account_id, text, number in counted}
+        return [
+            UnmatchedText(account_id, text, messages, people[account_id, text], last_at)
+            for account_id, text, messages, last_at in found
+            if (account_id, text) in people
+        ]
+
+    name = f"unmatched texts {days.name} {limit}"
+    return cached_count(name, count, rows=lambda _: _ROWS_OF_ONE * texts.count()).value
 
 
 def forget_old(now: datetime.datetime) -> int:

@@ -59,9 +59,8 @@ def sources(days: Days, *, retention_days: Sequence[int] = RETENTION_DAYS) -> li
     """
     if not days.accounts:
         return []
-    name = f"sources {sorted(days.zones.items())} {days.first} {days.last} {retention_days}"
     found = cached_count(
-        name,
+        f"sources {days.name} {retention_days}",
         lambda: _sources(days, retention_days),
         rows=lambda rows: _ROWS_OF_ONE * sum(row.came + row.came_before for row in rows),
     )
