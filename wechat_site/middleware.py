@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.middleware.gzip import GZipMiddleware
 from django.urls import is_valid_path
 from django.utils import translation
+from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 
 from events.api.problems import CONTENT_TYPE, problem_response
@@ -47,6 +50,37 @@ def _bad_host(request: HttpRequest, response: HttpResponse) -> tuple[str, Any]:
         except DisallowedHost:
             return "bad_host", _("This site does not answer to the host name in the request.")
     return "", ""
+
+
+class TransferMiddleware:
+    """Sends answers of the API compressed, and only when they differ from what the client has.
+
+    An ETag is of the content before compression, so it is a weak one.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+        self._gzip = GZipMiddleware(get_response)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        # Exports are streams, and compress themselves; pictures are compressed.
+        if (
+            not request.path.startswith("/api/")
+            or response.streaming
+            or response.headers.get("Content-Type", "") == "image/png"
+        ):
+            return response
+        if request.method in {"GET", "HEAD"} and response.status_code == 200:
+            digest = hashlib.sha256(response.content).hexdigest()[:32]
+            response.headers.setdefault("ETag", f'W/"{digest}"')
+            conditional = get_conditional_response(
+                request, etag=response.headers["ETag"], response=response
+            )
+            if conditional is not None and conditional.status_code == 304:
+                return conditional
+        packed: Any = self._gzip.process_response(request, response)
+        return packed  # type: ignore[no-any-return]
 
 
 class EitherSlashMiddleware:

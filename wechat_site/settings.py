@@ -211,6 +211,7 @@ EXTRA_APPS = _extra_apps()
 INSTALLED_APPS += EXTRA_APPS
 
 MIDDLEWARE = [
+    "wechat_site.middleware.TransferMiddleware",
     "wechat_site.middleware.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -34,7 +34,7 @@ __all__ = ["ExportMixin", "csv_parts", "pages"]
 
 _PAGE = 1000
 # Parameters of the pages, which an export has not.
-_OF_PAGES = ("cursor", "page_size", "after_id")
+_OF_PAGES = ("cursor", "page_size", "after_id", "ordering")
 
 
 class _NDJSONRenderer(JSONRenderer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import django_filters
@@ -11,6 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django_filters.rest_framework import DjangoFilterBackend, FilterSet
+from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import PermissionDenied, ValidationError
 
 from events.models import EventLog, OfficialAccount
@@ -22,14 +24,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOT_FILTERS",
+    "ORDERING",
     "AccountFilter",
     "EventFilter",
     "ExactFilter",
     "MomentFilter",
     "OpenIDFilter",
     "StrictFilterBackend",
+    "ValuesFilter",
 ]
 
+ORDERING = "ordering"
 NOT_FILTERS = {"cursor", "format", "page_size"}
 
 
@@ -41,7 +46,7 @@ class StrictFilterBackend(DjangoFilterBackend):
     ) -> QuerySet[Any]:
         filterset_class = self.get_filterset_class(view, queryset)
         filters = set(filterset_class.base_filters) if filterset_class else set()
-        known = set() if view.detail else filters | NOT_FILTERS  # type: ignore[attr-defined]
+        known = set() if view.detail else filters | NOT_FILTERS | {ORDERING}  # type: ignore[attr-defined]
         unknown = sorted(set(request.GET) - known)
         if unknown:
             sentence = _("There is no such filter.")
@@ -65,6 +70,48 @@ class ExactFilter(django_filters.CharFilter):
     """The exact text; white space counts."""
 
     field_class = _ExactField
+
+
+class _ValuesField(forms.CharField):
+    """Texts with commas between them, as a list without repetitions."""
+
+    def __init__(self, choices: Sequence[tuple[str, Any]] = (), **kwargs: Any) -> None:
+        super().__init__(strip=False, max_length=2000, **kwargs)
+        self.allowed = {str(value) for value, _label in choices}
+
+    def clean(self, value: Any) -> list[str]:
+        text = super().clean(value)
+        parts = list(dict.fromkeys(text.split(","))) if text else []
+        if "" in parts:
+            raise forms.ValidationError(_("There is an empty value."), code="empty")
+        for part in parts:
+            if self.allowed and part not in self.allowed:
+                sentence = _("One of %s.") % ", ".join(sorted(self.allowed))
+                raise forms.ValidationError(sentence, code="invalid_choice")
+        return parts
+
+
+class ValuesFilter(django_filters.BaseCSVFilter):
+    """Any of the values, with commas between them."""
+
+    field_class = _ValuesField
+
+    def __init__(
+        self,
+        field_name: str | None = None,
+        *,
+        choices: Sequence[tuple[str, Any]] = (),
+        label: str = "",
+        **kwargs: Any,
+    ) -> None:
+        if choices:
+            kwargs["choices"] = choices
+        # BaseCSVFilter's own would make another field.
+        django_filters.Filter.__init__(self, field_name, lookup_expr="in", label=label, **kwargs)
+        item: dict[str, Any] = {"type": "string", "description": label}
+        if choices:
+            item["enum"] = [str(value) for value, _label in choices]
+        extend_schema_field(item)(self)  # type: ignore[type-var]
 
 
 class _MomentField(forms.CharField):
@@ -99,25 +146,25 @@ class OpenIDFilter(ExactFilter):
     field_class = _OpenIDField
 
 
-class AccountFilter(ExactFilter):
-    """The account by its handle, looked up first.
+class AccountFilter(ValuesFilter):
+    """Accounts by their handles, looked up first.
 
     Joined to the accounts instead, PostgreSQL could not tell how many rows this one has.
     """
 
     def __init__(self) -> None:
-        super().__init__("account", label="The account's handle.")
+        super().__init__("account", label="Handles of accounts, with commas between them.")
 
-    def filter(self, qs: QuerySet[Any], value: str) -> QuerySet[Any]:
+    def filter(self, qs: QuerySet[Any], value: list[str]) -> QuerySet[Any]:
         if not value:
             return qs
-        accounts = OfficialAccount.objects.filter(slug=value)
-        visible = visible_to(self.parent.request.user, accounts, "pk")  # type: ignore[attr-defined]
-        pk = visible.values_list("pk", flat=True).first()
-        if pk is None:
+        found = OfficialAccount.objects.filter(slug__in=value)
+        visible = visible_to(self.parent.request.user, found, "pk")  # type: ignore[attr-defined]
+        ids = sorted(visible.values_list("pk", flat=True))
+        if len(ids) < len(value):
             sentence = _("There is no such account.")
             raise ValidationError({"account": [sentence]}, code="does_not_exist")
-        return qs.filter(account=pk)
+        return qs.filter(account=ids[0]) if len(ids) == 1 else qs.filter(account__in=ids)
 
 
 class MomentFilter(django_filters.Filter):
@@ -137,9 +184,14 @@ class _IdFilter(django_filters.Filter):
 
 class EventFilter(FilterSet):
     account = AccountFilter()
-    kind = ExactFilter(
+    kind = ValuesFilter(
         method="by_kind",
-        label="Normalised kind: `event.subscribe`, `text`, …; several with commas between them.",
+        label="Normalised kinds: `event.subscribe`, `text`, …, with commas between them.",
+    )
+    source = ValuesFilter(
+        method="by_source",
+        choices=EventLog.Source.choices,
+        label="`callback` for pushes; `import` and `reconcile` for what WeChat answered.",
     )
     msg_type = ExactFilter(method="by_msg_type", label="MsgType, in any letter case.")
     event = ExactFilter(
@@ -148,7 +200,7 @@ class EventFilter(FilterSet):
     event_key = ExactFilter(method="by_event_key", label="EventKey: a menu key or URL.")
     scene = ExactFilter(method="by_scene", label="QR scene, without `qrscene_`.")
     openid = OpenIDFilter(method="by_openid", label="The follower.")
-    status = django_filters.ChoiceFilter(
+    status = ValuesFilter(
         choices=EventLog.Status.choices, method="by_status", label="What became of the event."
     )
     event_time_after = MomentFilter("event_time", "gte", label="CreateTime, from then on.")
@@ -166,8 +218,11 @@ class EventFilter(FilterSet):
         model = EventLog
         fields: list[str] = []
 
-    def by_kind(self, events: EventLogQuerySet, name: str, value: str) -> EventLogQuerySet:
-        return events.with_kinds(sorted(set(value.split(","))))
+    def by_kind(self, events: EventLogQuerySet, name: str, value: list[str]) -> EventLogQuerySet:
+        return events.with_kinds(sorted(value)) if value else events
+
+    def by_source(self, events: EventLogQuerySet, name: str, value: list[str]) -> EventLogQuerySet:
+        return events.with_sources(value) if value else events
 
     def by_msg_type(self, events: EventLogQuerySet, name: str, value: str) -> EventLogQuerySet:
         return events.with_msg_type(value)
@@ -184,5 +239,5 @@ class EventFilter(FilterSet):
     def by_openid(self, events: EventLogQuerySet, name: str, value: str) -> EventLogQuerySet:
         return events.with_openid(value)
 
-    def by_status(self, events: EventLogQuerySet, name: str, value: str) -> EventLogQuerySet:
-        return events.with_status(value)
+    def by_status(self, events: EventLogQuerySet, name: str, value: list[str]) -> EventLogQuerySet:
+        return events.with_statuses(value) if value else events

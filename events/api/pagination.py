@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from events.api.filters import ORDERING
 from events.db.keyset import RowCursor, page
 from events.log.settled import Unsettled, settled_moment, settled_upper_bound
 
@@ -44,21 +45,25 @@ class NewestFirstPagination(CursorPagination):
     ) -> list[Any] | None:
         assert isinstance(queryset, QuerySet)
         self.base_url = request.build_absolute_uri()
-        self.column = _time_column(request, view)
+        self.column, is_ascending = _order(request, view, queryset.model)
         cursor = self.decode_cursor(request)
         place = None if cursor is None else RowCursor.parse(str(cursor.position), self.column)
         # DRF hands a made-up position on to the database as it is. Its own cursors have no offset
         # here, which is for rows of equal position, and there are none.
         if cursor and (cursor.offset or place is None):
             raise NotFound(self.invalid_cursor_message)
-        upwards = bool(cursor and cursor.reverse)
+        is_back = bool(cursor and cursor.reverse)
+        upwards = is_back != is_ascending
         size = self.get_page_size(request)
         leading = getattr(view, "leading_columns", {}).get(self.column)
         self.rows, more = page(
             queryset, size, column=self.column, cursor=place, upwards=upwards, leading=leading
         )
-        self.has_next = bool(self.rows) and (upwards or more)
-        self.has_previous = bool(self.rows) and (more if upwards else cursor is not None)
+        if is_ascending:
+            # The page is newest first.
+            self.rows = self.rows[::-1]
+        self.has_next = bool(self.rows) and (is_back or more)
+        self.has_previous = bool(self.rows) and (more if is_back else cursor is not None)
         return self.rows
 
     def get_next_link(self) -> str | None:
@@ -85,9 +90,26 @@ class NewestFirstPagination(CursorPagination):
         return int(given)
 
 
-def _time_column(request: Request, view: APIView | None) -> str | None:
+def _order(request: Request, view: APIView | None, model: type[Model]) -> tuple[str | None, bool]:
+    """The time that orders the list, None for the ids, and whether the oldest come first.
+
+    Raises ValidationError for an `ordering` that no index serves.
+    """
     columns: dict[str, str] = getattr(view, "time_columns", {})
-    return next((column for name, column in columns.items() if name in request.query_params), None)
+    by_filter = (column for name, column in columns.items() if name in request.query_params)
+    column = next(by_filter, None)
+    written = request.query_params.get(ORDERING)
+    if written is None:
+        return column, False
+    name = written.removeprefix("-")
+    # A filter by a time has its index in the order of this time alone.
+    fields = model._meta
+    times = [name for name in dict.fromkeys(columns.values()) if not fields.get_field(name).null]
+    offered = ["id", *times] if column is None else [column]
+    if name not in offered:
+        both = ", ".join(f"{name}, -{name}" for name in offered)
+        raise ValidationError({ORDERING: [_("One of %s.") % both]}, code="invalid_choice")
+    return None if name == "id" else name, not written.startswith("-")
 
 
 class _Syncable(NewestFirstPagination):
@@ -163,6 +185,8 @@ class EventPagination(_Syncable):
         if self.after_id is None:
             return super().paginate_queryset(queryset, request, view)
         assert isinstance(queryset, QuerySet)
+        if ORDERING in request.query_params:
+            raise ValidationError({ORDERING: [_("after_id has an order of its own.")]})
         if self.cursor_query_param in request.query_params:
             raise ValidationError({"cursor": [_("after_id has no cursors: follow its next link.")]})
         self.request = request

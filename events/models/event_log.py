@@ -173,13 +173,29 @@ class EventLogQuerySet(models.QuerySet["EventLog"]):
     def newest_first(self) -> EventLogQuerySet:
         return self.order_by("-id")
 
-    # The next four use partial indexes. PostgreSQL infers that the index's condition holds; SQLite
+    # The next use partial indexes. PostgreSQL infers that the index's condition holds; SQLite
     # needs the condition in the query.
 
     def with_status(self, status: str) -> EventLogQuerySet:
         if status == self.model.Status.PROCESSED:
             return self.filter(status=status)
         return self.filter(status=status).exclude(status=self.model.Status.PROCESSED)
+
+    def with_statuses(self, statuses: Sequence[str]) -> EventLogQuerySet:
+        if len(statuses) == 1:
+            return self.with_status(statuses[0])
+        rows = self.filter(status__in=statuses)
+        if self.model.Status.PROCESSED in statuses:
+            return rows
+        return rows.exclude(status=self.model.Status.PROCESSED)
+
+    def with_sources(self, sources: Sequence[str]) -> EventLogQuerySet:
+        """Rows from any of these; what is no push is found through its kinds, which begin so."""
+        rows = self.filter(source__in=sources)
+        if self.model.Source.CALLBACK in sources:
+            return rows
+        beginnings = tuple(f"{source}." for source in sources)
+        return rows.with_kinds([kind for kind in self.kinds() if kind.startswith(beginnings)])
 
     def with_openid(self, openid: str) -> EventLogQuerySet:
         return self.filter(openid=openid).exclude(openid="")

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_filters.rest_framework import FilterSet
 from rest_framework.exceptions import PermissionDenied
 
-from events.api.filters import AccountFilter, ExactFilter, MomentFilter, OpenIDFilter
+from events.api.filters import AccountFilter, ExactFilter, MomentFilter, OpenIDFilter, ValuesFilter
 from events.viewer import may
 from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene, Subscriber
 from subscribers.models.hour import hour_of
@@ -39,6 +39,7 @@ class TruthFilter(django_filters.TypedChoiceFilter):
 class SubscriberFilter(FilterSet):
     account = AccountFilter()
     openid = OpenIDFilter("openid")
+    unionid = OpenIDFilter(method="by_scene", label="The person across accounts.")
     is_following = TruthFilter("is_following")
     first_scene = ExactFilter(method="by_scene", label="First QR scene of a follow or scan.")
     last_scene = ExactFilter(method="by_scene", label="Last QR scene of a follow or scan.")
@@ -76,7 +77,7 @@ class QRSceneFilter(FilterSet):
     account = AccountFilter()
     scene = ExactFilter("scene")
     tag = ExactFilter("tags__name", label="One of its tags.")
-    state = django_filters.ChoiceFilter(
+    state = ValuesFilter(
         choices=QRScene.State.choices, method="by_state", label="What can be done with it now."
     )
 
@@ -84,14 +85,24 @@ class QRSceneFilter(FilterSet):
         model = QRScene
         fields: list[str] = []
 
-    def by_state(self, scenes: QRSceneQuerySet, name: str, value: str) -> QRSceneQuerySet:
-        return scenes.in_state(QRScene.State(value), timezone.now())
+    def by_state(self, scenes: QRSceneQuerySet, name: str, value: list[str]) -> QRSceneQuerySet:
+        if not value:
+            return scenes
+        now = timezone.now()
+        first, *others = (scenes.in_state(QRScene.State(state), now) for state in value)
+        for other in others:
+            first |= other
+        return first
 
 
 class BindingFilter(FilterSet):
     account = AccountFilter()
     openid = OpenIDFilter("subscriber__openid", label="The follower.")
     user = ExactFilter("user__username", label="User name of the site account.")
+    bound_after = MomentFilter("bound_at", "gte", label="Bound, from then on.")
+    bound_before = MomentFilter("bound_at", "lt", label="Bound, before then.")
+    unbound_after = MomentFilter("unbound_at", "gte", label="Unbound, from then on.")
+    unbound_before = MomentFilter("unbound_at", "lt", label="Unbound, before then.")
     active = TruthFilter(
         "unbound_at", lookup_expr="isnull", label="true: not unbound; false: history."
     )
@@ -111,19 +122,23 @@ class BindingRequestFilter(FilterSet):
 
 
 class OutgoingMessageFilter(FilterSet):
-    account = ExactFilter("account__slug", label="The account's handle.")
+    account = AccountFilter()
     openid = OpenIDFilter("subscriber__openid", label="The follower.")
-    state = django_filters.ChoiceFilter(
+    state = ValuesFilter(
         choices=MessageState.choices, method="by_state", label="What became of the message."
     )
+    created_after = MomentFilter("created_at", "gte", label="Queued, from then on.")
+    created_before = MomentFilter("created_at", "lt", label="Queued, before then.")
 
     class Meta:
         model = OutgoingMessage
         fields: list[str] = []
 
     def by_state(
-        self, messages: QuerySet[OutgoingMessage], name: str, value: str
+        self, messages: QuerySet[OutgoingMessage], name: str, value: list[str]
     ) -> QuerySet[OutgoingMessage]:
-        chosen = messages.filter(state=value)
+        if not value:
+            return messages
+        chosen = messages.filter(state__in=value)
         # The exclusion says to SQLite that the partial index will do.
-        return chosen if value == MessageState.SENT else chosen.exclude(state=MessageState.SENT)
+        return chosen if MessageState.SENT in value else chosen.exclude(state=MessageState.SENT)

@@ -149,6 +149,12 @@ class BindingViewSet(ReadViewSet[Binding]):
     """Which follower belongs to which site account; ended bindings are history."""
 
     scope = "bindings"
+    time_columns = {
+        "bound_after": "bound_at",
+        "bound_before": "bound_at",
+        "unbound_after": "unbound_at",
+        "unbound_before": "unbound_at",
+    }
     queryset = with_account(Binding.objects.select_related("subscriber", "user"))
     serializer_class = BindingSerializer
     filterset_class = BindingFilter
@@ -216,6 +222,7 @@ class OutgoingMessageViewSet(mixins.CreateModelMixin, ReadViewSet[OutgoingMessag
     """Customer-service messages (客服消息) to followers, and what became of them."""
 
     scope = "messages"
+    time_columns = {"created_after": "created_at", "created_before": "created_at"}
     queryset = with_account(OutgoingMessage.objects.select_related("subscriber"))
     serializer_class = OutgoingMessageSerializer
     filterset_class = OutgoingMessageFilter

@@ -83,6 +83,15 @@ class Binding(models.Model):
                 condition=Q(unbound_at=None),
             ),
         ]
+        indexes = [
+            # The API's filters by these times.
+            models.Index(fields=["bound_at", "id"], name="binding_bound_at"),
+            models.Index(
+                fields=["unbound_at", "id"],
+                name="binding_unbound_at",
+                condition=Q(unbound_at__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user or '–'} ↔ {self.subscriber}"

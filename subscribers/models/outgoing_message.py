@@ -185,6 +185,8 @@ class OutgoingMessage(Job):
             models.Index(fields=["account", "id"], name="outgoing_account"),
             # One follower's conversation, newest first.
             models.Index(fields=["subscriber", "id"], name="outgoing_subscriber"),
+            # A stretch of time, of all accounts.
+            models.Index(fields=["created_at", "id"], name="outgoing_created"),
             # What the worker takes next.
             models.Index(fields=["due_at"], name="outgoing_due", condition=Q(due_at__isnull=False)),
             # What must not wait, since its window is about to close.

@@ -228,6 +228,10 @@ class Subscriber(FoldColumns):
                 name="subscriber_last_poster",
                 condition=~Q(last_scene=""),
             ),
+            # One person, under all accounts.
+            models.Index(
+                fields=["unionid", "id"], name="subscriber_unionid", condition=~Q(unionid="")
+            ),
             # What changed since a warehouse last asked.
             models.Index(fields=["updated_hour", "id"], name="subscriber_updated"),
             # Whose profile the worker fetches next: a refresh was requested, or there is none yet.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import gzip
 import io
 import json
 import threading
@@ -95,6 +96,48 @@ def test_pages_are_newest_first_and_rows_that_arrive_move_nothing(api, account):
     assert [row["id"] for row in api(second["next"]).json()["results"]] == [ids[0]]
 
 
+@pytest.mark.parametrize("column", ["id", "event_time", "received_at"])
+def test_a_list_is_walked_in_either_order(api, account, column):
+    rows = [store(account, 7 * number % 5) for number in range(5)]
+    ascending = [row.pk for row in sorted(rows, key=lambda row: (getattr(row, column), row.pk))]
+
+    def walk(link, **query):
+        while link:
+            page = api(link, **query).json()
+            yield page
+            link, query = page["next"], {}
+
+    for ordering, expected in ((column, ascending), (f"-{column}", ascending[::-1])):
+        pages = list(walk("events/", ordering=ordering, page_size=2))
+        assert [row["id"] for page in pages for row in page["results"]] == expected
+        before = api(pages[-1]["previous"]).json()
+        assert before["results"] == pages[-2]["results"]
+        assert pages[0]["previous"] is None
+    assert api("events/", ordering="id", event_time_after="2026-01-01").status_code == 400
+    assert api("events/", ordering="id", after_id=0).status_code == 400
+
+
+def test_an_answer_is_sent_once_and_compressed(client, account, user):
+    _, key = ApiKey.issue(user=user, scopes=["events:read"])
+    for number in range(20):
+        store(account, number)
+
+    def get(**headers):
+        given = {name.replace("_", "-"): text for name, text in headers.items()}
+        return client.get("/api/v1/events/", headers={"Authorization": f"Token {key}", **given})
+
+    plain = get()
+    packed = get(Accept_Encoding="gzip")
+    assert packed["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.content) == plain.content
+    assert len(packed.content) < len(plain.content) / 4
+    assert packed["ETag"] == plain["ETag"]
+    unchanged = get(If_None_Match=plain["ETag"], Accept_Encoding="gzip")
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    store(account, 99)
+    assert get(If_None_Match=plain["ETag"]).status_code == 200
+
+
 def test_a_page_costs_a_constant_number_of_statements(api, account, django_assert_num_queries):
     for number in range(30):
         store(account, number)
@@ -110,6 +153,12 @@ def test_a_page_costs_a_constant_number_of_statements(api, account, django_asser
     [
         ({"account": "shop"}, {1, 2, 3}),
         ({"kind": "text"}, {2}),
+        ({"kind": "text,event.click,event.click"}, {1, 2, 3}),
+        ({"status": "failed,dead"}, {1}),
+        ({"status": "failed,processed"}, {1, 2, 3}),
+        ({"source": "callback"}, {1, 2, 3}),
+        ({"source": "import,reconcile"}, set()),
+        ({"source": "import,callback"}, {1, 2, 3}),
         ({"msg_type": "event"}, {1, 3}),
         ({"event": "CLICK"}, {1, 3}),
         ({"event_key": "https://x.example/?a=1&b=" + "z" * 300}, {3}),
@@ -140,6 +189,13 @@ def test_each_filter(api, account, query, numbers):
     [
         {"opneid": "o1"},
         {"status": "sleeping"},
+        {"status": "failed,sleeping"},
+        {"kind": "text,"},
+        {"source": "push"},
+        {"account": "nope"},
+        {"account": "nope,nothing"},
+        {"ordering": "openid"},
+        {"ordering": ""},
         {"event_time_after": "yesterday"},
         {"event_time_after": "9999-12-31T23:59:59-10:00"},
         {"page_size": "0"},

@@ -71,6 +71,7 @@ LED_BY: list[tuple[dict[str, str], str]] = [
     ({"is_following": "false"}, "subscriber_left"),
     ({"first_scene": "poster"}, "subscriber_first_poster"),
     ({"last_scene": "poster"}, "subscriber_last_poster"),
+    ({"unionid": "u1"}, "subscriber_unionid"),
     ({"followed_after": "2026-11-01T11:00:00Z"}, "subscriber_followed_at"),
     ({"followed_before": "2020-11-01T11:00:00Z"}, "subscriber_followed_at"),
     ({"updated_after": "2030-11-01T11:00:00Z"}, "subscriber_updated"),
