@@ -5,6 +5,11 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.urls import URLPattern, path, re_path
+from django.utils import translation
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.routers import DefaultRouter
 
 from events.api import schema  # noqa: F401  (registers the key's scheme)
@@ -32,7 +37,7 @@ from subscribers.api.views import (
     SubscriberViewSet,
 )
 
-__all__ = ["urlpatterns"]
+__all__ = ["EnglishSchema", "urlpatterns"]
 
 router = DefaultRouter()
 router.include_root_view = False
@@ -43,6 +48,21 @@ router.register("scenes", QRSceneViewSet, basename="scene")
 router.register("bindings", BindingViewSet, basename="binding")
 router.register("messages", OutgoingMessageViewSet, basename="message")
 router.register("binding-requests", BindingRequestViewSet, basename="binding-request")
+
+
+class EnglishSchema(SpectacularAPIView):
+    """The schema, in English for every reader: generated clients must not depend on a language."""
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        with translation.override("en"):
+            response: Any = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
+            # Sentences that are translated when they are written.
+            response.accepted_renderer = request.accepted_renderer
+            response.accepted_media_type = request.accepted_media_type
+            response.renderer_context = self.get_renderer_context()
+            response.render()
+        return response  # type: ignore[no-any-return]
 
 
 def _picture(prefix: str, viewset: Any, name: str) -> URLPattern:

@@ -102,7 +102,5 @@ def _sentence(found: ErrorDetail) -> str:
             return _("Give an object.")
         case "incorrect_type":
             return _("Give a text.")
-        case "does_not_exist":
-            return _("There is no such name.")
         case _:
             return str(found)

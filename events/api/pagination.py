@@ -20,7 +20,13 @@ from events.log.settled import Unsettled, settled_moment, settled_upper_bound
 if TYPE_CHECKING:
     from rest_framework.views import APIView
 
-__all__ = ["RETRY_AFTER", "ChangePagination", "EventPagination", "NewestFirstPagination"]
+__all__ = [
+    "RETRY_AFTER",
+    "ChangePagination",
+    "EventPagination",
+    "NewestFirstPagination",
+    "orderings",
+]
 
 # Seconds after which a sync is asked to come again.
 RETRY_AFTER = 2
@@ -90,6 +96,15 @@ class NewestFirstPagination(CursorPagination):
         return int(given)
 
 
+def orderings(view: APIView | None, model: type[Model]) -> list[str]:
+    """The columns that a list of these rows can be in the order of, without a filter by a time."""
+    columns: dict[str, str] = getattr(view, "time_columns", {})
+    fields = model._meta
+    # A cursor is a time, so every row must have one.
+    times = [name for name in dict.fromkeys(columns.values()) if not fields.get_field(name).null]
+    return ["id", *times]
+
+
 def _order(request: Request, view: APIView | None, model: type[Model]) -> tuple[str | None, bool]:
     """The time that orders the list, None for the ids, and whether the oldest come first.
 
@@ -103,9 +118,7 @@ def _order(request: Request, view: APIView | None, model: type[Model]) -> tuple[
         return column, False
     name = written.removeprefix("-")
     # A filter by a time has its index in the order of this time alone.
-    fields = model._meta
-    times = [name for name in dict.fromkeys(columns.values()) if not fields.get_field(name).null]
-    offered = ["id", *times] if column is None else [column]
+    offered = orderings(view, model) if column is None else [column]
     if name not in offered:
         both = ", ".join(f"{name}, -{name}" for name in offered)
         raise ValidationError({ORDERING: [_("One of %s.") % both]}, code="invalid_choice")

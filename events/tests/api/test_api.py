@@ -448,6 +448,27 @@ def test_the_schema_is_valid_and_the_docs_page_loads_nothing_from_outside(client
     assert "https://" not in page.replace("https://swagger.io", "")
 
 
+def test_the_schema_is_english_and_describes_parameters_and_refusals(client):
+    answers = [
+        client.get("/api/schema/", {"format": "json"}, headers={"Accept-Language": language})
+        for language in ("zh-CN", "en")
+    ]
+    assert answers[0].content == answers[1].content
+    paths = answers[0].json()["paths"]
+    listed = paths["/api/v1/events/"]["get"]
+    parameters = {each["name"]: each for each in listed["parameters"]}
+    status = parameters["status"]
+    assert (status["explode"], status["schema"]["type"]) == (False, "array")
+    assert "failed" in status["schema"]["items"]["enum"]
+    assert "-event_time" in parameters["ordering"]["schema"]["enum"]
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            refusal = operation["responses"]["401"]["content"]["application/problem+json"]
+            assert refusal["examples"]["not_authenticated"]["value"]["status"] == 401, path
+            names = {each["name"] for each in operation.get("parameters", [])}
+            assert ("Idempotency-Key" in names) == (method == "post"), path
+
+
 def test_times_are_utc(api, account):
     store(account, 1)
     row = api("events/").json()["results"][0]

@@ -7,8 +7,8 @@ import datetime
 import pytest
 from django.contrib.auth.models import User
 
-from events.api.authentication import READ_SCOPES
 from events.models import ApiKey
+from events.people.scopes import READ_SCOPES
 from events.testing import make_account
 from subscribers.models import Binding, OutgoingMessage, QRScene, Subscriber
 
@@ -20,7 +20,7 @@ HOUR = datetime.timedelta(hours=1)
 
 @pytest.fixture
 def get(client):
-    _, key = ApiKey.issue(user=User.objects.create_user("reader"), scopes=list(READ_SCOPES))
+    _, key = ApiKey.issue(user=User.objects.create_superuser("reader"), scopes=list(READ_SCOPES))
 
     def get(name, **query):
         return client.get(f"/api/v1/{name}/", query, headers={"Authorization": f"Token {key}"})
