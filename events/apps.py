@@ -14,6 +14,7 @@ class EventsConfig(AppConfig):
         from events import account_cache
         from events.log import reply_rules  # noqa: F401  (registers the reply handlers)
         from events.log.changes import forget_changes_of_events, note_changes_of_events
+        from events.log.report import drop_report_of_events, make_report_of_events
         from events.log.sqlite_planner import describe_log
         from events.models.judgement import judge_when_corrected
         from events.retention import bodies, partitions  # noqa: F401
@@ -31,6 +32,8 @@ class EventsConfig(AppConfig):
         post_migrate.connect(describe_log, sender=self)
         pre_migrate.connect(forget_changes_of_events, sender=self)
         post_migrate.connect(note_changes_of_events, sender=self)
+        pre_migrate.connect(drop_report_of_events, sender=self)
+        post_migrate.connect(make_report_of_events, sender=self)
 
     def _watch(self) -> None:
         """Has every change of what people set recorded."""

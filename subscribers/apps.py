@@ -15,11 +15,14 @@ class SubscribersConfig(AppConfig):
         from subscribers.binding.bind import note_new_user_name
         from subscribers.models import QRScene, SceneTag
         from subscribers.models.changes import forget_changes, note_changes
+        from subscribers.models.report import drop_report_of_followers, make_report_of_followers
         from subscribers.state.sqlite_planner import describe_followers
 
         post_migrate.connect(describe_followers, sender=self)
         pre_migrate.connect(forget_changes, sender=self)
         post_migrate.connect(note_changes, sender=self)
+        pre_migrate.connect(drop_report_of_followers, sender=self)
+        post_migrate.connect(make_report_of_followers, sender=self)
         # What people write; the rest of a code is the worker's.
         written = {"account", "scene", "name", "note", "is_permanent", "expire_seconds"}
         ignored = {field.name for field in QRScene._meta.concrete_fields} - written

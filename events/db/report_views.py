@@ -1,0 +1,38 @@
+"""Views of the database for reporting tools, made anew after each `migrate`.
+
+No migration makes them: on SQLite Django remakes a table to alter it, which fails while a view
+reads the table. So they are removed before `migrate` and made after it. PostgreSQL replaces them in
+place, where the rights of reading roles stay as they were.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+__all__ = ["drop_views", "make_views"]
+
+_READ = re.compile(r"\b(?:FROM|JOIN) ([a-z]+_[a-z]+)\b")
+
+
+def make_views(connection: BaseDatabaseWrapper, views: Mapping[str, Mapping[str, str]]) -> None:
+    """Makes views by name, each from a SELECT by vendor, if the tables are there that it reads."""
+    is_sqlite = connection.vendor == "sqlite"
+    with connection.cursor() as cursor:
+        present = set(connection.introspection.table_names(cursor))
+        for name, by_vendor in views.items():
+            if not set(_READ.findall(by_vendor[connection.vendor])) <= present:
+                continue
+            if is_sqlite:
+                cursor.execute(f"DROP VIEW IF EXISTS {name}")
+            create = "CREATE VIEW" if is_sqlite else "CREATE OR REPLACE VIEW"
+            cursor.execute(f"{create} {name} AS {by_vendor[connection.vendor]}")
+
+
+def drop_views(connection: BaseDatabaseWrapper, views: Mapping[str, Mapping[str, str]]) -> None:
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            for name in views:
+                cursor.execute(f"DROP VIEW IF EXISTS {name}")

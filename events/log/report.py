@@ -1,0 +1,87 @@
+"""The views `report_events` and `report_daily` (docs/reporting.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connections
+
+from events.binding_scenes import MASK, SHAPE
+from events.db.report_views import drop_views, make_views
+
+__all__ = ["drop_report_of_events", "make_report_of_events"]
+
+# A body that is no UTF-8 must not end a whole query.
+_TEXT_FUNCTION = r"""
+CREATE OR REPLACE FUNCTION report_text(raw bytea) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN substring(
+        convert_from(raw, 'UTF8') FROM '<Content>(?:<!\[CDATA\[)?(.*?)(?:\]\]>)?</Content>'
+    );
+EXCEPTION WHEN others THEN
+    RETURN NULL;
+END $$
+"""
+_BODY = "CAST(e.raw AS TEXT)"
+_AFTER = f"substr({_BODY}, instr({_BODY}, '<Content><![CDATA[') + 18)"
+_CONTENT = {
+    "postgresql": "report_text(e.raw)",
+    "sqlite": f"CASE WHEN instr({_BODY}, '<Content><![CDATA[') > 0 "
+    f"THEN substr({_AFTER}, 1, instr({_AFTER}, ']]></Content>') - 1) END",
+}
+_DAY = {
+    "postgresql": "(c.start AT TIME ZONE s.time_zone)::date",
+    # Noon of the account's day has its date in UTC too, up to twelve hours from it.
+    "sqlite": "date(c.start, '+12 hours')",
+}
+
+
+def _masked(expression: str, vendor: str) -> str:
+    """SQL for a text without one-time binding scenes, in the words of `events.binding_scenes`."""
+    if vendor == "postgresql":
+        return f"regexp_replace({expression}, '{SHAPE}', '{MASK}', 'g')"
+    # SQLite has no regular expressions: the whole text goes.
+    shape = "*bind-" + "[A-Za-z0-9_-]" * 32 + "*"
+    return f"CASE WHEN {expression} GLOB '{shape}' THEN '{MASK}' ELSE {expression} END"
+
+
+def _events(vendor: str) -> str:
+    content = _masked(_CONTENT[vendor], vendor)
+    return f"""
+        SELECT e.id, a.slug AS account, e.source, e.kind, e.msg_type, e.event,
+            {_masked("e.event_key", vendor)} AS event_key, {_masked("e.scene", vendor)} AS scene,
+            e.openid, CASE WHEN e.kind = 'text' THEN {content} END AS text,
+            e.event_time, e.received_at, e.delivery_count, e.status, e.answered_by, e.answered_at
+        FROM events_eventlog e JOIN events_officialaccount a ON a.id = e.account_id
+    """
+
+
+def _daily(vendor: str) -> str:
+    return f"""
+        SELECT a.slug AS account, {_DAY[vendor]} AS day, n.kind, c.events, c.people, c.answered,
+            c.unanswered
+        FROM events_periodcount c
+        JOIN events_series n ON n.id = c.series_id AND n.key = ''
+        JOIN events_officialaccount a ON a.id = n.account_id
+        JOIN events_accountstatistics s ON s.account_id = n.account_id
+        WHERE c.period = 'd' AND c.events > 0
+    """
+
+
+_VIEWS = {
+    "report_events": {vendor: _events(vendor) for vendor in _DAY},
+    "report_daily": {vendor: _daily(vendor) for vendor in _DAY},
+}
+
+
+def make_report_of_events(using: str, **_signal: Any) -> None:
+    connection = connections[using]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(_TEXT_FUNCTION)
+    make_views(connection, _VIEWS)
+
+
+def drop_report_of_events(using: str, **_signal: Any) -> None:
+    drop_views(connections[using], _VIEWS)
