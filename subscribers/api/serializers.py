@@ -111,6 +111,11 @@ class _NamedField(serializers.SlugRelatedField[Any]):
     PostgreSQL cannot look for a name with a NUL or half a character.
     """
 
+    default_error_messages = {
+        "does_not_exist": _("There is no such name."),
+        "invalid": _("Give a text."),
+    }
+
     def get_queryset(self) -> Any:
         rows = super().get_queryset()
         if rows is None or rows.model is not OfficialAccount:
