@@ -204,6 +204,10 @@ def check_masked(text: str, user: User, own: Rows, other: Rows, where: str) -> N
         assert own.openid not in text, f"{where} shows an OpenID"
 
 
+START_PAGES = (
+    *("/admin/", "/admin/?account=hats", "/admin/events/", "/admin/subscribers/"),
+    *(f"/admin/dashboard.csv?account=hats&table={table}" for table in ("sources", "menu", "texts")),
+)
 REFUSALS = {302, 403, 404, 405}
 ROUTES = sorted(set(every_route(get_resolver().url_patterns)))
 PAGES_WITH_RULES = [page for route in ROUTES if (page := page_of(route))]
@@ -215,7 +219,7 @@ def test_the_admin_shows_and_takes_what_the_role_says(role: str, own: Rows, othe
     user = person_with(role, own)
     client = Client(raise_request_exception=True)
     client.force_login(user)
-    for start in ("/admin/", "/admin/?account=hats", "/admin/events/", "/admin/subscribers/"):
+    for start in START_PAGES:
         check_masked(text_of(client.get(start)), user, own, other, start)
     # Who is limited to some accounts changes no users, and sees no work of all accounts together.
     limited = {"auth.add_user", "auth.change_user", "auth.delete_user", "auth.add_group"}

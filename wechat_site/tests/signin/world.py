@@ -10,7 +10,8 @@ from django.contrib.auth.models import User
 from django.core import serializers
 from django.utils import timezone
 
-from events.models import EventLog, LiveMenu, MenuVersion, OfficialAccount, ReplyRule
+from events.audit.record import record
+from events.models import AuditEntry, EventLog, LiveMenu, MenuVersion, OfficialAccount, ReplyRule
 from events.testing import make_account, message_xml
 from subscribers.models import (
     Binding,
@@ -43,8 +44,8 @@ class Rows:
         return [self.account.name, self.openid, self.words, f"{self.account.slug}-poster"]
 
     def fingerprint(self) -> str:
-        """Everything that is stored of this account."""
-        models = {type(row) for row in self.rows.values()} - {OfficialAccount}
+        """All that is stored of this account, but for the audit list, which notes each look."""
+        models = {type(row) for row in self.rows.values()} - {OfficialAccount, AuditEntry}
         stored = [OfficialAccount.objects.filter(pk=self.account.pk)]
         stored += [m._base_manager.filter(account=self.account).order_by("pk") for m in models]
         return "".join(serializers.serialize("json", rows) for rows in stored)
@@ -143,6 +144,7 @@ def make_rows(slug: str, name: str, openid: str, words: str) -> Rows:
             outcome="bound",
         ),
     ]
+    made.append(record("change", made[0], name=f"{slug}-poster"))
     rows = {row._meta.label_lower: row for row in made}
     return Rows(account, openid, words, rows)
 
