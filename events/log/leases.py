@@ -32,10 +32,11 @@ def lease_seconds() -> float:
 
 
 def claim(event: EventLog, *, most_attempts: int) -> EventLog | None:
-    """The folded row without outcome, leased to the caller; None if there is none or it is taken.
+    """Leases a folded row without outcome to the caller, and returns it.
 
-    Of `event` only the key is read. A row whose former lease ended counts as tried once more; of
-    one that was tried more than `most_attempts` times nothing is returned, and it is given up.
+    Returns None if there is no such row, or another process has it. Of `event` only the key is
+    read. A former lease that ended without an outcome counts as an attempt; after more than
+    `most_attempts` the row is given up, and None returned.
     """
     rows = EventLog.objects.with_key_of(event)
     with short_transaction():
@@ -68,17 +69,23 @@ def claim(event: EventLog, *, most_attempts: int) -> EventLog | None:
     return row if row.lease != former else None
 
 
+_Held = tuple[int, datetime.datetime, float]
+
+
 class _Keeper:
     """Renews the leases of this process in one thread, which ends when there are none."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[str, tuple[EventLog, float]] = {}
+        # By lease: the row's key, and the time.monotonic() up to which the lease is renewed. A row
+        # object will not do: it loses its lease when its reply is saved.
+        self._held: dict[str, _Held] = {}
         self._has_thread = False
 
     def add(self, row: EventLog) -> None:
         with self._lock:
-            self._held[row.lease] = row, time.monotonic() + settings.REPLY_HANDLER_SECONDS
+            until = time.monotonic() + settings.REPLY_HANDLER_SECONDS
+            self._held[row.lease] = row.pk, row.event_time, until
             if not self._has_thread:
                 self._has_thread = True
                 threading.Thread(target=self._renew, name="leases", daemon=True).start()
@@ -92,7 +99,7 @@ class _Keeper:
             time.sleep(lease_seconds() / 4)
             with self._lock:
                 now = time.monotonic()
-                due = [row for row, until in self._held.values() if until > now]
+                due = {lease: held for lease, held in self._held.items() if held[2] > now}
                 if not self._held:
                     self._has_thread = False
                     return
@@ -101,11 +108,11 @@ class _Keeper:
             except Exception:
                 logger.warning("Leases could not be renewed", exc_info=True)
 
-    def _renew_all(self, rows: list[EventLog]) -> None:
+    def _renew_all(self, due: dict[str, _Held]) -> None:
         until = timezone.now() + datetime.timedelta(seconds=lease_seconds())
         try:
-            for row in rows:
-                EventLog.objects.with_key_of(row).filter(lease=row.lease).update(
+            for lease, (pk, event_time, _) in due.items():
+                EventLog.objects.filter(pk=pk, event_time=event_time, lease=lease).update(
                     leased_until=until, next_attempt_at=until
                 )
         finally:
@@ -118,8 +125,9 @@ _keeper = _Keeper()
 @contextlib.contextmanager
 def renewed(row: EventLog) -> Iterator[None]:
     """Keeps the lease of a claimed row while the block runs."""
+    lease = row.lease
     _keeper.add(row)
     try:
         yield
     finally:
-        _keeper.remove(row.lease)
+        _keeper.remove(lease)
