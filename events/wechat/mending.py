@@ -43,7 +43,8 @@ _ROOT = re.compile(r"<xml\s*>", re.ASCII)
 _END_OF_ROOT = re.compile(r"</xml\s*>\s*\Z", re.ASCII)
 _OPENING = re.compile(r"<([A-Za-z_][\w.-]*)\s*(/?)>", re.ASCII)
 _NESTED = re.compile(r"\s*<[A-Za-z_]", re.ASCII)
-_WORD = re.compile(r"\s*(?:<!\[CDATA\[[^\]<>]*\]\]>|[^\]<>]*)\s*")
+# Possessive: the parts share white space, and trying every share takes minutes.
+_WORD = re.compile(r"\s*+(?:<!\[CDATA\[[^\]<>]*+\]\]>\s*+|[^\]<>]*+)")
 _CDATA, _CDATA_END = "<![CDATA[", "]]>"
 _REFERENCE = re.compile(r"&(?:#([0-9]{1,9})|#x([0-9a-fA-F]{1,8})|(amp|lt|gt|quot|apos));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}

@@ -306,3 +306,13 @@ def test_the_largest_hostile_bodies_take_little_time(typed):
         message = parse_message(body)
         assert message.from_user_name == FOLLOWER
         assert time.process_time() - started < 1
+
+
+def test_white_space_in_a_word_is_read_at_once():
+    # A page that somebody shares chooses its description.
+    typed = "]]></Title><EventKey>" + " " * 5000 + "]</EventKey><x>"
+    body = (
+        f"<xml>{HEAD}<Title><![CDATA[a]]></Title>"
+        f"<Description><![CDATA[{typed}]]></Description>{TAIL}</xml>"
+    )
+    assert envelope(parse_message(body.encode()))[:5] == ENVELOPE[:5]
