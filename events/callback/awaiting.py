@@ -1,10 +1,11 @@
 """Lets a push wait for its reply as long as WeChat does, through all three of its tries.
 
-A handler of 8 seconds is so heard on the second try, one of 13 on the third. All tries of a push
-that come to this process wait for one run of the handler; what another process runs is looked at
-ten times a second, all such rows with one query. A push waits in a coroutine or in a thread, as its
-door has it: here are only the future it waits for, and the steps to take when that is done or the
-time is up.
+So a handler of 8 seconds is heard on the second try, and one of 13 on the third. All tries of a
+push that come to this process wait for one run of the handler. About rows that other processes
+answer, one thread asks the database ten times a second, with one query for all of them.
+
+The front waits in a coroutine, the view in a thread. `Awaiting` gives both the future to wait for,
+and the step to take when it is done or the time is up.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def begin_reply(arrival: Arrival, is_new: bool) -> Answer | Awaiting:
 def wait_in_thread(awaiting: Awaiting) -> Answer:
     """The answer, for a door whose requests have a thread each."""
     while True:
-        # For seconds it is not needed.
+        # The wait takes seconds and needs no database.
         release_connection()
         wait([awaiting.future], awaiting.seconds_left())
         answer = awaiting.step()
@@ -90,9 +91,10 @@ def _begin(arrival: Arrival, is_new: bool) -> Answer | Awaiting:
 
 def _stored(arrival: Arrival, event: EventLog) -> Answer:
     """The answer from a row that has its outcome."""
-    row = hand_over(event)
-    is_ours = row.answered_by == EventLog.AnsweredBy.REPLY
-    return sealed(arrival, row.passive_reply) if is_ours else ACKNOWLEDGED
+    if event.reply and event.answered_by != EventLog.AnsweredBy.REPLY:
+        event = hand_over(event)
+    is_ours = event.answered_by == EventLog.AnsweredBy.REPLY
+    return sealed(arrival, event.passive_reply) if is_ours else ACKNOWLEDGED
 
 
 class Awaiting:
@@ -118,7 +120,7 @@ class Awaiting:
                 return self._acknowledge(for_worker=True)
             self.future = run.future
         self._run = run
-        if run is not None:
+        if run is not None and self not in run.listeners:
             run.listeners.append(self)
         return None
 
@@ -144,6 +146,19 @@ class Awaiting:
 
     def leave(self) -> None:
         """The client has gone, or will hear nothing any more."""
+        row = self.future.result() if self.future.done() else None
+        if row is not None:
+            self._give_up(row)
+        else:
+            self._stop_listening()
+
+    def _give_up(self, row: EventLog) -> None:
+        """The reply was made while this connection waited, which does not get it."""
+        self._stop_listening()
+        if self._run is None or not self._run.listeners:
+            take_back(row)
+
+    def _stop_listening(self) -> None:
         if self._run is not None and self in self._run.listeners:
             self._run.listeners.remove(self)
 
@@ -156,12 +171,12 @@ class Awaiting:
             if row is not None and time.monotonic() < self._after(1):
                 return self._answer_from(row)
             if row is not None:
-                take_back(row)
+                self._give_up(row)
             elif self.is_listening():
                 return self._look_again()
         if self.is_listening():
             return None
-        self.leave()
+        self._stop_listening()
         if self._run is not None and runs.withdraw(self._run):
             # There was no thread for it, and there would be none for the next try.
             return self._acknowledge(for_worker=True)
@@ -204,7 +219,7 @@ class Awaiting:
 
 
 class _Run:
-    """One run of a handler; its future becomes the row, or None where another was quicker."""
+    """One run of a handler; its future becomes the row, or None if another process was quicker."""
 
     def __init__(self, account_id: int) -> None:
         self.account_id = account_id
@@ -240,6 +255,8 @@ class _Runs:
         if pool.submit(run.account_id, run.job):
             return run
         self._forget(row)
+        # Another push may have joined it meanwhile.
+        run.future.set_result(None)
         return None
 
     def withdraw(self, run: _Run) -> bool:
@@ -272,7 +289,10 @@ runs = _Runs()
 
 
 class _Watch:
-    """Looks at rows that other processes are at, in one thread, which ends when there are none."""
+    """Asks the database about rows that other processes answer.
+
+    It does so in one thread, which ends when there are no such rows.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -280,7 +300,7 @@ class _Watch:
         self._has_thread = False
 
     def look_at(self, row: EventLog) -> Future[EventLog | None]:
-        """A future that is done, with None, when nobody is at this row any more."""
+        """Returns a future that becomes None when no process has the row's lease any more."""
         with self._lock:
             _, future = self._rows.setdefault(row.pk, (row, Future()))
             if not self._has_thread:

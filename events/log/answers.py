@@ -28,6 +28,7 @@ from events.log.leases import claim, renewed
 from events.log.registry import DEFER, early_reply_for, reply_handler_for, send_late
 from events.models import EventLog, OfficialAccount
 from events.wechat import Reply, TextReply, parse_reply, render, split_text
+from events.wechat.api.fields import storable
 
 __all__ = [
     "TRIES",
@@ -113,7 +114,8 @@ def _reply_to(row: EventLog) -> Reply | None:
         kept = _kept_for(row)
         if kept is not None:
             return kept
-    # Of an account that keeps answers it was not asked yet, nor heard with a text for two messages.
+    # No early reply was stored with the row if the account keeps answers, or the text is too long for
+    # one message.
     early = early_reply_for(row.kind)
     try:
         reply = early(row) if early else DEFER
@@ -150,7 +152,7 @@ def _save(row: EventLog, lease: str, reply: Reply | None, is_heard: Callable[[],
         logger.warning("The reply to event %s came after its lease had ended", row.pk)
         return False
     # A connection may meanwhile have told the follower to ask again.
-    row.answered_by = rows.values_list("answered_by", flat=True).get()
+    row.answered_by, row.delivery_count = rows.values_list("answered_by", "delivery_count").get()
     if reply is None:
         if row.answered_by == By.KEPT and row.status == EventLog.Status.PROCESSED:
             _set(row, answered_by=By.NOBODY_YET)
@@ -177,8 +179,12 @@ def hand_over(event: EventLog) -> EventLog:
 
 
 def take_back(row: EventLog) -> None:
-    """Notes that no connection took a reply that make_answer() had for one that waited."""
-    EventLog.objects.with_key_of(row).filter(answered_by=By.REPLY).update(
+    """Notes that no connection took a reply that make_answer() had for one that waited.
+
+    If WeChat has pushed again since, that push has the reply.
+    """
+    rows = EventLog.objects.with_key_of(row).filter(answered_by=By.REPLY)
+    rows.filter(delivery_count=row.delivery_count).update(
         answered_by=By.NOBODY_YET, answered_at=None, next_attempt_at=tries_end(row)
     )
 
@@ -226,20 +232,18 @@ def message_settled(
     event_id: int, event_time: datetime.datetime, sent_at: datetime.datetime | None
 ) -> None:
     """Notes that the message with a late reply was sent, or with None that it never will be."""
-    rows = EventLog.objects.filter(
-        pk=event_id, event_time=event_time, answered_by=By.MESSAGE, answered_at=None
-    )
+    rows = EventLog.objects.filter(pk=event_id, event_time=event_time, answered_at=None)
     if sent_at is None:
-        rows.update(answered_by=By.NONE)
+        rows.filter(answered_by=By.MESSAGE).update(answered_by=By.NONE)
     else:
-        rows.update(answered_at=sent_at)
+        # It may have failed before, until an operator had it sent again.
+        late = rows.filter(answered_by__in=[By.MESSAGE, By.NONE])
+        late.update(answered_by=By.MESSAGE, answered_at=sent_at)
 
 
 def note_failure(event: EventLog, error: Exception) -> None:
     """Gives the row the error and the time of its next attempt, or gives it up; saves nothing."""
-    # PostgreSQL refuses NUL in text.
-    detail = "".join(traceback.format_exception(error)).replace("\0", "")
-    event.error = detail[-_ERROR_LENGTH:]
+    event.error = storable("".join(traceback.format_exception(error)))[-_ERROR_LENGTH:]
     if event.attempts < len(EVENT):
         event.next_attempt_at = timezone.now() + EVENT[event.attempts]
     else:
@@ -299,6 +303,8 @@ def _kept_for(row: EventLog) -> Reply | None:
         return None
     give_up_at = time.monotonic() + TRIES * settings.CALLBACK_SECONDS
     kept = EventLog.objects.kept_for(row.account_id, row.openid).exclude(pk=row.pk)
+    # The next attempt at these may be hours away.
+    kept = kept.exclude(status=EventLog.Status.FAILED)
     while (oldest := kept.order_by("id").first()) is not None:
         if oldest.reply:
             if (

@@ -622,6 +622,19 @@ def test_the_event_says_what_became_of_its_message(account, fake, there, shaky, 
     assert (event.answered_by, event.answered_at is None) == (way, refuses)
 
 
+def test_a_message_that_is_sent_again_answers_its_event_after_all(account, fake, there, shaky):
+    does(account, "image", MediaId="m", fake=fake)
+    shaky["broken"] = False
+    work_on_events()
+    fake.make_trouble(SEND, Fault(errcode=45047))
+    send_next()
+    assert EventLog.objects.get().answered_by == "none"
+    assert send_again(OutgoingMessage.objects.get(), timezone.now())
+    send_next()
+    event = EventLog.objects.get()
+    assert (event.answered_by, event.answered_at is None) == ("message", False)
+
+
 @pytest.mark.parametrize(
     ("reply", "kinds"),
     [
