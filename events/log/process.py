@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from events.db.transactions import LOCK_TIMEOUT, release_connection, short_transaction
+from events.delays import EVENT
 from events.log.answers import make_answer, note_failure, send_what_is_late
 from events.log.registry import project_together, projections_for
 from events.log.reply_pool import ReplyPool
@@ -37,9 +39,9 @@ def deliver(
     """Stores unsaved rows and folds those that are new, in one transaction; returns which are.
 
     A row whose projection raises is left unfolded, with its error, for the worker. A duplicate
-    changes nothing but the delivery count. Raises DatabaseError when nothing was stored; locks are
-    waited for `lock_timeout` seconds. `then` is called with what is to be returned, in the same
-    transaction: if it raises, nothing was stored.
+    changes nothing but the delivery count. The transaction waits up to `lock_timeout` seconds for a
+    lock; if it raises DatabaseError, it stored nothing. `then` gets the list that will be returned,
+    in the same transaction: if it raises, nothing is stored.
     """
     began = time.monotonic()
     try:
@@ -49,8 +51,8 @@ def deliver(
             if then is not None:
                 then(are_new)
     except _FoldFailed as failure:
-        # Whose fault it is shows when each is folded by itself. It may be a lock that somebody
-        # holds, and the time that was waited for it is gone.
+        # Fold each event by itself, to find the one at fault. If that was a lock, the time to wait
+        # for it is used up.
         with short_transaction(_LOCK_TIMEOUT_OF_ONE):
             are_new, claimed = _insert(events)
             if len(claimed) == 1:
@@ -89,14 +91,28 @@ def process_due(pool: ReplyPool | None = None, *, limit: int = 100) -> int:
         rows = list(due[:limit])
         for row in rows:
             if pool is None:
-                brought += process(row) is not None
+                brought += _is_brought(row, process)
             elif row.account_id not in full:
                 if pool.has_room(row.account_id):
-                    brought += _process_in(pool, row)
+                    brought += _is_brought(row, partial(_process_in, pool))
                 else:
                     full.add(row.account_id)
         if pool is None or len(rows) < limit or not full.intersection(r.account_id for r in rows):
             return brought
+
+
+def _is_brought(row: EventLog, bring: Callable[[EventLog], object]) -> bool:
+    """Whether this brought the row further. A row at fault waits, and holds up no other one."""
+    try:
+        return bool(bring(row))
+    except (OperationalError, InterfaceError):
+        # The database is away or busy: the other rows would fare no better.
+        raise
+    except Exception:
+        logger.exception("Event %s could not be processed", row.pk)
+        later = timezone.now() + EVENT[0]
+        EventLog.objects.with_key_of(row).update(next_attempt_at=later)
+        return False
 
 
 def _process_in(pool: ReplyPool, row: EventLog) -> bool:
@@ -127,14 +143,17 @@ def reopen(events: EventLogQuerySet) -> list[EventLog]:
     """Gives failed and dead rows all their attempts again; returns their keys, due at once."""
     again = events.filter(status__in=[EventLog.Status.FAILED, EventLog.Status.DEAD])
     keys = list(again.only_key())
-    EventLog.objects.filter(pk__in=[event.pk for event in keys]).update(
-        status=EventLog.Status.FAILED, attempts=0, next_attempt_at=timezone.now()
+    rows = EventLog.objects.filter(pk__in=[event.pk for event in keys])
+    # Of a row that was given up nobody expected an answer any more.
+    rows.filter(answered_by=EventLog.AnsweredBy.NONE).update(
+        answered_by=EventLog.AnsweredBy.NOBODY_YET
     )
+    rows.update(status=EventLog.Status.FAILED, attempts=0, next_attempt_at=timezone.now())
     return keys
 
 
 class _FoldFailed(Exception):
-    """A projection raised; what, is in `error`."""
+    """A projection raised `error`."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -189,7 +208,7 @@ def _give_back(event: EventLog, error: Exception) -> None:
 
 
 def fold_if_missing(event: EventLog) -> bool:
-    """Folds a stored row that was not; whether it is folded and has no outcome yet."""
+    """Folds a stored row unless that was done. Returns whether it is folded and has no outcome."""
     with short_transaction():
         rows = EventLog.objects.awaiting_outcome().with_key_of(event)
         row = rows.select_related("account").first()

@@ -71,7 +71,8 @@ class ReplyPool:
             account_id, job = self._next()
             try:
                 job()
-            except Exception:
+            except BaseException:
+                # A cancelled call or sys.exit() in a handler must not cost the pool a thread.
                 logger.exception("A reply handler's job failed")
             finally:
                 with self._changed:

@@ -69,7 +69,7 @@ def settled_instant(model: type[Model]) -> datetime.datetime:
     moment = settled_moment(model)
     if moment is not None:
         return moment
-    # SQLite's clock has milliseconds, and a change of this one is to be before the time.
+    # SQLite's clock counts milliseconds: let the present one, which has changes, be over.
     time.sleep(0.002)
     try:
         # The transaction takes the write lock, so no writer has a change with an earlier time.

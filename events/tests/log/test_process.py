@@ -140,6 +140,17 @@ def test_a_duplicate_folds_what_the_first_could_not(account):
     assert EventLog.objects.get().status == "processed"
 
 
+def test_an_error_that_no_database_can_write_costs_neither_the_push_nor_its_retries(account):
+    @projection("event.click")
+    def fails(event: EventLog) -> None:
+        raise Boom("half of a pair: \ud83d")
+
+    assert push(account, message_xml("event.CLICK", EventKey="K")).content == b"success"
+    event = EventLog.objects.get()
+    assert (event.status, event.attempts) == ("received", 1)
+    assert "half of a pair" in event.error
+
+
 # --- Reply handlers that fail ------------------------------------------------------------------
 
 
@@ -187,6 +198,39 @@ def test_the_delays_grow_and_the_last_attempt_gives_up(account, failing):
     assert (event.status, event.next_attempt_at) == ("dead", None)
     make_due()
     assert process_due() == 0
+
+
+def test_a_row_at_fault_keeps_no_other_row_waiting(account, failing):
+    push(account, message_xml("event.CLICK", EventKey="L"))
+    failing["works"] = True
+    make_due()
+    with mock.patch("events.log.answers._go_late", side_effect=[Boom, None]):
+        EventLog.objects.update(received_at=timezone.now() - datetime.timedelta(minutes=1))
+        assert process_due() == 1
+    waiting, done = EventLog.objects.order_by("status")
+    assert (waiting.status, done.status) == ("failed", "processed")
+    assert waiting.next_attempt_at > timezone.now()
+
+
+def test_what_was_given_up_and_answered_after_all_finds_a_way(account, failing):
+    EventLog.objects.update(status="dead", attempts=6, next_attempt_at=None, answered_by="none")
+    account.late_answers = "next"
+    account.save()
+    failing["works"] = True
+    reopen(EventLog.objects.all())
+    EventLog.objects.update(received_at=timezone.now() - datetime.timedelta(minutes=1))
+    assert process_due() == 1
+    assert EventLog.objects.get().answered_by == "kept"
+
+
+def test_a_failed_answer_that_is_kept_keeps_the_next_message_not_waiting(account, failing):
+    EventLog.objects.update(answered_by="kept")
+    account.late_answers = "next"
+    account.save()
+    failing["works"] = True
+    with mock.patch("events.log.answers.time.sleep", side_effect=AssertionError):
+        response = push(account, message_xml("event.CLICK", EventKey="L", at=1767226109))
+    assert "late" in response.content.decode()
 
 
 def test_an_operator_can_try_again_what_was_given_up(account, failing):

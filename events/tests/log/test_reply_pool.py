@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import Counter
 
@@ -102,3 +103,16 @@ def test_a_job_that_raises_costs_no_thread(caplog):
     pool.submit(2, done.set)
     assert done.wait(60)
     assert "boom" in caplog.text
+
+
+def test_a_handler_that_exits_costs_no_thread():
+    pool, began, done = ReplyPool(1), threading.Event(), threading.Event()
+
+    def exits() -> None:
+        began.set()
+        sys.exit()
+
+    assert pool.submit(1, exits)
+    assert began.wait(60)
+    assert pool.submit(1, done.set)
+    assert done.wait(60)
