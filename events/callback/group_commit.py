@@ -197,9 +197,8 @@ class GroupCommit(Generic[_Given, _Row]):
 class LoopCommit(Generic[_Given, _Row]):
     """Shares commits among the coroutines of one event loop that await store().
 
-    `prepare`, `deliver` and `batch_size` as for GroupCommit. `submit` runs a function in the thread
-    that writes; `release` is called there
-    when nothing waits any more, and after an error.
+    `prepare`, `deliver` and `batch_size` are those of GroupCommit. `submit` runs a function in the
+    thread that writes. That thread calls `release` after an error, and when nothing waits any more.
     """
 
     def __init__(
@@ -239,10 +238,17 @@ class LoopCommit(Generic[_Given, _Row]):
                 for pending in batch:
                     if pending.is_new is None and pending.error is None:
                         pending.error = _no_turn()
-                if any(pending.error is not None for pending in batch):
-                    self._release()
                 loop.call_soon_threadsafe(_resolve, batch)
-        self._release()
+            if any(pending.error is not None for pending in batch):
+                self._released()
+        self._released()
+
+    def _released(self) -> None:
+        try:
+            self._release()
+        except Exception:
+            # The thread must live on: without it every later push would wait for ever.
+            logger.exception("The writing thread could not give its connection back")
 
     def _next(self) -> list[_OnLoop[_Given, _Row]]:
         with self._mutex:

@@ -270,6 +270,9 @@ def _environ(scope: Scope, headers: dict[str, str], body: IO[bytes]) -> dict[str
     if scope.authority:
         environ["HTTP_HOST"] = scope.authority
     for name, value in headers.items():
+        if "_" in name:
+            # It would pass for the header with a hyphen, which a proxy may vouch for.
+            continue
         key = name.upper().replace("-", "_")
         environ[key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"] = value
     return environ

@@ -198,7 +198,8 @@ class Site:
             if self._reload_wanted.is_set():
                 self._reload_wanted.clear()
                 self._children["web server"].send_signal(signal.SIGHUP)
-                self._children["worker"].terminate()
+                if "worker" in self._children:
+                    self._children["worker"].terminate()
             each_second()
 
     def _start(self, name: str) -> None:

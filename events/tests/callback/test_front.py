@@ -154,6 +154,15 @@ def test_a_body_in_chunks_is_read_to_its_end():
     assert call("POST", callback_path(account), protocol=line, **environ) == (200, "success")
 
 
+def test_a_body_in_chunks_that_breaks_off_is_refused():
+    account = make_account(mode="plaintext")
+    query, body = signed(account, message_xml())
+    environ = {"QUERY_STRING": query, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+    line = Line(body[:10], body[10:-4])
+    assert call("POST", callback_path(account), protocol=line, **environ)[0] == 400
+    assert not EventLog.objects.exists()
+
+
 def test_no_more_of_a_body_is_read_than_shows_that_it_is_too_large(settings):
     settings.CALLBACK_MAX_BODY = 100
     account = make_account(mode="plaintext")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Sequence
+from unittest import mock
 
 import pytest
 from django.db import DataError, OperationalError
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.callback import group_commit
-from events.callback.group_commit import GroupCommit
+from events.callback.group_commit import GroupCommit, LoopCommit
 
 
 class Store:
@@ -159,6 +161,23 @@ def test_whose_turn_does_not_come_gives_up_and_is_not_written_later(store, monke
     assert {type(outcomes[number]) for number in (2, 4)} == {OperationalError}
     assert store.batches == [[0]]
     assert requests.writer.store(6) == (6, True)
+
+
+def test_a_connection_that_cannot_be_given_back_stops_nobody(store: Store):
+    async def three() -> list[tuple[int, bool]]:
+        loop = asyncio.get_running_loop()
+        writer: LoopCommit[int, int] = LoopCommit(
+            even_only,
+            store.deliver,
+            batch_size=1,
+            submit=lambda function: loop.run_in_executor(None, function),
+            release=mock.Mock(side_effect=RuntimeError),
+        )
+        with pytest.raises(ValueError, match="odd"):
+            await asyncio.wait_for(writer.store(1), 60)
+        return [await asyncio.wait_for(writer.store(number), 60) for number in (2, 4)]
+
+    assert asyncio.run(three()) == [(2, True), (4, True)]
 
 
 def test_a_writing_thread_that_is_stopped_leaves_nobody_waiting(store: Store):
