@@ -17,6 +17,7 @@ from events.admin.filters import (
     AnswerFilter,
     EventTimeFilter,
     KindFilter,
+    MendedFilter,
     StatusFilter,
     UnmatchedTextFilter,
     WeekHourFilter,
@@ -32,7 +33,7 @@ from events.admin.html import (
 from events.audit.record import record
 from events.callback.judge_again import judge, read_again
 from events.kinds import KINDS, label
-from events.log.process import process, reopen
+from events.log.process import fold_if_missing, reopen
 from events.menus.names import MenuNames
 from events.models import EventLog, with_account
 from events.models.event_log import EventLogQuerySet
@@ -40,7 +41,7 @@ from events.viewer import may_see_openids
 
 __all__ = ["STATUS_COLOURS", "EventLogAdmin"]
 
-# Trying again runs inside the request, so one request takes a portion.
+# Trying again reads and folds inside the request, so one request takes a portion.
 _TRY_AGAIN_AT_ONCE = 100
 
 _KEY_LENGTH = 40
@@ -73,8 +74,8 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
     list_display = ["time", "kind_label", "follower", "key", "badge", "delivery_count", "account"]
     list_display_links = ["time"]
     list_filter = [
-        AccountFilter, KindFilter, StatusFilter, AnswerFilter, EventTimeFilter, WeekHourFilter,
-        UnmatchedTextFilter,
+        AccountFilter, KindFilter, StatusFilter, AnswerFilter, MendedFilter, EventTimeFilter,
+        WeekHourFilter, UnmatchedTextFilter,
     ]  # fmt: skip
     search_help_text = _(
         "OpenID, QR scene, menu key or URL, or number of the event; the whole value"
@@ -243,15 +244,23 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
         )
         tried = chosen.filter(status__in=_RETRIABLE).count()
         unreadable = list(chosen.with_status(EventLog.Status.UNREADABLE).only_key())
-        reopened = [*reopen(chosen), *judge(chosen)]
-        done = 0
-        for event in (*map(process, reopened), *map(read_again, unreadable)):
-            done += event is not None and event.status == EventLog.Status.PROCESSED
-        if done:
+        again = [*reopen(chosen), *judge(chosen), *filter(None, map(read_again, unreadable))]
+        for event in again:
+            fold_if_missing(event)
+        # A reply handler may take its time, so the worker runs it: these rows are due.
+        folded = EventLog.objects.filter(pk__in=[event.pk for event in again]).folded().count()
+        if folded:
             messages.success(
-                request, ngettext("%s event processed.", "%s events processed.", done) % done
+                request,
+                ngettext(
+                    "%s event is with the worker, which answers it. Reload the page in a moment.",
+                    "%s events are with the worker, which answers them. Reload the page in a "
+                    "moment.",
+                    folded,
+                )
+                % folded,
             )
-        if failed := tried - done:
+        if failed := tried - folded:
             messages.error(
                 request,
                 ngettext("%s event failed again.", "%s events failed again.", failed) % failed,

@@ -26,6 +26,7 @@ __all__ = [
     "AnswerFilter",
     "EventTimeFilter",
     "KindFilter",
+    "MendedFilter",
     "StatusFilter",
     "UnmatchedTextFilter",
     "WeekHourFilter",
@@ -152,6 +153,19 @@ class UnmatchedTextFilter(admin.SimpleListFilter):
         return queryset.filter(
             pk__in=UnansweredEvent.objects.filter(text=self.value()).values("pk")
         )
+
+
+class MendedFilter(admin.SimpleListFilter):
+    """Events of which a field was broken."""
+
+    title = _("mended")
+    parameter_name = "mended"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return [("yes", _("yes"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(mended=True) if self.value() == "yes" else queryset
 
 
 class EventTimeFilter(admin.SimpleListFilter):

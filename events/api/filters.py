@@ -31,8 +31,11 @@ __all__ = [
     "MomentFilter",
     "OpenIDFilter",
     "StrictFilterBackend",
+    "TruthFilter",
     "ValuesFilter",
 ]
+
+_BOOLEANS = [("true", "true"), ("false", "false")]
 
 ORDERING = "ordering"
 NOT_FILTERS = {"cursor", "format", "page_size"}
@@ -167,6 +170,15 @@ class AccountFilter(ValuesFilter):
         return qs.filter(account=ids[0]) if len(ids) == 1 else qs.filter(account__in=ids)
 
 
+class TruthFilter(django_filters.TypedChoiceFilter):
+    """`true` or `false`, and nothing that one would have to guess at."""
+
+    def __init__(self, field_name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(
+            field_name, choices=_BOOLEANS, coerce=lambda value: value == "true", **kwargs
+        )
+
+
 class MomentFilter(django_filters.Filter):
     """A time in ISO 8601; without an offset it is UTC."""
 
@@ -203,6 +215,7 @@ class EventFilter(FilterSet):
     status = ValuesFilter(
         choices=EventLog.Status.choices, method="by_status", label="What became of the event."
     )
+    mended = TruthFilter("mended", label="Whether a field of the body was broken, and mended.")
     event_time_after = MomentFilter("event_time", "gte", label="CreateTime, from then on.")
     event_time_before = MomentFilter("event_time", "lt", label="CreateTime, before then.")
     received_after = MomentFilter("received_at", "gte", label="Received, from then on.")

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from events.callback.build_event import build_event, reason_to_quarantine
 from events.db.transactions import short_transaction
-from events.log.process import deliver, process
+from events.log.process import deliver
 from events.models import EventLog, PendingJudgement
 from events.models.event_log import EventLogQuerySet
 from events.wechat import Unreadable, parse_message
@@ -88,9 +88,9 @@ def _is_released(event: EventLog) -> bool:
 def read_again(key: EventLog) -> EventLog | None:
     """Reads the body of an unreadable row anew; None if there is no such row, or still no message.
 
-    The row's time is part of its key, so the message becomes a new row, which is folded and
-    answered, and takes the place and the delivery count of the old one. Of `key` only the key is
-    read.
+    The row's time is part of its key. So the message becomes a new row, which takes the place and
+    the delivery count of the old one. The new row is folded, and the worker answers it. Of `key`
+    only the key is read.
     """
     unreadable = EventLog.objects.with_key_of(key).filter(status=EventLog.Status.UNREADABLE)
     old = unreadable.select_related("account").first()
@@ -115,4 +115,4 @@ def read_again(key: EventLog) -> EventLog | None:
             stored.update(delivery_count=F("delivery_count") - 1)
 
     deliver([event], then=take_the_place)
-    return process(event) or EventLog.objects.with_key_of(event).first()
+    return event

@@ -18,7 +18,12 @@ _SHARING = {
     "status": 2_500,
     "openid": 20,
 }
-_FEW = {"event_repeated": 200_000, "event_status": 10_000, "event_due": 1_000}
+_FEW = {
+    "event_repeated": 200_000,
+    "event_status": 10_000,
+    "event_due": 1_000,
+    "event_mended": 1_000,
+}
 
 
 def describe_log(*, using: str, **signal: Any) -> None:

@@ -456,6 +456,8 @@ class EventLog(models.Model):
                 name="event_status",
                 condition=~models.Q(status="processed"),
             ),
+            # What was mended.
+            models.Index(fields=["id"], name="event_mended", condition=models.Q(mended=True)),
             # What the follower's next message is answered with.
             models.Index(
                 fields=["openid"],

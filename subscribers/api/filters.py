@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
 
 import django_filters
 from django.db.models import Exists, OuterRef, QuerySet
@@ -9,7 +8,14 @@ from django.utils import timezone
 from django_filters.rest_framework import FilterSet
 from rest_framework.exceptions import PermissionDenied
 
-from events.api.filters import AccountFilter, ExactFilter, MomentFilter, OpenIDFilter, ValuesFilter
+from events.api.filters import (
+    AccountFilter,
+    ExactFilter,
+    MomentFilter,
+    OpenIDFilter,
+    TruthFilter,
+    ValuesFilter,
+)
 from events.viewer import may
 from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene, Subscriber
 from subscribers.models.hour import hour_of
@@ -23,17 +29,6 @@ __all__ = [
     "QRSceneFilter",
     "SubscriberFilter",
 ]
-
-_BOOLEANS = [("true", "true"), ("false", "false")]
-
-
-class TruthFilter(django_filters.TypedChoiceFilter):
-    """`true` or `false`, and nothing that one would have to guess at."""
-
-    def __init__(self, field_name: str | None = None, **kwargs: Any) -> None:
-        super().__init__(
-            field_name, choices=_BOOLEANS, coerce=lambda value: value == "true", **kwargs
-        )
 
 
 class SubscriberFilter(FilterSet):

@@ -72,5 +72,7 @@ class Command(BaseCommand):
         while keys := list(unreadable.filter(pk__gt=last).only_key()[:_AT_ONCE]):
             last = keys[-1].pk
             looked_at += len(keys)
-            read += sum(read_again(key) is not None for key in keys)
+            for event in filter(None, map(read_again, keys)):
+                process(event)
+                read += 1
         self.stdout.write(f"{read} read anew, {looked_at - read} still unreadable")

@@ -261,7 +261,8 @@ def test_try_again_judges_anew(operator, by):
     event = EventLog.objects.get()
     if by == "admin":
         url = reverse("admin:events_eventlog_try_this_again", args=[event.pk])
-        assert "1 event processed" in operator.post(url, follow=True).content.decode()
+        assert "1 event is with" in operator.post(url, follow=True).content.decode()
+        process_due()
     else:
         call_command("process_events", str(event.pk), stdout=io.StringIO())
     assert statuses() == ["processed"]

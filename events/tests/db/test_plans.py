@@ -47,7 +47,7 @@ def log():
             account=accounts[number < 50], kind=kind, msg_type=msg_type, event=name.upper(),
             event_key=f"KEY_{number % 7}", openid=f"o{number % 300}", scene=f"s{number % 40}",
             event_time=at, received_at=at, last_delivered_at=at, dedup_key=f"{number:032x}",
-            raw=b"<xml/>", status="dead" if number < 30 else "processed",
+            raw=b"<xml/>", status="dead" if number < 30 else "processed", mended=number < 20,
         )  # fmt: skip
 
     EventLog.objects.bulk_create(event(number) for number in range(3000))
@@ -134,6 +134,7 @@ LED_BY: list[tuple[dict[str, str], str]] = [
     ({"scene": "s1"}, "event_scene"),
     ({"openid": "o1"}, "event_openid"),
     ({"status": "dead"}, "event_status"),
+    ({"mended": "true"}, "event_mended"),
     ({"event_time_after": "2026-11-01T00:00:00Z"}, "event_by_time"),
     ({"event_time_before": "2020-11-01T00:00:00Z"}, "event_by_time"),
     ({"received_after": "2030-11-01T00:00:00Z"}, "event_by_receipt"),
