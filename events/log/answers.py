@@ -114,7 +114,7 @@ def _reply_to(row: EventLog) -> Reply | None:
         kept = _kept_for(row)
         if kept is not None:
             return kept
-    # No early reply was stored with the row if the account keeps answers, or the text is too long for
+    # No early reply came with the row if the account keeps answers, or if the text is too long for
     # one message.
     early = early_reply_for(row.kind)
     try:
