@@ -50,7 +50,8 @@ class Pages:
     Of a request without a session or an API key at most `anonymous_body` bytes are read, of others
     `largest_body`; more is answered 413. `uploads` bodies that do not fit into memory are read at a
     time. POSTs of strangers take turns, since a wrong password costs as much to check as a hundred
-    pushes; up to `turns` wait, the next are answered 429.
+    pushes; up to `turns` wait, the next are answered 429. At the path `sign_in` everybody is a
+    stranger: anybody can send a cookie with a session's name.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Pages:
         anonymous_body: int,
         largest_body: int,
         session_cookie: str,
+        sign_in: str = "",
         uploads: int = 4,
         turns: int = 50,
     ) -> None:
@@ -69,6 +71,7 @@ class Pages:
         self._anonymous_body = anonymous_body
         self._largest_body = largest_body
         self._session = f"{session_cookie}="
+        self._sign_in = sign_in
         self._uploads = asyncio.Semaphore(uploads)
         self._strangers = asyncio.Semaphore(1)
         self._turns = turns
@@ -84,7 +87,7 @@ class Pages:
 
     async def _answer(self, scope: Scope, protocol: HTTPProtocol) -> None:
         headers = _joined(scope.headers.items())
-        is_stranger = (
+        is_stranger = scope.path == self._sign_in or (
             self._session not in headers.get("cookie", "") and "authorization" not in headers
         )
         length = _declared_length(headers)

@@ -24,6 +24,7 @@ from wechat_site.wsgi import application as pages  # isort: skip
 # Only now are the settings there that they read.
 from django.conf import settings  # isort: skip
 from django.db import connections  # isort: skip
+from django.urls import reverse  # isort: skip
 from events.callback.front import CallbackFront  # isort: skip
 from events.callback.refusals import store_always  # isort: skip
 from events.db.transactions import release_connection  # isort: skip
@@ -74,6 +75,7 @@ application = CallbackFront(
         anonymous_body=settings.PAGE_MAX_BODY_OF_STRANGERS,
         largest_body=settings.PAGE_MAX_BODY,
         session_cookie=settings.SESSION_COOKIE_NAME,
+        sign_in=reverse("account_login"),
     ),
     _Threads(),
 )

@@ -11,8 +11,32 @@ pytestmark = pytest.mark.any_database
 
 
 class Protocol:
+    """A small body; nobody reads the answer."""
+
+    async def __aiter__(self):
+        yield b"abc"
+
     def response_bytes(self, status, headers, body):
-        """Nobody reads it."""
+        pass
+
+
+def scope(**changes):
+    plain = {
+        "method": "GET", "path": "/", "query_string": "", "http_version": "1.1", "scheme": "http",
+        "client": "192.0.2.1:5", "server": "127.0.0.1:80", "authority": "", "headers": {},
+    }  # fmt: skip
+    return SimpleNamespace(**(plain | changes))
+
+
+def make_pages(application):
+    return Pages(
+        application,
+        threads=1,
+        anonymous_body=10,
+        largest_body=20,
+        session_cookie="session",
+        sign_in="/account/login/",
+    )
 
 
 def test_a_header_with_an_underscore_does_not_pass_for_that_of_a_proxy():
@@ -23,15 +47,30 @@ def test_a_header_with_an_underscore_does_not_pass_for_that_of_a_proxy():
         start_response("200 OK", [])
         return [b""]
 
-    scope = SimpleNamespace(
-        method="GET", path="/", query_string="", http_version="1.1", scheme="http",
-        client="192.0.2.1:5", server="127.0.0.1:80", authority="",
-        headers={"x_forwarded_proto": "https", "x-real-ip": "203.0.113.9", "content_length": "5"},
-    )  # fmt: skip
-    pages = Pages(
-        application, threads=1, anonymous_body=10, largest_body=20, session_cookie="session"
-    )
-    asyncio.run(pages(scope, Protocol()))
+    headers = {"x_forwarded_proto": "https", "x-real-ip": "203.0.113.9", "content_length": "5"}
+    asyncio.run(make_pages(application)(scope(headers=headers), Protocol()))
     assert seen["HTTP_X_REAL_IP"] == "203.0.113.9"
     assert "HTTP_X_FORWARDED_PROTO" not in seen
     assert "CONTENT_LENGTH" not in seen
+
+
+@pytest.mark.parametrize(
+    ("path", "cookie", "is_stranger"),
+    [
+        ("/account/login/", "session=invented", True),
+        ("/admin/", "", True),
+        ("/admin/", "session=invented", False),
+    ],
+)
+def test_passwords_take_turns_whatever_cookie_comes_with_them(path, cookie, is_stranger):
+    turns = []
+
+    def application(environ, start_response):
+        turns.append(pages._strangers.locked())
+        start_response("200 OK", [])
+        return [b""]
+
+    pages = make_pages(application)
+    headers = {"cookie": cookie, "content-length": "3"}
+    asyncio.run(pages(scope(method="POST", path=path, headers=headers), Protocol()))
+    assert turns == [is_stranger]
