@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import datetime
 
-import django_filters
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
