@@ -380,6 +380,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "events.api.openapi.without_defaults_of_answers",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "BindingRequestStateEnum": "subscribers.models.BindingRequest.State",
         "EventStatusEnum": "events.models.EventLog.Status",

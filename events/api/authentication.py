@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.cache import cache, caches
+from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import APIException, AuthenticationFailed, Throttled
 from rest_framework.permissions import SAFE_METHODS, BasePermission
@@ -49,7 +50,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         if not parts or parts[0].lower() not in self.keywords:
             return None
         if len(parts) != 2:
-            raise AuthenticationFailed("The header must be: Authorization: Bearer <key>")
+            raise AuthenticationFailed(_("The header must be: Authorization: Bearer <key>"))
         digest = ApiKey.digest_of(parts[1].decode("latin-1"))
         key = ApiKey.objects.select_related("user").filter(digest=digest).first()
         address = client_address(request._request)
@@ -73,7 +74,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             wrong = 1  # the minute ended between the two
         if wrong > _WRONG_KEYS:
             return Throttled(wait=60)
-        return AuthenticationFailed("This key is unknown, or no longer valid.")
+        return AuthenticationFailed(_("This key is unknown, or no longer valid."))
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
@@ -89,7 +90,9 @@ class HasScope(BasePermission):
             return True  # a method this view does not have is 405, whatever the key may do
         act = "read" if request.method in SAFE_METHODS else "write"
         needed = f"{view.scope}:{act}"  # type: ignore[attr-defined]
-        self.message = f"This needs a key with the scope {needed}, and its owner's right to it."
+        self.message = (
+            _("This needs a key with the scope %s, and its owner's right to it.") % needed
+        )
         return carries(request, needed)
 
 

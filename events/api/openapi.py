@@ -16,7 +16,7 @@ from events.api.idempotency import HEADER, IdempotentPosts
 from events.api.pagination import NewestFirstPagination, orderings
 from events.api.problems import CONTENT_TYPE, problem_content
 
-__all__ = ["ApiSchema"]
+__all__ = ["ApiSchema", "without_defaults_of_answers"]
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):
@@ -92,3 +92,17 @@ class ApiSchema(AutoSchema):
         answer["content"][CONTENT_TYPE]["examples"] = {example["code"]: {"value": example}}
         answer["description"] = example["title"]
         return answer
+
+
+def without_defaults_of_answers(
+    result: dict[str, Any], generator: Any, request: Any, public: bool
+) -> dict[str, Any]:
+    """Removes defaults of fields that only answers have: "" is none of an enumeration's values.
+
+    One of SPECTACULAR_SETTINGS' POSTPROCESSING_HOOKS.
+    """
+    for component in result["components"]["schemas"].values():
+        for field in component.get("properties", {}).values():
+            if field.get("readOnly"):
+                field.pop("default", None)
+    return result

@@ -104,10 +104,12 @@ def test_fields_are_named_with_their_errors(ask):
 
 
 def test_people_read_their_own_language_and_programs_the_same_code(ask):
-    paths = ("/api/v1/events/?opneid=x", "/api/nothing/", "/api/v1/events/99/")
+    paths = ("/api/v1/events/?opneid=x", "/api/nothing/", "/api/v1/events/99/", "/api/v1/events/")
     for path in paths:
+        wrong = {"key": "wrong"} if path == paths[-1] else {}
         english, chinese = (
-            problem_in(ask("GET", path, Accept_Language=language)) for language in ("en", "zh-CN")
+            problem_in(ask("GET", path, Accept_Language=language, **wrong))
+            for language in ("en", "zh-CN")
         )
         assert english["code"] == chinese["code"]
         assert english["title"] != chinese["title"]
