@@ -444,6 +444,13 @@ def test_every_page_of_the_admin_opens_in_both_languages(operator, account, lang
     operator.cookies["django_language"] = language
     push(account, message_xml())
     group = Group.objects.create(name="Night shift")
+    roll_up()
+    page = operator.get(DASHBOARD, {"period": "today"}).content.decode()
+    for words in {
+        "en": ("Where followers came from", "Nothing was refused."),
+        "zh-hans": ("粉丝来源", "没有被拒绝的请求。"),
+    }[language]:
+        assert words in page
     for model in ("eventlog", "officialaccount", "replyrule", "apikey"):
         assert operator.get(reverse(f"admin:events_{model}_changelist")).status_code == 200
     for model in ("subscriber", "qrscene", "binding", "bindingrequest", "bindingscan"):
