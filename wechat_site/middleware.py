@@ -35,7 +35,6 @@ class ProblemMiddleware:
         for name, value in response.headers.items():
             if name not in _OF_CONTENT:
                 problem.headers.setdefault(name, value)
-        response.close()
         return problem
 
 
