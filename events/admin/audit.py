@@ -21,10 +21,11 @@ from events.admin.changelist import KeysetModelAdmin, ReadOnly
 from events.admin.filters import AccountFilter
 from events.admin.history import changes_table, model_of, page_of_object, states, who
 from events.admin.html import nested_table
-from events.api.export import csv_parts, pages
 from events.audit.acts import ACTS, act_in_words
 from events.audit.record import record
+from events.db.keyset import portions
 from events.models import AuditEntry, with_account
+from events.spreadsheets import csv_parts
 
 __all__ = ["AuditEntryAdmin"]
 
@@ -117,7 +118,7 @@ class AuditEntryAdmin(ReadOnly, KeysetModelAdmin):
         found = self.get_changelist_instance(request).queryset
         entry = record("export", AuditEntry, details={"filters": sorted(request.GET)})
         rows = found.filter(pk__lt=entry.pk).order_by()
-        parts = csv_parts(_records(pages(rows, None)), list(_COLUMNS))
+        parts = csv_parts(_records(portions(rows, None)), list(_COLUMNS))
         response: Any = StreamingHttpResponse(
             (part for source in ([_MARK], parts) for part in source),
             content_type="text/csv; charset=utf-8",

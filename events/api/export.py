@@ -6,15 +6,12 @@ own serializer: what a list masks, its export masks.
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -27,12 +24,11 @@ from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
 from events.audit.record import record
-from events.db.keyset import RowCursor, page
-from events.spreadsheets import harmless
+from events.db.keyset import portions
+from events.spreadsheets import csv_parts, in_parts
 
-__all__ = ["ExportMixin", "csv_parts", "pages"]
+__all__ = ["ExportMixin"]
 
-_PAGE = 1000
 # Parameters of the pages, which an export has not.
 _OF_PAGES = ("cursor", "page_size", "after_id", "ordering")
 
@@ -72,11 +68,11 @@ class ExportMixin:
         rows = view.filter_queryset(view.get_queryset())
         newest = rows.model._default_manager.order_by("-pk").values_list("pk", flat=True).first()
         names = [name for name in view.time_columns if name in request.query_params]
-        portions = pages(
+        found = portions(
             rows.filter(pk__lte=newest or 0), view.time_columns[names[0]] if names else None
         )
         record("export", rows.model, details={"filters": sorted(request.query_params)})
-        records = (each for rows in portions for each in _serialized(view, rows))
+        records = (each for rows in found for each in _serialized(view, rows))
         renderer: Any = request.accepted_renderer
         if renderer.format == "csv":
             parts = csv_parts(records, list(view.get_serializer().fields))
@@ -99,72 +95,11 @@ def _serialized(view: Any, rows: list[Any]) -> list[Mapping[str, Any]]:
         return list(view.get_serializer(rows, many=True).data)
 
 
-def pages(rows: QuerySet[Any], column: str | None) -> Iterator[list[Any]]:
-    """The rows in portions, in the order of the column and the ids."""
-    cursor: RowCursor | None = None
-    more = True
-    # Upwards a list without a cursor would begin at its end.
-    names = [name for name in (column, "pk") if name]
-    first = list(rows.order_by(*names)[:_PAGE])
-    if first:
-        yield first
-        cursor = RowCursor.of(first[-1], column)
-        more = len(first) == _PAGE
-    while more and cursor is not None:
-        found, more = page(rows, _PAGE, column=column, cursor=cursor, upwards=True)
-        if found:
-            # A page is newest first.
-            cursor = RowCursor.of(found[0], column)
-            yield found[::-1]
-
-
 def _ndjson(records: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    yield from _together(
+    yield from in_parts(
         json.dumps(record, ensure_ascii=False, separators=(",", ":"), cls=JSONEncoder) + "\n"
         for record in records
     )
-
-
-def csv_parts(records: Iterable[Mapping[str, Any]], fields: list[str]) -> Iterator[bytes]:
-    """The records as CSV, in parts that are worth a write each."""
-    yield from _together(_csv_lines(records, fields))
-
-
-def _csv_lines(records: Iterable[Mapping[str, Any]], fields: list[str]) -> Iterator[str]:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(fields)
-    for each in records:
-        writer.writerow([_cell(each[name]) for name in fields])
-        yield text.getvalue()
-        text.seek(0)
-        text.truncate()
-    yield text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case dict() | list():
-            return json.dumps(value, ensure_ascii=False, separators=(",", ":"), cls=JSONEncoder)
-        case str():
-            return harmless(value)
-        case _:
-            return value
-
-
-def _together(lines: Iterable[str]) -> Iterator[bytes]:
-    """The lines in parts that are worth a write each."""
-    part: list[str] = []
-    for line in lines:
-        part.append(line)
-        if len(part) == 200:
-            yield "".join(part).encode()
-            part.clear()
-    yield "".join(part).encode()
 
 
 def _gzip(parts: Iterable[bytes]) -> Iterator[bytes]:

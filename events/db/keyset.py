@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 
-__all__ = ["Leading", "RowCursor", "page"]
+__all__ = ["Leading", "RowCursor", "page", "portions"]
 
 _Rows = TypeVar("_Rows", bound="QuerySet[Any]")
 
+# Rows that portions() reads at a time.
+_PORTION = 1000
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _WRITTEN = re.compile(r"(?:(-?[0-9]{1,18})_)?([0-9]{1,18})")
@@ -92,3 +94,22 @@ def page(
     found = list(rows.order_by(*order)[: size + 1])
     shown = found[:size]
     return (shown[::-1] if upwards else shown), len(found) > size
+
+
+def portions(rows: QuerySet[Any], column: str | None) -> Iterator[list[Any]]:
+    """The rows in portions, in the order of the column and the ids."""
+    cursor: RowCursor | None = None
+    more = True
+    # Upwards a list without a cursor would begin at its end.
+    names = [name for name in (column, "pk") if name]
+    first = list(rows.order_by(*names)[:_PORTION])
+    if first:
+        yield first
+        cursor = RowCursor.of(first[-1], column)
+        more = len(first) == _PORTION
+    while more and cursor is not None:
+        found, more = page(rows, _PORTION, column=column, cursor=cursor, upwards=True)
+        if found:
+            # A page is newest first.
+            cursor = RowCursor.of(found[0], column)
+            yield found[::-1]

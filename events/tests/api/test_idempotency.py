@@ -88,6 +88,7 @@ def test_a_request_under_way_is_409_until_it_is_taken_for_dead(post):
     assert codes() == 2
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_fault_leaves_neither_a_code_nor_an_answer(post, monkeypatch):
     class Fault(Exception):
         pass
