@@ -11,7 +11,7 @@ import json
 import pytest
 from django.contrib.auth.models import User
 
-from events.api import export
+from events.db import keyset
 from events.log.process import deliver
 from events.models import ApiKey, EventLog
 from events.testing import make_account
@@ -36,7 +36,7 @@ def api(client):
 
 @pytest.fixture
 def log(monkeypatch):
-    monkeypatch.setattr(export, "_PAGE", 3)
+    monkeypatch.setattr(keyset, "_PORTION", 3)
     account = make_account("shop")
     for number in range(10):
         # Arrived in another order than they happened.
