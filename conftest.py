@@ -12,6 +12,7 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
+from django.core.cache import caches
 from django.db import connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.sqlite3.base import DatabaseWrapper
@@ -100,6 +101,7 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account_cache, "_MAX_AGE", 0)
     monkeypatch.setattr(account_cache, "_MAX_AGE_OF_A_MISS", 0)
     monkeypatch.setattr(seen_scene, "_known", {})
+    caches["process"].clear()
     refusals._noted.clear()
 
 

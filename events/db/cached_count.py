@@ -7,16 +7,13 @@ longer.
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from django.core.cache import caches
-from django.utils import timezone
 
-__all__ = ["CachedCount", "cached_count"]
+__all__ = ["cached_count"]
 
 _T = TypeVar("_T")
 
@@ -27,17 +24,7 @@ _ROWS_A_SECOND = 20_000
 _SHORTEST, _LONGEST = 5, 300
 
 
-@dataclass(frozen=True, slots=True)
-class CachedCount(Generic[_T]):
-    """A count and its time; `counted_at` is None if it was counted just now."""
-
-    value: _T
-    counted_at: datetime.datetime | None = None
-
-
-def cached_count(
-    name: str, count: Callable[[], _T], *, rows: Callable[[_T], int]
-) -> CachedCount[_T]:
+def cached_count(name: str, count: Callable[[], _T], *, rows: Callable[[_T], int]) -> _T:
     """The result of count(), or a recent one under the same name from this process's cache.
 
     `rows` says how many rows a result stands for. Half a million are kept for 25 seconds, and none
@@ -45,12 +32,11 @@ def cached_count(
     """
     key = f"cached_count:{hashlib.sha256(name.encode()).hexdigest()}"
     cache = caches["process"]
-    kept: CachedCount[_T] | None = cache.get(key)
+    kept: _T | None = cache.get(key)
     if kept is not None:
         return kept
-    counted_at = timezone.now()
     value = count()
     seconds = min(rows(value) / _ROWS_A_SECOND, _LONGEST)
     if seconds > _SHORTEST:
-        cache.set(key, CachedCount(value, counted_at), timeout=seconds)
-    return CachedCount(value)
+        cache.set(key, value, timeout=seconds)
+    return value

@@ -155,7 +155,7 @@ def unmatched_texts(days: Days, *, limit: int) -> list[UnmatchedText]:
         ]
 
     name = f"unmatched texts {days.name} {limit}"
-    return cached_count(name, count, rows=lambda _: _ROWS_OF_ONE * texts.count()).value
+    return cached_count(name, count, rows=lambda _: _ROWS_OF_ONE * texts.count())
 
 
 def forget_old(now: datetime.datetime) -> int:

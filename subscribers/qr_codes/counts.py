@@ -46,6 +46,6 @@ def count_followers(scenes: Sequence[Any]) -> None:
             .values_list("pk", "first_count", "following_count")
         },
         rows=lambda counts: sum(first for first, _following in counts.values()),
-    ).value
+    )
     for scene in scenes:
         scene.first_count, scene.following_count = counts.get(scene.pk, (0, 0))

@@ -227,7 +227,7 @@ def top_followers(span: Span | None, account_id: int, *, limit: int = 20) -> lis
         return [TopRow(*row) for row in rows[:limit]]
 
     name = f"top followers {account_id} {begin} {end} {limit}"
-    return cached_count(name, count, rows=lambda _: _rows_of(span)).value
+    return cached_count(name, count, rows=lambda _: _rows_of(span))
 
 
 def _rows_of(span: Span) -> int:

@@ -59,12 +59,11 @@ def sources(days: Days, *, retention_days: Sequence[int] = RETENTION_DAYS) -> li
     """
     if not days.accounts:
         return []
-    found = cached_count(
+    return cached_count(
         f"sources {days.name} {retention_days}",
         lambda: _sources(days, retention_days),
         rows=lambda rows: _ROWS_OF_ONE * sum(row.came + row.came_before for row in rows),
     )
-    return found.value
 
 
 def _sources(days: Days, retention_days: Sequence[int]) -> list[Source]:

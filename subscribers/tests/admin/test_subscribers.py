@@ -62,6 +62,7 @@ def test_a_page_of_followers_costs_the_same_however_many_there_are(operator, acc
         return [query["sql"] for query in queries.captured_queries]
 
     follow(account)
+    statements()  # the first look of an hour is recorded
     few = statements()
     now = timezone.now()
     Subscriber.objects.bulk_create(
@@ -213,6 +214,7 @@ def test_lists_of_bindings_cost_the_same_however_long(operator, account, model):
 
     for number in range(5):
         if number == 1:
+            statements()  # the first look of an hour is recorded
             few = statements()
         bind(account, User.objects.create_user(f"user{number}"), f"o{number}")
     many = statements()

@@ -148,24 +148,6 @@ def test_a_scene_made_elsewhere_is_found_by_its_index(followers, operator):
     assert "SCAN subscribers_seenscene" not in plan
 
 
-def test_few_followers_are_counted_each_time_and_many_seldom(followers, operator, monkeypatch):
-    shown = []
-    for _ in range(2):
-        page = operator.get("/admin/")
-        shown.append((page.context["followers"], page.context["counted_at"]))
-        Subscriber.objects.filter(openid="o1").delete()
-    assert shown == [(1980, None), (1979, None)]
-    monkeypatch.setattr(cached_count, "_ROWS_A_SECOND", 10)
-    first = operator.get("/admin/").context
-    Subscriber.objects.filter(openid="o2").delete()
-    page = operator.get("/admin/")
-    assert (first["followers"], page.context["followers"]) == (1979, 1979)
-    assert f"counted at {page.context['counted_at']:%H:%M:%S}" in page.content.decode()
-    caches["process"].clear()
-    assert operator.get("/admin/").context["followers"] == 1978
-    caches["process"].clear()
-
-
 def test_messages_whose_window_closes_are_found_among_many_that_wait(followers):
     subscriber = Subscriber.objects.first()
     now = timezone.now()
