@@ -13,9 +13,8 @@ from django.utils import timezone
 from hypothesis import strategies as st
 
 from events.log.process import deliver
-from events.log.registry import announce_removal
+from events.log.registry import announce_erasure, announce_removal
 from events.models import EventLog, OfficialAccount, OpenEvent, StatisticsProgress
-from events.stats.removal import rename_person
 from events.stats.roll_up import roll_up
 from events.stats.series import ANSWERABLE, MENU_KINDS, MESSAGE_KINDS
 
@@ -251,7 +250,7 @@ class History:
 
     def rename(self, openid: str, pseudonym: str) -> None:
         EventLog.objects.filter(openid=openid).update(openid=pseudonym)
-        rename_person(self.account.pk, openid, pseudonym)
+        announce_erasure(self.account.pk, openid, pseudonym)
 
 
 def labels(moment: datetime.datetime, zone: zoneinfo.ZoneInfo) -> dict[str, Any]:
