@@ -38,6 +38,13 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     ]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if connection.vendor != "postgresql":
+        for item in items:
+            if item.get_closest_marker("postgres"):
+                item.add_marker(pytest.mark.skip(reason="needs PostgreSQL"))
+
+
 @pytest.fixture
 def state_is_the_fold(db: None) -> Iterator[None]:
     """After the test, whatever it did, the followers are what the log says."""

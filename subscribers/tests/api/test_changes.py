@@ -9,7 +9,7 @@ import time
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -160,8 +160,6 @@ def test_a_copy_made_page_by_page_beside_changes_misses_none(account):
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_a_copy_beside_writers_that_commit_out_of_order_misses_none():
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has one writer at a time, and in memory it locks whole tables")
     account = make_account(mode="plaintext")
     for number in range(60):
         write(account, random.Random(number), number)

@@ -24,13 +24,6 @@ from wechat_site.tests.site import LIMIT, Site, check_nothing_lost
 pytestmark = pytest.mark.slow
 
 WITH_POSTGRES = str(ROOT / ".ci" / "with-postgres")
-needs_postgres = [
-    pytest.mark.postgres,
-    pytest.mark.skipif(
-        not os.environ.get("DATABASE_URL", "").startswith("postgres"),
-        reason="breaks a PostgreSQL server",
-    ),
-]
 
 
 def receive_while(site: Site, breaks: Callable[[], None]) -> str:
@@ -127,9 +120,8 @@ def site_on(postgres: Postgres, tmp_path: Path, url: str = "") -> Iterator[Site]
         postgres.end()
 
 
+@pytest.mark.postgres
 class TestPostgres:
-    pytestmark = needs_postgres
-
     def test_a_restart_in_the_middle_of_a_batch(self, folder: Path, tmp_path: Path):
         postgres = Postgres(folder)
         with site_on(postgres, tmp_path) as site:

@@ -22,14 +22,7 @@ from wechat_site.tests.redis_server import ask_redis, running_redis
 from wechat_site.tests.site import Site
 from wechat_site.tests.tasks.scale_work import FOLLOWERS, SECRET
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.postgres,
-    pytest.mark.skipif(
-        not os.environ.get("DATABASE_URL", "").startswith("postgres"),
-        reason="many workers need PostgreSQL",
-    ),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 MESSAGES, EVENTS = 800, 600
 SEND = "/cgi-bin/message/custom/send"
