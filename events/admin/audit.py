@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -101,7 +102,8 @@ class AuditEntryAdmin(ReadOnly, KeysetModelAdmin):
         return with_account(super().get_queryset(request))
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
-        for column in ("user_name", "address"):
+        columns = ["user_name", "address"] if _is_address(term) else ["user_name"]
+        for column in columns:
             matching: QuerySet[Any] = queryset.filter(**{column: term})
             if matching.order_by().exists():
                 return matching
@@ -185,3 +187,12 @@ def _records(found: Iterable[list[AuditEntry]]) -> Iterator[dict[str, Any]]:
                 "changes": entry.changes,
                 "details": entry.details,
             }
+
+
+def _is_address(term: str) -> bool:
+    """PostgreSQL compares a column of addresses with nothing else."""
+    try:
+        ipaddress.ip_address(term)
+    except ValueError:
+        return False
+    return True
