@@ -111,13 +111,9 @@ def test_nothing_is_done_on_sqlite():
 # --- The migration -------------------------------------------------------------------------------
 
 
-def migrate(*targets: tuple[str, str]) -> None:
-    executor = MigrationExecutor(connection)
-    executor.migrate(list(targets))
-
-
-def latest():
-    return MigrationExecutor(connection).loader.graph.leaf_nodes()
+def migrate(*target: str) -> None:
+    """To a migration of an app, or without one to the newest of all, as an engineer would."""
+    call_command("migrate", *target, verbosity=0)
 
 
 def definitions() -> dict[str, list]:
@@ -156,10 +152,10 @@ def digest() -> list[tuple]:
 @pytest.fixture
 def plain(postgres):
     """The table as migration 0001 made it; put back to the newest afterwards."""
-    migrate(("subscribers", "0001_initial"))
-    migrate(("events", "0001_initial"))
+    migrate("subscribers", "0001_initial")
+    migrate("events", "0001_initial")
     yield
-    migrate(*latest())
+    migrate()
 
 
 @pytest.mark.postgres
@@ -192,7 +188,7 @@ def test_a_filled_table_is_converted_and_back_without_losing_anything(plain):
     before, rows = definitions(), digest()
     assert rows[0][0] == 99990
 
-    migrate(("events", "0002_partition_log_by_month"))
+    migrate("events", "0002_partition_log_by_month")
     assert digest() == rows
     assert definitions() == before
     assert [month for month in partitions() if month >= THIS] == AHEAD
@@ -202,20 +198,20 @@ def test_a_filled_table_is_converted_and_back_without_losing_anything(plain):
     next_id = "SELECT nextval(pg_get_serial_sequence('events_eventlog', 'id'))"
     assert query(next_id) == [(highest + 1,)]
 
-    migrate(("events", "0001_initial"))
+    migrate("events", "0001_initial")
     assert partitions() == {}
     assert digest() == rows
     assert definitions() == before
     assert query(next_id) == [(highest + 2,)]
     query("REVOKE ALL ON events_eventlog FROM growth_reader")
-    migrate(*latest())
+    migrate()
     query("DROP ROLE growth_reader")
     assert EventLog.objects.count() == 99990
 
 
 @pytest.mark.postgres
 def test_an_empty_table_gets_this_month_and_the_next(plain):
-    migrate(("events", "0002_partition_log_by_month"))
+    migrate("events", "0002_partition_log_by_month")
     assert list(partitions()) == AHEAD
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)
 
