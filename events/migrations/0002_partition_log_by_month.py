@@ -51,6 +51,8 @@ def set_apart(cursor):
     """Renames the log, and returns what must be the same about the new one."""
     # Checks still waiting for the end of the transaction would forbid to alter the table.
     cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    # It is made anew after `migrate`.
+    cursor.execute("DROP VIEW IF EXISTS report_events")
     cursor.execute(f"LOCK TABLE {LOG} IN ACCESS EXCLUSIVE MODE")
     cursor.execute(f"SELECT count(*), coalesce(sum(id), 0) FROM {LOG}")
     rows = cursor.fetchone()
