@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from unittest import mock
 from urllib.parse import urlencode
 
@@ -18,6 +19,9 @@ from events.wechat import SecurityMode, TextReply
 from events.wechat.sender import seal_push
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_registries", "jobs")]
+
+# One time for all: a push that comes again in the next second must be the same.
+AT = int(time.time())
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def arrive(account):
     """A push that is stored, and how it waits."""
     now = timezone.now()
     query, body = seal_push(
-        message_xml("event.CLICK", EventKey="K", at=int(now.timestamp())),
+        message_xml("event.CLICK", EventKey="K", at=AT),
         credentials=account.credentials(now),
         mode=SecurityMode.PLAINTEXT,
         timestamp=int(now.timestamp()),
