@@ -1,4 +1,4 @@
-"""Tables whose every change is recorded, whoever makes it: page, API, command or code.
+"""Tables whose every change is recorded: by a page, the API, a command or code.
 
 Only tables that people change are watched. Events, followers and all else that a push writes are
 not: the callback records nothing.

@@ -19,12 +19,12 @@ from django.db.models import Q, Sum
 from events.models import OfficialAccount, PeriodCount
 from events.stats.periods import Period, day_start
 from events.stats.queries import NOT_EVENTS, Seconds
+from events.stats.rows import Totals
 from events.stats.series import MENU_KINDS
 
 __all__ = [
     "Days",
     "EntryTotals",
-    "Totals",
     "entry_totals",
     "hours_of_week",
     "kind_totals",
@@ -85,17 +85,6 @@ class Days:
                 Q((f"{account}__in", ids), (f"{column}__gte", start), (f"{column}__lt", end))
             )
         return functools.reduce(operator.or_, conditions)
-
-
-@dataclass(slots=True)
-class Totals:
-    """Events with their people and answers."""
-
-    events: int = 0
-    people: int = 0
-    answered: int = 0
-    unanswered: int = 0
-    waited_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from django.utils import timezone
 from events.menus.names import MenuNames
 from events.models import HealthCount, OfficialAccount, PeriodCount
 from events.stats.periods import Period, day_start, next_start, starts_between
-from events.stats.rows import EventRow, HealthRow, HourRow, MenuRow, MessageRow
+from events.stats.rows import EventRow, HealthRow, HourRow, MenuRow, MessageRow, Totals
 from events.stats.series import MENU_KINDS, MESSAGES
 
 __all__ = [
@@ -124,16 +124,7 @@ class Seconds(Func):
         return self.as_sql(compiler, connection, template=template, **more)
 
 
-@dataclass(slots=True)
-class _Totals:
-    events: int = 0
-    people: int = 0
-    answered: int = 0
-    unanswered: int = 0
-    waited_ms: int = 0
-
-
-_NOTHING = _Totals()
+_NOTHING = Totals()
 
 
 def event_counts(
@@ -235,7 +226,7 @@ def health_counts(span: Span) -> Iterator[HealthRow]:
 
 def _counts(
     span: Span, *, by_key: bool, kinds: Iterable[str] | None
-) -> dict[tuple[str, str], dict[int, _Totals]]:
+) -> dict[tuple[str, str], dict[int, Totals]]:
     """The counts of each kind and key, by the places of their periods in the span."""
     rows = PeriodCount.objects.filter(
         series__account=span.account,
@@ -246,12 +237,12 @@ def _counts(
     rows = rows.exclude(series__key="") if by_key else rows.filter(series__key="")
     if kinds is not None:
         rows = rows.filter(series__kind__in=list(kinds))
-    found: defaultdict[tuple[str, str], dict[int, _Totals]] = defaultdict(dict)
+    found: defaultdict[tuple[str, str], dict[int, Totals]] = defaultdict(dict)
     names = ("series__kind", "series__key", "seconds")
     measures = ("events", "people", "answered", "unanswered", "waited_ms")
     values_of = rows.annotate(seconds=Seconds("start")).values_list(*names, *measures)
     for kind, key, seconds, *values in values_of:
-        found[kind, key][span.places[seconds]] = _Totals(*values)
+        found[kind, key][span.places[seconds]] = Totals(*values)
     return dict(found)
 
 

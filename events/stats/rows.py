@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
-__all__ = ["EventRow", "HealthRow", "HourRow", "MenuRow", "MessageRow"]
+__all__ = ["EventRow", "HealthRow", "HourRow", "MenuRow", "MessageRow", "Totals"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +73,14 @@ class HealthRow:
     unreadable: int
     quarantined: int
     complete: bool
+
+
+@dataclass(slots=True)
+class Totals:
+    """Events with their people and answers."""
+
+    events: int = 0
+    people: int = 0
+    answered: int = 0
+    unanswered: int = 0
+    waited_ms: int = 0

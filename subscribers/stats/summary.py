@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q, Sum
 
-from events.stats.overview import Days, Totals, kind_totals
+from events.stats.overview import Days, kind_totals
 from events.stats.periods import Period
 from events.stats.queries import NOT_EVENTS, Span
+from events.stats.rows import Totals
 from events.stats.series import FOLLOW, MENU_KINDS, MESSAGES, UNFOLLOW
 from subscribers.models import FollowingChange, OutgoingMessage
 

@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 
 from events.admin.filters import KindFilter
 from events.menus.names import MenuName, MenuNames
-from events.stats.overview import Totals, entry_totals, hours_of_week
+from events.stats.overview import entry_totals, hours_of_week
+from events.stats.rows import Totals
 from events.stats.series import MENU_KINDS, MESSAGES
 from events.stats.unanswered import UnmatchedText, unmatched_texts
 from wechat_site.admin.dashboard.choice import Choice

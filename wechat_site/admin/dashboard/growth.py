@@ -11,7 +11,8 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from events.stats.overview import Totals, people_by_day, people_by_hour
+from events.stats.overview import people_by_day, people_by_hour
+from events.stats.rows import Totals
 from events.stats.series import FOLLOW, UNFOLLOW
 from subscribers.admin.came_filter import CameFilter
 from subscribers.models import QRScene

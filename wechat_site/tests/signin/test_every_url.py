@@ -32,7 +32,7 @@ OPEN = re.compile(r"^($|wechat/|account/|i18n/|api/schema/|api/docs/|healthz|rea
 STAFF = re.compile(
     r"^admin/($|dashboard\.csv$|login/|logout/|password_change/|search/|autocomplete/|jsi18n/|r/<path|\^|\()"
 )
-# Django leads on from here to the page for changes, whoever asks.
+# Django redirects every user from here to the page for changes.
 OLD_ADDRESS = re.compile(r"^admin/\w+/\w+/<path:object_id>/$")
 # What can be done to the rows of each table, on Django's own pages.
 TABLES = {
