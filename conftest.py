@@ -148,8 +148,7 @@ def fake(settings: object) -> Iterator[FakeWeChatAPI]:
     with FakeWeChatAPIServer(fake) as server:
         settings.WECHAT_API_BASE = server.url  # type: ignore[attr-defined]
         yield fake
-        client.wire().close()
-        client._wire.cache_clear()
+        client.close_wire()
 
 
 @pytest.fixture

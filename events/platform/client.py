@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from functools import lru_cache
 
 from django.conf import settings
@@ -11,7 +12,9 @@ from events.models import OfficialAccount
 from events.platform.tokens import SharedTokens
 from events.wechat.api import Client, Timeouts, Wire
 
-__all__ = ["client_for", "wire"]
+__all__ = ["client_for", "close_wire", "wire"]
+
+_making = threading.Lock()
 
 
 def client_for(account: OfficialAccount) -> Client:
@@ -25,12 +28,20 @@ def client_for(account: OfficialAccount) -> Client:
 
 def wire() -> Wire:
     """The connections of this process to the addresses in the settings."""
-    return _wire(
-        settings.WECHAT_API_BASE,
-        settings.WECHAT_MP_BASE,
-        Timeouts(settings.WECHAT_API_CONNECT_TIMEOUT, settings.WECHAT_API_READ_TIMEOUT),
-        settings.WECHAT_API_PROXY,
-    )
+    # Without the lock two threads that begin together make two, and one is left open.
+    with _making:
+        return _wire(
+            settings.WECHAT_API_BASE,
+            settings.WECHAT_MP_BASE,
+            Timeouts(settings.WECHAT_API_CONNECT_TIMEOUT, settings.WECHAT_API_READ_TIMEOUT),
+            settings.WECHAT_API_PROXY,
+        )
+
+
+def close_wire() -> None:
+    """Closes those connections; the next call opens new ones."""
+    wire().close()
+    _wire.cache_clear()
 
 
 @lru_cache(maxsize=4)
@@ -38,5 +49,11 @@ def _wire(api_base: str, mp_base: str, timeouts: Timeouts, proxy: str) -> Wire:
     return Wire(api_base=api_base, mp_base=mp_base, timeouts=timeouts, proxy=proxy or None)
 
 
-# A child process must not talk over its parent's connections.
-os.register_at_fork(after_in_child=_wire.cache_clear)
+def _begin_in_child() -> None:
+    """Keeps a child process from talking over its parent's connections."""
+    global _making
+    _making = threading.Lock()
+    _wire.cache_clear()
+
+
+os.register_at_fork(after_in_child=_begin_in_child)

@@ -222,8 +222,7 @@ def test_the_client_tries_once_more_and_never_loops(settings, account, fake, ser
                 client.users.info("o1")
         assert fake.calls == {STABLE: 2, "/cgi-bin/user/info": 13}
     finally:
-        platform_client.wire().close()
-        platform_client._wire.cache_clear()
+        platform_client.close_wire()
 
 
 # --- Failures ---

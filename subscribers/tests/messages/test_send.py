@@ -65,8 +65,7 @@ def account(fake, settings):
     account = make_account(app_secret=SECRET)
     fake.add_account(account.app_id, SECRET, followers=ListedFollowers())
     yield account
-    client.wire().close()
-    client._wire.cache_clear()
+    client.close_wire()
 
 
 @pytest.fixture

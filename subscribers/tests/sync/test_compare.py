@@ -55,8 +55,7 @@ def server(fake, settings):
     with FakeWeChatAPIServer(fake) as running:
         settings.WECHAT_API_BASE = running.url
         yield running
-        client.wire().close()
-        client._wire.cache_clear()
+        client.close_wire()
 
 
 @pytest.fixture

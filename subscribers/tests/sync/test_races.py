@@ -46,8 +46,7 @@ def people(account, settings):
     with FakeWeChatAPIServer(fake) as server:
         settings.WECHAT_API_BASE = server.url
         yield listed
-        client.wire().close()
-        client._wire.cache_clear()
+        client.close_wire()
 
 
 def test_pushes_and_observations_of_the_same_people_come_to_what_wechat_says(

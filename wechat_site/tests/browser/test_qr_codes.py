@@ -183,7 +183,10 @@ def test_an_operator_makes_prints_and_packs_codes(site, fake, chromium, tmp_path
     look("list")
     # the list is loaded anew when nothing waits any more
     page.wait_for_function(
-        "text => !document.querySelector('#result_list').textContent.includes(text)",
+        """text => {
+            const list = document.querySelector("#result_list");
+            return list && !list.textContent.includes(text);
+        }""",
         arg=words["waiting"],
     )
     for box in page.locator("#result_list input.action-select").all()[:3]:
