@@ -6,7 +6,7 @@ from events.models.access import AccountLimit, Role
 from events.models.access_token import SharedAccessToken
 from events.models.account import ACCOUNT_SECRETS, OfficialAccount, with_account
 from events.models.api_key import ApiKey
-from events.models.audit_entry import AuditEntry
+from events.models.audit_entry import AuditEntry, AuditRemoval
 from events.models.body_retention import BodyRetention
 from events.models.event_log import EventLog
 from events.models.idempotent_request import IdempotentRequest
@@ -34,6 +34,7 @@ __all__ = [
     "AccountStatistics",
     "ApiKey",
     "AuditEntry",
+    "AuditRemoval",
     "BodyRetention",
     "CallbackRefusal",
     "EventLog",

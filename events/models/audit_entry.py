@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 from typing import Any, NoReturn
 
-from django.db import models
+from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from events.models.account import OfficialAccount
 
-__all__ = ["AppendOnly", "AuditEntry", "AuditEntryQuerySet"]
+__all__ = ["AppendOnly", "AuditEntry", "AuditEntryQuerySet", "AuditRemoval"]
 
 
 class AppendOnly(TypeError):
@@ -24,7 +24,11 @@ class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
 
     def forget_before(self, moment: datetime.datetime) -> int:
         """Removes what is older; returns how many rows."""
-        return self.filter(at__lt=moment).order_by()._raw_delete(self.db)
+        with transaction.atomic(using=self.db):
+            removal = AuditRemoval.objects.using(self.db).create(before=moment)
+            removed = self.filter(at__lt=moment).order_by()._raw_delete(self.db)
+            removal.delete()
+        return removed
 
     def update(self, **values: Any) -> NoReturn:
         raise AppendOnly("audit entries are never changed")
@@ -42,7 +46,7 @@ class AuditEntry(models.Model):
     Nothing in a row is a foreign key in the database, nor an OpenID, a message or a secret: it says
     the same when what it names is gone, and an erasure finds nothing to erase. `changes` has
     for each field the value before and after; `details` what else there is to say. On both
-    databases a trigger refuses to change a row.
+    databases triggers refuse to change a row, and to remove one without an AuditRemoval.
     """
 
     class Way(models.TextChoices):
@@ -101,3 +105,19 @@ class AuditEntry(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise AppendOnly("audit entries are not removed")
+
+
+class AuditRemoval(models.Model):
+    """Tells the trigger that entries older than this are being removed.
+
+    Retention adds the row and takes it away again in the transaction that removes the entries, so
+    nobody else ever sees one.
+    """
+
+    before = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"before {self.before:%Y-%m-%d %H:%M:%S}"

@@ -17,7 +17,14 @@ from django.utils import timezone
 from events.audit.command import by_command
 from events.audit.record import record
 from events.audit.watch import HIDDEN
-from events.models import AccountLimit, ApiKey, AuditEntry, OfficialAccount, ReplyRule
+from events.models import (
+    AccountLimit,
+    ApiKey,
+    AuditEntry,
+    AuditRemoval,
+    OfficialAccount,
+    ReplyRule,
+)
 from events.models.audit_entry import AppendOnly
 from events.retention.audit import forget_old_entries
 from events.testing import AES_KEY, make_account, message_xml, push
@@ -131,6 +138,28 @@ def test_the_database_itself_refuses_to_change_an_entry(rule):
         cursor.execute("UPDATE events_auditentry SET act = 'nothing'")
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM events_auditentry",
+        "DELETE FROM events_auditentry WHERE at < '2020-01-01'",
+        "INSERT INTO events_auditremoval (before) VALUES ('2020-01-01 00:00:00');"
+        "DELETE FROM events_auditentry WHERE act = 'add'",
+        pytest.param("TRUNCATE events_auditentry", marks=pytest.mark.postgres),
+    ],
+)
+def test_the_database_itself_refuses_to_remove_an_entry(rule, statement):
+    AuditEntry.objects.create(
+        at=datetime.datetime(2019, 1, 1, tzinfo=datetime.UTC), act="look", way="page"
+    )
+    *before, removal = statement.split(";")
+    with transaction.atomic(), connection.cursor() as cursor:
+        for part in before:
+            cursor.execute(part)
+        with pytest.raises(DatabaseError, match="not removed"), transaction.atomic():
+            cursor.execute(removal)
+
+
 def test_entries_are_kept_for_as_long_as_the_setting_says(rule, settings):
     now = timezone.now()
     kept = AuditEntry.objects.count()
@@ -140,6 +169,8 @@ def test_entries_are_kept_for_as_long_as_the_setting_says(rule, settings):
     settings.AUDIT_RETENTION_DAYS = 1095
     assert forget_old_entries(now) == 1
     assert AuditEntry.objects.count() == kept
+    # Nothing is left that would let others remove entries.
+    assert not AuditRemoval.objects.exists()
 
 
 def test_a_push_writes_no_entry(rule):
