@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.urls import reverse
 from django.utils import timezone
 from granian.rsgi import ProtocolClosed
@@ -101,11 +102,16 @@ class CallbackFront:
         try:
             arrival, is_new = await self._writer.store(admitted)
         except Exception as error:
-            not_stored = partial(receive.not_stored, admitted, error)
-            return await self._asked(not_stored) if receive.may_be_stored(error) else not_stored()
-        answer = receive.quick_answer(arrival, is_new)
-        if answer is not None:
-            return answer
+            if not isinstance(error, DatabaseError):
+                return receive.not_stored(admitted, error)
+            found = await self._asked(partial(receive.stored_all_the_same, admitted))
+            if found is None:
+                return receive.not_stored(admitted, error)
+            arrival, is_new = found, False
+        else:
+            answer = receive.quick_answer(arrival, is_new)
+            if answer is not None:
+                return answer
         reply = await self._asked(partial(begin_reply, arrival, is_new))
         if isinstance(reply, Awaiting):
             return await self._awaited(reply, protocol)

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import DatabaseError
 from django.utils import timezone
 
 from events import metrics
@@ -47,12 +46,12 @@ __all__ = [
     "accounts_unreadable",
     "admit",
     "cut_short",
-    "may_be_stored",
     "not_stored",
     "open_push",
     "quick_answer",
     "sealed",
     "store_pushes",
+    "stored_all_the_same",
     "too_large",
     "too_slow",
     "verify",
@@ -142,25 +141,31 @@ def store_pushes(arrivals: Sequence[Arrival], lock_timeout: float) -> Sequence[b
     return deliver([arrival.event for arrival in arrivals], lock_timeout)
 
 
+def stored_all_the_same(push: Push) -> Arrival | None:
+    """The push, if its row is there though the database refused to store it. Raises nothing.
+
+    It is a duplicate that could not be counted, or the database lost the line after the commit.
+    """
+    try:
+        arrival = open_push(push)
+        row = EventLog.objects.same_push(arrival.event).only("pk", "event_time").first()
+        if row is None:
+            return None
+    except Exception:
+        logger.exception("It could not be found out whether a push is stored")
+        return None
+    arrival.event.pk = row.pk
+    metrics.callbacks.labels("uncounted").inc()
+    return arrival
+
+
 def not_stored(push: Push, error: Exception) -> Answer:
     """The answer to a push that opening or storing raised this for."""
     if isinstance(error, NotAuthentic):
         return _refuse(_reason(error), push.account.slug, type(error).__name__)
-    try:
-        # A duplicate that only could not be counted is stored all the same.
-        if may_be_stored(error) and EventLog.objects.same_push(open_push(push).event).exists():
-            metrics.callbacks.labels("uncounted").inc()
-            return ACKNOWLEDGED
-    except Exception:
-        logger.exception("It could not be found out whether a push is stored")
     logger.error("A push could not be stored", exc_info=error)
     metrics.callbacks.labels("not_stored").inc()
     return TRY_AGAIN
-
-
-def may_be_stored(error: Exception) -> bool:
-    """Whether not_stored() asks the database."""
-    return isinstance(error, DatabaseError)
 
 
 def accounts_unreadable(error: Exception) -> Answer:

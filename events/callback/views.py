@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.utils import timezone
@@ -71,9 +71,13 @@ def take_push(push: Push) -> Answer:
     try:
         arrival, is_new = _writer.store(push)
     except Exception as error:
-        return receive.not_stored(push, error)
-    answer = receive.quick_answer(arrival, is_new)
-    if answer is not None:
-        return answer
-    reply = begin_reply(arrival, is_new)
+        found = receive.stored_all_the_same(push) if isinstance(error, DatabaseError) else None
+        if found is None:
+            return receive.not_stored(push, error)
+        reply = begin_reply(found, is_new=False)
+    else:
+        answer = receive.quick_answer(arrival, is_new)
+        if answer is not None:
+            return answer
+        reply = begin_reply(arrival, is_new)
     return wait_in_thread(reply) if isinstance(reply, Awaiting) else reply

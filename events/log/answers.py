@@ -17,6 +17,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -86,34 +87,58 @@ def make_answer(
     row = claim(event, most_attempts=len(EVENT))
     if row is None:
         return None
-    started = timezone.now()
+    lease = row.lease
+    with renewed(row):
+        while True:
+            made = _make(row)
+            try:
+                return _saved(row, lease, made, is_heard)
+            except _GivenElsewhere:
+                logger.info("The answer kept for event %s went another way", row.pk)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A reply, and the row whose kept answer it is."""
+
     reply: Reply | None = None
+    kept: EventLog | None = None
+
+
+class _GivenElsewhere(Exception):
+    """Another message, or a repetition of its own push, took a kept answer first."""
+
+
+def _make(row: EventLog) -> _Made:
+    """Asks for the reply, and gives the row the columns of its outcome; saves nothing."""
+    started = timezone.now()
+    made = _Made()
     # Whatever the claim took from the pool of connections goes back before the handler runs.
     release_connection()
-    with renewed(row):
-        try:
-            reply = _reply_to(row)
-            row.reply = written(reply, row, started)
-        except Exception as error:
-            logger.exception("Event %s could not be answered", row.pk)
-            row.status = EventLog.Status.FAILED
-            note_failure(row, error)
-        else:
-            row.status = EventLog.Status.PROCESSED
-            row.error = ""
-            row.next_attempt_at = None
-            row.processed_at = timezone.now()
-            row.duration_ms = round((row.processed_at - started).total_seconds() * 1000)
-        # What the handler used goes back too.
-        release_connection()
-        return _saved(row, reply, is_heard)
+    try:
+        made = _reply_to(row)
+        row.reply = written(made.reply, row, started)
+    except Exception as error:
+        logger.exception("Event %s could not be answered", row.pk)
+        made = _Made()
+        row.status = EventLog.Status.FAILED
+        note_failure(row, error)
+    else:
+        row.status = EventLog.Status.PROCESSED
+        row.error = ""
+        row.next_attempt_at = None
+        row.processed_at = timezone.now()
+        row.duration_ms = round((row.processed_at - started).total_seconds() * 1000)
+    # What the handler used goes back too.
+    release_connection()
+    return made
 
 
-def _reply_to(row: EventLog) -> Reply | None:
+def _reply_to(row: EventLog) -> _Made:
     if row.account.late_answers == OfficialAccount.LateAnswers.NEXT:
         kept = _kept_for(row)
         if kept is not None:
-            return kept
+            return _Made(parse_reply(kept.reply), kept)
     # No early reply came with the row if the account keeps answers, or if the text is too long for
     # one message.
     early = early_reply_for(row.kind)
@@ -122,17 +147,16 @@ def _reply_to(row: EventLog) -> Reply | None:
     except Exception:
         reply = DEFER
     if reply is not DEFER:
-        return reply
+        return _Made(reply)
     handler = reply_handler_for(row.kind)
-    return handler(row) if handler else None
+    return _Made(handler(row) if handler else None)
 
 
-def _saved(row: EventLog, reply: Reply | None, is_heard: Callable[[], bool]) -> EventLog | None:
-    lease = row.lease
+def _saved(row: EventLog, lease: str, made: _Made, is_heard: Callable[[], bool]) -> EventLog | None:
     for pause in (*_SAVE_AGAIN_AFTER, None):
         try:
             with short_transaction():
-                return row if _save(row, lease, reply, is_heard) else None
+                return row if _save(row, lease, made, is_heard) else None
         except DatabaseError:
             if pause is None:
                 raise
@@ -141,7 +165,8 @@ def _saved(row: EventLog, reply: Reply | None, is_heard: Callable[[], bool]) -> 
     return None
 
 
-def _save(row: EventLog, lease: str, reply: Reply | None, is_heard: Callable[[], bool]) -> bool:
+def _save(row: EventLog, lease: str, made: _Made, is_heard: Callable[[], bool]) -> bool:
+    reply = made.reply
     rows = EventLog.objects.with_key_of(row)
     row.lease, row.leased_until = "", None
     names = (
@@ -151,6 +176,9 @@ def _save(row: EventLog, lease: str, reply: Reply | None, is_heard: Callable[[],
     if not rows.filter(lease=lease).update(**{name: getattr(row, name) for name in names}):
         logger.warning("The reply to event %s came after its lease had ended", row.pk)
         return False
+    # Only now: a process that is killed before leaves the kept answer to the next message.
+    if made.kept is not None and not _give_kept(made.kept):
+        raise _GivenElsewhere
     # A connection may meanwhile have told the follower to ask again.
     row.answered_by, row.delivery_count = rows.values_list("answered_by", "delivery_count").get()
     if reply is None:
@@ -297,8 +325,14 @@ def _send_parts(row: EventLog, parts: list[Reply]) -> list[bool]:
     return sent
 
 
-def _kept_for(row: EventLog) -> Reply | None:
-    """Takes the follower's oldest kept answer, which may still be being made; None for none."""
+def _give_kept(kept: EventLog) -> bool:
+    """Notes that a kept answer goes out in reply to the next message; False if it went already."""
+    rows = EventLog.objects.with_key_of(kept).filter(answered_by=By.KEPT)
+    return bool(rows.update(answered_by=By.NEXT, answered_at=timezone.now()))
+
+
+def _kept_for(row: EventLog) -> EventLog | None:
+    """The row of the follower's oldest kept answer, once that is made; None for none."""
     if not row.openid:
         return None
     give_up_at = time.monotonic() + TRIES * settings.CALLBACK_SECONDS
@@ -307,13 +341,7 @@ def _kept_for(row: EventLog) -> Reply | None:
     kept = kept.exclude(status=EventLog.Status.FAILED)
     while (oldest := kept.order_by("id").first()) is not None:
         if oldest.reply:
-            if (
-                EventLog.objects.with_key_of(oldest)
-                .filter(answered_by=By.KEPT)
-                .update(answered_by=By.NEXT, answered_at=timezone.now())
-            ):
-                return parse_reply(oldest.reply)
-            continue
+            return oldest
         if not oldest.awaits_outcome:
             # The handler had nothing to say, or failed for good.
             EventLog.objects.with_key_of(oldest).update(answered_by=By.NONE)

@@ -14,6 +14,7 @@ from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
+from events.callback import receive
 from events.callback.address import callback_path
 from events.log.registry import reply_handler
 from events.models import EventLog, OfficialAccount, ReplyRule
@@ -619,6 +620,25 @@ def test_a_database_that_is_away_is_503(plain):
     with mock.patch("events.account_cache._stored", side_effect=OperationalError("gone")):
         assert push(plain, message_xml()).status_code == 503
         assert verify(plain).status_code == 503
+
+
+@both_doors
+@pytest.mark.parametrize("handled", [False, True], ids=["early reply", "handler"])
+def test_who_waits_is_answered_though_the_commit_was_not_confirmed(plain, request, handled):
+    ReplyRule.objects.create(account=plain, trigger="event.click", key="K", content="Hello")
+    if handled:
+        request.getfixturevalue("handler")
+    store = receive.deliver
+
+    def store_and_lose_the_line(*arguments):
+        store(*arguments)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with mock.patch.object(receive, "deliver", store_and_lose_the_line):
+        response = push(plain, message_xml("event.CLICK", EventKey="K"))
+    assert reply_in(response, plain)["Content"] == ("好的 😀" if handled else "Hello")
+    event = EventLog.objects.get()
+    assert (event.status, event.answered_by) == ("processed", "reply")
 
 
 @both_doors

@@ -9,8 +9,9 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from events.callback import awaiting
 from events.delays import EVENT
-from events.log import registry
+from events.log import answers, registry
 from events.log.process import process, process_due, reopen
 from events.log.registry import projection, projections_for, reply_handler
 from events.models import EventLog
@@ -233,6 +234,47 @@ def test_a_failed_answer_that_is_kept_keeps_the_next_message_not_waiting(account
     with mock.patch("events.log.answers.time", sleepless):
         response = push(account, message_xml("event.CLICK", EventKey="L", at=1767226109))
     assert "late" in response.content.decode()
+
+
+@pytest.fixture
+def keeps(account):
+    """The account keeps late answers, and has one: to a message that the follower sent."""
+    account.late_answers = "next"
+    account.save()
+    reply_handler("text", override=True)(lambda event: TextReply(f"to {event.payload['Content']}"))
+    push(account, message_xml("text", Content="first", MsgId=1))
+    first = EventLog.objects.filter(msg_id="1")
+    first.update(answered_by="kept", answered_at=None)
+    return first
+
+
+def test_a_kept_answer_outlives_a_process_that_is_killed_while_it_hands_it_on(account, keeps):
+    with (
+        mock.patch("events.log.answers._save", side_effect=SystemExit("killed")),
+        pytest.raises(SystemExit),
+    ):
+        push(account, message_xml("text", Content="second", MsgId=2))
+    assert keeps.get().answered_by == "kept"
+    awaiting.runs._by_row.clear()
+    EventLog.objects.filter(msg_id="2").update(leased_until=timezone.now())
+    answer = push(account, message_xml("text", Content="second", MsgId=2)).content.decode()
+    assert "to first" in answer
+    assert keeps.get().answered_by == "next"
+    third = push(account, message_xml("text", Content="third", MsgId=3)).content.decode()
+    assert "to third" in third
+
+
+def test_a_kept_answer_is_given_once_though_two_messages_ask_for_it(account, keeps):
+    ask = answers._kept_for
+
+    def while_another_message_takes_it(row):
+        found = ask(row)
+        keeps.filter(answered_by="kept").update(answered_by="next")
+        return found
+
+    with mock.patch("events.log.answers._kept_for", while_another_message_takes_it):
+        answer = push(account, message_xml("text", Content="second", MsgId=2)).content.decode()
+    assert "to second" in answer
 
 
 def test_an_operator_can_try_again_what_was_given_up(account, failing):
