@@ -149,7 +149,8 @@ class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelA
             if not request.user.has_perm(permission)
         }
         if not may_see_openids():
-            hidden.add("unionid")
+            # A remark is a name that colleagues gave the follower.
+            hidden |= {"unionid", "remark"}
         shown = []
         for title, options in super().get_fieldsets(request, obj):
             rows = [

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from events.audit.record import record
 from events.models import EventLog
+from events.spreadsheets import harmless
 from subscribers.stats.queries import RETENTION_DAYS
 from wechat_site.admin.dashboard import activity, growth
 from wechat_site.admin.dashboard.choice import Choice, choice_of
@@ -20,8 +21,6 @@ from wechat_site.admin.dashboard.choice import Choice, choice_of
 __all__ = ["download", "download_url"]
 
 _MOST_TEXTS = 5000
-# A spreadsheet would compute a cell that begins like a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 _Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
 
@@ -59,8 +58,8 @@ def download_url(choice: Choice) -> str:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
+    if isinstance(value, str):
+        return harmless(value)
     return "" if value is None else value
 
 

@@ -202,6 +202,7 @@ def check_masked(text: str, user: User, own: Rows, other: Rows, where: str) -> N
             assert words not in text, f"{where} shows contents"
     if not user.has_perm("events.view_openids_in_clear"):
         assert own.openid not in text, f"{where} shows an OpenID"
+        assert f"{own.words}-remark" not in text, f"{where} shows a remark"
 
 
 START_PAGES = (

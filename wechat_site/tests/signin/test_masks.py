@@ -89,6 +89,21 @@ def test_who_may_see_nothing_of_accounts_learns_no_name_of_one(rows):
         assert rows.account.name not in browser.get(page).content.decode(), page
 
 
+def test_a_followers_remark_is_for_those_who_may_see_openids(rows):
+    follower = rows.rows["subscribers.subscriber"]
+    page = f"/admin/subscribers/subscriber/{follower.pk}/change/"
+    remark = f"{rows.words}-remark"
+    assert remark in browser_of(with_role("agent", "agent")).get(page).content.decode()
+    auditor = browser_of(with_role("auditor", "auditor"))
+    for path in (
+        page,
+        page.replace("change", "history"),
+        f"{page[: -len('1/change/')]}?q={remark}",
+    ):
+        text = auditor.get(path, follow=True).content.decode()
+        assert remark not in text.replace(f"q={remark}", "").replace(f'value="{remark}"', ""), path
+
+
 @pytest.mark.parametrize(
     "page", ["mfa/authenticator", "account/emailaddress", "usersessions/usersession"]
 )

@@ -56,7 +56,11 @@ def make_rows(slug: str, name: str, openid: str, words: str) -> Rows:
     now = timezone.now()
     user = User.objects.create_user(f"customer-of-{slug}")
     subscriber = Subscriber.objects.create(
-        account=account, openid=openid, last_followed_at=now, updated_at=now, remark=f"{words}-r"
+        account=account,
+        openid=openid,
+        last_followed_at=now,
+        updated_at=now,
+        remark=f"{words}-remark",
     )
     event = EventLog.objects.create(
         account=account,
