@@ -147,6 +147,7 @@ ACCOUNT_RATE_LIMITS = {
     "login": "60/m/ip",
     "login_failed": "10/m/ip,100/d/ip,5/5m/key",
 }
+USERSESSIONS_ADAPTER = "wechat_site.signin.adapters.SessionsAdapter"
 MFA_ADAPTER = "wechat_site.signin.adapters.SecondFactorAdapter"
 MFA_FORMS = {
     "add_webauthn": "wechat_site.signin.adapters.AddPasskeyForm",

@@ -19,6 +19,7 @@ ACTS: dict[str, StrOrPromise] = {
     "sign_in": _("signed in"),
     "sign_in_failed": _("failed to sign in"),
     "sign_out": _("signed out"),
+    "end_sessions": _("ended sessions"),
     "look": _("looked at"),
     "list": _("looked at the list"),
     "export": _("exported"),

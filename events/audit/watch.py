@@ -6,12 +6,14 @@ not: the callback records nothing.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import Permission
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import router, transaction
 from django.db.models import Field, Model
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_save
 
@@ -49,6 +51,8 @@ def watch(
     changed; `many` are many-to-many fields. With `keep_states` each entry holds the whole row
     before and after, so that it can be put back.
     """
+    if model not in _watched:
+        _save_in_one_transaction(model)
     _watched[model] = _Watched(frozenset(ignore), frozenset(secret), keep_states)
     uid = f"audit.{model._meta.label}"
     pre_save.connect(_remember, sender=model, dispatch_uid=uid)
@@ -57,6 +61,23 @@ def watch(
     for name in many:
         through = getattr(model, name).through
         m2m_changed.connect(_related, sender=through, dispatch_uid=f"{uid}.{name}")
+
+
+def _save_in_one_transaction(model: type[Model]) -> None:
+    """Makes a row and its entry one transaction, whoever saves it.
+
+    Django sends post_save when its own transaction has ended, and code of other packages saves
+    users and second factors without one. Deleting and relating rows it does in one already.
+    """
+    save_base = model.save_base
+
+    @functools.wraps(save_base)
+    def save(self: Model, *args: Any, **kwargs: Any) -> None:
+        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
+        with transaction.atomic(using=using):
+            save_base(self, *args, **kwargs)
+
+    model.save_base = save  # type: ignore[method-assign]
 
 
 def is_watched(model: type[Model]) -> bool:

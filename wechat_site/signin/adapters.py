@@ -8,11 +8,15 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.forms import LoginForm
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
+from allauth.usersessions.adapter import DefaultUserSessionsAdapter
+from allauth.usersessions.models import UserSession
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from events.audit.record import record
 from events.models.fields import decrypted, encrypted
 from events.people.address import client_address
 from wechat_site.signin.journal import note_failure
@@ -23,6 +27,7 @@ __all__ = [
     "AddPasskeyForm",
     "RenamePasskeyForm",
     "SecondFactorAdapter",
+    "SessionsAdapter",
     "SignInForm",
 ]
 
@@ -54,7 +59,11 @@ class RenamePasskeyForm(EditWebAuthnForm):  # type: ignore[misc]
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
-    """Nobody signs up: administrators make the accounts. Failures are logged."""
+    """Nobody signs up: administrators make the accounts. Failures are logged.
+
+    A sign-in or sign-out, its session and its entry in the audit list are one transaction. No
+    password is hashed in it, which would hold up all who write.
+    """
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
@@ -64,6 +73,15 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         return reverse("admin:index" if request.user.is_staff else "mfa_index")
+
+    def login(self, request: HttpRequest, user: Any) -> None:
+        with transaction.atomic():
+            super().login(request, user)
+            request.session.save()
+
+    def logout(self, request: HttpRequest) -> None:
+        with transaction.atomic():
+            super().logout(request)
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         try:
@@ -94,3 +112,15 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]
 
     def decrypt(self, encrypted_text: str) -> str:
         return decrypted(encrypted_text, where="mfa.Authenticator.data")
+
+
+class SessionsAdapter(DefaultUserSessionsAdapter):  # type: ignore[misc]
+    """Records that a user ended sessions, with how many."""
+
+    def end_sessions(self, sessions: list[UserSession]) -> None:
+        with transaction.atomic():
+            super().end_sessions(sessions)
+            if sessions:
+                user = sessions[0].user
+                details = {"sessions": len(sessions)}
+                record("end_sessions", user, name=user.get_username(), details=details)

@@ -10,6 +10,7 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.signals import user_logged_in
+from django.db import transaction
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -43,7 +44,8 @@ class SessionLifetimeMiddleware:
                 now - used > settings.SESSION_IDLE_SECONDS
                 or now - began > settings.SESSION_COOKIE_AGE
             ):
-                logout(request)
+                with transaction.atomic():
+                    logout(request)
             elif now - used > _NOTED_EVERY and BACKGROUND_HEADER not in request.headers:
                 session[_USED] = now
                 UserSession.objects.filter(session_key=session.session_key).update(

@@ -14,6 +14,7 @@ from allauth.mfa.signals import authenticator_added, authenticator_removed
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib.auth import logout
+from django.db import transaction
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -46,7 +47,8 @@ class SecondFactorMiddleware:
                 and request.session.get(_SHOWN) != user.pk
             ):
                 if is_mfa_enabled(user):
-                    logout(request)
+                    with transaction.atomic():
+                        logout(request)
                     return HttpResponseRedirect(reverse("account_login"))
                 return HttpResponseRedirect(reverse("mfa_index"))
         return self.get_response(request)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from allauth.account import views as account
+from allauth.mfa.totp import views as totp
+from allauth.mfa.webauthn import views as passkeys
 from allauth.usersessions import views as sessions
 from django.db import transaction
 from django.urls import include, path
@@ -18,6 +20,18 @@ urlpatterns = [
         name="account_change_password",
     ),
     path("password/set/", transaction.atomic(account.password_set), name="account_set_password"),
+    # These change several rows: the last factor takes the recovery codes with it.
+    path(
+        "2fa/totp/deactivate/",
+        transaction.atomic(totp.deactivate_totp),
+        name="mfa_deactivate_totp",
+    ),
+    path("2fa/webauthn/add/", transaction.atomic(passkeys.add_webauthn), name="mfa_add_webauthn"),
+    path(
+        "2fa/webauthn/keys/<int:pk>/remove/",
+        transaction.atomic(passkeys.remove_webauthn),
+        name="mfa_remove_webauthn",
+    ),
     path("2fa/", include("allauth.mfa.urls")),
     path("sessions/", sessions.list_usersessions, name="usersessions_list"),
 ]

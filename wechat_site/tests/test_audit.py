@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pytest
 from allauth.mfa.models import Authenticator
-from django.contrib.auth.models import Group, User
+from django.contrib import admin
+from django.contrib.auth.models import Group, Permission, User
 from django.core.cache import caches
 from django.urls import reverse
 from django.utils import timezone
 
-from events.models import ApiKey, AuditEntry, EventLog, ReplyRule
+from events.models import ApiKey, AuditEntry, EventLog, MenuVersion, ReplyRule
 from events.people.scopes import SCOPES
 from events.testing import make_account, message_xml, push
 from subscribers.models import (
     Binding,
     Erasure,
+    FollowerSync,
     OutgoingMessage,
     ProfileFetch,
     QRScene,
@@ -93,6 +95,12 @@ def a_failed_code(person):
     )  # fmt: skip
 
 
+def a_code(person):
+    return QRScene.objects.create(
+        account=person.account, scene="x", name="Exit", due_at=None, ticket="t", url="u"
+    )
+
+
 def a_temporary_code(person):
     return QRScene.objects.create(
         account=person.account, scene="x", name="Exit", is_permanent=False, expire_seconds=60,
@@ -100,36 +108,55 @@ def a_temporary_code(person):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("make", "act"),
-    [
-        (a_binding, "unbind"),
-        (a_key, "revoke"),
-        (a_failed_code, "try_again"),
-        (a_temporary_code, "renew"),
-        (lambda person: SeenScene.objects.get(), "adopt"),
-        (lambda person: EventLog.objects.last(), "try_again"),
-        (lambda person: person, "refresh_profiles"),
-        (
-            lambda person: OutgoingMessage.objects.create(
-                account=person.account, subscriber=person, kind="text", payload={},
-                state="failed", failed_at=timezone.now(), failure="closed", due_at=None,
-                window_until=timezone.now(),
-            ),
-            "try_again",
-        ),
-        (lambda person: ProfileFetch.objects.first(), "try_again"),
-    ],
-    ids=["binding", "key", "failed code", "code", "scene", "event", "follower", "message", "fetch"],
-)  # fmt: skip
-def test_a_bulk_action_is_recorded_with_its_rows(operator, person, make, act, request):
-    row = make(person)
-    if row is None:
-        row = ProfileFetch.objects.create(account=person.account, due_at=None)
+def a_failed_message(person):
+    return OutgoingMessage.objects.create(
+        account=person.account, subscriber=person, kind="text", payload={}, state="failed",
+        failed_at=timezone.now(), failure="closed", due_at=None, window_until=timezone.now(),
+    )  # fmt: skip
+
+
+def a_failed_sync(person):
+    return FollowerSync.objects.create(
+        account=person.account, origin="schedule", requested_at=timezone.now(), due_at=None,
+        failure="refused", failed_at=timezone.now(),
+    )  # fmt: skip
+
+
+# All bulk actions of the admin, but for deletions, and how to make a row that they suit.
+BULK_ACTIONS = {
+    ("events.apikey", "revoke"): a_key,
+    ("events.eventlog", "try_again"): lambda person: EventLog.objects.last(),
+    ("subscribers.binding", "unbind"): a_binding,
+    ("subscribers.followersync", "try_again"): a_failed_sync,
+    ("subscribers.outgoingmessage", "try_again"): a_failed_message,
+    ("subscribers.profilefetch", "try_again"): lambda person: ProfileFetch.objects.create(
+        account=person.account, due_at=None
+    ),
+    ("subscribers.qrscene", "download_archive"): a_code,
+    ("subscribers.qrscene", "renew"): a_temporary_code,
+    ("subscribers.qrscene", "try_again"): a_failed_code,
+    ("subscribers.seenscene", "adopt"): lambda person: SeenScene.objects.get(),
+    ("subscribers.subscriber", "refresh_profiles"): lambda person: person,
+}
+
+
+def test_no_bulk_action_is_missing_here():
+    offered = {
+        (model._meta.label_lower, name)
+        for model, model_admin in admin.site._registry.items()
+        for name in model_admin.actions or ()
+    }
+    assert offered == BULK_ACTIONS.keys()
+
+
+@pytest.mark.parametrize(("table", "act"), BULK_ACTIONS)
+def test_a_bulk_action_is_recorded_with_its_rows(operator, person, table, act, request):
+    ProfileFetch.objects.all().delete()
+    row = BULK_ACTIONS[table, act](person)
     since = request.getfixturevalue("since")
-    assert action(operator, type(row), act, row).status_code == 302
+    assert action(operator, type(row), act, row).status_code in {200, 302}
     [entry] = [entry for entry in since() if entry.act == act]
-    assert (entry.model, entry.object_id) == (row._meta.label_lower, str(row.pk))
+    assert (entry.model, entry.object_id) == (table, str(row.pk))
     assert (entry.user_name, entry.address) == ("operator", "127.0.0.1")
 
 
@@ -209,6 +236,8 @@ def test_erasure_renewal_sync_and_tasks(operator, person, since):
         ),
         ("subscribers_qrscene_fetch", "subscribers.qrscene", "renew"),
         ("events_replyrule_delete", "events.replyrule", "delete"),
+        ("subscribers_qrscene_delete", "subscribers.qrscene", "delete"),
+        ("subscribers_outgoingmessage_try_this_again", "subscribers.outgoingmessage", "try_again"),
     ],
 )
 def test_a_page_that_acts_records_it_once(operator, page, table, act, request):
@@ -220,6 +249,58 @@ def test_a_page_that_acts_records_it_once(operator, page, table, act, request):
     assert operator.post(address, {"post": "yes"}).status_code == 302
     [entry] = [entry for entry in since() if entry.act == act]
     assert (entry.user_name, entry.account_id) == ("operator", rows.account.pk)
+
+
+@pytest.mark.parametrize(
+    ("columns", "page", "act"),
+    [
+        ({"due_at": None}, "publish_version", "publish"),
+        ({"due_at": timezone.now()}, "withdraw_version", "withdraw"),
+        ({"due_at": None, "published_at": timezone.now()}, "take_version_back", "take_back"),
+    ],
+)
+def test_what_is_done_with_a_menu_is_recorded_once(operator, account, columns, page, act, since):
+    menu = {"button": [{"type": "click", "name": "Hello", "key": "K"}]}
+    version = MenuVersion.objects.create(account=account, menu=menu, **columns)
+    address = reverse(f"admin:events_menuversion_{page}", args=[version.pk])
+    asked = operator.get(address).context
+    assert operator.post(address, {"seen": asked.get("seen", "")}).status_code == 302
+    [entry] = since()
+    assert (entry.act, entry.model, entry.user_name) == (act, "events.menuversion", "operator")
+    assert entry.account_id == account.pk
+
+
+def test_a_message_from_the_admin_is_recorded_without_its_text(operator, person, since):
+    Subscriber.objects.update(last_followed_at=timezone.now())
+    push(person.account, message_xml("text", openid=OPENID, Content="x", MsgId="2", at=None))
+    page = reverse("admin:subscribers_subscriber_write", args=[person.pk])
+    response = operator.post(page, {"kind": "text", "content": "our secret answer"})
+    assert response.status_code == 302, response.content.decode()
+    [entry] = [entry for entry in since() if entry.act == "write"]
+    assert (entry.model, entry.object_id) == ("subscribers.subscriber", str(person.pk))
+    assert "secret" not in f"{entry.changes}{entry.details}{entry.object_name}"
+
+
+def test_exports_of_the_admin_are_recorded(operator, account, since):
+    operator.get(reverse("admin:events_auditentry_export"))
+    operator.get(reverse("dashboard_download"), {"table": "texts"})
+    rows = make_rows("books", "Birch Books", OPENID, "ownwords")
+    erasure = rows.rows["subscribers.erasure"]
+    operator.get(reverse("admin:subscribers_erasure_download_receipt", args=[erasure.pk]))
+    exports = [pair for pair in acts(since()) if pair[0] == "export"]
+    assert exports == [("export", "auditentry"), ("export", "eventlog"), ("export", "erasure")]
+
+
+def test_a_role_that_is_changed_in_the_admin(operator, since):
+    group = Group.objects.create(name="Agents")
+    permission = Permission.objects.get(codename="change_replyrule")
+    start = len(since())
+    form = {"name": "Helpers", "permissions": [permission.pk]}
+    page = reverse("admin:auth_group_change", args=[group.pk])
+    assert operator.post(page, form).status_code == 302
+    assert [entry.changes for entry in since()[start:]] == [
+        {"name": ["Agents", "Helpers"]}, {"permissions": [[], ["events.change_replyrule"]]}
+    ]  # fmt: skip
 
 
 def test_sign_ins_and_failures_with_their_addresses(client, since):

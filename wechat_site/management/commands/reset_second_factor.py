@@ -8,6 +8,8 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
+from events.audit.record import record
+
 
 class Command(BaseCommand):
     help = (
@@ -28,4 +30,7 @@ class Command(BaseCommand):
             for session in UserSession.objects.filter(user=user):
                 session.end()
                 ended += 1
+            if ended:
+                name = user.get_username()
+                record("end_sessions", user, name=name, details={"sessions": ended})
         self.stdout.write(f"{removed} second factors removed, {ended} sessions ended.")
