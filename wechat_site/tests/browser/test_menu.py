@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from events.simulator.fake_api import (
     ORDINARY_LATENCY,
@@ -194,6 +195,8 @@ def sign_in(page, address):
     page.fill("input[name=username]", "op")
     page.fill("input[name=password]", "op")
     page.click("button[type=submit]")
+    # What is typed into a page that still loads may be lost.
+    page.wait_for_url(address)
 
 
 def test_the_editor_is_used_by_keyboard(site, at_wechat, chromium):
@@ -216,10 +219,10 @@ def test_the_editor_is_used_by_keyboard(site, at_wechat, chromium):
 
     # What was moved keeps the focus, and so may be moved on.
     page.locator("[data-top]").nth(1).locator("> [data-tools] [data-move='-1']").press("Enter")
-    assert phone.locator(".phone-name").all_text_contents() == ["b", "a"]
+    expect(phone.locator(".phone-name")).to_have_text(["b", "a"])
     assert focused("data-move") == "1"
     page.keyboard.press("Enter")
-    assert phone.locator(".phone-name").all_text_contents() == ["a", "b"]
+    expect(phone.locator(".phone-name")).to_have_text(["a", "b"])
     assert focused("data-move") == "-1"
 
     # What was removed hands it to what is left.
@@ -227,7 +230,7 @@ def test_the_editor_is_used_by_keyboard(site, at_wechat, chromium):
     assert page.evaluate("document.activeElement.localName") == "button"
     assert page.locator("[data-sub]:visible").count() == 0
     page.locator("[data-top]:visible [data-clear]").first.press("Enter")
-    assert phone.locator(".phone-name").all_text_contents() == ["b"]
+    expect(phone.locator(".phone-name")).to_have_text(["b"])
     assert page.evaluate("document.activeElement.localName") == "button"
     page.locator("[data-top]:visible > [data-tools] [data-clear]").press("Enter")
     assert focused("data-add-top") == ""
