@@ -39,6 +39,8 @@ ACTS: dict[str, StrOrPromise] = {
     "withdraw": _("withdrew"),
     "ask": _("had WeChat asked"),
     "run": _("started a task"),
+    "backup": _("took a backup"),
+    "restore": _("brought a backup back"),
 }
 
 

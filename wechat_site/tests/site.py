@@ -23,7 +23,7 @@ import pytest
 from wechat_site.serving.supervisor import web_server
 from wechat_site.tests.launch import ROOT, free_port
 
-__all__ = ["LIMIT", "Site", "check_nothing_lost", "site_of_its_own"]
+__all__ = ["LIMIT", "Site", "check_nothing_lost", "database_of_its_own", "site_of_its_own"]
 
 # Seconds; only what hangs takes so long, however busy the machine is.
 LIMIT = 300
@@ -158,7 +158,7 @@ def identity(row: dict[str, str], time_field: str) -> tuple[object, ...]:
 
 
 @contextmanager
-def _database_of_its_own(folder: Path, copied: str) -> Iterator[str]:
+def database_of_its_own(folder: Path, copied: str) -> Iterator[str]:
     """The address of a new database, or of a copy of the one at the address `copied`."""
     server = os.environ.get("DATABASE_URL", "")
     if not server.startswith("postgres"):
@@ -185,7 +185,7 @@ def site_of_its_own(folder: Path, prepared: str = "", **environment: str) -> Ite
     `prepared` is the address of a database that was prepared before, which takes seconds: of that
     the site gets a copy.
     """
-    with _database_of_its_own(folder, prepared) as url:
+    with database_of_its_own(folder, prepared) as url:
         site = Site(url, folder, **environment)
         try:
             if not prepared:

@@ -1,0 +1,104 @@
+"""Copies of a SQLite database, taken while the site writes."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+
+from wechat_site.backup.manifest import BackupError
+
+__all__ = ["FILE", "dump", "load", "refuse_rows", "server_version"]
+
+FILE = "database.sqlite3.gz"
+# Compresses a log to a fifth, as fast as disks write.
+_LEVEL = 1
+
+
+def server_version() -> str:
+    return sqlite3.sqlite_version
+
+
+def dump(target: Path) -> Mapping[str, int]:
+    """Writes the database, compressed; returns how many rows each table of the copy has.
+
+    The copy is made in one reading transaction, which keeps no writer waiting.
+    """
+    copy = target.with_suffix(".copy")
+    try:
+        with (
+            closing(sqlite3.connect(f"{_file().absolute().as_uri()}?mode=rw", uri=True)) as site,
+            closing(sqlite3.connect(copy)) as backup,
+        ):
+            site.backup(backup)
+            # In one file, without the log beside it that the site's own has.
+            backup.execute("PRAGMA journal_mode=DELETE")
+            _check(backup)
+            rows = _count(backup)
+        with copy.open("rb") as plain, gzip.open(target, "wb", compresslevel=_LEVEL) as packed:
+            shutil.copyfileobj(plain, packed, 1 << 20)
+    except sqlite3.Error as error:
+        raise BackupError(f"{_file()} cannot be copied: {error}") from error
+    finally:
+        copy.unlink(missing_ok=True)
+    return rows
+
+
+def refuse_rows() -> None:
+    """Raises BackupError if there is a database already."""
+    if _file().exists():
+        raise BackupError(
+            f"{_file()} is there already. Set DATABASE_URL to another file, or say --replace."
+        )
+
+
+def load(packed: Path) -> None:
+    """Puts the database in the place of the site's, which nothing may have open."""
+    target = _file()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_name(f"{target.name}.restoring")
+    try:
+        with gzip.open(packed, "rb") as source, fresh.open("wb") as plain:
+            os.fchmod(plain.fileno(), 0o600)
+            shutil.copyfileobj(source, plain, 1 << 20)
+            plain.flush()
+            os.fsync(plain.fileno())
+        with closing(sqlite3.connect(fresh)) as database:
+            _check(database)
+        connection.close()
+        # The former database's log would be applied to this one.
+        for ending in ("-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                target.with_name(target.name + ending).unlink()
+        fresh.replace(target)
+    except sqlite3.Error as error:
+        raise BackupError(f"The database in the backup cannot be read: {error}") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _file() -> Path:
+    return Path(settings.DATABASES["default"]["NAME"])
+
+
+def _check(database: sqlite3.Connection) -> None:
+    (answer,) = database.execute("PRAGMA quick_check").fetchone()
+    if answer != "ok":
+        raise BackupError(f"The database is damaged: {answer}")
+
+
+def _count(database: sqlite3.Connection) -> Mapping[str, int]:
+    tables = database.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' "
+        "ESCAPE '\\' ORDER BY name"
+    ).fetchall()
+    return {
+        name: database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for (name,) in tables
+    }
