@@ -217,12 +217,13 @@ def _make(size: int, now: Any) -> None:
     from django.core.management import call_command
 
     from benchmarks.filling import ACCOUNT, fill
-    from events.models import OfficialAccount, ReplyRule
+    from events.models import OfficialAccount
+    from events.testing import make_rule
 
     call_command("migrate", verbosity=0)
     fill(size, now=now)
     account = OfficialAccount.objects.get(slug=ACCOUNT)
-    ReplyRule.objects.create(account=account, trigger="event.click", content="好的")
+    make_rule(account, "event.click", content="好的")
 
 
 def _signed_in() -> tuple[Any, str]:

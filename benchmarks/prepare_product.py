@@ -12,17 +12,13 @@ django.setup()
 
 from django.utils import timezone  # noqa: E402
 
-from events.models import OfficialAccount, ReplyRule  # noqa: E402
+from events.models import OfficialAccount  # noqa: E402
+from events.testing import make_rule  # noqa: E402
 from subscribers.models import Subscriber  # noqa: E402
 
 for account in OfficialAccount.objects.all():
-    for trigger, key in [
-        (ReplyRule.Trigger.CLICK, os.environ["CLICK_KEY"]),
-        (ReplyRule.Trigger.TEXT, os.environ["TEXT"]),
-    ]:
-        ReplyRule.objects.create(
-            account=account, trigger=trigger, key=key, content="每天 10:00–22:00，节假日照常营业。"
-        )
+    for kind, key in [("event.click", os.environ["CLICK_KEY"]), ("text", os.environ["TEXT"])]:
+        make_rule(account, kind, key, "每天 10:00–22:00，节假日照常营业。")
     Subscriber.objects.bulk_create(
         (
             Subscriber(account=account, openid=openid, updated_at=timezone.now())

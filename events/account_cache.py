@@ -1,7 +1,8 @@
 """Accounts and reply rules in memory: every push needs them, and they rarely change.
 
-A process sees its own changes at once, and those of others within a second. It compares rows as
-stored, and decrypts secrets only after a change.
+A process sees its own changes at once, and those of others within a second. It compares
+accounts as stored, and rules by the number of the live version; secrets are decrypted, and rules
+compiled, only after a change.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Any
 
 from django.db import connection, models
 
-from events.models import OfficialAccount, ReplyRule
+from events.models import OfficialAccount, RuleVersion
+from events.rules.decide import RuleSet
 
-__all__ = ["Known", "account_with_key", "forget", "known_account", "refresh", "rule_content"]
+__all__ = ["Known", "account_with_key", "forget", "known_account", "live_rules", "refresh"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +35,8 @@ class _Snapshot:
     rows: tuple[list[tuple[Any, ...]], ...]
     # An exception stands for an account that cannot be read; the others go on working.
     accounts: dict[str, OfficialAccount | Exception]
-    rules: dict[tuple[int, str, str], str]
+    # By account, with the number of the version.
+    rules: dict[int, tuple[int, RuleSet]]
 
 
 _lock = threading.Lock()
@@ -88,10 +91,10 @@ def refresh() -> None:
     _snapshot(0)
 
 
-def rule_content(account_id: int, trigger: str, key: str) -> str | None:
-    """The text of the account's active rule for this key, or of its rule without a key."""
-    rules = _snapshot(_MAX_AGE).rules
-    return rules.get((account_id, trigger, key)) or rules.get((account_id, trigger, ""))
+def live_rules(account_id: int) -> RuleSet | None:
+    """The rules that answer the account's followers; None if none were ever published."""
+    found = _snapshot(_MAX_AGE).rules.get(account_id)
+    return found[1] if found else None
 
 
 def forget(**_signal: Any) -> None:
@@ -114,7 +117,10 @@ def _snapshot(max_age: float) -> _Snapshot:
 
 def _read(former: _Snapshot | None) -> _Snapshot:
     read_at = time.monotonic()
-    rows = (_stored(OfficialAccount), _stored(ReplyRule))
+    live: list[tuple[Any, ...]] = list(
+        RuleVersion.objects.filter(is_live=True).values_list("account_id", "pk").order_by("pk")
+    )
+    rows = (_stored(OfficialAccount), live)
     if former is not None and former.rows == rows:
         return replace(former, read_at=read_at)
     active = OfficialAccount.objects.filter(is_active=True)
@@ -127,13 +133,22 @@ def _read(former: _Snapshot | None) -> _Snapshot:
         except Exception as error:
             logger.exception("Account %s cannot be read", pk)
             accounts[callback_key] = error
+    known = former.rules if former is not None else {}
     rules = {
-        (account_id, trigger, key): content
-        for account_id, trigger, key, content in ReplyRule.objects.filter(
-            is_active=True
-        ).values_list("account_id", "trigger", "key", "content")
+        account_id: known[account_id] if known.get(account_id, (0,))[0] == pk else _compiled(pk)
+        for account_id, pk in live
     }
     return _Snapshot(read_at, rows, accounts, rules)
+
+
+def _compiled(version_id: int) -> tuple[int, RuleSet]:
+    version = RuleVersion.objects.filter(pk=version_id).first()
+    try:
+        # Another process may have removed it a moment ago.
+        return version_id, RuleSet(version.content if version else ())
+    except Exception:
+        logger.exception("The reply rules of version %s cannot be read", version_id)
+        return version_id, RuleSet(())
 
 
 def _stored(model: type[models.Model]) -> list[tuple[Any, ...]]:

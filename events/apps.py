@@ -12,7 +12,7 @@ class EventsConfig(AppConfig):
 
     def ready(self) -> None:
         from events import account_cache
-        from events.log import reply_rules  # noqa: F401  (registers the reply handlers)
+        from events.answering import answer  # noqa: F401  (registers the reply handlers)
         from events.log.changes import forget_changes_of_events, note_changes_of_events
         from events.log.report import drop_report_of_events, make_report_of_events
         from events.log.sqlite_planner import describe_log
@@ -26,7 +26,7 @@ class EventsConfig(AppConfig):
 
         self._watch()
         for signal in (post_save, post_delete):
-            for model in ("OfficialAccount", "ReplyRule"):
+            for model in ("OfficialAccount", "RuleVersion"):
                 signal.connect(account_cache.forget, sender=f"events.{model}")
         post_save.connect(judge_when_corrected, sender="events.OfficialAccount")
         post_migrate.connect(describe_log, sender=self)

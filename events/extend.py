@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from events.answering.answer import reply_by_rule
 from events.log.messages import Addressee, NotDeliverable, send_message
 from events.log.registry import (
     ANY_KIND,
@@ -20,7 +21,6 @@ from events.log.registry import (
     projection,
     reply_handler,
 )
-from events.log.reply_rules import reply_by_rule
 from events.models import EventLog, OfficialAccount
 from events.models.event_log import EventLogQuerySet
 from events.wechat import (
@@ -42,17 +42,21 @@ from events.wechat.api.custom_messages import (
     CustomMessage,
     ImageMessage,
     MaterialMessage,
+    MiniProgramMessage,
+    MusicMessage,
     NewsMessage,
     TextMessage,
+    VideoMessage,
+    VoiceMessage,
 )
 
 if TYPE_CHECKING:
-    from events.testing import make_account, message_xml, push, reply_in
+    from events.testing import make_account, make_rule, message_xml, push, reply_in
 else:
 
     def __getattr__(name):
         # The test helpers load Django's test client, which a site at work does without.
-        if name in {"make_account", "message_xml", "push", "reply_in"}:
+        if name in {"make_account", "make_rule", "message_xml", "push", "reply_in"}:
             from events import testing
 
             return getattr(testing, name)
@@ -74,6 +78,8 @@ __all__ = [
     "ImageMessage",
     "ImageReply",
     "MaterialMessage",
+    "MiniProgramMessage",
+    "MusicMessage",
     "MusicReply",
     "NewsMessage",
     "NewsReply",
@@ -84,12 +90,15 @@ __all__ = [
     "TextReply",
     "TransferBizAiIvrReply",
     "TransferCustomerServiceReply",
+    "VideoMessage",
     "VideoReply",
+    "VoiceMessage",
     "VoiceReply",
     "after_restoring",
     "before_removal",
     "before_restoring",
     "make_account",
+    "make_rule",
     "message_xml",
     "on_erasure",
     "projection",

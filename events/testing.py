@@ -17,16 +17,17 @@ from django.http.response import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
 
+from events.answering.publish import publish
 from events.callback.address import callback_path
 from events.callback.front import CallbackFront, Threads
-from events.models import OfficialAccount
+from events.models import OfficialAccount, ReplyRule
 from events.wechat import SecurityMode
 from events.wechat.sender import open_reply, seal_push
 from events.wechat.xml import element, parse
 
 __all__ = [
-    "AES_KEY", "FrontClient", "FrontProtocol", "FrontScope", "make_account", "message_xml", "push",
-    "reply_in", "run_front",
+    "AES_KEY", "FrontClient", "FrontProtocol", "FrontScope", "make_account", "make_rule",
+    "message_xml", "push", "reply_in", "run_front",
 ]  # fmt: skip
 
 AES_KEY = "mQ3vT8yB1nXc5KzL0pRs7UeWdG2hJ4aF6iOqYtNbVxD"
@@ -142,6 +143,42 @@ def make_account(slug: str = "shop", mode: str = "safe", **columns: Any) -> Offi
         "security_mode": mode,
     }
     return OfficialAccount.objects.create(slug=slug, **(defaults | columns))
+
+
+def make_rule(
+    account: OfficialAccount,
+    kind: str = "text",
+    key: str = "",
+    content: str = "hi",
+    *,
+    is_active: bool = True,
+) -> ReplyRule:
+    """A published rule that answers this kind of event with a text.
+
+    `key` is the menu key, the scene or the exact text; without one the rule answers what no rule
+    before it does.
+    """
+    triggers: dict[str, dict[str, Any]] = {
+        "event.subscribe": {"on": "follow"},
+        "event.scan": {"on": "scan"},
+        "event.click": {"on": "menu"},
+        "text": {"on": "message", "kind": "text", "how": "exact", "words": [key]},
+    }
+    trigger = triggers[kind]
+    if kind == "text" and not key:
+        trigger = {"on": "other", "kind": "text"}
+    elif kind != "text" and key:
+        trigger = trigger | {"keys": [key]}
+    rule = ReplyRule.objects.create(
+        account=account,
+        position=account.reply_rules.count() + (0 if key else 1000),
+        name=key or content[:100],
+        trigger=trigger,
+        answers=[{"kind": "text", "content": content}],
+        is_active=is_active,
+    )
+    publish(account.pk, user=None)
+    return rule
 
 
 def message_xml(

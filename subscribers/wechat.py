@@ -8,6 +8,7 @@ from __future__ import annotations
 from subscribers.binding import replies
 from subscribers.messages import send
 from subscribers.personal_data import erase, requests
+from subscribers.rules import people
 from subscribers.state import carried_over, projections
 from subscribers.stats import intervals, removal, scenes
 
@@ -15,6 +16,7 @@ __all__ = [
     "carried_over",
     "erase",
     "intervals",
+    "people",
     "projections",
     "removal",
     "replies",

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from events.answering.answer import forget_old_hits
 from events.callback.judge_again import judge_pending
 from events.callback.refusals import forget_refusals
 from events.jobs.queues import EventQueue, JobQueue
@@ -190,6 +191,12 @@ TASKS: Sequence[Task] = (
         forget_old_entries,
         every=24 * 3600,
         title=_("audit entries past their time"),
+    ),
+    Task(
+        "rule hits",
+        forget_old_hits,
+        every=24 * 3600,
+        title=_("notes of which rule answered, after 100 days"),
     ),
     # What had to stay last time gets a few more chances each day.
     Task(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from events.admin import accounts, api_keys, audit, event_log, live_menus, menus, reply_rules
+from events.admin import accounts, api_keys, audit, event_log, live_menus, menus
+from events.admin.rules import rules, versions
 
-__all__ = ["accounts", "api_keys", "audit", "event_log", "live_menus", "menus", "reply_rules"]
+__all__ = ["accounts", "api_keys", "audit", "event_log", "live_menus", "menus", "rules", "versions"]

@@ -105,7 +105,7 @@ def _field(model: type[Model] | None, name: str) -> Any:
 
 def _in_words(field: Any, value: Any) -> Any:
     """A choice by its name, and a row that is pointed to by its own."""
-    if value in (None, "") or isinstance(value, list):
+    if value in (None, "") or isinstance(value, list | dict):
         return value
     if getattr(field, "many_to_one", False):
         row = field.related_model._base_manager.filter(pk=value).first()

@@ -35,6 +35,8 @@ ACTS: dict[str, StrOrPromise] = {
     "download_archive": _("downloaded codes"),
     "write": _("wrote to a follower"),
     "publish": _("published a menu"),
+    "publish_rules": _("published reply rules"),
+    "discard_rules": _("discarded the draft of reply rules"),
     "take_back": _("published an earlier version again"),
     "withdraw": _("withdrew"),
     "ask": _("had WeChat asked"),

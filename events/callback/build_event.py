@@ -11,7 +11,7 @@ from django.conf import settings
 from events import metrics
 from events.kinds import openid_of, scene_of
 from events.log.answers import tries_end, written
-from events.log.registry import DEFER, early_reply_for, reply_handler_for
+from events.log.registry import DEFER, NotYet, early_reply_for, reply_handler_for
 from events.models import EventLog, OfficialAccount, PendingJudgement
 from events.models.account_rules import is_original_id
 from events.wechat import Message, SecurityMode, Unreadable, parse_message, unreadable_key
@@ -68,6 +68,8 @@ def _answer_early(event: EventLog, now: datetime.datetime) -> None:
     else:
         try:
             is_answered = _has_early_reply(event, now)
+        except NotYet:
+            is_answered = False
         except Exception:
             logger.exception("No early reply to an event of kind %s", event.kind)
             is_answered = False

@@ -37,7 +37,7 @@ class Addressee(Protocol):
 
 
 class MessageSender(Protocol):
-    def __call__(self, to: Addressee, message: CustomMessage, /) -> object: ...
+    def __call__(self, to: Addressee, message: CustomMessage, /, *, after: float) -> object: ...
 
 
 _S = TypeVar("_S", bound=MessageSender)
@@ -53,8 +53,10 @@ def message_sender(function: _S) -> _S:
     return function
 
 
-def send_message(to: Addressee, message: CustomMessage) -> None:
+def send_message(to: Addressee, message: CustomMessage, *, after: float = 0) -> None:
     """Queues a message to a follower; if `to` is an EventLog row, it answers that event.
+
+    It is sent after so many seconds, if the follower's window is open then too.
 
     The message takes part in the caller's transaction: rolled back, nothing is sent. Raises
     NotDeliverable, and queues nothing, when WeChat would not deliver it now; LookupError when no
@@ -62,4 +64,4 @@ def send_message(to: Addressee, message: CustomMessage) -> None:
     """
     if not _senders:
         raise LookupError("No installed app sends customer-service messages.")
-    _senders[0](to, message)
+    _senders[0](to, message, after=after)

@@ -52,6 +52,7 @@ __all__ = [
     "Defer",
     "EarlyReply",
     "LateReplySender",
+    "NotYet",
     "Projection",
     "ReplyHandler",
     "RetentionHook",
@@ -81,6 +82,11 @@ class Defer(enum.Enum):
 
 
 DEFER: Final = Defer.DEFER
+
+
+class NotYet(Exception):
+    """An early reply rests on what is known once the event is stored: as DEFER, raised."""
+
 
 Projection: TypeAlias = "Callable[[EventLog], None]"
 BatchProjection: TypeAlias = "Callable[[Sequence[EventLog]], None]"
@@ -114,6 +120,7 @@ class _Projection:
 class _ReplyHandler:
     answer: ReplyHandler
     early: EarlyReply | None
+    gives_way: bool = False
 
 
 _projections: list[_Projection] = []
@@ -144,7 +151,10 @@ def projection(*kinds: str, batch: BatchProjection | None = None) -> Callable[[_
 
 
 def reply_handler(
-    *kinds: str, override: bool = False, early: EarlyReply | None = None
+    *kinds: str,
+    override: bool = False,
+    early: EarlyReply | None = None,
+    gives_way: bool = False,
 ) -> Callable[[_R], _R]:
     """Registers the function that answers events of these kinds.
 
@@ -152,17 +162,19 @@ def reply_handler(
     process's memory, nothing else, and returns the reply to store with the row, None for no reply,
     or DEFER to leave it to the handler, which an exception does too. Raises ValueError if a kind
     has a handler and `override` is not given, or the other way round: either is a misunderstanding
-    about whose reply a follower gets.
+    about whose reply a follower gets. A handler that `gives_way` is replaced either way.
     """
     if not kinds:
         raise ValueError("A reply handler names the kinds it answers.")
 
     def register(function: _R) -> _R:
         for kind in kinds:
-            if (kind in _reply_handlers) is not override:
+            present = _reply_handlers.get(kind)
+            is_free = present is None or present.gives_way
+            if not (present is not None if override else is_free):
                 reason = "has none to override" if override else "has one; say override=True"
                 raise ValueError(f"Reply handler for {kind!r}: this kind {reason}.")
-            _reply_handlers[kind] = _ReplyHandler(function, early)
+            _reply_handlers[kind] = _ReplyHandler(function, early, gives_way)
         return function
 
     return register

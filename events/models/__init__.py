@@ -14,7 +14,7 @@ from events.models.judgement import PendingJudgement
 from events.models.menu import LiveMenu, MenuVersion
 from events.models.pruned_month import PrunedMonth
 from events.models.refusal import CallbackRefusal
-from events.models.reply_rule import ReplyRule
+from events.models.reply_rule import ReplyRule, RuleHit, RuleVersion
 from events.models.roll_ups import (
     AccountStatistics,
     HealthCount,
@@ -51,6 +51,8 @@ __all__ = [
     "ReplyRule",
     "Role",
     "RowChange",
+    "RuleHit",
+    "RuleVersion",
     "Series",
     "SharedAccessToken",
     "StatisticsProgress",

@@ -1,62 +1,139 @@
-"""The table of reply rules (自动回复), written by operators."""
+"""The tables of reply rules (自动回复): what operators write, what is published, what answered."""
 
 from __future__ import annotations
 
-from django.core.exceptions import ValidationError
+from typing import Any
+
+from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from events.models.account import OfficialAccount
+from events.rules.data import Choice, Rule, rule_from_json
 
-__all__ = ["ReplyRule"]
+__all__ = ["ReplyRule", "RuleHit", "RuleVersion"]
 
 
 class ReplyRule(models.Model):
-    """What a follower is answered, as operators write it in the admin."""
+    """A rule as operators write it: the draft of an account is all its rows in their order.
 
-    class Trigger(models.TextChoices):
-        FOLLOW = "event.subscribe", _("follow (关注)")
-        SCAN = "event.scan", _("QR scan while following (扫码)")
-        CLICK = "event.click", _("menu click (菜单点击)")
-        TEXT = "text", _("text message (文本消息)")
+    Followers are answered by the live `RuleVersion`. The columns hold parts of `Rule.to_json()`.
+    """
 
     account = models.ForeignKey(
         OfficialAccount,
         on_delete=models.CASCADE,
-        db_index=False,  # the unique constraint begins with it
+        db_index=False,  # an index below begins with it
         related_name="reply_rules",
         verbose_name=_("Official Account"),
     )
-    trigger = models.CharField(_("trigger"), max_length=20, choices=Trigger.choices)
-    key = models.CharField(
-        _("key"),
-        max_length=128,
-        blank=True,
-        help_text=_(
-            "The menu key, the QR scene, or the exact text. Empty: whenever no other rule fits."
-        ),
+    position = models.PositiveIntegerField(_("place"), default=0)
+    name = models.CharField(_("name"), max_length=100)
+    trigger = models.JSONField(_("trigger"))
+    conditions = models.JSONField(_("conditions"), default=dict, blank=True)
+    answers = models.JSONField(_("answers"), default=list)
+    choice = models.CharField(
+        _("of several answers"),
+        max_length=3,
+        choices=[(Choice.ALL.value, _("all")), (Choice.ONE.value, _("one at random"))],
+        default=Choice.ALL.value,
     )
-    content = models.TextField(_("reply"), max_length=2048)
+    later = models.JSONField(_("messages afterwards"), default=list, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
 
     class Meta:
         verbose_name = _("reply rule")
         verbose_name_plural = _("reply rules")
-        ordering = ["account", "trigger", "key"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["account", "trigger", "key"], name="reply_rule_one_per_key"
-            ),
-            models.CheckConstraint(name="reply_rule_has_content", condition=~models.Q(content="")),
-        ]
+        ordering = ["account", "position", "id"]
+        indexes = [models.Index(fields=["account", "position"], name="reply_rule_order")]
 
     def __str__(self) -> str:
-        return f"{self.get_trigger_display()} {self.key}".strip()
+        return self.name or f"#{self.pk}"
 
-    def clean(self) -> None:
-        # WeChat does not deliver a longer text, and it counts bytes, of which a Chinese character
-        # takes three.
-        if len(self.content.encode()) > 2048:
-            raise ValidationError(
-                {"content": _("WeChat takes at most 2048 bytes: about 680 Chinese characters.")}
+    @property
+    def rule(self) -> Rule:
+        """The row as plain data; `id` is 0 before it is stored. Raises as rule_from_json()."""
+        return rule_from_json(
+            {
+                "id": self.pk or 0,
+                "name": self.name,
+                "trigger": self.trigger,
+                "conditions": self.conditions,
+                "answers": self.answers,
+                "choice": self.choice,
+                "later": self.later,
+                "is_on": self.is_active,
+            }
+        )
+
+    def take(self, rule: Rule) -> None:
+        """Makes the row say what the rule says, but for its number and place; saves nothing."""
+        data = rule.to_json()
+        self.name, self.is_active = rule.name, rule.is_on
+        for name in ("trigger", "conditions", "answers", "choice", "later"):
+            setattr(self, name, data[name])
+
+
+class RuleVersion(models.Model):
+    """All rules of an account as they were published once; one version of an account is live.
+
+    `rules` has them in their order (`Rule.to_json`). A version never changes, but for `is_live`.
+    """
+
+    account = models.ForeignKey(
+        OfficialAccount,
+        on_delete=models.CASCADE,
+        db_index=False,  # an index below begins with it
+        related_name="rule_versions",
+        verbose_name=_("Official Account"),
+    )
+    rules = models.JSONField(_("reply rules"), default=list)
+    note = models.CharField(
+        _("note"), max_length=200, blank=True, help_text=_("What is new; only operators see it.")
+    )
+    is_live = models.BooleanField(_("answers followers now"), default=True)
+    published_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("published by"),
+    )
+    published_at = models.DateTimeField(_("published"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("version of reply rules")
+        verbose_name_plural = _("versions of reply rules")
+        ordering = ["-pk"]
+        permissions = [("publish_rules", "Can publish reply rules")]
+        constraints = [
+            models.UniqueConstraint(
+                name="rule_version_one_live", fields=["account"], condition=Q(is_live=True)
             )
+        ]
+        indexes = [models.Index(fields=["account", "id"], name="rule_version_account")]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+    @property
+    def content(self) -> tuple[Rule, ...]:
+        rows: list[dict[str, Any]] = self.rules
+        return tuple(map(rule_from_json, rows))
+
+
+class RuleHit(models.Model):
+    """Which rule answered an event of the last months."""
+
+    # Without a constraint, as the log is partitioned and pruned, and a rule may be deleted.
+    event_id = models.BigIntegerField(primary_key=True)
+    event_time = models.DateTimeField(db_index=True)
+    rule_id = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["rule_id", "event_time"], name="rule_hit_by_rule")]
+
+    def __str__(self) -> str:
+        return f"event {self.event_id}"

@@ -6,9 +6,9 @@ from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import translation
 
+from events.answering.answer import reply_by_rule
 from events.binding_scenes import is_binding_scene
 from events.log.registry import DEFER, Defer, reply_handler
-from events.log.reply_rules import reply_by_rule
 from events.models import EventLog
 from events.wechat import Reply, TextReply
 from subscribers.binding.bind import is_unbind_request
@@ -27,7 +27,7 @@ def _early_to_text(event: EventLog) -> Reply | Defer | None:
 
 
 @reply_handler("event.subscribe", "event.scan", early=_early_to_follow_or_scan)
-def answer_follow_or_scan(event: EventLog) -> TextReply | None:
+def answer_follow_or_scan(event: EventLog) -> Reply | None:
     """Tells the outcome of a binding scan; a rule answers any other follow or scan."""
     scan = (
         BindingScan.objects.filter(event_id=event.pk, event_time=event.event_time)
@@ -40,7 +40,7 @@ def answer_follow_or_scan(event: EventLog) -> TextReply | None:
 
 
 @reply_handler("text", override=True, early=_early_to_text)
-def answer_text(event: EventLog) -> TextReply | None:
+def answer_text(event: EventLog) -> Reply | None:
     """Confirms an unbinding by message; a rule answers any other text."""
     if not is_unbind_request(event):
         return reply_by_rule(event)

@@ -31,15 +31,26 @@ from events.log.messages import Addressee, NotDeliverable, message_sender
 from events.log.registry import late_reply_sender
 from events.models import EventLog
 from events.platform.client import client_for
-from events.wechat import ImageReply, NewsReply, Reply, TextReply
+from events.wechat import (
+    ImageReply,
+    MusicReply,
+    NewsReply,
+    Reply,
+    TextReply,
+    VideoReply,
+    VoiceReply,
+)
 from events.wechat.api import APIError, BadAnswer, Unreachable
 from events.wechat.api.custom_messages import (
     LONGEST_TEXT,
     SEND_PATH,
     CustomMessage,
     ImageMessage,
+    MusicMessage,
     NewsMessage,
     TextMessage,
+    VideoMessage,
+    VoiceMessage,
 )
 from subscribers.messages.window import Window, window_of
 from subscribers.models import OutgoingMessage, Subscriber
@@ -74,13 +85,13 @@ _UNTIL_NEXT_PART = datetime.timedelta(seconds=1)
 
 @message_sender
 def send_message(
-    to: Addressee, message: CustomMessage, *, by: User | None = None
+    to: Addressee, message: CustomMessage, *, after: float = 0, by: User | None = None
 ) -> OutgoingMessage:
     """Queues a message to a follower; if `to` is an EventLog row, it answers that event.
 
     It takes part in the caller's transaction: rolled back, nothing is sent. Raises
     `NotDeliverable`, and queues nothing, when the follower has no open window with a message left.
-    `by` is the user who wrote it.
+    `by` is the user who wrote it. It is sent after so many seconds, if a window is open then too.
     """
     kind, payload = packed(message)
     answered = to if isinstance(to, EventLog) else None
@@ -102,7 +113,7 @@ def send_message(
             event_time=answered.event_time if answered else None,
             window_until=window.until,
             created_at=now,
-            due_at=now,
+            due_at=now + datetime.timedelta(seconds=after),
         )
 
 
@@ -153,6 +164,12 @@ def _message_of(reply: Reply) -> CustomMessage | None:
             return TextMessage(content.encode()[:LONGEST_TEXT].decode("utf-8", "ignore"))
         case ImageReply(media_id):
             return ImageMessage(media_id)
+        case VoiceReply(media_id):
+            return VoiceMessage(media_id)
+        case VideoReply(media_id, title, description):
+            return VideoMessage(media_id, "", title, description)
+        case MusicReply(thumb_media_id, title, description, music_url, hq_music_url):
+            return MusicMessage(thumb_media_id, title, description, music_url, hq_music_url)
         case NewsReply(articles):
             return NewsMessage(articles[0])
         case _:

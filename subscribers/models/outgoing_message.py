@@ -22,8 +22,12 @@ from events.wechat.api.custom_messages import (
     CustomMessage,
     ImageMessage,
     MaterialMessage,
+    MiniProgramMessage,
+    MusicMessage,
     NewsMessage,
     TextMessage,
+    VideoMessage,
+    VoiceMessage,
 )
 from events.wechat.api.fields import storable
 from events.wechat.replies import Article
@@ -219,6 +223,10 @@ class OutgoingMessage(Job):
 _CLASSES: dict[str, type[CustomMessage]] = {
     "text": TextMessage,
     "image": ImageMessage,
+    "voice": VoiceMessage,
+    "video": VideoMessage,
+    "music": MusicMessage,
+    "miniprogrampage": MiniProgramMessage,
     "news": NewsMessage,
     "mpnews": MaterialMessage,
     "mpnewsarticle": ArticleMessage,

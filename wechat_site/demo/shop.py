@@ -7,7 +7,7 @@ import secrets
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from events.models import OfficialAccount, ReplyRule, SharedAccessToken
+from events.models import OfficialAccount, SharedAccessToken
 from events.simulator import Poster, Repertoire
 from events.wechat.api.custom_messages import (
     Choice,
@@ -20,6 +20,7 @@ from events.wechat.api.menus import Button, Menu
 from events.wechat.replies import Article
 from subscribers.models import QRScene
 from subscribers.qr_codes.create import NewQRCode, create_qr_codes, taken_scenes
+from wechat_site.demo.rules import MENU_KEYS, make_rules
 
 __all__ = [
     "ANSWERS",
@@ -47,13 +48,6 @@ _CODES: tuple[tuple[str, str, str, tuple[str, ...], int | None, float], ...] = (
 )
 # Made in WeChat's console years ago; operators find it under “made elsewhere”.
 SCENE_ELSEWHERE = "2023-brochure"
-
-_REPLIES_TO_CLICKS = {
-    "MENU_MY_ORDERS": "您有 1 个订单正在配送，预计今天 18:00 前送达。",
-    "MENU_COUPONS": "您有 2 张优惠券，满 100 减 20，月底前有效。",
-    "MENU_CONTACT": "客服电话：021-5555 0000，每天 9:00–21:00。",
-}
-_KEYWORDS = {"营业时间": "每天 10:00–22:00，节假日照常营业。", "优惠": "本周会员日：全场 8.8 折。"}
 
 _SHOP_URL = "https://www.example.com/shop?from=menu&v=2"
 _STORES_URL = "https://www.example.com/stores"
@@ -140,16 +134,7 @@ def make_account() -> OfficialAccount:
     # The fake API starts empty with the demo, so it knows no former token.
     SharedAccessToken.objects.filter(account=account).delete()
     _make_codes(account)
-    welcome = "感谢关注！点击下方菜单查看订单和优惠，回复“营业时间”了解门店信息。"
-    for trigger, key, content in [
-        (ReplyRule.Trigger.FOLLOW, "", welcome),
-        (ReplyRule.Trigger.SCAN, "cashier", "欢迎光临门店，出示会员码即可积分。"),
-        *((ReplyRule.Trigger.CLICK, key, text) for key, text in _REPLIES_TO_CLICKS.items()),
-        *((ReplyRule.Trigger.TEXT, key, text) for key, text in _KEYWORDS.items()),
-    ]:
-        ReplyRule.objects.get_or_create(
-            account=account, trigger=trigger, key=key, defaults={"content": content}
-        )
+    make_rules(account)
     return account
 
 
@@ -177,7 +162,7 @@ def repertoire(account: OfficialAccount) -> Repertoire:
             *(Poster(scene, tickets.get(scene, ""), weight) for scene, *_, weight in _CODES),
             Poster(SCENE_ELSEWHERE, ticket_elsewhere(account), 0.5),
         ),
-        menu_keys=tuple(_REPLIES_TO_CLICKS),
+        menu_keys=MENU_KEYS,
         texts=tuple(dict.fromkeys([*Repertoire().texts, *ANSWERS])),
     )
 

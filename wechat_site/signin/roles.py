@@ -43,12 +43,13 @@ _ADMINISTRATOR = _grants("""
 view add change delete: events.officialaccount events.replyrule events.menuversion
 view add change delete: events.accountlimit
 view add change delete: subscribers.qrscene subscribers.scenetag auth.user auth.group
-publish: events.menu
+publish: events.menu events.rules
 view add change: events.apikey subscribers.bindingrequest
 view change: events.eventlog events.taskrun subscribers.subscriber subscribers.binding
 view change: subscribers.profilefetch
 view add change: subscribers.outgoingmessage subscribers.followersync
-view: events.livemenu events.role subscribers.seenscene subscribers.bindingscan admin.logentry
+view: events.livemenu events.ruleversion events.role subscribers.seenscene subscribers.bindingscan
+view: admin.logentry
 view: subscribers.erasure events.auditentry
 """)
 
@@ -70,9 +71,10 @@ ROLES = {
         _OPENIDS
         | _NUMBERS
         | _grants("""
-publish: events.menu
+publish: events.menu events.rules
 view add change delete: events.replyrule events.menuversion subscribers.qrscene subscribers.scenetag
-view: events.officialaccount events.eventlog events.livemenu subscribers.subscriber
+view: events.officialaccount events.eventlog events.livemenu events.ruleversion
+view: subscribers.subscriber
 view: subscribers.seenscene subscribers.profilefetch
 view add: subscribers.followersync
 """),

@@ -55,8 +55,8 @@ class Site:
             *("--aes-key", "mQ3vT8yB1nXc5KzL0pRs7UeWdG2hJ4aF6iOqYtNbVxD"),
         )
         rule = (
-            "from events.models import *; ReplyRule.objects.create("
-            "account=OfficialAccount.objects.get(), trigger='event.click', content='好的 😀')"
+            "from events.models import *; from events.testing import make_rule; "
+            "make_rule(OfficialAccount.objects.get(), 'event.click', content='好的 😀')"
         )
         self.manage("shell", "-v0", "-c", rule)
 

@@ -10,9 +10,9 @@ from django.core.cache import caches
 from django.urls import reverse
 from django.utils import timezone
 
-from events.models import ApiKey, AuditEntry, EventLog, MenuVersion, ReplyRule
+from events.models import ApiKey, AuditEntry, EventLog, MenuVersion
 from events.people.scopes import SCOPES
-from events.testing import make_account, message_xml, push
+from events.testing import make_account, make_rule, message_xml, push
 from subscribers.models import (
     Binding,
     Erasure,
@@ -168,10 +168,7 @@ def test_an_action_on_several_rows_names_them(operator, person, since):
 
 
 def test_rows_that_are_deleted_together_have_an_entry_each(operator, account, since):
-    rules = [
-        ReplyRule.objects.create(account=account, trigger="text", key=key, content="Hi")
-        for key in "ab"
-    ]
+    rules = [make_rule(account, "text", key=key, content="Hi") for key in "ab"]
     start = len(since())
     listing = reverse("admin:events_replyrule_changelist")
     chosen = {"action": "delete_selected", "_selected_action": [rule.pk for rule in rules]}

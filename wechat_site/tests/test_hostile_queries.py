@@ -132,7 +132,7 @@ def test_lookups_that_a_page_does_not_offer_are_refused(operator, rows):
 def test_a_list_does_what_it_offers(operator, rows):
     for path in (
         "/admin/events/eventlog/?account=shop&status=processed&days=7",
-        "/admin/events/replyrule/?account=shop&is_active__exact=1&trigger__exact=text",
+        "/admin/events/ruleversion/?account=shop",
         "/admin/subscribers/qrscene/?is_permanent__exact=1&tags__id__exact=1",
         "/admin/auth/user/?is_staff__exact=1",
     ):

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from events.callback.address import callback_path
-from events.models import ApiKey, OfficialAccount, ReplyRule
+from events.models import ApiKey, OfficialAccount
 from events.people.scopes import SCOPES
 from events.testing import AES_KEY, make_account, message_xml, push
 
@@ -180,30 +180,7 @@ def test_badges_are_coloured_in_every_language(operator, language):
     assert re.search(r"bg-orange-100[^>]*>\s*\S*\s*\(?明文模式", page)
 
 
-# --- Rules and keys ----------------------------------------------------------------------------
-
-
-def test_a_rule_is_written_and_a_second_one_for_its_key_is_refused(operator):
-    account = make_account()
-    url = reverse("admin:events_replyrule_add")
-    rule = {
-        "account": account.pk,
-        "trigger": "event.click",
-        "key": "HELP",
-        "content": "您好",
-        "is_active": "on",
-    }
-    assert operator.post(url, rule).status_code == 302
-    assert operator.post(url, rule).status_code == 200
-    assert ReplyRule.objects.get().content == "您好"
-    listed = operator.get(reverse("admin:events_replyrule_changelist")).content.decode()
-    assert "menu click" in listed
-
-
-def test_a_reply_longer_than_wechat_takes_is_refused_in_the_form(operator):
-    rule = {"account": make_account().pk, "trigger": "text", "key": "", "content": "字" * 700}
-    response = operator.post(reverse("admin:events_replyrule_add"), rule)
-    assert "at most 2048 bytes" in response.content.decode()
+# --- Keys ----------------------------------------------------------------------------
 
 
 def test_a_key_is_shown_once_and_only_its_digest_is_stored(operator):

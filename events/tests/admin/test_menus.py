@@ -17,9 +17,9 @@ from django.utils import timezone, translation
 from events.admin.menu_forms import MenuVersionForm
 from events.menus import names as menu_names
 from events.menus.publish import ask_wechat, look_at_menus, publish_menus
-from events.models import LiveMenu, MenuVersion, ReplyRule
+from events.models import LiveMenu, MenuVersion
 from events.simulator.fake_api import Fault
-from events.testing import make_account, message_xml, push
+from events.testing import make_account, make_rule, message_xml, push
 from events.tests.menus.test_publish import (
     CREATE,
     MADE_IN_CONSOLE,
@@ -235,7 +235,7 @@ def test_hostile_texts_are_shown_as_they_are(operator, shop, li, at_wechat):
     published_one = published(shop, li, menu)
     pages += [LIST, page(published_one), page(published_one, "history"), f"{LIST}?state=draft"]
     click(shop, key)
-    ReplyRule.objects.create(account=shop, trigger="event.click", key=key, content="x")
+    make_rule(shop, "event.click", key=key, content="x")
     pages += [LOG, event_page(shop.events.get()), "/admin/events/replyrule/"]
     for url in pages:
         shown = operator.get(url).content.decode()
@@ -705,34 +705,16 @@ def test_an_address_of_many_parts_costs_little(shop, li, at_wechat, monkeypatch)
     assert 0 < len(tried) < 100
 
 
-def test_a_reply_rule_names_the_account_where_there_are_several(operator, shop, li, at_wechat):
-    other = make_account("other", name="Morning News", original_id="gh_other")
-    for account in (shop, other):
-        now = timezone.now()
-        LiveMenu.objects.create(
-            account=account, version=draft(account, OTHER, published_at=now), due_at=None
-        )
-    rule = ReplyRule.objects.create(
-        account=shop, trigger="event.click", key="MENU_MY_ORDERS", content="x"
-    )
-    form = operator.get(f"/admin/events/replyrule/{rule.pk}/change/").content.decode()
-    for name in ("Spruce Books: 我的订单", "Morning News: 我的订单"):
-        assert f'<span class="menu-name">{name}</span>' in form
-
-
-def test_reply_rules_show_and_suggest_menu_keys(operator, shop, li, at_wechat):
+def test_reply_rules_show_and_suggest_menu_entries(operator, shop, li, at_wechat):
     published(shop, li)
-    rule = ReplyRule.objects.create(
-        account=shop, trigger="event.click", key="MENU_MY_ORDERS", content="x"
-    )
-    ReplyRule.objects.create(account=shop, trigger="text", key="MENU_MY_ORDERS", content="x")
-    assert said(operator.get("/admin/events/replyrule/")).count("我的订单") == 1
-    form = operator.get(f"/admin/events/replyrule/{rule.pk}/change/").content.decode()
-    assert '<option value="MENU_MY_ORDERS">我的订单</option>' in form
-    assert '<span class="menu-name">我的订单</span>' in form
-    # Only keys that a reply rule is asked for.
-    assert "SCAN_CHECK" not in form
-    assert 'list="menu-keys"' in operator.get("/admin/events/replyrule/add/").content.decode()
+    rule = make_rule(shop, "event.click", key="MENU_MY_ORDERS", content="x")
+    assert "menu: 我的订单" in said_plainly(operator.get("/admin/events/replyrule/"))
+    for page in (f"{rule.pk}/change/", "add/"):
+        form = operator.get(f"/admin/events/replyrule/{page}").content.decode()
+        assert 'value="MENU_MY_ORDERS"' in form
+        assert "我的订单" in form
+        # Only keys that a reply rule is asked for.
+        assert "SCAN_CHECK" not in form
 
 
 def test_old_versions_beyond_the_newest_are_remembered_in_bounds(shop, monkeypatch):

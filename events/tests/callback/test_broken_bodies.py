@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from events.callback.address import callback_path
 from events.metrics import mended
-from events.models import EventLog, ReplyRule
-from events.testing import make_account, message_xml, push, reply_in
+from events.models import EventLog
+from events.testing import make_account, make_rule, message_xml, push, reply_in
 from events.wechat import Credentials, SecurityMode
 from events.wechat.sender import seal_push
 from subscribers.models import Subscriber
@@ -30,7 +30,7 @@ def text_body(content=CODE, **fields):
 
 
 def answered(account):
-    ReplyRule.objects.create(account=account, trigger="text", content="Thank you")
+    make_rule(account, "text", content="Thank you")
 
 
 @pytest.mark.parametrize("mode", ["plaintext", "safe"])

@@ -17,9 +17,17 @@ from django.utils import timezone
 from events.callback import receive
 from events.callback.address import callback_path
 from events.log.registry import reply_handler
-from events.models import EventLog, OfficialAccount, ReplyRule
+from events.models import EventLog, OfficialAccount
 from events.models.event_log import EventLogQuerySet
-from events.testing import AES_KEY, FrontClient, make_account, message_xml, push, reply_in
+from events.testing import (
+    AES_KEY,
+    FrontClient,
+    make_account,
+    make_rule,
+    message_xml,
+    push,
+    reply_in,
+)
 from events.wechat import SealingKey, TextReply, seal
 from events.wechat.signature import sign
 from subscribers.models import Subscriber
@@ -157,9 +165,7 @@ def test_without_a_key_an_encrypted_push_is_kept_unreadable():
 
 @pytest.fixture
 def rule(account):
-    return ReplyRule.objects.create(
-        account=account, trigger="event.click", key="MENU", content="你好 😀 ]]> <b>"
-    )
+    return make_rule(account, "event.click", key="MENU", content="你好 😀 ]]> <b>")
 
 
 @both_doors
@@ -180,11 +186,9 @@ def test_a_key_without_a_rule_is_acknowledged(account, rule, key):
 
 
 def test_a_rule_without_a_key_answers_whatever_has_none(account, rule):
-    ReplyRule.objects.create(account=account, trigger="event.click", key="", content="else")
-    ReplyRule.objects.create(account=account, trigger="text", key="帮助", content="help")
-    ReplyRule.objects.create(
-        account=account, trigger="event.subscribe", key="", content="off", is_active=False
-    )
+    make_rule(account, "event.click", key="", content="else")
+    make_rule(account, "text", key="帮助", content="help")
+    make_rule(account, "event.subscribe", key="", content="off", is_active=False)
     answers = [
         push(account, message_xml("event.CLICK", EventKey="OTHER")),
         push(account, message_xml("text", Content="帮助", MsgId=1)),
@@ -234,7 +238,7 @@ def test_the_former_token_and_key_work_for_a_while(safe, settings):
     safe.set_token("BrandNewToken", now=now)
     safe.set_encoding_aes_key("A" * 43, now=now)
     safe.save()
-    ReplyRule.objects.create(account=safe, trigger="event.click", key="", content="hi")
+    make_rule(safe, "event.click", key="", content="hi")
 
     response = push(former, message_xml("event.CLICK", EventKey="K", at=1767226105))
     assert response.status_code == 200
@@ -625,7 +629,7 @@ def test_a_database_that_is_away_is_503(plain):
 @both_doors
 @pytest.mark.parametrize("handled", [False, True], ids=["early reply", "handler"])
 def test_who_waits_is_answered_though_the_commit_was_not_confirmed(plain, request, handled):
-    ReplyRule.objects.create(account=plain, trigger="event.click", key="K", content="Hello")
+    make_rule(plain, "event.click", "K", "Hello")
     if handled:
         request.getfixturevalue("handler")
     store = receive.deliver

@@ -5,10 +5,11 @@ from django.db import OperationalError
 from pytest_django import DjangoAssertNumQueries
 
 from events import account_cache
-from events.account_cache import account_with_key, rule_content
-from events.models import OfficialAccount, ReplyRule
+from events.account_cache import account_with_key, live_rules
+from events.answering.publish import publish
+from events.models import OfficialAccount, ReplyRule, RuleVersion
 from events.models.fields import WrongEncryptionKey
-from events.testing import make_account
+from events.testing import make_account, make_rule
 
 pytestmark = pytest.mark.django_db
 
@@ -42,40 +43,62 @@ def account(as_on_a_site):
     return make_account()
 
 
+def answers(account):
+    """The names of the rules that answer followers."""
+    rules = live_rules(account.pk)
+    return [rule.name for rule in rules.rules] if rules else []
+
+
 def test_what_is_known_costs_no_query(account, django_assert_num_queries: DjangoAssertNumQueries):
     assert account_with_key(account.callback_key) == account
     with django_assert_num_queries(0):
         assert account_with_key(account.callback_key) == account
-        assert rule_content(account.pk, "event.click", "K") is None
+        assert answers(account) == []
 
 
 def test_a_change_made_elsewhere_is_noticed_within_a_second(account, clock):
     key = account.callback_key
     assert account_with_key(key).name == "shop"
-    assert rule_content(account.pk, "event.click", "K") is None
+    assert answers(account) == []
     # what another process writes sends no signal here
     OfficialAccount.objects.update(name="renamed")
-    ReplyRule.objects.bulk_create(
-        [ReplyRule(account=account, trigger="event.click", key="K", content="hi")]
-    )
+    rule = ReplyRule(id=7, account=account, name="K", trigger={"on": "menu"}).rule
+    RuleVersion.objects.bulk_create([RuleVersion(account=account, rules=[rule.to_json()])])
     clock.at += 1
     assert account_with_key(key).name == "renamed"
-    assert rule_content(account.pk, "event.click", "K") == "hi"
+    assert answers(account) == ["K"]
     OfficialAccount.objects.update(is_active=False)
-    ReplyRule.objects.all().delete()
+    RuleVersion.objects.update(is_live=False)
     clock.at += 1
     assert account_with_key(key) is None
+    assert answers(account) == []
+
+
+def test_rules_are_compiled_once(account, clock, monkeypatch):
+    make_rule(account, "text", "K")
+    former = live_rules(account.pk)
+    OfficialAccount.objects.update(name="renamed")
+    clock.at += 1
+    assert account_with_key(account.callback_key).name == "renamed"
+    assert live_rules(account.pk) is former
+
+
+def test_rules_that_cannot_be_read_answer_nothing(account, clock):
+    RuleVersion.objects.create(account=account, rules=[{"id": 1, "trigger": {"on": "x"}}])
+    assert answers(account) == []
+    assert account_with_key(account.callback_key) == account
 
 
 def test_a_change_made_here_is_noticed_at_once(account):
     assert account_with_key(account.callback_key).name == "shop"
-    rule = ReplyRule.objects.create(account=account, trigger="text", key="", content="hi")
-    assert rule_content(account.pk, "text", "anything") == "hi"
+    rule = make_rule(account, "text", "K")
+    assert answers(account) == ["K"]
     account.name = "renamed"
     account.save()
     assert account_with_key(account.callback_key).name == "renamed"
     rule.delete()
-    assert rule_content(account.pk, "text", "anything") is None
+    publish(account.pk, user=None)
+    assert answers(account) == []
 
 
 def test_a_new_account_need_not_wait(account, clock):

@@ -24,8 +24,12 @@ __all__ = [
     "CustomMessages",
     "ImageMessage",
     "MaterialMessage",
+    "MiniProgramMessage",
+    "MusicMessage",
     "NewsMessage",
     "TextMessage",
+    "VideoMessage",
+    "VoiceMessage",
 ]
 
 # The `path` of errors that came after the message went out to WeChat.
@@ -53,6 +57,44 @@ class ImageMessage:
     """An image that was uploaded as material (素材)."""
 
     media_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceMessage:
+    """A voice recording that was uploaded as material."""
+
+    media_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class VideoMessage:
+    """A video that was uploaded as material, with the picture that stands for it."""
+
+    media_id: str
+    thumb_media_id: str = ""
+    title: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MusicMessage:
+    """A link to music; the uploaded thumbnail is required, `hq_music_url` is for Wi-Fi."""
+
+    thumb_media_id: str
+    title: str = ""
+    description: str = ""
+    music_url: str = ""
+    hq_music_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MiniProgramMessage:
+    """A card (小程序卡片) of a mini program that is linked to the account; `page` may be empty."""
+
+    title: str
+    app_id: str
+    page: str
+    thumb_media_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +140,16 @@ class ChoiceMessage:
 
 
 CustomMessage: TypeAlias = (
-    TextMessage | ImageMessage | NewsMessage | MaterialMessage | ArticleMessage | ChoiceMessage
+    TextMessage
+    | ImageMessage
+    | VoiceMessage
+    | VideoMessage
+    | MusicMessage
+    | NewsMessage
+    | MaterialMessage
+    | ArticleMessage
+    | MiniProgramMessage
+    | ChoiceMessage
 )
 
 
@@ -131,6 +182,34 @@ def _type_and_content(message: CustomMessage) -> tuple[str, dict[str, Any]]:
             return "text", {"content": content}
         case ImageMessage(media_id):
             return "image", {"media_id": media_id}
+        case VoiceMessage(media_id):
+            return "voice", {"media_id": media_id}
+        case VideoMessage(media_id, thumb_media_id, title, description):
+            video = {
+                "media_id": media_id,
+                "thumb_media_id": thumb_media_id,
+                "title": title,
+                "description": description,
+            }
+            return "video", video
+        case MusicMessage(thumb_media_id, title, description, music_url, hq_music_url):
+            # In small letters, unlike those of the passive reply.
+            music = {
+                "title": title,
+                "description": description,
+                "musicurl": music_url,
+                "hqmusicurl": hq_music_url,
+                "thumb_media_id": thumb_media_id,
+            }
+            return "music", music
+        case MiniProgramMessage(title, app_id, page, thumb_media_id):
+            program = {
+                "title": title,
+                "appid": app_id,
+                "pagepath": page,
+                "thumb_media_id": thumb_media_id,
+            }
+            return "miniprogrampage", program
         case NewsMessage(article):
             card = {
                 "title": article.title,

@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from events.models import ApiKey, EventLog, MenuVersion, ReplyRule
-from events.testing import make_account, message_xml, push
+from events.models import ApiKey, EventLog, MenuVersion
+from events.testing import make_account, make_rule, message_xml, push
 from events.wechat.api.custom_messages import ChoiceMessage, NewsMessage, TextMessage
 from subscribers.binding.bind import start_binding
 from subscribers.messages.send import send_message
@@ -66,7 +66,7 @@ def test_what_opened_a_window_is_shown_with_the_name_of_the_menu_entry(
 ):
     menu = {"button": [{"type": "click", "name": "<我的订单>", "key": "MENU_MY_ORDERS"}]}
     MenuVersion.objects.create(account=account, menu=menu, published_at=timezone.now(), due_at=None)
-    ReplyRule.objects.create(account=account, trigger="event.click", content="Two orders.")
+    make_rule(account, "event.click", content="Two orders.")
     push(account, message_xml("event.CLICK", EventKey="MENU_MY_ORDERS"))
     push(account, message_xml("event.SCAN", EventKey="spring", CreateTime=1_700_000_100))
     push(account, message_xml("event.VIEW", EventKey="https://www.example.com/not-said"))
@@ -93,9 +93,7 @@ def test_a_conversation_shows_no_code_to_bind_with(operator, account, subscriber
 
 
 def test_a_passive_reply_is_part_of_it_unless_it_came_too_late(operator, account):
-    from events.models import ReplyRule
-
-    ReplyRule.objects.create(account=account, trigger="text", content="Automatic answer")
+    make_rule(account, "text", content="Automatic answer")
     push(account, message_xml("text", Content="x", MsgId=2))
     subscriber = Subscriber.objects.get()
     assert "Automatic answer" in operator.get(page_of(subscriber)).content.decode()

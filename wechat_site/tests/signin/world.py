@@ -11,8 +11,8 @@ from django.core import serializers
 from django.utils import timezone
 
 from events.audit.record import record
-from events.models import AuditEntry, EventLog, LiveMenu, MenuVersion, OfficialAccount, ReplyRule
-from events.testing import make_account, message_xml
+from events.models import AuditEntry, EventLog, LiveMenu, MenuVersion, OfficialAccount
+from events.testing import make_account, make_rule, message_xml
 from subscribers.models import (
     Binding,
     BindingRequest,
@@ -106,9 +106,7 @@ def make_rows(slug: str, name: str, openid: str, words: str) -> Rows:
         binding,
         request,
         LiveMenu.objects.create(account=account, version=version, due_at=None),
-        ReplyRule.objects.create(
-            account=account, trigger="text", key=f"{slug}-poster", content="Good day"
-        ),
+        make_rule(account, "text", key=f"{slug}-poster", content="Good day"),
         QRScene.objects.create(
             account=account,
             scene=f"{slug}-poster",

@@ -14,9 +14,10 @@ from django.utils import timezone
 
 from events.callback.build_event import build_event
 from events.log.process import deliver
-from events.models import EventLog, OfficialAccount, ReplyRule
+from events.models import EventLog, OfficialAccount
 from events.simulator.fake_api import NumberedFollowers
 from events.simulator.pushes import message_push
+from events.testing import make_rule
 from events.wechat.api.custom_messages import TextMessage
 from subscribers.messages.send import send_message
 from subscribers.models import OutgoingMessage, Subscriber
@@ -35,7 +36,7 @@ def seed(messages: int, events: int) -> None:
     account = OfficialAccount.objects.get()
     account.app_secret = SECRET
     account.save(update_fields=["app_secret"])
-    ReplyRule.objects.create(account=account, trigger=ReplyRule.Trigger.TEXT, content="late")
+    make_rule(account, "text", content="late")
     rows = []
     for number in range(messages + events):
         push = message_push(

@@ -1,0 +1,357 @@
+"""The form of a reply rule: what it waits for, its conditions, its answers."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from django import forms
+from django.utils.dates import WEEKDAYS
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from events.answering.words import (
+    ANSWERS,
+    BOUND,
+    FIELDS,
+    FOLLOWS,
+    HOWS,
+    KINDS,
+    ONS,
+    Names,
+    sentence,
+)
+from events.models import ReplyRule
+from events.rules.answers import FIELDS as FIELDS_OF
+from events.rules.check import LONGEST, MOST_ANSWERS, MOST_LATER, problems
+from events.rules.data import (
+    Answer,
+    AnswerKind,
+    Bound,
+    Choice,
+    Conditions,
+    Follow,
+    Hours,
+    How,
+    MessageKind,
+    On,
+    Rule,
+    Trigger,
+)
+
+__all__ = ["AnswerForm", "RuleForm"]
+
+# Codes to choose from; the scenes of more are written.
+_MOST_BOXES = 200
+_SEPARATORS = re.compile(r"[\n,，;；]+")
+_LONG = {"content", "description"}
+
+
+class AnswerForm(forms.Form):
+    """One answer. Its mistakes are found in the rule as a whole."""
+
+    def __init__(self, answer: Answer | None, *, prefix: str, data: Any) -> None:
+        super().__init__(data, prefix=prefix)
+        self.is_later = prefix.startswith("later")
+        kinds = [("", _("(none)")), *((kind, name) for kind, name in ANSWERS.items())]
+        self.fields["kind"] = forms.ChoiceField(
+            label=capfirst(FIELDS["kind"]), required=False, choices=kinds,
+            initial=answer.kind.value if answer else "",
+            widget=UnfoldAdminSelectWidget(attrs={"data-field": "kind"}),
+        )  # fmt: skip
+        if self.is_later:
+            self.fields["delay"] = forms.IntegerField(
+                label=capfirst(FIELDS["delay"]), required=False, min_value=0,
+                initial=answer.delay if answer else 60,
+                widget=forms.NumberInput({"data-field": "delay", "class": _input_class()}),
+            )  # fmt: skip
+        for name in LONGEST:
+            widget = UnfoldAdminTextareaWidget if name in _LONG else UnfoldAdminTextInputWidget
+            attrs = {"data-field": name, "autocomplete": "off"}
+            if name in _LONG:
+                attrs["rows"] = "3"
+            self.fields[name] = forms.CharField(
+                label=capfirst(FIELDS[name]), required=False, strip=name not in _LONG,
+                initial=getattr(answer, name) if answer else "", widget=widget(attrs=attrs),
+            )  # fmt: skip
+
+    @property
+    def rows(self) -> list[tuple[str, forms.BoundField]]:
+        return [(name, self[name]) for name in self.fields]
+
+    @property
+    def is_filled(self) -> bool:
+        return bool(self["kind"].value())
+
+    def answer(self) -> Answer | None:
+        """The answer as it was written, None for none; only after validation."""
+        kind = self.cleaned_data.get("kind")
+        if not kind:
+            return None
+        texts = {
+            name: str(self.cleaned_data.get(name) or "").replace("\r\n", "\n")
+            for name in FIELDS_OF[AnswerKind(kind)]
+        }
+        delay = self.cleaned_data.get("delay") or 0
+        return Answer(AnswerKind(kind), **texts, delay=delay if self.is_later else 0)
+
+
+class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A rule; `answers` and `later` are the forms of its messages."""
+
+    on = forms.ChoiceField(
+        label=_("waits for"), choices=ONS.items(),
+        widget=UnfoldAdminSelectWidget(attrs={"data-on": ""}),
+    )  # fmt: skip
+    follow = forms.ChoiceField(
+        label=_("which follow"), choices=FOLLOWS.items(), required=False,
+        widget=UnfoldAdminSelectWidget(),
+    )  # fmt: skip
+    menu_keys = forms.MultipleChoiceField(
+        label=_("menu entries"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+    codes = forms.MultipleChoiceField(
+        label=_("QR codes"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+    other_keys = forms.CharField(
+        label=_("other keys"), required=False,
+        help_text=_("Menu keys or scenes without a name here, with commas between them."),
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+    )  # fmt: skip
+    message_kind = forms.ChoiceField(
+        label=_("kind of message"), choices=KINDS.items(), required=False,
+        widget=UnfoldAdminSelectWidget(),
+    )  # fmt: skip
+    how = forms.ChoiceField(
+        label=_("which text"), choices=HOWS.items(), required=False,
+        widget=UnfoldAdminSelectWidget(attrs={"data-how": ""}),
+    )  # fmt: skip
+    words = forms.CharField(
+        label=_("words"), required=False, strip=False,
+        help_text=_(
+            "One in each line. Width, case and punctuation at the end do not count. Patterns are "
+            "regular expressions in RE2's form."
+        ),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": "3", "spellcheck": "false"}),
+    )  # fmt: skip
+    weekdays = forms.MultipleChoiceField(
+        label=_("weekdays"), required=False, choices=[(str(d), n) for d, n in WEEKDAYS.items()],
+        widget=forms.CheckboxSelectMultiple, help_text=_("None: every day."),
+    )  # fmt: skip
+    hours_since = forms.TimeField(
+        label=_("from hour"), required=False, widget=forms.TimeInput({"type": "time"}, "%H:%M")
+    )
+    hours_until = forms.TimeField(
+        label=_("to hour"), required=False, widget=forms.TimeInput({"type": "time"}, "%H:%M")
+    )
+    is_outside = forms.BooleanField(label=_("outside these hours"), required=False)
+    since = forms.DateTimeField(
+        label=_("begins"), required=False,
+        widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M"),
+    )  # fmt: skip
+    until = forms.DateTimeField(
+        label=_("ends"), required=False,
+        widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M"),
+    )  # fmt: skip
+    tags = forms.CharField(
+        label=_("tags (标签)"), required=False,
+        help_text=_("WeChat's numbers of tags, with commas: the follower has one of them."),
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+    )  # fmt: skip
+    bound = forms.ChoiceField(
+        label=_("binding"), choices=BOUND.items(), required=False, widget=UnfoldAdminSelectWidget()
+    )
+
+    class Meta:
+        model = ReplyRule
+        fields = ["account", "name", "is_active", "choice"]
+
+    def __init__(self, *args: Any, names: Names | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        given = self.initial.get("rule")
+        written: Rule | None = given if isinstance(given, Rule) else None
+        if self.instance.pk:
+            written = self.instance.rule
+        self.names = names or Names({}, {})
+        # Who may only look has none of these.
+        for name in ("name", "choice"):
+            if name in self.fields:
+                self.fields[name].required = False
+        if "account" in self.fields:
+            self.fields["account"].widget = forms.HiddenInput()
+        for name in ("hours_since", "hours_until", "since", "until"):
+            self.fields[name].widget.attrs["class"] = _input_class()
+        trigger = written.trigger if written else Trigger(On.MESSAGE, how=How.CONTAINS_ANY)
+        for name, value in _initial(trigger, written).items():
+            self.initial.setdefault(name, value)
+        self._offer_keys(trigger)
+        data = self.data if self.is_bound else None
+        self.answers = _answer_forms(
+            "answers", written.answers if written else (), MOST_ANSWERS, data
+        )
+        self.later = _answer_forms("later", written.later if written else (), MOST_LATER, data)
+
+    def _offer_keys(self, trigger: Trigger) -> None:
+        named = {
+            "menu_keys": list(self.names.menu.items()),
+            "codes": list(self.names.codes.items())[:_MOST_BOXES],
+        }
+        chosen = {
+            "menu_keys": trigger.keys if trigger.on is On.MENU else (),
+            "codes": trigger.keys if trigger.on in {On.FOLLOW, On.SCAN} else (),
+        }
+        unnamed: list[str] = []
+        for field, choices in named.items():
+            keys = {key for key, _name in choices}
+            boxes: Any = self.fields[field]
+            boxes.choices = [(key, name or key) for key, name in choices]
+            self.initial.setdefault(field, [key for key in chosen[field] if key in keys])
+            unnamed += [key for key in chosen[field] if key not in keys]
+        self.initial.setdefault("other_keys", ", ".join(unnamed))
+
+    def clean_tags(self) -> frozenset[int]:
+        words = _SEPARATORS.split(self.cleaned_data["tags"])
+        tags = [word.strip() for word in words if word.strip()]
+        if not all(tag.isascii() and tag.isdigit() and len(tag) < 10 for tag in tags):
+            raise forms.ValidationError(_("Tags are numbers here."))
+        return frozenset(map(int, tags))
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        parts = [*self.answers, *self.later]
+        # Every form is asked, so that each shows its mistakes.
+        are_valid = [form.is_valid() for form in parts]
+        if not all(are_valid):
+            self.add_error(None, _("See what is wrong beside the answers."))
+            return cleaned
+        hours_missing = bool(cleaned.get("hours_since")) is not bool(cleaned.get("hours_until"))
+        if hours_missing:
+            self.add_error("hours_until", _("Give both hours, or none."))
+        if self.errors:
+            return cleaned
+        rule = self.rule()
+        for problem in problems(rule):
+            self._blame(problem.field, sentence(problem))
+        # The columns are filled from what was cleaned.
+        self.instance.take(rule)
+        cleaned["name"], cleaned["choice"] = rule.name, rule.choice.value
+        return cleaned
+
+    def _blame(self, field: str, text: str) -> None:
+        where, _dot, rest = field.partition(".")
+        if rest:
+            number, _dot, name = rest.partition(".")
+            written = [form for form in getattr(self, where) if form.answer() is not None]
+            written[int(number)].add_error(name, text)
+            self.add_error(None, _("See what is wrong beside the answers."))
+        elif where == "hours":
+            self.add_error("hours_until", text)
+        else:
+            self.add_error(where if where in self.fields else None, text)
+
+    def rule(self) -> Rule:
+        """What was written, as plain data; only after validation."""
+        cleaned = self.cleaned_data
+        hours = None
+        if cleaned.get("hours_since") and cleaned.get("hours_until"):
+            hours = Hours(cleaned["hours_since"], cleaned["hours_until"], cleaned["is_outside"])
+        conditions = Conditions(
+            weekdays=frozenset(map(int, cleaned["weekdays"])),
+            hours=hours,
+            since=_naive(cleaned.get("since")),
+            until=_naive(cleaned.get("until")),
+            tags=cleaned["tags"],
+            bound=Bound(cleaned.get("bound") or Bound.EITHER),
+        )
+        answers = tuple(a for form in self.answers if (a := form.answer()) is not None)
+        later = tuple(a for form in self.later if (a := form.answer()) is not None)
+        trigger = self._trigger()
+        name = cleaned.get("name") or _name(trigger, answers)
+        return Rule(
+            id=self.instance.pk or 0,
+            name=name[:100],
+            trigger=trigger,
+            conditions=conditions,
+            answers=answers,
+            choice=Choice(cleaned.get("choice") or Choice.ALL),
+            later=later,
+            is_on=bool(cleaned.get("is_active")),
+        )
+
+    def _trigger(self) -> Trigger:
+        cleaned = self.cleaned_data
+        on = On(cleaned["on"])
+        kind = MessageKind(cleaned.get("message_kind") or MessageKind.ANY)
+        if on is On.OTHER:
+            return Trigger(on, kind=kind)
+        if on is On.MESSAGE:
+            how = How(cleaned.get("how") or How.ANY)
+            lines = cleaned["words"].replace("\r\n", "\n").split("\n")
+            words = () if how is How.ANY else tuple(dict.fromkeys(filter(None, lines)))
+            return Trigger(on, kind=kind, how=how, words=words)
+        chosen = cleaned["menu_keys"] if on is On.MENU else cleaned["codes"]
+        other = (key.strip() for key in _SEPARATORS.split(cleaned["other_keys"]))
+        keys = tuple(dict.fromkeys([*chosen, *filter(None, other)]))
+        follow = Follow(cleaned.get("follow") or Follow.ANY) if on is On.FOLLOW else Follow.ANY
+        return Trigger(on, keys=keys, follow=follow)
+
+    @cached_property
+    def changed_data(self) -> list[str]:
+        """The columns that are new, for the history."""
+        return []
+
+
+def _answer_forms(prefix: str, given: Sequence[Answer], most: int, data: Any) -> list[AnswerForm]:
+    return [
+        AnswerForm(given[at] if at < len(given) else None, prefix=f"{prefix}{at}", data=data)
+        for at in range(most)
+    ]
+
+
+def _initial(trigger: Trigger, rule: Rule | None) -> dict[str, Any]:
+    conditions = rule.conditions if rule else Conditions()
+    hours = conditions.hours
+    return {
+        "on": trigger.on.value,
+        "follow": trigger.follow.value,
+        "message_kind": trigger.kind.value,
+        "how": trigger.how.value,
+        "words": "\n".join(trigger.words),
+        "weekdays": [str(day) for day in sorted(conditions.weekdays)],
+        "hours_since": hours.since if hours else None,
+        "hours_until": hours.until if hours else None,
+        "is_outside": hours.is_outside if hours else False,
+        "since": conditions.since,
+        "until": conditions.until,
+        "tags": ", ".join(map(str, sorted(conditions.tags))),
+        "bound": conditions.bound.value,
+    }
+
+
+def _input_class() -> str:
+    """How the theme draws fields for which it has no widget."""
+    drawn: str = UnfoldAdminTextInputWidget().attrs["class"]
+    return drawn
+
+
+def _naive(at: datetime.datetime | None) -> datetime.datetime | None:
+    """What was written in the form, which knows no zone: the account's clock."""
+    return None if at is None else at.replace(tzinfo=None)
+
+
+def _name(trigger: Trigger, answers: Sequence[Answer]) -> str:
+    """A name for a rule that was given none."""
+    parts = trigger.words or trigger.keys
+    if parts:
+        return ", ".join(parts)
+    if answers and answers[0].content:
+        return answers[0].content.split("\n")[0]
+    return str(ONS[trigger.on])

@@ -1,0 +1,150 @@
+"""What the pages say of an account's rules: each in words, with its hits and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from events.admin.access import visible_accounts
+from events.admin.html import moment
+from events.answering.hits import Hits, hits_of
+from events.answering.people import code_names
+from events.answering.publish import live_version
+from events.answering.words import (
+    Names,
+    answers_in_words,
+    changes,
+    conditions_in_words,
+    sentence,
+    trigger_in_words,
+)
+from events.menus.names import keys_of_live_menus
+from events.models import OfficialAccount, ReplyRule, RuleVersion
+from events.rules.check import never_wins, problems
+from events.rules.data import On, Rule
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+__all__ = ["RuleRow", "RulesPage", "chosen_account", "names_of", "page_of_rules"]
+
+
+def names_of(account_id: int) -> Names:
+    """The menu's entries and the QR codes of the account, by key."""
+    menu = {key: path for _account, key, path in keys_of_live_menus([account_id])}
+    return Names(menu, code_names(account_id))
+
+
+def chosen_account(request: HttpRequest) -> OfficialAccount | None:
+    """The account that the address names, or the only one there is."""
+    accounts = list(visible_accounts(request))
+    slug = request.GET.get("account") or request.POST.get("account")
+    found = next((account for account in accounts if account.slug == slug), None)
+    return found or (accounts[0] if len(accounts) == 1 and not slug else None)
+
+
+def page_of_rules(account: OfficialAccount, name: str = "changelist") -> str:
+    address = reverse(f"admin:events_replyrule_{name}")
+    return f"{address}?{urlencode({'account': account.slug})}"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """One rule as the list shows it."""
+
+    number: int
+    row: ReplyRule
+    rule: Rule
+    trigger: str
+    conditions: list[str]
+    answers: list[str]
+    hits: Hits
+    last: str
+    state: tuple[str, StrOrPromise] | None
+    notes: list[str]
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it is tried after all others, wherever it stands."""
+        return self.rule.trigger.on is On.OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class RulesPage:
+    """The draft of an account's rules beside what is live."""
+
+    account: OfficialAccount
+    names: Names
+    rows: list[RuleRow]
+    live: RuleVersion | None
+    changes: list[str]
+
+    @classmethod
+    def of(cls, account: OfficialAccount) -> RulesPage:
+        names = names_of(account.pk)
+        stored = list(ReplyRule.objects.filter(account=account).order_by("position", "pk"))
+        rules = [row.rule for row in stored]
+        live = live_version(account.pk)
+        former = live.content if live else ()
+        here = timezone.now().astimezone(account.zone).replace(tzinfo=None)
+        beaten = never_wins(rules, here)
+        numbers = {rule.id: number for number, rule in enumerate(rules, start=1)}
+        hits = hits_of(row.pk for row in stored)
+        rows = [
+            _row(account, names, row, rule, number, hits.get(row.pk, Hits()), former)
+            for number, (row, rule) in enumerate(zip(stored, rules, strict=True), start=1)
+        ]
+        for shown in rows:
+            if shown.rule.id not in beaten:
+                continue
+            earlier = beaten[shown.rule.id]
+            if earlier is None:
+                if not problems(shown.rule):
+                    shown.notes.append(_("It can never win: its time is over."))
+            else:
+                shown.notes.append(
+                    _("It can never win: rule %(number)s, “%(name)s”, takes all of it.")
+                    % {"number": numbers[earlier.id], "name": earlier.name}
+                )
+        return cls(account, names, rows, live, changes(former, rules, names))
+
+    def row_of(self, rule: ReplyRule) -> RuleRow | None:
+        return next((shown for shown in self.rows if shown.row.pk == rule.pk), None)
+
+
+def _row(
+    account: OfficialAccount, names: Names, row: ReplyRule, rule: Rule, number: int, hits: Hits,
+    former: Sequence[Rule],
+) -> RuleRow:  # fmt: skip
+    unknown = [key for key, name in names.of(rule.trigger) if not name]
+    notes = [sentence(problem) for problem in problems(rule)]
+    if unknown and rule.trigger.on is On.MENU:
+        notes.append(_("Not in the menu that followers see: %s") % ", ".join(unknown))
+    elif unknown:
+        notes.append(_("No QR code here has this scene: %s") % ", ".join(unknown))
+    return RuleRow(
+        number=number,
+        row=row,
+        rule=rule,
+        trigger=trigger_in_words(rule.trigger, names),
+        conditions=conditions_in_words(rule.conditions),
+        answers=answers_in_words(rule),
+        hits=hits,
+        last=moment(hits.last_at, account) if hits.last_at else "–",
+        state=_state(rule, former),
+        notes=notes,
+    )
+
+
+def _state(rule: Rule, former: Sequence[Rule]) -> tuple[str, Any] | None:
+    for live in former:
+        if live.id == rule.id:
+            return None if live == rule else ("warning", _("changed, not published"))
+    return "info", _("new, not published")

@@ -1,0 +1,135 @@
+"""Answers followers from the rules that operators published."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.utils import timezone
+
+from events.account_cache import live_rules
+from events.answering.people import follower_of
+from events.log.messages import NotDeliverable, send_message
+from events.log.registry import NotYet, projection, reply_handler
+from events.models import EventLog, RuleHit
+from events.rules.answers import Said, needs_follower, needs_messages, said
+from events.rules.data import EVENT_KINDS, MESSAGE_KINDS, On
+from events.rules.decide import Incoming, NeedsFollower
+from events.wechat import Reply
+
+__all__ = ["KEPT", "forget_old_hits", "incoming_of", "reply_by_rule"]
+
+# As long as the site keeps unanswered texts.
+KEPT = datetime.timedelta(days=100)
+# A message that follows the reply must not overtake it.
+_AFTER_REPLY = 1
+# Where a row that is not stored yet says which rule answers it.
+_WON_BY = "won_by_rule"
+
+_KINDS = tuple(dict.fromkeys(kind for kinds in EVENT_KINDS.values() for kind in kinds))
+_OWN_HANDLER = ("event.click", "text")
+# Follows and scans have a handler in the app that binds followers to users.
+_GIVE_WAY = tuple(
+    kind for kind in (*MESSAGE_KINDS, *EVENT_KINDS[On.MENU]) if kind not in _OWN_HANDLER
+)
+
+
+def incoming_of(event: EventLog) -> Incoming:
+    """The event as rules see it; its time by the account's clock."""
+    payload = event.payload or {}
+    heard = payload.get("Recognition" if event.kind == "voice" else "Content", "")
+    is_tap = event.kind in EVENT_KINDS[On.MENU]
+    return Incoming(
+        kind=event.kind,
+        at=event.event_time.astimezone(event.account.zone).replace(tzinfo=None),
+        key=event.event_key if is_tap else event.scene,
+        text=heard if isinstance(heard, str) else "",
+        seed=event.dedup_key,
+    )
+
+
+def reply_by_rule(event: EventLog) -> Reply | None:
+    """The reply of the account's first rule that fits.
+
+    Messages that follow the reply are queued, once for each event. Before the event is stored it
+    raises NotYet if the answer rests on the follower, or brings more than one reply.
+    """
+    rules = live_rules(event.account_id)
+    if rules is None or not rules.concerns(event.kind):
+        return None
+    incoming = incoming_of(event)
+    is_stored = event.pk is not None
+    follower = None
+    try:
+        rule = rules.winner(incoming, None)
+    except NeedsFollower:
+        if not is_stored:
+            raise NotYet from None
+        follower = follower_of(event)
+        rule = rules.winner(incoming, follower)
+    if rule is None:
+        return None
+    if not is_stored:
+        if needs_follower(rule) or needs_messages(rule):
+            raise NotYet
+        event.__dict__[_WON_BY] = rule.id
+        return said(rule, incoming, None).reply
+    if follower is None and needs_follower(rule):
+        follower = follower_of(event)
+    answer = said(rule, incoming, follower)
+    _note(event, rule.id, answer)
+    return answer.reply
+
+
+@reply_handler(*_OWN_HANDLER, early=reply_by_rule)
+def answer_by_rule(event: EventLog) -> Reply | None:
+    return reply_by_rule(event)
+
+
+@reply_handler(*_GIVE_WAY, early=reply_by_rule, gives_way=True)
+def answer_any_by_rule(event: EventLog) -> Reply | None:
+    return reply_by_rule(event)
+
+
+def _note(event: EventLog, rule_id: int, answer: Said) -> None:
+    """Counts the answer to a stored event, and queues its messages, the first time alone."""
+    with transaction.atomic():
+        _hit, is_new = RuleHit.objects.get_or_create(
+            event_id=event.pk, defaults={"event_time": event.event_time, "rule_id": rule_id}
+        )
+        if not is_new:
+            return
+        is_sent = False
+        least = 0 if answer.reply is None else _AFTER_REPLY
+        for delay, message in answer.messages:
+            with contextlib.suppress(NotDeliverable):
+                send_message(event, message, after=max(delay, least))
+                is_sent = True
+        if is_sent and answer.reply is None:
+            rows = EventLog.objects.with_key_of(event)
+            rows.filter(answered_by=EventLog.AnsweredBy.NOBODY_YET).update(
+                answered_by=EventLog.AnsweredBy.MESSAGE
+            )
+
+
+def _count_early(events: Sequence[EventLog]) -> None:
+    """Counts the answers that were known before their events were stored."""
+    hits = [
+        RuleHit(event_id=event.pk, event_time=event.event_time, rule_id=event.__dict__[_WON_BY])
+        for event in events
+        if _WON_BY in event.__dict__ and event.status == EventLog.Status.PROCESSED
+    ]
+    if hits:
+        RuleHit.objects.bulk_create(hits, ignore_conflicts=True)
+
+
+@projection(*_KINDS, batch=_count_early)
+def count_early(event: EventLog) -> None:
+    _count_early([event])
+
+
+def forget_old_hits() -> int:
+    """Removes the notes of more than 100 days ago; returns how many."""
+    return RuleHit.objects.filter(event_time__lt=timezone.now() - KEPT).delete()[0]

@@ -1,0 +1,104 @@
+"""Compares what a follower writes with the words of a rule.
+
+Both sides are folded: full-width letters are half-width (NFKC), case is ignored, white space counts
+as one space, and punctuation at the end does not count. Patterns are RE2's, which reads a text in
+one pass whatever the pattern is; its memory is bounded, so a pattern that needs more is refused.
+"""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Callable
+
+import re2
+
+from events.rules.data import How, Trigger
+
+__all__ = ["Heard", "NotAPattern", "compiled", "folded", "is_match"]
+
+# Characters of a message that are read. WeChat's own input takes fewer.
+_READ = 2000
+_LONGEST_PATTERN = 500
+# Bytes that RE2 may use for one pattern: enough for hundreds of words, too few for a pattern whose
+# program is so large that reading a message with it takes milliseconds.
+_MEMORY = 1 << 18
+
+_END = " .。!?,;:~、…·-—"
+
+
+class NotAPattern(ValueError):
+    """RE2 does not take the pattern; the text says why."""
+
+
+def folded(text: str) -> str:
+    """The text as it is compared; one of punctuation alone keeps it."""
+    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return plain.rstrip(_END) or plain
+
+
+class Heard:
+    """A message's text, folded when that is first needed."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @functools.cached_property
+    def folded(self) -> str:
+        return folded(self.text[:_READ])
+
+    @functools.cached_property
+    def for_patterns(self) -> str:
+        return unicodedata.normalize("NFKC", self.text[:_READ]).strip()[:_READ]
+
+
+@functools.lru_cache(maxsize=2048)
+def compiled(pattern: str) -> Callable[[str], object]:
+    """The pattern's search, which ignores case and width. Raises NotAPattern."""
+    if len(pattern) > _LONGEST_PATTERN:
+        raise NotAPattern(f"longer than {_LONGEST_PATTERN} characters")
+    options = re2.Options()
+    options.case_sensitive = False
+    options.log_errors = False
+    options.max_mem = _MEMORY
+    try:
+        search: Callable[[str], object] = re2.compile(pattern, options).search
+    except re2.error as error:
+        reason = error.args[0] if error.args else ""
+        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        raise NotAPattern(text) from error
+    except UnicodeEncodeError as error:
+        raise NotAPattern("a character that no message has") from error
+    return search
+
+
+def is_match(trigger: Trigger, heard: Heard) -> bool:
+    """Whether the trigger's words fit the message. A pattern that RE2 refuses fits none."""
+    match trigger.how:
+        case How.ANY:
+            return True
+        case How.EXACT:
+            return heard.text in trigger.words
+        case How.EQUAL:
+            return heard.folded in _words(trigger)
+        case How.CONTAINS_ANY:
+            return any(word in heard.folded for word in _words(trigger))
+        case How.CONTAINS_ALL:
+            words = _words(trigger)
+            return bool(words) and all(word in heard.folded for word in words)
+        case How.BEGINS:
+            return heard.folded.startswith(_words(trigger))
+        case How.PATTERN:
+            return any(_finds(pattern, heard) for pattern in trigger.words)
+
+
+@functools.lru_cache(maxsize=4096)
+def _words(trigger: Trigger) -> tuple[str, ...]:
+    return tuple(word for word in map(folded, trigger.words) if word)
+
+
+def _finds(pattern: str, heard: Heard) -> bool:
+    try:
+        return compiled(pattern)(heard.for_patterns) is not None
+    except (NotAPattern, UnicodeEncodeError):
+        return False

@@ -1,0 +1,53 @@
+"""Tells the reply rules who a follower is, and how QR codes are called."""
+
+from __future__ import annotations
+
+from events.answering.people import people
+from events.models import EventLog
+from events.rules.decide import Follower
+from subscribers.models import Binding, QRScene, Subscriber
+
+__all__ = ["SitePeople"]
+
+# Codes to choose from in a form.
+_MOST_CODES = 2000
+
+
+class SitePeople:
+    def follower(self, event: EventLog) -> Follower:
+        """The follower after the event, which is folded; the code's name is its scene's."""
+        code = ""
+        if event.scene:
+            names = QRScene.objects.filter(account=event.account_id, scene=event.scene)
+            code = names.values_list("name", flat=True).first() or ""
+        subscriber = Subscriber.objects.filter(
+            account=event.account_id, openid=event.openid
+        ).first()
+        if subscriber is None:
+            return Follower(code=code)
+        binding = (
+            Binding.objects.filter(subscriber=subscriber, unbound_at=None)
+            .select_related("user")
+            .first()
+        )
+        first = subscriber.first_followed_at
+        return Follower(
+            tags=frozenset(int(tag) for tag in subscriber.tag_ids.split(",") if tag.isdigit()),
+            is_bound=binding is not None,
+            is_again=first is not None and first < event.event_time,
+            remark=subscriber.remark,
+            user=_name_of(binding.user) if binding is not None else "",
+            code=code,
+        )
+
+    def code_names(self, account_id: int) -> dict[str, str]:
+        codes = QRScene.objects.filter(account=account_id).order_by("-pk")
+        return dict(codes.values_list("scene", "name")[:_MOST_CODES])
+
+
+def _name_of(user: object) -> str:
+    full: str = user.get_full_name()  # type: ignore[attr-defined]
+    return full or str(user)
+
+
+people(SitePeople())
