@@ -99,6 +99,13 @@ for _origin in CSRF_TRUSTED_ORIGINS:
             f"CSRF_TRUSTED_ORIGINS: {_origin!r} must begin with http:// or https://"
         )
 
+# Where WeChat reaches this site, for the doctor: https://wechat.example.com, without a path.
+PUBLIC_URL = env.str("PUBLIC_URL", default="").rstrip("/")
+if PUBLIC_URL and (
+    urlsplit(PUBLIC_URL).scheme not in {"http", "https"} or urlsplit(PUBLIC_URL).path
+):
+    raise ImproperlyConfigured("PUBLIC_URL must be like https://wechat.example.com, without a path")
+
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
 # WeChat does not follow redirects, and balancers ask for health over plain HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^wechat/", r"^healthz$", r"^readyz$", r"^metrics$"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -17,11 +18,13 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from events.admin.access import AccountModelAdmin
+from events.admin.doctor import doctors_page
 from events.admin.html import confirmation, moment
 from events.admin.kept_secrets import sealed, unsealed
-from events.admin.original_id import addressed_to, offer
+from events.admin.original_id import offer
 from events.audit.context import recorded_as
 from events.callback.address import callback_path
+from events.doctor.account import addressed_to
 from events.models import PendingJudgement
 from events.models.account import OfficialAccount, new_callback_key
 from events.models.account_rules import checked
@@ -116,7 +119,7 @@ class OfficialAccountAdmin(AccountModelAdmin):
         "offered_original_id", "plaintext_warning", "console", "secrets_set", "created_at",
         "updated_at",
     ]  # fmt: skip
-    actions_detail = ["renew_callback_key"]
+    actions_detail = ["see_doctor", "renew_callback_key"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [*(["slug"] if obj else []), *self.readonly_fields]
@@ -158,8 +161,10 @@ class OfficialAccountAdmin(AccountModelAdmin):
 
     def get_urls(self) -> list[Any]:
         adopt = require_POST(self.admin_site.admin_view(self.adopt_original_id))
+        doctor = self.admin_site.admin_view(partial(doctors_page, self))
         return [
             path("<path:object_id>/original-id/", adopt, name="events_officialaccount_original_id"),
+            path("<path:object_id>/doctor/", doctor, name="events_officialaccount_doctor"),
             *super().get_urls(),
         ]
 
@@ -224,6 +229,12 @@ class OfficialAccountAdmin(AccountModelAdmin):
         return render_to_string(
             "admin/events/officialaccount/console.html",
             {"account": account, "callback_url": account.callback_url},
+        )
+
+    @action(description=_("Examine"), permissions=["change"])
+    def see_doctor(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return HttpResponseRedirect(
+            reverse("admin:events_officialaccount_doctor", args=[object_id])
         )
 
     @action(description=_("Renew the callback URL"), permissions=["change"])

@@ -41,6 +41,7 @@ ACTS: dict[str, StrOrPromise] = {
     "withdraw": _("withdrew"),
     "ask": _("had WeChat asked"),
     "run": _("started a task"),
+    "examine": _("had the account examined"),
     "backup": _("took a backup"),
     "restore": _("brought a backup back"),
 }

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from events import metrics
 from events.callback.build_event import build_event
+from events.callback.probe import answer_to_probe
 from events.callback.refusals import UNKNOWN_ACCOUNT, note_refusal
 from events.log.process import deliver
 from events.models import EventLog, OfficialAccount
@@ -129,10 +130,21 @@ def admit(
     return Push(account, parameters, now)
 
 
+class _Probed(Exception):
+    """The push is the doctor's, who gets this answer; nothing is stored."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
 def open_push(push: Push) -> Arrival:
-    """Decrypts and reads a push; raises NotAuthentic."""
+    """Decrypts and reads a push; what it raises is for not_stored()."""
     credentials = push.account.credentials(push.now)
     opened = open_authentic(credentials, push.parameters, push.body)
+    reply_xml = answer_to_probe(push.account, opened.body, at=int(push.now.timestamp()))
+    if reply_xml is not None:
+        raise _Probed(_sealed(push, opened, reply_xml))
     return Arrival(push, opened, build_event(push.account, opened.body, push.now))
 
 
@@ -161,6 +173,9 @@ def stored_all_the_same(push: Push) -> Arrival | None:
 
 def not_stored(push: Push, error: Exception) -> Answer:
     """The answer to a push that opening or storing raised this for."""
+    if isinstance(error, _Probed):
+        metrics.callbacks.labels("probed").inc()
+        return error.answer
     if isinstance(error, NotAuthentic):
         return _refuse(_reason(error), push.account.slug, type(error).__name__)
     logger.error("A push could not be stored", exc_info=error)
@@ -205,15 +220,16 @@ def quick_answer(arrival: Arrival, is_new: bool) -> Answer | None:
 
 def sealed(arrival: Arrival, reply_xml: str) -> Answer:
     """The reply as the answer to this push, sealed as that came; `success` for none."""
-    key = arrival.opened.key
-    if not reply_xml:
-        return ACKNOWLEDGED
-    if key is None:
+    return _sealed(arrival.push, arrival.opened, reply_xml) if reply_xml else ACKNOWLEDGED
+
+
+def _sealed(push: Push, opened: Opened, reply_xml: str) -> Answer:
+    if opened.key is None:
         return Answer(200, reply_xml, "application/xml")
     xml = seal(
         reply_xml,
-        key,
-        app_id=arrival.push.account.app_id,
+        opened.key,
+        app_id=push.account.app_id,
         timestamp=int(timezone.now().timestamp()),
         nonce=str(secrets.randbelow(10**10)),
         random=secrets.token_bytes(16),

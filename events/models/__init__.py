@@ -9,6 +9,7 @@ from events.models.api_key import ApiKey
 from events.models.audit_entry import AuditEntry, AuditRemoval
 from events.models.body_retention import BodyRetention
 from events.models.event_log import EventLog
+from events.models.examination import LastExamination
 from events.models.idempotent_request import IdempotentRequest
 from events.models.judgement import PendingJudgement
 from events.models.menu import LiveMenu, MenuVersion
@@ -40,6 +41,7 @@ __all__ = [
     "EventLog",
     "HealthCount",
     "IdempotentRequest",
+    "LastExamination",
     "LastSeen",
     "LiveMenu",
     "MenuVersion",

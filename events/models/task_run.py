@@ -12,6 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 __all__ = ["TaskRun", "TaskRunQuerySet"]
 
+# A living worker notes a run of some task more often than this.
+_SILENT_AFTER = datetime.timedelta(minutes=2)
+
 
 class TaskRunQuerySet(models.QuerySet["TaskRun"]):
     """One row for each task. The methods that write take the time now as an argument."""
@@ -48,6 +51,11 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
         return bool(
             self.filter(name=name, lease=lease).update(lease="", leased_until=None, **columns)
         )
+
+    def is_silent(self, now: datetime.datetime) -> bool:
+        """Whether no worker has noted a run lately, nor holds one."""
+        seen = Q(finished_at__gt=now - _SILENT_AFTER) | Q(leased_until__gt=now)
+        return not self.filter(seen).exists()
 
     def note(self, name: str, *, served: int, **columns: Any) -> None:
         """Notes the last of many runs of a task that several workers run at the same time."""

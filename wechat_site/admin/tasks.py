@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -30,10 +29,7 @@ from wechat_site.tasks import TASKS
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-__all__ = ["TasksAdmin", "is_silent"]
-
-# A living worker notes a run of some task more often than this.
-_SILENT_AFTER = datetime.timedelta(minutes=2)
+__all__ = ["TasksAdmin"]
 
 
 @admin.register(TaskRun)
@@ -63,7 +59,7 @@ class TasksAdmin(ReadOnly, ModelAdmin):
             "title": _("Background tasks"),
             "queues": [_queue_row(request, task, now) for task in TASKS if task.queue],
             "tasks": [_task_row(request, task, runs.get(task.name)) for task in TASKS],
-            "is_silent": is_silent(list(runs.values()), now),
+            "is_silent": TaskRun.objects.is_silent(now),
         }
         return TemplateResponse(request, "admin/tasks.html", context)
 
@@ -206,15 +202,6 @@ def _schedule(task: Task) -> str:
         return ngettext("every %s hour", "every %s hours", hours) % hours
     minutes = int(seconds // 60)
     return ngettext("every %s minute", "every %s minutes", minutes) % minutes
-
-
-def is_silent(runs: Sequence[TaskRun], now: datetime.datetime) -> bool:
-    """Whether no worker has noted a run lately."""
-    return not any(
-        (run.finished_at is not None and run.finished_at > now - _SILENT_AFTER)
-        or (run.leased_until is not None and run.leased_until > now)
-        for run in runs
-    )
 
 
 def _list_url(queue: Queue, reason: str) -> str:

@@ -453,6 +453,8 @@ def _check_callback(account: FakeAccount, call: ApiCall) -> Fields:
 
 def _quota(account: FakeAccount, call: ApiCall) -> Fields:
     path = _known_path(call)
+    if APIS[path].needs_certification and not account.is_certified:
+        raise Refusal(76022)
     limit, used = account.quotas.limit(path), account.quotas.used(path, call.now)
     answer: dict[str, Any] = {
         **_OK,

@@ -30,7 +30,6 @@ from wechat_site.admin.dashboard.links import (
     past_days,
     unanswered_url,
 )
-from wechat_site.admin.tasks import is_silent
 from wechat_site.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -265,7 +264,7 @@ def worker(now: datetime.datetime) -> dict[str, Any]:
     runs = list(TaskRun.objects.filter(pk__in=[task.name for task in TASKS]))
     finished = [run.finished_at for run in runs if run.finished_at is not None]
     return {
-        "is_silent": is_silent(runs, now),
+        "is_silent": TaskRun.objects.is_silent(now),
         "last_at": max(finished, default=None),
         "failing": sum(run.failures > 0 for run in runs),
         "url": reverse("admin:events_taskrun_changelist"),

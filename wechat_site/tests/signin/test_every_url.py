@@ -68,6 +68,8 @@ PAGES = {
     "events.menuversion withdraw_version": "events.publish_menu",
     "events.menuversion take_version_back": "events.publish_menu",
     "events.menuversion copy_version": "events.add_menuversion",
+    "events.officialaccount doctor": "events.change_officialaccount",
+    "events.officialaccount see_doctor": "events.change_officialaccount",
     "events.officialaccount original-id": "events.change_officialaccount",
     "events.officialaccount renew_callback_key": "events.change_officialaccount",
     "events.officialaccount sync_followers": "subscribers.add_followersync",

@@ -1,0 +1,92 @@
+"""The doctor's push: it goes the way of WeChat's pushes, is answered, and leaves no row.
+
+Only this site can make one: it carries a signature of SECRET_KEY, good for a minute. The web
+process that opens it answers with what it knows, sealed like any reply.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core.signing import BadSignature, TimestampSigner
+
+from events.models import OfficialAccount
+from events.wechat import TextReply, WeChatError, parse_message, render
+from events.wechat.xml import element, parse
+
+__all__ = ["ProbeReport", "answer_to_probe", "make_probe", "read_report"]
+
+_EVENT = "site_doctor"
+_MARK = _EVENT.encode()
+_SIGNER = TimestampSigner(salt="events.callback.probe")
+_SECONDS = 60
+# As large as a push ever is, so that a limit in front of the site shows.
+_PADDING = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """What the web process said: its clock in Unix seconds, and which database it uses."""
+
+    at: float
+    database: str
+
+
+def make_probe(account: OfficialAccount, *, at: int) -> tuple[str, bytes]:
+    """A fresh name, and the push's plain XML that carries it."""
+    name = secrets.token_hex(16)
+    fields: dict[str, str | int] = {
+        "ToUserName": account.original_id or "gh_0",
+        "FromUserName": "doctor",
+        "CreateTime": at,
+        "MsgType": "event",
+        "Event": _EVENT,
+        "Probe": _SIGNER.sign(f"{account.pk}.{name}"),
+        "Padding": "0" * _PADDING,
+    }
+    return name, element("xml", fields).encode()
+
+
+def answer_to_probe(account: OfficialAccount, body: bytes, *, at: int) -> str | None:
+    """The reply's XML to a probe; None for what WeChat sent, and for a probe of another site."""
+    if _MARK not in body:
+        return None
+    try:
+        fields = parse_message(body).fields
+        signed = fields.get("Probe")
+        name = _SIGNER.unsign(signed, max_age=_SECONDS) if isinstance(signed, str) else ""
+    except (WeChatError, BadSignature):
+        return None
+    of_account, _, name = name.partition(".")
+    if of_account != str(account.pk):
+        return None
+    report = json.dumps({"probe": name, "at": at, "database": database_fingerprint()})
+    return render(
+        TextReply(report),
+        to_user_name="doctor",
+        from_user_name=account.original_id or "gh_0",
+        create_time=at,
+    )
+
+
+def read_report(reply_xml: bytes, name: str) -> ProbeReport | None:
+    """The report in a reply to the probe of this name; None if it is no such reply."""
+    try:
+        content = parse(reply_xml).get("Content")
+        report = json.loads(content) if isinstance(content, str) else {}
+        if report["probe"] != name:
+            return None
+        return ProbeReport(float(report["at"]), str(report["database"]))
+    except (WeChatError, ValueError, KeyError, TypeError):
+        return None
+
+
+def database_fingerprint() -> str:
+    """Tells databases apart without naming them."""
+    database = settings.DATABASES["default"]
+    named = [str(database.get(part, "")) for part in ("ENGINE", "NAME", "HOST", "PORT")]
+    return hashlib.sha256("\0".join(named).encode()).hexdigest()[:12]

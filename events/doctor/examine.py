@@ -1,0 +1,141 @@
+"""One visit of the doctor to an account."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from events.doctor.account import look_at_pushes, look_at_settings
+from events.doctor.at_wechat import look_at_wechat
+from events.doctor.door import try_the_door
+from events.doctor.exchange import Line
+from events.doctor.findings import FAULTS, Finding, Severity
+from events.doctor.rights import RIGHTS, Right
+from events.models import LastExamination, OfficialAccount, TaskRun
+
+__all__ = [
+    "Examination", "Visit", "disks_short_of_space", "examine", "keep", "last_examination",
+]  # fmt: skip
+
+# Less than this share, and less than these bytes, are too little.
+_FREE_SHARE, _FREE_BYTES = 0.1, 5 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What a visit found, the gravest first, and what WeChat lets the account call."""
+
+    account: OfficialAccount
+    at: datetime.datetime
+    findings: list[Finding] = field(default_factory=list)
+    rights: list[Right] = field(default_factory=list)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing stands in the way of pushes and calls; notes do not."""
+        return all(finding.severity is Severity.NOTE for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """How to examine: through which public line, if one is known. `now` is a clock."""
+
+    line: Line | None
+    now: Callable[[], datetime.datetime] = timezone.now
+
+
+def examine(account: OfficialAccount, visit: Visit) -> Examination:
+    """Looks at everything; takes up to half a minute where something does not answer.
+
+    Call it outside a transaction: it waits for the network.
+    """
+    now = visit.now()
+    examination = Examination(account, now)
+    for found in _look(account, visit, now):
+        if isinstance(found, Right):
+            examination.rights.append(found)
+        else:
+            examination.findings.append(found)
+    order = list(Severity)
+    examination.findings.sort(key=lambda finding: order.index(finding.severity))
+    return examination
+
+
+def _look(
+    account: OfficialAccount, visit: Visit, now: datetime.datetime
+) -> Iterator[Finding | Right]:
+    settings_found = list(look_at_settings(account, now))
+    yield from settings_found
+    yield from _look_at_site(now)
+    # Before a push of the doctor's own can be refused.
+    yield from look_at_pushes(account, now)
+    # A push that is refused for a reason that is known already tells nothing new.
+    can_be_pushed = {"inactive", "no_token", "aes_key_invalid", "ids_exchanged"}.isdisjoint(
+        finding.code for finding in settings_found
+    )
+    if visit.line is None:
+        yield Finding("no_public_url")
+    elif can_be_pushed:
+        yield from try_the_door(account, visit.line, now)
+    yield from look_at_wechat(account, visit.line, now)
+
+
+def _look_at_site(now: datetime.datetime) -> Iterable[Finding]:
+    try:
+        with transaction.atomic():
+            TaskRun.objects.bulk_create([TaskRun(name="doctor")], ignore_conflicts=True)
+            transaction.set_rollback(True)
+    except DatabaseError as error:
+        yield Finding("database", {"reason": str(error)[:300]})
+    if TaskRun.objects.is_silent(now):
+        yield Finding("no_worker")
+    for folder, percent in disks_short_of_space():
+        yield Finding("disk", {"folder": str(folder), "percent": percent})
+
+
+def disks_short_of_space() -> list[tuple[Path, int]]:
+    """The folders of this site whose disks are nearly full, with the percentage that is free."""
+    folders = [settings.VAR_DIR, settings.EVENT_ARCHIVE_DIR]
+    if connection.vendor == "sqlite":
+        folders.append(Path(str(connection.settings_dict["NAME"])).parent)
+    short: dict[int, tuple[Path, int]] = {}
+    for folder in folders:
+        if folder is None or not folder.is_dir():
+            continue
+        usage = shutil.disk_usage(folder)
+        if usage.free < min(usage.total * _FREE_SHARE, _FREE_BYTES):
+            short.setdefault(folder.stat().st_dev, (folder, int(usage.free * 100 / usage.total)))
+    return list(short.values())
+
+
+def keep(examination: Examination) -> None:
+    """Stores what was found, for the account's page."""
+    LastExamination.objects.update_or_create(
+        account=examination.account,
+        defaults={
+            "at": examination.at,
+            "findings": [
+                {"code": finding.code, "details": dict(finding.details)}
+                for finding in examination.findings
+            ],
+            "rights": [right.as_json() for right in examination.rights],
+        },
+    )
+
+
+def last_examination(account: OfficialAccount) -> Examination | None:
+    """What the doctor found last; None before the first visit."""
+    row = LastExamination.objects.filter(account=account).first()
+    if row is None:
+        return None
+    # What a later version no longer knows is left out.
+    findings = [Finding(**found) for found in row.findings if found["code"] in FAULTS]
+    rights = [Right(**right) for right in row.rights if right["path"] in RIGHTS]
+    return Examination(account, row.at, findings, rights)
