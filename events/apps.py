@@ -18,6 +18,7 @@ class EventsConfig(AppConfig):
         from events.log.sqlite_planner import describe_log
         from events.models.judgement import judge_when_corrected
         from events.retention import bodies, partitions  # noqa: F401
+        from events.search import fill  # noqa: F401  (takes words over, and forgets them)
         from events.stats import removal  # noqa: F401  (keeps counts of what leaves the log)
 
         # The `wechat.py` of every app, in the order of INSTALLED_APPS: it registers projections and

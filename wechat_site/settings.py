@@ -595,6 +595,7 @@ UNFOLD = {
                 "separator": True,
                 "items": [
                     _admin_link(_("Events"), "receipt_long", "events", "eventlog"),
+                    _admin_link(_("Search messages"), "search", "events", "messagetext"),
                     _admin_link(_("Reply rules"), "quickreply", "events", "replyrule"),
                     _admin_link(_("Menus"), "menu_book", "events", "menuversion"),
                     _admin_link(_("Official Accounts"), "verified", "events", "officialaccount"),

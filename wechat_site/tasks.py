@@ -26,6 +26,7 @@ from events.retention.audit import forget_old_entries
 from events.retention.bodies import empty_bodies
 from events.retention.partitions import make_partitions_ahead
 from events.retention.prune import prune
+from events.search.fill import forget_old_texts, index_texts
 from events.stats.removal import forget_unseen
 from events.stats.update import update_statistics
 from subscribers.binding.bind import end_expired_requests
@@ -153,6 +154,12 @@ TASKS: Sequence[Task] = (
         title=_("statistics of what is new in the log"),
     ),
     Task(
+        "texts to search",
+        index_texts,
+        every=5,
+        title=_("words of new messages, for the search"),
+    ),
+    Task(
         "statistics to clear",
         _clear_statistics,
         every=24 * 3600,
@@ -183,6 +190,12 @@ TASKS: Sequence[Task] = (
         IdempotentRequest.objects.forget_old,
         every=3600,
         title=_("answers to POSTs with an Idempotency-Key, after a day"),
+    ),
+    Task(
+        "texts to forget",
+        forget_old_texts,
+        every=3600,
+        title=_("texts of the search past their time"),
     ),
     Task("bodies", empty_bodies, every=3600, title=_("bodies of events past their time")),
     Task("texts", empty_messages, every=3600, title=_("texts of messages past their time")),

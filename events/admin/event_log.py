@@ -21,6 +21,7 @@ from events.admin.filters import (
     StatusFilter,
     UnmatchedTextFilter,
     WeekHourFilter,
+    span_of,
 )
 from events.admin.html import (
     confirmation,
@@ -35,9 +36,11 @@ from events.callback.judge_again import judge, read_again
 from events.kinds import KINDS, label
 from events.log.process import fold_if_missing, reopen
 from events.menus.names import MenuNames
-from events.models import EventLog, with_account
+from events.models import EventLog, MessageText, with_account
 from events.models.event_log import EventLogQuerySet
-from events.viewer import may_see_openids
+from events.search.fill import words_in
+from events.search.find import find
+from events.viewer import may_see_contents, may_see_openids
 
 __all__ = ["STATUS_COLOURS", "EventLogAdmin"]
 
@@ -45,6 +48,9 @@ __all__ = ["STATUS_COLOURS", "EventLogAdmin"]
 _TRY_AGAIN_AT_ONCE = 100
 
 _KEY_LENGTH = 40
+_WORDS_LENGTH = 60
+# Messages that a search by words lists; the page of texts has all.
+_MOST_FOUND = 500
 
 STATUS_COLOURS = {
     EventLog.Status.RECEIVED.value: "info",
@@ -78,7 +84,8 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
         WeekHourFilter, UnmatchedTextFilter,
     ]  # fmt: skip
     search_help_text = _(
-        "OpenID, QR scene, menu key or URL, or number of the event; the whole value"
+        "OpenID, QR scene, menu key or URL, or number of the event, as a whole; or words of a "
+        "message"
     )
     actions = ["try_again"]
     actions_detail = ["try_this_again"]
@@ -132,6 +139,23 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
         if event is not None:
             _name_menu_keys([event])
         return event
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        columns = list(super().get_list_display(request))
+        if may_see_contents():
+            columns.insert(columns.index("key"), "words")
+        return columns
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """What has the term as a whole; the newest messages with these words if nothing has."""
+        found, is_doubled = super().get_search_results(request, queryset, search_term)
+        if not (found.query.is_empty() and may_see_contents()):
+            return found, is_doubled
+        texts = find(search_term, span_of(request), limit=_MOST_FOUND)
+        of_events = [text.source_id for text in texts if text.said != MessageText.Said.MESSAGE]
+        return queryset.filter(pk__in=of_events), is_doubled
 
     def has_retry_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Whether the user may try events again, and whether the given event has failed."""
@@ -205,6 +229,11 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
         return render_to_string(
             "admin/events/eventlog/whole_key.html", {"name": event.menu_name, "text": text}
         )
+
+    @display(description=_("text"))
+    def words(self, event: EventLog) -> str:
+        words = event.masked_content(words_in(event))
+        return words if len(words) <= _WORDS_LENGTH else words[:_WORDS_LENGTH] + "…"
 
     @display(description=_("status"), label=STATUS_COLOURS)
     def badge(self, event: EventLog) -> tuple[str, str]:

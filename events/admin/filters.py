@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from events.admin.access import visible_accounts
 from events.kinds import KINDS, label
 from events.models import EventLog, OfficialAccount, UnansweredEvent
+from events.search.find import Span
 from events.stats.periods import Period, day_start, next_start, starts_between
 from events.stats.series import MENU_KINDS, MESSAGE_KINDS
 from events.viewer import account_ids, may_see_contents
@@ -31,6 +32,7 @@ __all__ = [
     "UnmatchedTextFilter",
     "WeekHourFilter",
     "span_in",
+    "span_of",
     "zone_of",
 ]
 
@@ -195,20 +197,24 @@ class EventTimeFilter(admin.SimpleListFilter):
         chosen = request.GET.get(cls.parameter_name) in dict(cls.choices_of_days)
         return chosen or cls.span(request) is not None
 
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        span = self.span(request)
+    @classmethod
+    def bounds(cls, request: HttpRequest) -> tuple[Any, Any]:
+        """The first moment and the one after the last; None where the list has no end."""
+        span = cls.span(request)
         if span is not None:
             zone = zone_of(request)
-            return queryset.filter(
-                event_time__gte=day_start(span[0], zone),
-                event_time__lt=day_start(span[1] + datetime.timedelta(days=1), zone),
-            )
-        if not self.is_chosen(request):
-            return queryset
+            return day_start(span[0], zone), day_start(span[1] + datetime.timedelta(days=1), zone)
+        if not cls.is_chosen(request):
+            return None, None
         today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-        return queryset.filter(
-            event_time__gte=today - datetime.timedelta(days=int(self.value() or 1) - 1)
-        )
+        days = int(request.GET[cls.parameter_name])
+        return today - datetime.timedelta(days=days - 1), None
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        start, end = self.bounds(request)
+        if start is not None:
+            queryset = queryset.filter(event_time__gte=start)
+        return queryset if end is None else queryset.filter(event_time__lt=end)
 
 
 class WeekHourFilter(admin.SimpleListFilter):
@@ -244,6 +250,15 @@ class WeekHourFilter(admin.SimpleListFilter):
                 end = next_start(start, Period.HOUR, zone)
                 hours |= Q(event_time__gte=start, event_time__lt=end)
         return queryset.filter(hours)
+
+
+def span_of(request: HttpRequest) -> Span:
+    """Which texts a list with these filters searches: accounts that the user may see, and days."""
+    accounts = visible_accounts(request)
+    if slug := request.GET.get(AccountFilter.parameter_name):
+        accounts = accounts.filter(slug=slug)
+    start, end = EventTimeFilter.bounds(request)
+    return Span(list(accounts.values_list("pk", flat=True)), start, end)
 
 
 def span_in(written: str) -> tuple[datetime.date, datetime.date] | None:

@@ -13,6 +13,7 @@ from events.models.examination import LastExamination
 from events.models.idempotent_request import IdempotentRequest
 from events.models.judgement import PendingJudgement
 from events.models.menu import LiveMenu, MenuVersion
+from events.models.message_text import EventToIndex, MessageText
 from events.models.pruned_month import PrunedMonth
 from events.models.refusal import CallbackRefusal
 from events.models.reply_rule import ReplyRule, RuleHit, RuleVersion
@@ -39,12 +40,14 @@ __all__ = [
     "BodyRetention",
     "CallbackRefusal",
     "EventLog",
+    "EventToIndex",
     "HealthCount",
     "IdempotentRequest",
     "LastExamination",
     "LastSeen",
     "LiveMenu",
     "MenuVersion",
+    "MessageText",
     "OfficialAccount",
     "OpenEvent",
     "PendingJudgement",

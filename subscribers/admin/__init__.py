@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from subscribers.admin import (
     bindings,
+    message_texts,
     messages,
     personal_data,
     profile_fetches,
@@ -15,6 +16,7 @@ from subscribers.admin import (
 
 __all__ = [
     "bindings",
+    "message_texts",
     "messages",
     "personal_data",
     "profile_fetches",

@@ -52,6 +52,7 @@ from events.wechat.api.custom_messages import (
     VideoMessage,
     VoiceMessage,
 )
+from subscribers.messages.index import index_messages
 from subscribers.messages.window import Window, window_of
 from subscribers.models import OutgoingMessage, Subscriber
 from subscribers.models.outgoing_message import (
@@ -215,6 +216,7 @@ def _send(message: OutgoingMessage, *, lease: datetime.timedelta) -> None:
     if not OutgoingMessage.objects.finish(message, state=MessageState.SENT):
         OutgoingMessage.objects.confirm_sent(message)
     _tell_event(message, sent_at=timezone.now())
+    index_messages([message])
 
 
 def _has_earlier_part(message: OutgoingMessage) -> bool:

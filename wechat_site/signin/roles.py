@@ -35,7 +35,7 @@ def _grants(text: str) -> frozenset[str]:
     return frozenset(granted)
 
 
-_CONTENTS = frozenset({"events.view_message_contents"})
+_CONTENTS = frozenset({"events.view_message_contents", "events.view_messagetext"})
 _OPENIDS = frozenset({"events.view_openids_in_clear"})
 _NUMBERS = frozenset({"events.view_statistics"})
 

@@ -40,6 +40,7 @@ TABLES = {
     "events.apikey": "view add",
     "events.eventlog": "view",
     "events.livemenu": "view",
+    "events.messagetext": "view",
     "events.menuversion": "view add change delete",
     "events.officialaccount": "view add change delete",
     "events.replyrule": "view add change delete",

@@ -11,7 +11,14 @@ from django.core import serializers
 from django.utils import timezone
 
 from events.audit.record import record
-from events.models import AuditEntry, EventLog, LiveMenu, MenuVersion, OfficialAccount
+from events.models import (
+    AuditEntry,
+    EventLog,
+    LiveMenu,
+    MenuVersion,
+    MessageText,
+    OfficialAccount,
+)
 from events.testing import make_account, make_rule, message_xml
 from subscribers.models import (
     Binding,
@@ -136,6 +143,14 @@ def make_rows(slug: str, name: str, openid: str, words: str) -> Rows:
             reason="requested",
             requested_at=now,
             due_at=None,
+        ),
+        MessageText.objects.create(
+            account=account,
+            said="f",
+            source_id=event.pk,
+            event_time=now,
+            openid=openid,
+            content=words,
         ),
         BindingScan.objects.create(
             account=account,
