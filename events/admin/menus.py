@@ -25,12 +25,13 @@ from events.admin.html import moment
 from events.admin.menu_forms import MenuVersionForm
 from events.admin.menu_publishing import PublishingActions, action_of, fitting_actions, page_of
 from events.admin.menu_state import AtWeChat, failure_of, is_due_soon, listing_of
+from events.admin.rules.menu_answers import answers_of_keys
 from events.audit.record import record
 from events.menus.publish import ask_wechat
 from events.menus.words import entries, names, sentence
 from events.models import MenuVersion, with_account
 from events.models.menu import MenuVersionQuerySet
-from events.wechat.api.menus import problems
+from events.wechat.api.menus import Menu, problems
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -81,7 +82,7 @@ class MenuVersionAdmin(PublishingActions, KeysetModelAdmin):
     ]  # fmt: skip
 
     class Media:
-        css = {"all": ["events/menu.css"]}
+        css = {"all": ["events/menu.css", "events/rules.css"]}
         js = [Script("events/menu.js", type="module")]
 
     # --- Who may do what -----------------------------------------------------------------------
@@ -136,6 +137,7 @@ class MenuVersionAdmin(PublishingActions, KeysetModelAdmin):
                 "may_write": self.has_add_permission(request),
                 "may_ask": super().has_change_permission(request),
                 "may_see_all": request.user.has_perm("events.view_livemenu"),
+                **(self._answers(request, chosen, at_wechat.menu) if at_wechat else {}),
             },
         )
         if at_wechat and at_wechat.is_changing:
@@ -228,6 +230,7 @@ class MenuVersionAdmin(PublishingActions, KeysetModelAdmin):
                 "problems": [] if is_editor else [sentence(p) for p in problems(menu)],
                 "phone_title": obj.account.name if obj else "",
                 "next_step": self._next_step(request, obj),
+                **self._answers(request, obj.account if obj else None, menu),
             },
             add,
             change,
@@ -237,6 +240,16 @@ class MenuVersionAdmin(PublishingActions, KeysetModelAdmin):
         if not is_editor and is_due_soon(obj):
             response.headers["Refresh"] = str(_REFRESH_SECONDS)
         return response
+
+    def _answers(self, request: HttpRequest, account: Any, menu: Menu) -> dict[str, Any]:
+        """What the keys answer, for who may see the rules."""
+        may_see = request.user.has_perm("events.view_replyrule")
+        return {
+            "key_answers": answers_of_keys(account.pk, menu) if account and may_see else [],
+            "may_see_rules": may_see,
+            "may_write_rules": request.user.has_perm("events.add_replyrule"),
+            "rules_account": account,
+        }
 
     def _next_step(self, request: HttpRequest, version: Any) -> tuple[StrOrPromise, str] | None:
         """What is usually done with a version, and where: on a phone it stands behind a menu."""

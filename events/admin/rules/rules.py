@@ -20,6 +20,7 @@ from events.admin.html import confirmation
 from events.admin.put_back import WithEarlierStates
 from events.admin.rules.form import RuleForm
 from events.admin.rules.state import RulesPage, chosen_account, names_of, page_of_rules
+from events.admin.rules.trying import TryingPages, unmatched_of
 from events.answering.publish import (
     NotPossible,
     discard,
@@ -38,7 +39,7 @@ _LONGEST_WORD = 100
 
 
 @admin.register(ReplyRule)
-class ReplyRuleAdmin(WithEarlierStates):
+class ReplyRuleAdmin(TryingPages, WithEarlierStates):
     """The draft of each account; followers are answered by what is published of it."""
 
     form = RuleForm
@@ -85,6 +86,7 @@ class ReplyRuleAdmin(WithEarlierStates):
             "may_add": self.has_add_permission(request),
             "may_change": self.has_change_permission(request),
             "may_publish": self.has_publish_permission(request),
+            "unmatched": unmatched_of(account) if account else None,
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/events/replyrule/list.html", context)

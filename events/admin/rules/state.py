@@ -33,7 +33,15 @@ from events.rules.data import On, Rule
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-__all__ = ["RuleRow", "RulesPage", "chosen_account", "names_of", "page_of_rules"]
+__all__ = [
+    "ANY_KEY",
+    "RuleRow",
+    "RulesPage",
+    "chosen_account",
+    "keys_answered",
+    "names_of",
+    "page_of_rules",
+]
 
 
 def names_of(account_id: int) -> Names:
@@ -53,6 +61,10 @@ def chosen_account(request: HttpRequest) -> OfficialAccount | None:
 def page_of_rules(account: OfficialAccount, name: str = "changelist") -> str:
     address = reverse(f"admin:events_replyrule_{name}")
     return f"{address}?{urlencode({'account': account.slug})}"
+
+
+# No key of a menu is empty.
+ANY_KEY = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,8 @@ class RulesPage:
     rows: list[RuleRow]
     live: RuleVersion | None
     changes: list[str]
+    # Keys and names of the entries of the live menu that no rule answers, live or in the draft.
+    silent_entries: list[tuple[str, str]]
 
     @classmethod
     def of(cls, account: OfficialAccount) -> RulesPage:
@@ -113,10 +127,26 @@ class RulesPage:
                     _("It can never win: rule %(number)s, “%(name)s”, takes all of it.")
                     % {"number": numbers[earlier.id], "name": earlier.name}
                 )
-        return cls(account, names, rows, live, changes(former, rules, names))
+        answered = {*keys_answered(rules), *keys_answered(former)}
+        silent = [
+            (key, name)
+            for key, name in names.menu.items()
+            if key not in answered and ANY_KEY not in answered
+        ]
+        return cls(account, names, rows, live, changes(former, rules, names), silent)
 
     def row_of(self, rule: ReplyRule) -> RuleRow | None:
         return next((shown for shown in self.rows if shown.row.pk == rule.pk), None)
+
+
+def keys_answered(rules: Sequence[Rule]) -> dict[str, Rule]:
+    """By menu key the first rule that answers it; ANY_KEY stands for all keys."""
+    found: dict[str, Rule] = {}
+    for rule in rules:
+        if rule.is_on and rule.trigger.on is On.MENU:
+            for key in rule.trigger.keys or (ANY_KEY,):
+                found.setdefault(key, rule)
+    return found
 
 
 def _row(

@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from events.answering.publish import publish
-from events.models import AuditEntry, ReplyRule, RuleHit, RuleVersion
+from events.models import AuditEntry, LiveMenu, MenuVersion, ReplyRule, RuleHit, RuleVersion
 from events.rules.data import AnswerKind, Hours, How, On
+from events.stats.update import update_statistics
 from events.testing import make_account, make_rule, message_xml, push, reply_in
 
 pytestmark = pytest.mark.django_db
@@ -218,3 +219,93 @@ def test_hostile_texts_are_shown_as_they_are(operator, account):
     pk, version = ReplyRule.objects.get().pk, RuleVersion.objects.get().pk
     for url in (LIST, f"{LIST}{pk}/change/", f"/admin/events/ruleversion/{version}/change/"):
         assert "<script>alert" not in operator.get(url).content.decode()
+
+
+# --- Trying rules out ----------------------------------------------------------------------------
+
+
+def box(operator, **given):
+    return words_of(operator.get(f"{LIST}test/", {"account": "shop", **given}))
+
+
+def test_the_test_box_says_who_wins_and_why_the_others_lose(operator, account):
+    operator.post(ADD, form(account, name="off", is_active=""))
+    operator.post(ADD, form(account, name="evening", hours_since="18:00", hours_until="08:00"))
+    operator.post(ADD, form(account, name="bound", bound="yes"))
+    operator.post(ADD, form(account, name="returns", **{"answers0-content": "{remark|friend}！"}))
+    operator.post(ADD, form(account, name="twice"))
+    operator.post(ADD, form(account, name="menu", on="menu"))
+    shown = box(operator, act="text", say="我要退货。", at="2026-11-28T12:00", remark="Li")
+    for said in (
+        "The rule that answers: returns",
+        "off is switched off",
+        "evening not at this hour",
+        "bound bound or not bound does not fit",
+        "twice fits too, but stands later",
+        "我要退货。",
+        "Li！",
+    ):
+        assert said in shown
+    assert "menu waits" not in shown
+    night = box(operator, act="text", say="退货", at="2026-11-28T23:00")
+    assert "The rule that answers: evening" in night
+    assert "No rule answers." in box(operator, act="text", say="hello")
+    assert "The rule that answers: menu" in box(operator, act="event.click", key="K")
+
+
+def test_the_replay_shows_what_would_change(operator, account):
+    make_rule(account, "text", "退货", "old")
+    for number, text in enumerate(["退货", "退货", "换货", "hello"], start=1):
+        push(account, message_xml("text", Content=text, MsgId=number))
+    operator.post(ADD, form(account, name="both"))
+    shown = words_of(operator.get(f"{LIST}replay/"))
+    assert "4 acts of followers were decided anew. 1 would be answered otherwise." in shown
+    assert "text message 换货 1 – both otherwise" in shown
+    assert "text message 退货 2 退货 退货" in shown
+    live = words_of(operator.get(f"{LIST}replay/", {"of": "live"}))
+    assert "0 would be answered otherwise." in live
+
+
+def test_test_box_replay_and_live_answer_agree(operator, account):
+    operator.post(ADD, form(account, name="first", words="A"))
+    operator.post(ADD, form(account, name="second", how="begins", words="B", hours_since="00:00",
+                            hours_until="12:00"))  # fmt: skip
+    operator.post(ADD, form(account, name="rest", on="other"))
+    publish(account.pk, user=None)
+    names = dict(ReplyRule.objects.values_list("pk", "name"))
+    for number, text in enumerate(["a!", "b", "ｂ？", "ab", "c", ""], start=1):
+        push(account, message_xml("text", Content=text, MsgId=number))
+        hit = RuleHit.objects.filter(event_id=account.events.latest("pk").pk).first()
+        winner = names[hit.rule_id] if hit else "none"
+        assert f"The rule that answers: {winner}" in box(operator, act="text", say=text)
+    shown = words_of(operator.get(f"{LIST}replay/"))
+    assert "6 acts of followers were decided anew. 0 would be answered otherwise." in shown
+
+
+def test_an_unmatched_text_becomes_a_rule_with_one_click(operator, account):
+    push(account, message_xml("text", Content="你们几点关门", MsgId=1))
+    update_statistics()
+    page = operator.get(LIST)
+    assert "你们几点关门 1 Write a rule" in words_of(page)
+    link = re.search(r'href="([^"]+text=[^"]+)"', page.content.decode())[1]
+    written = operator.get(link.replace("&amp;", "&")).content.decode()
+    assert "你们几点关门</textarea>" in written
+
+
+def test_a_menu_key_without_an_answer_is_noticed(operator, account):
+    menu = {"button": [
+        {"type": "click", "name": "订单", "key": "ORDERS"},
+        {"type": "click", "name": "优惠", "key": "COUPONS"},
+    ]}  # fmt: skip
+    version = MenuVersion.objects.create(
+        account=account, menu=menu, published_at=timezone.now(), due_at=None
+    )
+    LiveMenu.objects.create(account=account, version=version, due_at=None)
+    make_rule(account, "event.click", "ORDERS", "two orders")
+    assert "Menu entries that nothing answers 优惠 Write a rule" in words_of(operator.get(LIST))
+    for page in ("/admin/events/menuversion/", f"/admin/events/menuversion/{version.pk}/change/"):
+        shown = words_of(operator.get(page))
+        assert "订单 ORDERS → two orders" in shown
+        assert "优惠 no rule answers Write a rule" in shown
+    written = operator.get(f"{ADD}?account=shop&key=COUPONS").content.decode()
+    assert re.search(r'value="COUPONS"[^>]*checked', written)

@@ -78,6 +78,8 @@ PAGES = {
     "events.replyrule order": "events.change_replyrule",
     "events.replyrule publish": "events.publish_rules",
     "events.replyrule put-back": "events.change_replyrule",
+    "events.replyrule replay": "events.view_replyrule",
+    "events.replyrule test": "events.view_replyrule",
     "events.ruleversion take_version_back": "events.publish_rules",
     "events.taskrun ": "events.view_taskrun",
     "events.taskrun try-again": "events.view_taskrun",

@@ -1,0 +1,107 @@
+"""Pages that try rules out: the test box, the replay of a week, texts that no rule matched."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from events.admin.access import AccountModelAdmin, visible_accounts
+from events.admin.rules.box import Box, BoxForm
+from events.admin.rules.state import chosen_account, names_of, page_of_rules
+from events.answering.publish import draft_of, live_version
+from events.answering.replay import replay
+from events.answering.words import Names
+from events.kinds import label
+from events.models import OfficialAccount
+from events.rules.data import Rule
+from events.stats.overview import Days
+from events.stats.unanswered import UnmatchedText, unmatched_texts
+from events.viewer import HIDDEN, may_see_contents
+
+__all__ = ["TryingPages", "unmatched_of"]
+
+_MOST_TEXTS = 20
+_WEEK = datetime.timedelta(days=6)
+
+
+class TryingPages(AccountModelAdmin):
+    """For the admin of ReplyRule."""
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        return [
+            path("test/", view(self.test), name="events_replyrule_test"),
+            path("replay/", view(self.replay), name="events_replyrule_replay"),
+            *super().get_urls(),
+        ]
+
+    def test(self, request: HttpRequest) -> HttpResponse:
+        """If a follower sends this: the rule that wins, why the others lose, and the phone."""
+        context = self._trying(request, _("Test"))
+        account = context["account"]
+        form = BoxForm(request.GET if "act" in request.GET else None)
+        context["form"] = form
+        if account is not None and form.is_valid():
+            names: Names = context["names"]
+            context["box"] = Box.of(form, account, context["rules"], dict(names.codes))
+        return TemplateResponse(request, "admin/events/replyrule/test.html", context)
+
+    def replay(self, request: HttpRequest) -> HttpResponse:
+        """How the messages of the last seven days would be answered."""
+        context = self._trying(request, _("Replay of the last 7 days"))
+        account = context["account"]
+        if account is not None:
+            context["replay"] = replay(account, context["rules"])
+            numbers = {rule.id: rule.name for rule in context["rules"]}
+            if context["live"] is not None:
+                numbers = {rule.id: rule.name for rule in context["live"].content} | numbers
+            context["rows"] = [
+                {
+                    "row": row,
+                    "kind": label(row.kind),
+                    "said": row.said if may_see_contents() or "." in row.kind else HIDDEN,
+                    "former": numbers.get(row.former, "–") if row.former else "–",
+                    "now": numbers.get(row.now, "–") if row.now else "–",
+                }
+                for row in context["replay"].rows
+            ]
+        return TemplateResponse(request, "admin/events/replyrule/replay.html", context)
+
+    def _trying(self, request: HttpRequest, title: Any) -> dict[str, Any]:
+        """What both pages show: an account, and its draft or what is live."""
+        if not self.has_view_permission(request):
+            raise Http404
+        account = chosen_account(request)
+        live = live_version(account.pk) if account else None
+        of_live = request.GET.get("of") == "live"
+        rules: list[Rule] = []
+        if account is not None:
+            rules = list(live.content) if of_live and live else draft_of(account.pk)
+        return {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": title,
+            "media": self.media,
+            "accounts": list(visible_accounts(request)),
+            "account": account,
+            "names": names_of(account.pk) if account else Names({}, {}),
+            "rules": rules,
+            "live": live,
+            "of_live": of_live,
+            "may_add": self.has_add_permission(request),
+            "back": page_of_rules(account) if account else "",
+        }
+
+
+def unmatched_of(account: OfficialAccount) -> list[UnmatchedText] | None:
+    """The most frequent texts of this week that no rule matched; None for who may not read."""
+    if not may_see_contents():
+        return None
+    today = timezone.now().astimezone(account.zone).date()
+    return unmatched_texts(Days([account], today - _WEEK, today), limit=_MOST_TEXTS)
