@@ -12,6 +12,7 @@ class EventsConfig(AppConfig):
 
     def ready(self) -> None:
         from events import account_cache
+        from events.alerts import looks  # noqa: F401  (registers what is watched)
         from events.answering import answer  # noqa: F401  (registers the reply handlers)
         from events.log.changes import forget_changes_of_events, note_changes_of_events
         from events.log.report import drop_report_of_events, make_report_of_events
@@ -44,6 +45,7 @@ class EventsConfig(AppConfig):
         from events.models import (
             ACCOUNT_SECRETS,
             AccountLimit,
+            AlertChannel,
             ApiKey,
             OfficialAccount,
             ReplyRule,
@@ -70,5 +72,6 @@ class EventsConfig(AppConfig):
             ignore=("last_login", "date_joined"),
             many=("groups", "user_permissions"),
         )
+        watch(AlertChannel, secret=("url",), ignore=("created_at",))
         watch(Group, many=("permissions",))
         watch(AccountLimit, many=("accounts",))

@@ -11,9 +11,11 @@ from subscribers.personal_data import erase, requests
 from subscribers.rules import people
 from subscribers.state import carried_over, projections
 from subscribers.stats import intervals, removal, scenes
+from subscribers.sync import differences
 
 __all__ = [
     "carried_over",
+    "differences",
     "erase",
     "intervals",
     "people",

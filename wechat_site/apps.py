@@ -18,6 +18,7 @@ class WechatSiteConfig(AppConfig):
         from allauth.mfa.models import Authenticator
 
         from events.audit.watch import watch
+        from wechat_site import alert_rules  # noqa: F401
         from wechat_site.signin import journal, lifetime, second_factor  # noqa: F401
         from wechat_site.signin.roles import make_roles
 

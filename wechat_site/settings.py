@@ -631,7 +631,12 @@ UNFOLD = {
             {
                 "title": _("Operation"),
                 "separator": True,
-                "items": [_admin_link(_("Background tasks"), "manufacturing", "events", "taskrun")],
+                "items": [
+                    _admin_link(_("Background tasks"), "manufacturing", "events", "taskrun"),
+                    _admin_link(_("Alerts"), "notification_important", "events", "alert"),
+                    _admin_link(_("Alert channels"), "campaign", "events", "alertchannel"),
+                    _admin_link(_("Alert messages"), "outgoing_mail", "events", "alertmessage"),
+                ],
             },
         ],
     },

@@ -12,6 +12,9 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from events.alerts.send import FAILURES as ALERT_FAILURES
+from events.alerts.send import send_messages
+from events.alerts.watch import watch
 from events.answering.answer import forget_old_hits
 from events.callback.judge_again import judge_pending
 from events.callback.refusals import forget_refusals
@@ -21,7 +24,7 @@ from events.log.changes import forget_old_changes
 from events.log.process import process_due
 from events.log.reply_pool import ReplyPool
 from events.menus.publish import look_at_menus, look_regularly, publish_menus
-from events.models import IdempotentRequest, LiveMenu, MenuVersion
+from events.models import AlertMessage, IdempotentRequest, LiveMenu, MenuVersion
 from events.retention.audit import forget_old_entries
 from events.retention.bodies import empty_bodies
 from events.retention.partitions import make_partitions_ahead
@@ -164,6 +167,14 @@ TASKS: Sequence[Task] = (
         _clear_statistics,
         every=24 * 3600,
         title=_("people whom statistics saw last months ago"),
+    ),
+    Task("alerts", watch, every=60, title=_("look at what alerts tell of")),
+    Task(
+        "alert messages",
+        send_messages,
+        every=2,
+        queue=JobQueue(AlertMessage, ALERT_FAILURES),
+        title=_("messages of alerts"),
     ),
     Task(
         "partitions",

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from events.admin import accounts, api_keys, audit, event_log, live_menus, menus
+from events.admin import accounts, alerts, api_keys, audit, event_log, live_menus, menus
 from events.admin.rules import rules, versions
 
-__all__ = ["accounts", "api_keys", "audit", "event_log", "live_menus", "menus", "rules", "versions"]
+__all__ = [
+    "accounts",
+    "alerts",
+    "api_keys",
+    "audit",
+    "event_log",
+    "live_menus",
+    "menus",
+    "rules",
+    "versions",
+]

@@ -42,6 +42,7 @@ ACTS: dict[str, StrOrPromise] = {
     "ask": _("had WeChat asked"),
     "run": _("started a task"),
     "examine": _("had the account examined"),
+    "test_channel": _("sent a test"),
     "backup": _("took a backup"),
     "restore": _("brought a backup back"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from events.models.access import AccountLimit, Role
 from events.models.access_token import SharedAccessToken
 from events.models.account import ACCOUNT_SECRETS, OfficialAccount, with_account
+from events.models.alert import Alert, AlertChannel, AlertMessage
 from events.models.api_key import ApiKey
 from events.models.audit_entry import AuditEntry, AuditRemoval
 from events.models.body_retention import BodyRetention
@@ -34,6 +35,9 @@ __all__ = [
     "ACCOUNT_SECRETS",
     "AccountLimit",
     "AccountStatistics",
+    "Alert",
+    "AlertChannel",
+    "AlertMessage",
     "ApiKey",
     "AuditEntry",
     "AuditRemoval",

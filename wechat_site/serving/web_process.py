@@ -25,6 +25,7 @@ from wechat_site.wsgi import application as pages  # isort: skip
 from django.conf import settings  # isort: skip
 from django.db import connections  # isort: skip
 from django.urls import reverse  # isort: skip
+from events.alerts.guard import guard_always  # isort: skip
 from events.callback.front import CallbackFront  # isort: skip
 from events.callback.refusals import store_always  # isort: skip
 from events.db.transactions import release_connection  # isort: skip
@@ -68,6 +69,7 @@ def _make_room_in_pool() -> None:
 _processor = stay_on_one_processor()
 _make_room_in_pool()
 store_always()
+guard_always()
 application = CallbackFront(
     Pages(
         pages,

@@ -41,7 +41,7 @@ _NUMBERS = frozenset({"events.view_statistics"})
 
 _ADMINISTRATOR = _grants("""
 view add change delete: events.officialaccount events.replyrule events.menuversion
-view add change delete: events.accountlimit
+view add change delete: events.accountlimit events.alertchannel
 view add change delete: subscribers.qrscene subscribers.scenetag auth.user auth.group
 publish: events.menu events.rules
 view add change: events.apikey subscribers.bindingrequest
@@ -50,7 +50,7 @@ view change: subscribers.profilefetch
 view add change: subscribers.outgoingmessage subscribers.followersync
 view: events.livemenu events.ruleversion events.role subscribers.seenscene subscribers.bindingscan
 view: admin.logentry
-view: subscribers.erasure events.auditentry
+view: subscribers.erasure events.auditentry events.alert events.alertmessage
 """)
 
 ROLES = {
@@ -75,7 +75,7 @@ publish: events.menu events.rules
 view add change delete: events.replyrule events.menuversion subscribers.qrscene subscribers.scenetag
 view: events.officialaccount events.eventlog events.livemenu events.ruleversion
 view: subscribers.subscriber
-view: subscribers.seenscene subscribers.profilefetch
+view: subscribers.seenscene subscribers.profilefetch events.alert
 view add: subscribers.followersync
 """),
     ),
@@ -103,7 +103,7 @@ view add change: events.apikey
         _grants("""
 view: admin.logentry auth.user auth.group events.apikey events.officialaccount events.eventlog
 view: subscribers.subscriber subscribers.outgoingmessage subscribers.binding
-view: subscribers.erasure events.auditentry
+view: subscribers.erasure events.auditentry events.alert
 """),
     ),
 }

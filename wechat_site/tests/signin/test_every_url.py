@@ -36,6 +36,9 @@ STAFF = re.compile(
 OLD_ADDRESS = re.compile(r"^admin/\w+/\w+/<path:object_id>/$")
 # What can be done to the rows of each table, on Django's own pages.
 TABLES = {
+    "events.alert": "view",
+    "events.alertchannel": "view add change delete",
+    "events.alertmessage": "view",
     "events.auditentry": "view",
     "events.apikey": "view add",
     "events.eventlog": "view",
@@ -62,6 +65,7 @@ TABLES = {
 }
 # The right that each other page of a table needs.
 PAGES = {
+    "events.alertchannel send_a_test": "events.change_alertchannel",
     "events.auditentry export": "events.view_auditentry",
     "events.eventlog try_this_again": "events.change_eventlog",
     "events.menuversion ask": "events.change_menuversion",

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from events.audit.record import record
 from events.models import (
+    Alert,
     AuditEntry,
     EventLog,
     LiveMenu,
@@ -123,6 +124,14 @@ def make_rows(slug: str, name: str, openid: str, words: str) -> Rows:
             due_at=None,
         ),
         SeenScene.objects.create(account=account, scene=f"{slug}-poster-2", first_seen_at=now),
+        Alert.objects.create(
+            account=account,
+            rule="dead",
+            level="late",
+            details={"number": 1},
+            began_at=now,
+            last_seen_at=now,
+        ),
         FollowerSync.objects.create(account=account, origin="schedule", requested_at=now),
         ProfileFetch.objects.create(account=account),
         OutgoingMessage.objects.create(

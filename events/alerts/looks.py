@@ -1,0 +1,144 @@
+"""The looks at accounts, keys and disks. Every query is bounded."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from django.db.models import F, Sum
+
+from events.alerts.rules import Condition, sees
+from events.doctor.examine import disks_short_of_space
+from events.models import (
+    Alert,
+    ApiKey,
+    CallbackRefusal,
+    EventLog,
+    HealthCount,
+    OfficialAccount,
+    SharedAccessToken,
+)
+from events.stats.rhythm import Pulse, Rhythm, rhythms
+
+__all__: list[str] = []
+
+_LATE, _DOWN = Alert.Level.LATE, Alert.Level.DOWN
+_MINUTE = datetime.timedelta(minutes=1)
+_DAY = datetime.timedelta(days=1)
+# Rows among which the last push is looked for: what a sync observed lies between.
+_LATEST = 500
+# A stranger's single try is no trouble.
+_REFUSALS = 5
+_MOST_DEAD = 1000
+# So many answers say enough, and this share of them may be late.
+_ANSWERS, _LATE_SHARE = 20, 0.1
+_KEY_DAYS = 14
+
+
+@sees("silence")
+def _silent_accounts(now: datetime.datetime) -> Iterable[Condition]:
+    active = list(OfficialAccount.objects.filter(is_active=True).values_list("pk", flat=True))
+    usual = rhythms(active, now)
+    for pk in active:
+        last = _last_push(pk)
+        rhythm = usual.get(pk, Rhythm())
+        pulse = rhythm.pulse(last, now)
+        if last is not None and pulse in {Pulse.LATE, Pulse.SILENT}:
+            details: dict[str, str | int] = {
+                "minutes": int((now - last) / _MINUTE),
+                "usual": round(rhythm.expected(last, now)),
+            }
+            yield Condition("silence", _LATE if pulse is Pulse.LATE else _DOWN, pk, details)
+
+
+def _last_push(account_id: int) -> datetime.datetime | None:
+    newest = EventLog.objects.filter(account=account_id).order_by("-pk")
+    for source, received_at in newest.values_list("source", "received_at")[:_LATEST]:
+        if source == EventLog.Source.CALLBACK:
+            return received_at
+    return None
+
+
+@sees("refusals")
+def _refused_accounts(now: datetime.datetime) -> Iterable[Condition]:
+    accounts = dict(OfficialAccount.objects.values_list("slug", "pk"))
+    numbers: Counter[str] = Counter()
+    reasons: dict[str, str] = {}
+    rows = (
+        CallbackRefusal.objects.filter(minute__gt=now - 10 * _MINUTE, account__in=accounts)
+        .order_by()
+        .values_list("account", "reason")
+        .annotate(times=Sum("number"))
+        .order_by("-times")
+    )
+    for slug, reason, times in rows:
+        numbers[slug] += times
+        reasons.setdefault(slug, reason)
+    for slug, number in numbers.items():
+        if number >= _REFUSALS:
+            details: dict[str, str | int] = {"number": number, "reason": reasons[slug]}
+            yield Condition("refusals", _DOWN, accounts[slug], details)
+
+
+@sees("dead")
+def _dead_events(now: datetime.datetime) -> Iterable[Condition]:
+    dead = EventLog.objects.with_status(EventLog.Status.DEAD).order_by("-pk")
+    newest = dead.values_list("account", "received_at")[:_MOST_DEAD]
+    for pk, number in Counter(account for account, at in newest if at > now - _DAY).items():
+        yield Condition("dead", _LATE, pk, {"number": number})
+
+
+@sees("late_answers")
+def _late_answers(now: datetime.datetime) -> Iterable[Condition]:
+    rows = (
+        HealthCount.objects.filter(start__gt=now - 60 * _MINUTE)
+        .order_by()
+        .values_list("account")
+        .annotate(number=Sum("answered"), late=Sum(F("answered") - F("within_5s")))
+    )
+    for pk, answered, late in rows:
+        if answered >= _ANSWERS and late > answered * _LATE_SHARE:
+            yield Condition("late_answers", _LATE, pk, {"answered": answered, "late": late})
+
+
+@sees("token")
+def _refused_tokens(now: datetime.datetime) -> Iterable[Condition]:
+    for row in _failed_tokens():
+        # One failure may pass by itself.
+        is_lasting = row.failures >= 2 or row.failure == "credentials"
+        if row.failure != "address" and is_lasting:
+            yield Condition("token", _DOWN, row.pk, {"reason": row.failure_message[:200]})
+
+
+@sees("ip_list")
+def _refused_addresses(now: datetime.datetime) -> Iterable[Condition]:
+    for row in _failed_tokens():
+        if row.failure == "address":
+            found = re.search(r"invalid ip (?:::ffff:)?([0-9a-fA-F.:]+)", row.failure_message)
+            address = found.group(1) if found else "?"
+            yield Condition("ip_list", _DOWN, row.pk, {"address": address})
+
+
+def _failed_tokens() -> Iterator[SharedAccessToken]:
+    rows = SharedAccessToken.objects.filter(account__is_active=True).defer("access_token")
+    return rows.exclude(failure__in=["", "no_app_secret", "inactive"]).iterator()
+
+
+@sees("api_key")
+def _expiring_keys(now: datetime.datetime) -> Iterable[Condition]:
+    soon = ApiKey.objects.filter(
+        revoked_at=None, expires_at__gt=now, expires_at__lt=now + _KEY_DAYS * _DAY
+    ).order_by("expires_at")
+    first = soon.first()
+    if first is not None and first.expires_at is not None:
+        days = (first.expires_at - now).days
+        details: dict[str, str | int] = {"number": soon.count(), "days": days, "name": str(first)}
+        yield Condition("api_key", _LATE, None, details)
+
+
+@sees("disk")
+def _full_disks(now: datetime.datetime) -> Iterable[Condition]:
+    for folder, percent in disks_short_of_space()[:1]:
+        yield Condition("disk", _DOWN, None, {"folder": str(folder), "percent": percent})

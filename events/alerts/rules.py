@@ -1,0 +1,121 @@
+"""The table of what is watched, in words, and the registry of functions that look."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext_lazy as _
+
+from events.models import Alert
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+__all__ = ["RULES", "Condition", "Rule", "looks", "sees", "words_of"]
+
+_MINUTE = datetime.timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What an alert says while it lasts; `late` is milder than `down`.
+
+    It is over when nothing was seen for so long as `calm`.
+    """
+
+    title: StrOrPromise
+    down: StrOrPromise
+    late: StrOrPromise = ""
+    calm: datetime.timedelta = 10 * _MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something that is wrong at this moment, of one account or of the whole site."""
+
+    rule: str
+    level: Alert.Level
+    account_id: int | None = None
+    details: Mapping[str, str | int] = field(default_factory=dict)
+
+
+_Look = Callable[[datetime.datetime], Iterable[Condition]]
+
+RULES: Mapping[str, Rule] = {
+    "silence": Rule(
+        _("silence"),
+        late=_("Fewer pushes than usual: none for %(minutes)s minutes, usually %(usual)s."),
+        down=_("No pushes for %(minutes)s minutes; usually there are %(usual)s in that time."),
+    ),
+    "refusals": Rule(
+        _("refused pushes"),
+        _("%(number)s pushes were refused in ten minutes (%(reason)s). The doctor says why."),
+    ),
+    "dead": Rule(
+        _("failed events"),
+        _("%(number)s events of the last day failed for good. Try them again in the log."),
+    ),
+    "late_answers": Rule(
+        _("late answers"),
+        _("%(late)s of %(answered)s answers of the last hour were late."),
+    ),
+    "token": Rule(
+        _("access token refused"),
+        _("WeChat gives no access token: %(reason)s"),
+    ),
+    "ip_list": Rule(
+        _("address refused"),
+        _("This server's address %(address)s is not on the account's IP list (IP白名单)."),
+    ),
+    "sync": Rule(
+        _("difference of followers"),
+        _("The last sync found %(follows)s follows and %(unfollows)s unfollows that were missed."),
+    ),
+    "api_key": Rule(
+        _("API key about to expire"),
+        _("%(number)s API keys expire within 14 days, the first in %(days)s: %(name)s."),
+    ),
+    "disk": Rule(
+        _("disk nearly full"),
+        _("Of the disk with %(folder)s %(percent)s %% are free."),
+    ),
+    "queue": Rule(
+        _("queue stuck"),
+        _("Rows have waited for %(minutes)s minutes: %(queue)s."),
+    ),
+    # The worker itself sees its end, so there is nothing to wait for.
+    "worker": Rule(
+        _("worker"),
+        _("No worker has run for two minutes: nothing is sent, fetched or tried again."),
+        calm=datetime.timedelta(),
+    ),
+}
+
+_looks: dict[str, _Look] = {}
+
+
+def sees(rule: str) -> Callable[[_Look], _Look]:
+    """Registers a function that yields what is wrong now by this rule."""
+
+    def register(look: _Look) -> _Look:
+        _looks[rule] = look
+        return look
+
+    return register
+
+
+def looks() -> Mapping[str, _Look]:
+    return dict(_looks)
+
+
+def words_of(alert: Alert) -> str:
+    """What is wrong, in the current language."""
+    rule = RULES.get(alert.rule)
+    if rule is None:
+        return alert.rule
+    text = rule.late if alert.level == Alert.Level.LATE and rule.late else rule.down
+    words: str = str(text) % alert.details
+    return words

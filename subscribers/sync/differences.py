@@ -1,0 +1,32 @@
+"""Tells when the last follower sync found more missed pushes than chance explains."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+
+from django.db.models import Max
+
+from events.alerts.rules import Condition, sees
+from events.models import Alert
+from subscribers.models import FollowerSync
+
+__all__: list[str] = []
+
+# Followers: so many, and this share of all that were compared.
+_FEW, _SHARE = 10, 0.005
+
+
+@sees("sync")
+def _different_syncs(now: datetime.datetime) -> Iterable[Condition]:
+    finished = FollowerSync.objects.filter(
+        state=FollowerSync.State.FINISHED, account__is_active=True
+    )
+    latest = finished.order_by().values("account").annotate(last=Max("pk")).values("last")
+    for run in FollowerSync.objects.filter(pk__in=latest):
+        # The first one finds who followed before this site was there.
+        is_first = not finished.filter(account=run.account_id, pk__lt=run.pk).exists()
+        missed = run.missed_follows + run.missed_unfollows
+        if not is_first and missed > max(_FEW, run.seen * _SHARE):
+            details = {"follows": run.missed_follows, "unfollows": run.missed_unfollows}
+            yield Condition("sync", Alert.Level.LATE, run.account_id, details)

@@ -1,0 +1,324 @@
+"""Each trouble told once, and once that it is over, to a server that receives webhooks."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+import threading
+from collections import namedtuple
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from events.alerts import rules
+from events.alerts.guard import look_for_worker
+from events.alerts.send import send_messages
+from events.alerts.watch import watch
+from events.models import (
+    Alert,
+    AlertChannel,
+    AlertMessage,
+    ApiKey,
+    AuditEntry,
+    CallbackRefusal,
+    EventLog,
+    HealthCount,
+    LiveMenu,
+    SharedAccessToken,
+    TaskRun,
+)
+from events.testing import message_xml, push
+from subscribers.models import FollowerSync
+
+MINUTE = datetime.timedelta(minutes=1)
+HOUR = 60 * MINUTE
+
+
+@pytest.fixture
+def received():
+    """What arrives at a webhook, oldest first; `.url` is its address for apprise."""
+
+    class Received(list):
+        url = ""
+        status = 200
+
+    got = Received()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if got.status == 200:
+                got.append(body)
+            self.send_response(got.status)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            """Says nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    got.url = f"json://user:pass-word@127.0.0.1:{server.server_port}/hook"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield got
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def channel(db, received):
+    return AlertChannel.objects.create(name="duty", url=received.url, language="en")
+
+
+@pytest.fixture
+def now():
+    # In the past, so that what is due by it is due.
+    return timezone.now() - 12 * HOUR
+
+
+def told(received):
+    """The kinds of the messages that arrived, after all that is due was sent."""
+    while send_messages():
+        pass
+    return [message["type"] for message in received]
+
+
+# --- Troubles: how one begins, and how it is over ---
+
+
+def dead_event(shop, now):
+    push(shop, message_xml())
+    EventLog.objects.update(status=EventLog.Status.DEAD, received_at=now)
+    return lambda: EventLog.objects.update(status=EventLog.Status.PROCESSED)
+
+
+def refused_pushes(shop, now):
+    CallbackRefusal.objects.create(
+        minute=now, account="shop", reason="SignatureMismatch", number=160
+    )
+    return lambda: CallbackRefusal.objects.all().delete()
+
+
+def late_answers(shop, now):
+    HealthCount.objects.create(account=shop, start=now, answered=100, within_5s=50)
+    return lambda: HealthCount.objects.all().delete()
+
+
+def failing_token(failure, message):
+    def begin(shop, now):
+        SharedAccessToken.objects.create(
+            account=shop, failure=failure, failure_message=message, failures=1, failed_at=now
+        )
+        return lambda: SharedAccessToken.objects.update(failure="")
+
+    return begin
+
+
+def different_sync(shop, now):
+    def finished(missed):
+        FollowerSync.objects.create(
+            account=shop, origin="schedule", requested_at=now, finished_at=now, due_at=None,
+            state="finished", seen=1000, missed_unfollows=missed,
+        )  # fmt: skip
+
+    finished(1000)
+    assert watch(now) == 0  # the first one finds who followed before
+    finished(40)
+    return lambda: finished(0)
+
+
+def expiring_key(shop, now):
+    user = User.objects.create_user("robot")
+    ApiKey.issue(user=user, scopes=[], name="warehouse", expires_at=now + 121 * HOUR)
+    return lambda: ApiKey.objects.update(revoked_at=now)
+
+
+def stuck_queue(shop, now):
+    LiveMenu.objects.create(account=shop, due_at=now - 30 * MINUTE)
+    return lambda: LiveMenu.objects.all().delete()
+
+
+TROUBLES = {
+    "dead": (dead_event, "1 events of the last day failed"),
+    "refusals": (refused_pushes, "160 pushes were refused in ten minutes (SignatureMismatch)"),
+    "late_answers": (late_answers, "50 of 100 answers"),
+    "token": (failing_token("credentials", "40125 invalid appsecret"), "40125"),
+    "ip_list": (failing_token("address", "40164 invalid ip 203.0.113.9, not in"), "203.0.113.9"),
+    "sync": (different_sync, "40 unfollows that were missed"),
+    "api_key": (expiring_key, "the first in 5: warehouse"),
+    "queue": (stuck_queue, "Rows have waited for 32 minutes: menus at WeChat."),
+}
+
+
+@pytest.mark.parametrize("rule", TROUBLES)
+def test_a_trouble_is_told_once_and_once_when_it_is_over(rule, shop, channel, received, now):
+    begin, words = TROUBLES[rule]
+    end = begin(shop, now)
+    for minute in range(3):
+        watch(now + minute * MINUTE)
+    assert len(told(received)) == 1
+    assert words in received[0]["message"]
+    end()
+    for minute in range(3, 60, 4):
+        watch(now + minute * MINUTE)
+    assert told(received)[1:] == ["success"]
+    assert received[1]["title"].startswith("Over: ")
+    assert AlertMessage.objects.waiting().count() == 0
+
+
+def test_a_full_disk_is_told(shop, channel, received, now, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: usage(100 << 30, 99 << 30, 1 << 30))
+        watch(now)
+    assert told(received) == ["failure"]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100 << 30, 1 << 30, 99 << 30))
+    watch(now + 20 * MINUTE)
+    assert told(received) == ["failure", "success"]
+
+
+def test_an_account_that_falls_silent_is_late_before_it_is_down(shop, channel, received, now):
+    # a push a minute, day and night, for four weeks
+    HealthCount.objects.bulk_create(
+        HealthCount(account=shop, start=now - 27 * 24 * HOUR + hour * HOUR, received=27 * 60)
+        for hour in range(24)
+    )
+    push(shop, message_xml())
+    EventLog.objects.update(received_at=now)
+    watch(now + 3 * MINUTE)
+    assert told(received) == []
+    for minute in range(6, 40):
+        watch(now + minute * MINUTE)
+        told(received)
+    assert told(received) == ["warning", "failure"]
+    assert "Fewer pushes than usual" in received[0]["message"]
+    assert "No pushes for" in received[1]["message"]
+    for minute in range(40, 70):
+        EventLog.objects.update(received_at=now + minute * MINUTE)
+        watch(now + minute * MINUTE)
+    assert told(received) == ["warning", "failure", "success"]
+
+
+def test_what_comes_and_goes_is_told_once(shop, channel, received, now, monkeypatch):
+    there = [True]
+    found = rules.Condition("refusals", Alert.Level.DOWN, shop.pk, {"number": 9, "reason": "x"})
+    monkeypatch.setattr(rules, "_looks", {"refusals": lambda now: [found] if there[0] else []})
+    for minute in range(120):
+        there[0] = minute % 4 == 0
+        watch(now + minute * MINUTE)
+    assert told(received) == ["failure"]
+    there[0] = False
+    watch(now + 180 * MINUTE)
+    assert told(received) == ["failure", "success"]
+    # back within the day: the end has to last longer
+    there[0] = True
+    watch(now + 200 * MINUTE)
+    there[0] = False
+    watch(now + 215 * MINUTE)
+    assert told(received) == ["failure", "success", "failure"]
+    watch(now + 221 * MINUTE)
+    assert told(received) == ["failure", "success", "failure", "success"]
+
+
+def test_a_rule_that_fails_ends_nothing(shop, channel, received, now, monkeypatch):
+    refused_pushes(shop, now)
+    watch(now)
+
+    def fail(now):
+        raise ValueError("no answer")
+
+    monkeypatch.setitem(rules._looks, "refusals", fail)
+    watch(now + 60 * MINUTE)
+    assert told(received) == ["failure"]
+
+
+def test_in_quiet_hours_only_what_is_down_is_told(shop, channel, received):
+    now = timezone.now()
+    local = timezone.localtime(now)
+    channel.quiet_from = (local - HOUR).time()
+    channel.quiet_to = (local + HOUR).time()
+    channel.save()
+    end = dead_event(shop, now)
+    end_of_token = failing_token("credentials", "40125")(shop, now)
+    watch(now)
+    assert told(received) == ["failure"]
+    # what is over before the morning is not told, nor that it is over
+    end()
+    end_of_token()
+    watch(now + 30 * MINUTE)
+    assert told(received) == ["failure"]
+    morning = AlertMessage.objects.waiting()
+    assert {message.due_at for message in morning} == {
+        timezone.localtime(now + HOUR).replace(microsecond=local.microsecond)
+    }
+    morning.update(due_at=timezone.now())
+    assert told(received) == ["failure", "success"]
+    channel.urgent_always = False
+    channel.save()
+    refused_pushes(shop, now)
+    watch(now)
+    assert told(received) == ["failure", "success"]
+
+
+def test_a_dead_worker_is_told_by_the_web_processes_and_its_return_by_itself(
+    shop, channel, received
+):
+    now = timezone.now()
+    TaskRun.objects.create(name="events", finished_at=now)
+    assert look_for_worker(now + MINUTE)
+    for minute in range(3, 9):
+        assert not look_for_worker(now + minute * MINUTE)
+    AlertMessage.objects.filter(due_at__isnull=False).update(due_at=now)
+    assert told(received) == ["failure"]
+    assert "No worker has run" in received[0]["message"]
+    watch(now + 10 * MINUTE)
+    AlertMessage.objects.filter(due_at__isnull=False).update(due_at=now)
+    assert told(received) == ["failure", "success"]
+
+
+def test_a_channel_that_fails_is_tried_again(shop, channel, received, now):
+    received.status = 500
+    refused_pushes(shop, now)
+    watch(now)
+    assert told(received) == []
+    message = AlertMessage.objects.get()
+    assert (message.failure, message.sent_at) == ("channel", None)
+    assert "pass-word" not in message.failure_text
+    received.status = 200
+    AlertMessage.objects.update(due_at=now)
+    assert told(received) == ["failure"]
+
+
+def test_the_pages_show_no_address_and_send_a_test(operator, channel, received, shop, now):
+    page = f"/admin/events/alertchannel/{channel.pk}/change/"
+    text = operator.get(page).content.decode()
+    assert "pass-word" not in text
+    assert "json" in text
+    answer = operator.post(
+        f"/admin/events/alertchannel/{channel.pk}/send_a_test/", {"post": "yes"}, follow=True
+    )
+    assert "Has it arrived?" in answer.content.decode()
+    assert [message["title"] for message in received] == ["Test"]
+    form = {"name": "duty", "language": "en", "new_url": "nonsense"}
+    assert "knows no such address" in operator.post(page, form).content.decode()
+    form |= {"new_url": received.url.replace("json://", "jsons://"), "is_active": "on"}
+    assert operator.post(page, form).status_code == 302
+    channel.refresh_from_db()
+    assert channel.url.startswith("jsons://")
+    assert "pass-word" not in json.dumps(list(AuditEntry.objects.values("changes", "details")))
+    refused_pushes(shop, now)
+    watch(now)
+    assert "160 pushes were refused" in operator.get("/admin/events/alert/").content.decode()
+    assert "160 pushes" in operator.get("/admin/events/alertmessage/").content.decode()
+
+
+def test_rows_of_alerts_are_forgotten_after_a_year(shop, channel, now):
+    Alert.objects.create(
+        rule="dead", level="late", began_at=now - 10_000 * HOUR, last_seen_at=now,
+        ended_at=now - 9_000 * HOUR,
+    )  # fmt: skip
+    watch(now)
+    assert not Alert.objects.exists()
