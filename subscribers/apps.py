@@ -13,7 +13,8 @@ class SubscribersConfig(AppConfig):
     def ready(self) -> None:
         from events.audit.watch import watch
         from subscribers.binding.bind import note_new_user_name
-        from subscribers.models import QRScene, SceneTag
+        from subscribers.inbox import keep  # noqa: F401  (keeps conversations up to date)
+        from subscribers.models import QRScene, SavedAnswer, SceneTag
         from subscribers.models.changes import forget_changes, note_changes
         from subscribers.models.report import drop_report_of_followers, make_report_of_followers
         from subscribers.state.sqlite_planner import describe_followers
@@ -28,4 +29,5 @@ class SubscribersConfig(AppConfig):
         ignored = {field.name for field in QRScene._meta.concrete_fields} - written
         watch(QRScene, ignore=tuple(ignored), many=("tags",))
         watch(SceneTag)
+        watch(SavedAnswer)
         post_save.connect(note_new_user_name, sender=settings.AUTH_USER_MODEL)

@@ -583,6 +583,7 @@ UNFOLD = {
         "navigation": [
             {
                 "items": [
+                    _admin_link(_("Inbox"), "inbox", "subscribers", "conversation"),
                     {
                         "title": _("Dashboard"),
                         "icon": "monitoring",
@@ -606,6 +607,7 @@ UNFOLD = {
                 "separator": True,
                 "items": [
                     _admin_link(_("Followers"), "group", "subscribers", "subscriber"),
+                    _admin_link(_("Saved answers"), "bookmark", "subscribers", "savedanswer"),
                     _admin_link(_("Messages"), "outgoing_mail", "subscribers", "outgoingmessage"),
                     _admin_link(_("Follower syncs"), "sync", "subscribers", "followersync"),
                     _admin_link(_("Profiles"), "contact_page", "subscribers", "profilefetch"),

@@ -33,6 +33,7 @@ from events.search.fill import forget_old_texts, index_texts
 from events.stats.removal import forget_unseen
 from events.stats.update import update_statistics
 from subscribers.binding.bind import end_expired_requests
+from subscribers.inbox.keep import empty_conversations
 from subscribers.messages.empty import empty_messages
 from subscribers.messages.send import send_next, try_again
 from subscribers.models import (
@@ -209,6 +210,12 @@ TASKS: Sequence[Task] = (
         title=_("texts of the search past their time"),
     ),
     Task("bodies", empty_bodies, every=3600, title=_("bodies of events past their time")),
+    Task(
+        "conversations to empty",
+        empty_conversations,
+        every=3600,
+        title=_("last sentences of conversations past their time"),
+    ),
     Task("texts", empty_messages, every=3600, title=_("texts of messages past their time")),
     Task(
         "audit entries",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from subscribers.admin import (
     bindings,
+    inbox,
     message_texts,
     messages,
     personal_data,
@@ -16,6 +17,7 @@ from subscribers.admin import (
 
 __all__ = [
     "bindings",
+    "inbox",
     "message_texts",
     "messages",
     "personal_data",

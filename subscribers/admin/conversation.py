@@ -25,7 +25,7 @@ from subscribers.messages.window import ACTS, Window, window_of
 from subscribers.models import Subscriber
 from subscribers.models.outgoing_message import MessageState
 
-__all__ = ["WithConversation"]
+__all__ = ["WithConversation", "shown_utterance", "shown_window"]
 
 
 class WithConversation:
@@ -91,25 +91,30 @@ class WithConversation:
         refusal = refusal_of(subscriber, window)
         return {
             "conversation": [
-                {
-                    "said_by": said.said_by,
-                    "at": moment(said.at, subscriber.account),
-                    "text": said.text,
-                    "act": said.act,
-                    "menu_name": menu_name(said.menu_name),
-                    "url": _page_of(said),
-                    "message": said.message,
-                    "colour": MESSAGE_COLOURS[MessageState(said.message.state)]
-                    if said.message
-                    else "",
-                }
-                for said in conversation_with(subscriber)
+                shown_utterance(said, subscriber) for said in conversation_with(subscriber)
             ],
-            "window": _shown(window, now) if window else None,
+            "window": shown_window(window, now) if window else None,
             "refusal": refusal.label if refusal else "",
             "message_form": MessageForm() if _may_write(request) else None,
             "subscriber": subscriber,
         }
+
+
+def shown_utterance(said: Utterance, subscriber: Subscriber) -> dict[str, Any]:
+    """One utterance as its template shows it."""
+    message = said.message
+    return {
+        "said_by": said.said_by,
+        "at": moment(said.at, subscriber.account),
+        "text": said.text,
+        "act": said.act,
+        "menu_name": menu_name(said.menu_name),
+        "rule": said.rule,
+        "url": _page_of(said),
+        "key": f"m{message.pk}" if message else f"{said.said_by}{said.event_id}",
+        "message": message,
+        "colour": MESSAGE_COLOURS[MessageState(message.state)] if message else "",
+    }
 
 
 def _page_of(said: Utterance) -> str:
@@ -122,7 +127,7 @@ def _may_write(request: HttpRequest) -> bool:
     return request.user.has_perm("subscribers.add_outgoingmessage")
 
 
-def _shown(window: Window, now: datetime.datetime) -> dict[str, Any]:
+def shown_window(window: Window, now: datetime.datetime) -> dict[str, Any]:
     seconds = int((window.until - now).total_seconds())
     left = (
         ngettext("%s second", "%s seconds", seconds) % seconds

@@ -12,9 +12,11 @@ from typing import Literal
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from events.answering.hits import rules_that_answered
 from events.kinds import label
 from events.menus.names import MenuName, MenuNames
 from events.models import EventLog
+from events.search.fill import words_in
 from events.wechat import Unreadable, xml
 from subscribers.messages.window import ACT_KINDS, MESSAGE_KINDS
 from subscribers.models import OutgoingMessage, Subscriber
@@ -35,7 +37,8 @@ KINDS = {
 class Utterance:
     """One message or act: either of an event, `event_id`, or of the row `message`, sent from here.
 
-    For an act, `act` is its name, `text` its key, and `menu_name` the menu's name for the key.
+    For an act, and for a message that is no text, `act` is its name; for an act `text` is its key,
+    and `menu_name` the menu's name for the key. `rule` names the rule that made a reply.
     """
 
     said_by: Literal["follower", "account"]
@@ -45,6 +48,7 @@ class Utterance:
     message: OutgoingMessage | None = None
     act: str = ""
     menu_name: MenuName | None = None
+    rule: str = ""
 
 
 def conversation_with(subscriber: Subscriber, *, length: int = 20) -> list[Utterance]:
@@ -59,7 +63,8 @@ def conversation_with(subscriber: Subscriber, *, length: int = 20) -> list[Utter
     )
     names = MenuNames.for_events(events)
     said = [_received(event, names) for event in events if event.kind in ACT_KINDS]
-    said += [_replied(event) for event in events if _was_heard(event)]
+    rules = rules_that_answered(event.pk for event in events if event.reply)
+    said += [_replied(event, rules.get(event.pk)) for event in events if _was_heard(event)]
     said += [_sent(message) for message in messages]
     return sorted(said, key=lambda utterance: utterance.at)
 
@@ -93,13 +98,26 @@ def _received(event: EventLog, names: MenuNames) -> Utterance:
             act=label(event.kind),
             menu_name=names.of(event),
         )
+    text = event.masked(_content_of(event))
+    act = "" if event.kind == "text" else label(event.kind)
+    return Utterance("follower", event.event_time, text, event_id=event.pk, act=act)
+
+
+def _content_of(event: EventLog) -> str:
+    """The words of a message, the place of a position, the address of a link."""
     payload = event.payload or {}
-    content = payload.get("Content") or payload.get("Recognition")
-    text = content if isinstance(content, str) else label(event.kind)
-    return Utterance("follower", event.event_time, event.masked(text), event_id=event.pk)
+    words = words_in(event)
+    match event.kind:
+        case "location":
+            place = f"{payload.get('Location_X', '')}, {payload.get('Location_Y', '')}"
+            return "\n".join(filter(None, (words, place)))
+        case "link":
+            return "\n".join(filter(None, (words, str(payload.get("Url", "")))))
+        case _:
+            return words
 
 
-def _replied(event: EventLog) -> Utterance:
+def _replied(event: EventLog, rule: tuple[int, str] | None) -> Utterance:
     try:
         reply = xml.parse(event.passive_reply.encode())
     except Unreadable:
@@ -107,7 +125,8 @@ def _replied(event: EventLog) -> Utterance:
     content = reply.get("Content")
     text = content if isinstance(content, str) else str(reply.get("MsgType", ""))
     at = event.answered_at or event.received_at
-    return Utterance("account", at, event.masked(text), event_id=event.pk)
+    name = "" if rule is None else rule[1] or f"#{rule[0]}"
+    return Utterance("account", at, event.masked(text), event_id=event.pk, rule=name)
 
 
 def _was_heard(event: EventLog) -> bool:

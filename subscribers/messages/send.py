@@ -52,6 +52,8 @@ from events.wechat.api.custom_messages import (
     VideoMessage,
     VoiceMessage,
 )
+from subscribers.inbox.keep import note_messages
+from subscribers.messages.conversation import summary
 from subscribers.messages.index import index_messages
 from subscribers.messages.window import Window, window_of
 from subscribers.models import OutgoingMessage, Subscriber
@@ -196,6 +198,7 @@ def send_next(*, lease: datetime.timedelta = LEASE) -> int:
         )
         if failure is not None and failure.columns["state"] == MessageState.FAILED:
             _tell_event(message, sent_at=None)
+        note_messages([message], summary(message))
         sent += 1
     return sent
 

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from subscribers.models.binding import Binding, BindingRequest, BindingScan, Refusal
+from subscribers.models.conversation import (
+    Conversation,
+    ConversationLook,
+    ConversationNote,
+    SavedAnswer,
+)
 from subscribers.models.erasure import Erasure, PseudonymKey
 from subscribers.models.follower_sync import FollowerSync
 from subscribers.models.outgoing_message import OutgoingMessage
@@ -17,6 +23,9 @@ __all__ = [
     "BindingRequest",
     "BindingScan",
     "CarriedOverState",
+    "Conversation",
+    "ConversationLook",
+    "ConversationNote",
     "Erasure",
     "FollowerSync",
     "FollowingChange",
@@ -26,6 +35,7 @@ __all__ = [
     "PseudonymKey",
     "QRScene",
     "Refusal",
+    "SavedAnswer",
     "SceneAct",
     "SceneTag",
     "SeenScene",

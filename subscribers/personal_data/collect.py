@@ -18,6 +18,7 @@ from subscribers.models import (
     Binding,
     BindingScan,
     CarriedOverState,
+    Conversation,
     OutgoingMessage,
     Subscriber,
 )
@@ -35,6 +36,7 @@ _OWN_AFFAIRS = frozenset(
         *("id", "account", "subscriber", "request", "binding", "dedup_key", "raw", "lease"),
         *("leased_until", "attempts", "next_attempt_at", "is_carried_over", "updated_hour"),
         *("first_scene_key", "last_scene_key", "listed_in", "due_at", "scene", "ticket"),
+        *("assigned_to", "last_kind"),
     }
 )
 
@@ -124,6 +126,14 @@ def _messages(account: OfficialAccount, openid: str) -> Iterator[dict[str, Any]]
     rows = OutgoingMessage.objects.filter(subscriber__account=account, subscriber__openid=openid)
     for message in rows.order_by("pk").iterator(chunk_size=_BATCH):
         yield _values(message) | {"payload": message.payload}
+
+
+@personal_data("conversations")
+def _conversations(account: OfficialAccount, openid: str) -> Iterator[dict[str, Any]]:
+    rows = Conversation.objects.filter(subscriber__account=account, subscriber__openid=openid)
+    for row in rows:
+        notes = row.notes.order_by("pk").values_list("at", "text")
+        yield _values(row) | {"notes": [{"at": _json(at), "text": text} for at, text in notes]}
 
 
 @personal_data("bindings")

@@ -72,7 +72,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return client_address(request)
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
-        return reverse("admin:index" if request.user.is_staff else "mfa_index")
+        """The page that somebody works on: for those who answer followers, the inbox."""
+        may = request.user.has_perm
+        if not request.user.is_staff:
+            return reverse("mfa_index")
+        if may("subscribers.view_conversation") and not may("events.view_statistics"):
+            return reverse("admin:subscribers_conversation_changelist")
+        return reverse("admin:index")
 
     def login(self, request: HttpRequest, user: Any) -> None:
         with transaction.atomic():

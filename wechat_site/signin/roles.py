@@ -43,6 +43,8 @@ _ADMINISTRATOR = _grants("""
 view add change delete: events.officialaccount events.replyrule events.menuversion
 view add change delete: events.accountlimit events.alertchannel
 view add change delete: subscribers.qrscene subscribers.scenetag auth.user auth.group
+view add change delete: subscribers.savedanswer
+view change: subscribers.conversation
 publish: events.menu events.rules
 view add change: events.apikey subscribers.bindingrequest
 view change: events.eventlog events.taskrun subscribers.subscriber subscribers.binding
@@ -85,7 +87,8 @@ view add: subscribers.followersync
         | _OPENIDS
         | _grants("""
 view: events.eventlog events.replyrule subscribers.subscriber
-view add change: subscribers.outgoingmessage
+view add change: subscribers.outgoingmessage subscribers.savedanswer
+view change: subscribers.conversation
 """),
     ),
     "analyst": RoleDefinition(

@@ -8,7 +8,10 @@
         if (document.hidden) return part;
         // The server does not take this for somebody's use of the session.
         const headers = { Accept: "text/html", "X-Background": "1" };
-        const response = await fetch(location.href, { headers });
+        if (part.dataset.etag) headers["If-None-Match"] = part.dataset.etag;
+        // A part may have a small page of its own, which knows whether it has changed.
+        const address = part.dataset.refreshUrl ?? location.href;
+        const response = await fetch(address, { headers, cache: "no-store" });
         // After a sign-out the answer is the login page, somewhere else.
         if (!response.ok || response.redirected) return part;
         // Styles of the fresh page are not wanted, and the policy of this one would report them.
@@ -19,6 +22,8 @@
         // Where other parts of the page, its buttons say, depend on this one.
         if (!fresh.dataset.refreshSeconds && "reloadAtEnd" in part.dataset) location.reload();
         update(part, document.importNode(fresh, true));
+        const etag = part.dataset.refreshUrl && response.headers.get("ETag");
+        if (etag) part.dataset.etag = etag;
         part.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
         return part;
     }

@@ -25,11 +25,13 @@ from subscribers.models import (
     Binding,
     BindingRequest,
     BindingScan,
+    Conversation,
     Erasure,
     FollowerSync,
     OutgoingMessage,
     ProfileFetch,
     QRScene,
+    SavedAnswer,
     SeenScene,
     Subscriber,
 )
@@ -153,6 +155,10 @@ def make_rows(slug: str, name: str, openid: str, words: str) -> Rows:
             requested_at=now,
             due_at=None,
         ),
+        Conversation.objects.create(
+            account=account, subscriber=subscriber, last_at=now, last_kind="text", last_text=words
+        ),
+        SavedAnswer.objects.create(account=account, title=f"{slug}-poster", text=words),
         MessageText.objects.create(
             account=account,
             said="f",

@@ -1,0 +1,186 @@
+"""Keeps the rows of the inbox up to date, in the worker.
+
+It takes part where the statistics count what is new, so the callback does nothing for it. What it
+writes follows from the tables, not from the order in which it is called: the newest message of the
+follower, and the oldest one after the last answer that nobody has answered.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from events.log.registry import on_erasure
+from events.models import EventLog, UnansweredEvent
+from events.retention.bodies import body_limit
+from events.search.fill import words_in
+from events.stats.changes import Batch, counter
+from events.stats.facts import Fact
+from events.stats.series import MESSAGE_KINDS
+from subscribers.models import Conversation, OutgoingMessage, Subscriber
+
+__all__ = ["Said", "empty_conversations", "keep_conversations", "note_messages"]
+
+_KINDS = frozenset(MESSAGE_KINDS)
+_Person = tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The last thing that was said: by the follower, of a kind; by the account with kind ""."""
+
+    at: datetime.datetime
+    kind: str
+    text: str
+
+
+@counter
+def keep_conversations(batch: Batch) -> None:
+    """Takes over who wrote, and who was answered, in a batch of events."""
+    latest: dict[_Person, Fact] = {}
+    for change in batch.changes:
+        fact = change.fact
+        is_message = fact.kind in _KINDS and fact.counted.is_event
+        if not (is_message and fact.openid and fact.source == EventLog.Source.CALLBACK):
+            continue
+        person = fact.account_id, fact.openid
+        before = latest.get(person)
+        if before is None or (before.event_time, before.pk) < (fact.event_time, fact.pk):
+            latest[person] = fact
+    if not latest:
+        return
+    words = _words_of(latest.values())
+    ids = _ids_of(latest)
+    _write(
+        {
+            ids[person]: Said(fact.event_time, fact.kind, words.get(fact.pk, ""))
+            for person, fact in latest.items()
+            if person in ids
+        }
+    )
+
+
+def note_messages(messages: Iterable[OutgoingMessage], text: str) -> None:
+    """Takes over messages to followers that were queued, sent or refused just now."""
+    _write(
+        {
+            message.subscriber_id: Said(message.sent_at or message.created_at, "", text)
+            for message in messages
+        }
+    )
+
+
+def empty_conversations() -> int:
+    """Empties the texts that are past EVENT_BODY_RETENTION_DAYS; returns how many."""
+    limit = body_limit(timezone.now())
+    if limit is None:
+        return 0
+    old = Conversation.objects.filter(last_at__lt=limit).exclude(last_text="")
+    return old.update(last_text="")
+
+
+def _write(said: Mapping[int, Said]) -> None:
+    """Brings the conversations with these followers, by their ids, up to date."""
+    with transaction.atomic():
+        people = Subscriber.objects.filter(pk__in=said, erased_at=None).in_bulk()
+        kept = {
+            row.subscriber_id: row
+            for row in Conversation.objects.filter(subscriber__in=people)
+            .select_for_update(of=("self",))
+            .order_by("pk")
+        }
+        answered = _last_messages(people)
+        unanswered = _unanswered(people.values())
+        rows = []
+        for pk, person in sorted(people.items()):
+            new = said[pk]
+            # A message to somebody who never wrote is no conversation.
+            if pk not in kept and not new.kind:
+                continue
+            row = kept.get(pk) or Conversation(
+                account_id=person.account_id, subscriber_id=pk, last_at=new.at
+            )
+            if new.at >= row.last_at:
+                row.last_at, row.last_kind = new.at, new.kind
+                row.last_text = " ".join(new.text.split())[: Conversation.TEXT_LENGTH]
+            if new.kind:
+                _, seconds = settings.MESSAGE_WINDOWS["message"]
+                until = new.at + datetime.timedelta(seconds=seconds)
+                row.window_until = max(until, row.window_until or until)
+            since = max(filter(None, (row.ended_at, answered.get(pk))), default=None)
+            waits = [
+                at
+                for at in unanswered.get((person.account_id, person.openid), ())
+                if since is None or at > since
+            ]
+            row.waiting_since = min(waits, default=None)
+            row.is_done = row.is_done and not waits
+            rows.append(row)
+        Conversation.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["subscriber"],
+            update_fields=[
+                "last_at", "last_kind", "last_text", "waiting_since", "window_until", "is_done",
+            ],
+        )  # fmt: skip
+
+
+def _ids_of(people: Collection[_Person]) -> dict[_Person, int]:
+    rows = Subscriber.objects.filter(
+        account__in={account_id for account_id, _ in people},
+        openid__in=[openid for _, openid in people],
+    )
+    found = rows.values_list("account_id", "openid", "pk")
+    return {(account_id, openid): pk for account_id, openid, pk in found}
+
+
+def _words_of(found: Collection[Fact]) -> dict[int, str]:
+    times = {fact.pk: fact.event_time for fact in found}
+    rows = EventLog.objects.filter(
+        pk__in=times,
+        # Leads PostgreSQL to the partitions that can hold them.
+        event_time__gte=min(times.values()),
+        event_time__lte=max(times.values()),
+    ).only("pk", "raw", "mended")
+    return {event.pk: words_in(event) for event in rows}
+
+
+def _last_messages(people: Collection[int]) -> dict[int, datetime.datetime]:
+    """When the last message to each follower was written that was not refused."""
+    _, seconds = settings.MESSAGE_WINDOWS["message"]
+    since = timezone.now() - datetime.timedelta(seconds=seconds)
+    rows = OutgoingMessage.objects.filter(subscriber__in=people, created_at__gt=since)
+    sent = rows.exclude(state=OutgoingMessage.State.FAILED).order_by("created_at")
+    return dict(sent.values_list("subscriber_id", "created_at"))
+
+
+def _unanswered(people: Iterable[Subscriber]) -> dict[_Person, list[datetime.datetime]]:
+    """The times of each follower's messages that nobody has answered, while a window may last."""
+    _, seconds = settings.MESSAGE_WINDOWS["message"]
+    rows = UnansweredEvent.objects.filter(
+        Q(event_time__gt=timezone.now() - datetime.timedelta(seconds=seconds)),
+        openid__in=[person.openid for person in people],
+        kind__in=MESSAGE_KINDS,
+    )
+    times: dict[_Person, list[datetime.datetime]] = {}
+    for account_id, openid, at in rows.values_list("account_id", "openid", "event_time"):
+        times.setdefault((account_id, openid), []).append(at)
+    return times
+
+
+@on_erasure
+def empty_conversation(account_id: int, openid: str, pseudonym: str) -> None:
+    """Removes what an erased person wrote, and what colleagues noted about the person."""
+    names = (openid, pseudonym)
+    rows = Conversation.objects.filter(subscriber__account=account_id, subscriber__openid__in=names)
+    for row in rows.select_for_update(of=("self",)):
+        row.notes.all().delete()
+        row.last_text, row.waiting_since, row.window_until, row.is_done = "", None, None, True
+        row.save()

@@ -1,0 +1,193 @@
+"""The inbox: who is in which list, what agents do, and what it costs."""
+
+from __future__ import annotations
+
+import datetime
+import time
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from events.log.registry import announce_erasure
+from events.models import AuditEntry
+from events.stats.update import update_statistics
+from events.testing import make_account, make_rule, message_xml, push
+from subscribers.models import (
+    Conversation,
+    ConversationNote,
+    OutgoingMessage,
+    SavedAnswer,
+    Subscriber,
+)
+from wechat_site.tests.signin.people import browser_of, with_role
+
+pytestmark = pytest.mark.django_db
+
+INBOX = "/admin/subscribers/conversation/"
+HOURS = 3600
+
+
+@pytest.fixture
+def account():
+    shop = make_account(name="Birch")
+    make_rule(shop, key="hours", content="9 to 18")
+    return shop
+
+
+@pytest.fixture
+def agent(account) -> Client:
+    return browser_of(with_role("anna", "agent"))
+
+
+def says(account, openid: str, content: str = "?", *, ago: int = 0, kind: str = "text", **fields):
+    at = int(time.time()) - ago
+    fields = {"Content": content} | fields if kind == "text" else fields
+    push(account, message_xml(kind, openid=openid, at=at, MsgId=str(time.time_ns()), **fields))
+    update_statistics()
+    return Conversation.objects.get(subscriber__openid=openid)
+
+
+def listed(browser: Client, name: str, **query) -> list[str]:
+    response = browser.get(INBOX, {"list": name} | query)
+    assert response.status_code == 200
+    return [
+        Conversation.objects.get(pk=row["pk"]).subscriber.openid for row in response.context["rows"]
+    ]
+
+
+def test_lists_show_who_waits_by_the_end_of_the_window(account, agent):
+    says(account, "oNew", "你没有回复我")
+    says(account, "oSoon", "请问", ago=46 * HOURS)
+    says(account, "oLate", "在吗", ago=49 * HOURS)
+    says(account, "oAnswered", "hours")
+    assert listed(agent, "waiting") == ["oSoon", "oNew"]
+    assert listed(agent, "closing") == ["oSoon"]
+    assert listed(agent, "mine") == []
+    assert set(listed(agent, "all")) == {"oNew", "oSoon", "oLate", "oAnswered"}
+    assert listed(agent, "all", account="hats") == []
+    page = agent.get(INBOX).content.decode()
+    assert "你没有回复我" in page
+    assert "Birch" in page
+    Subscriber.objects.filter(openid="oNew").update(last_unfollowed_at=timezone.now())
+    assert "oNew" not in listed(agent, "waiting")
+
+
+def test_an_answer_ends_the_waiting_and_the_next_message_begins_it_anew(account, agent):
+    talk = says(account, "oNew", "你没有回复我", ago=60)
+    page = agent.post(f"{INBOX}{talk.pk}/write/?list=waiting", {"text": "您好\r\n请稍等"})
+    assert page.url == f"{INBOX}{talk.pk}/change/?list=waiting"
+    message = OutgoingMessage.objects.get()
+    assert (message.payload["content"], message.created_by.username) == ("您好\n请稍等", "anna")
+    assert listed(agent, "waiting") == []
+    assert listed(agent, "mine") == ["oNew"]
+    talk.refresh_from_db()
+    assert (talk.last_kind, talk.last_text) == ("", "您好 请稍等")
+    OutgoingMessage.objects.update(created_at=timezone.now() - datetime.timedelta(seconds=30))
+    says(account, "oNew", "还在吗")
+    assert listed(agent, "waiting") == ["oNew"]
+
+
+def test_agents_assign_end_reopen_and_note(account, agent):
+    talk = says(account, "oNew", "请问", ago=60)
+    other = browser_of(with_role("bert", "agent"))
+    other.get(f"{INBOX}{talk.pk}/lines/")
+    assert "bert" in agent.get(f"{INBOX}{talk.pk}/lines/").content.decode()
+    bert = User.objects.get(username="bert")
+    agent.post(f"{INBOX}{talk.pk}/assign/", {"to": bert.pk})
+    assert listed(other, "mine") == ["oNew"]
+    agent.post(f"{INBOX}{talk.pk}/note/", {"text": "wants his money back"})
+    page = other.get(f"{INBOX}{talk.pk}/change/").content.decode()
+    assert "wants his money back" in page
+    agent.post(f"{INBOX}{talk.pk}/done/")
+    assert listed(agent, "waiting") == listed(other, "mine") == []
+    other.post(f"{INBOX}{talk.pk}/reopen/")
+    assert listed(other, "mine") == ["oNew"]
+    agent.post(f"{INBOX}{talk.pk}/done/")
+    Conversation.objects.update(ended_at=timezone.now() - datetime.timedelta(seconds=5))
+    says(account, "oNew", "我又来了")
+    assert listed(agent, "waiting") == ["oNew"]
+    acts = set(AuditEntry.objects.values_list("act", flat=True))
+    assert {"assign", "note", "done", "reopen"} <= acts
+
+
+def test_a_closed_window_refuses_with_the_reason_and_keeps_the_text(account, agent):
+    talk = says(account, "oLate", "在吗", ago=49 * HOURS)
+    response = agent.post(f"{INBOX}{talk.pk}/write/", {"text": "对不起"})
+    page = response.content.decode()
+    assert "too long ago" in page
+    assert ">对不起</textarea>" in page
+    assert not OutgoingMessage.objects.exists()
+
+
+def test_the_conversation_says_who_answered_and_what_came(account, agent):
+    SavedAnswer.objects.create(account=account, title="Hello", text="您好")
+    says(account, "oNew", "hours")
+    says(account, "oNew", kind="image", PicUrl="http://elsewhere.example/x", MediaId="m")
+    says(account, "oNew", kind="voice", MediaId="v", Recognition="我的快递")
+    fields = {"Location_X": "23.1", "Location_Y": "113.2", "Scale": "1", "Label": "广州"}
+    talk = says(account, "oNew", kind="location", **fields)
+    page = agent.get(f"{INBOX}{talk.pk}/change/").content.decode()
+    for words in ("rule “", "9 to 18", "[image]", "我的快递", "广州", "23.1, 113.2", ">Hello<"):
+        assert words in page, words
+    assert "elsewhere.example" not in page
+
+
+def test_the_fragments_are_sent_once_until_they_change(account, agent):
+    talk = says(account, "oNew", "请问", ago=60)
+    for url in (f"{INBOX}rows/?list=all", f"{INBOX}{talk.pk}/lines/"):
+        first = agent.get(url)
+        same = agent.get(url, headers={"If-None-Match": first["ETag"]})
+        assert (first.status_code, same.status_code) == (200, 304)
+        says(account, "oNew", f"again {url}")
+        assert agent.get(url, headers={"If-None-Match": first["ETag"]}).status_code == 200
+
+
+def test_it_costs_the_same_for_many_conversations(account, agent):
+    says(account, "oNew", "请问")
+
+    def statements() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            assert agent.get(INBOX, {"list": "waiting"}).status_code == 200
+        return len(queries)
+
+    statements()
+    few = statements()
+    now = timezone.now()
+    people = Subscriber.objects.bulk_create(
+        Subscriber(account=account, openid=f"o{n}", last_followed_at=now, updated_at=now)
+        for n in range(300)
+    )
+    Conversation.objects.bulk_create(
+        Conversation(
+            account=account, subscriber=person, last_at=now, last_kind="text",
+            waiting_since=now, window_until=now + datetime.timedelta(hours=40),
+        )
+        for person in people
+    )  # fmt: skip
+    assert statements() == few
+    pages, query = 0, {"list": "waiting"}
+    seen: set[int] = set()
+    while query:
+        response = agent.get(f"{INBOX}?{query}" if isinstance(query, str) else INBOX)
+        seen |= {row["pk"] for row in response.context["rows"]}
+        query, pages = response.context["more"], pages + 1
+    assert (len(seen), pages) == (301, 7)
+
+
+def test_nothing_of_an_erased_person_is_left(account):
+    talk = says(account, "oNew", "我的地址")
+    ConversationNote.objects.create(conversation=talk, text="lives there")
+    announce_erasure(account.pk, "oNew", "erased-1")
+    talk.refresh_from_db()
+    assert (talk.last_text, talk.waiting_since, talk.notes.count()) == ("", None, 0)
+
+
+def test_those_who_may_not_read_contents_have_no_inbox(account):
+    says(account, "oNew", "请问")
+    assert browser_of(with_role("op", "operator")).get(INBOX).status_code == 403

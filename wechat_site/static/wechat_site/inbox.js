@@ -1,0 +1,54 @@
+// The inbox: begins at the newest line and stays there, keeps drafts, sends with Ctrl+Enter.
+"use strict";
+
+document.addEventListener("DOMContentLoaded", () => {
+    const lines = document.getElementById("inbox-lines");
+    const list = () => lines?.querySelector(".conversation");
+    let isAtEnd = true;
+
+    function showEnd() {
+        if (isAtEnd && list()) list().scrollTop = list().scrollHeight;
+    }
+
+    if (lines) {
+        showEnd();
+        list().addEventListener("scroll", () => {
+            isAtEnd = list().scrollTop + list().clientHeight > list().scrollHeight - 40;
+        });
+        lines.addEventListener("refreshed", () => {
+            showEnd();
+            const send = document.querySelector(".inbox-send");
+            const isClosed = lines.querySelector(".window")?.dataset.window === "closed";
+            if (send) send.disabled = isClosed;
+        });
+    }
+
+    const form = document.querySelector(".inbox-write");
+    const text = document.getElementById("inbox-text");
+    if (!form || !text) return;
+    const name = form.dataset.draft;
+    const sent = `${name}-sent`;
+    const hasError = form.querySelector("[role=alert]");
+    // The page after a message that was taken has no error: the draft is out of date.
+    if (sessionStorage.getItem(sent) && !hasError) localStorage.removeItem(name);
+    sessionStorage.removeItem(sent);
+    if (!text.value) text.value = localStorage.getItem(name) ?? "";
+    text.addEventListener("input", () => {
+        if (text.value) localStorage.setItem(name, text.value);
+        else localStorage.removeItem(name);
+    });
+    form.addEventListener("submit", () => sessionStorage.setItem(sent, "1"));
+    text.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+        event.preventDefault();
+        const send = form.querySelector(".inbox-send");
+        if (!send.disabled) form.requestSubmit(send);
+    });
+    document.getElementById("inbox-saved")?.addEventListener("change", (event) => {
+        if (!event.target.value) return;
+        text.value = text.value ? `${text.value}\n${event.target.value}` : event.target.value;
+        event.target.value = "";
+        text.dispatchEvent(new Event("input"));
+        text.focus();
+    });
+});
