@@ -640,7 +640,7 @@ def test_a_message_that_is_sent_again_answers_its_event_after_all(account, fake,
         (TextReply("字" * 600), ["text"]),
         (TextReply("字" * 1000), ["text", "text"]),
         (NewsReply((Article("t", "d", "p", "u"), Article("2", "", "", ""))), ["news"]),
-        (VoiceReply("v"), []),
+        (VoiceReply("v"), ["voice"]),
         (None, []),
     ],
 )
