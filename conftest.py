@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.core.cache import caches
@@ -61,6 +62,17 @@ def rows_are_deleted() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: delete_all_rows())
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files_are_looked_up() -> Iterator[None]:
+    """WhiteNoise looks for a static file when a test asks for it.
+
+    As a site begins it lists a thousand files; each test's client would do so.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "WHITENOISE_AUTOREFRESH", True, raising=False)
         yield
 
 
