@@ -229,7 +229,7 @@ def sentence(problem: Problem) -> str:
 
 
 _REASONS: dict[Reason, StrOrPromise] = {
-    Reason.WON: gettext_lazy("answers"),
+    Reason.WON: gettext_lazy("is the one that answers"),
     Reason.OFF: gettext_lazy("is switched off"),
     Reason.TRIGGER: gettext_lazy("waits for something else"),
     Reason.KIND: gettext_lazy("waits for another kind of message"),

@@ -78,7 +78,7 @@ _RULES = (
         Trigger(On.MESSAGE, kind=MessageKind.TEXT, how=How.EQUAL, words=("优惠", "优惠券")),
         answers=(
             _text("本周会员日：全场 8.8 折。"),
-            _text("回复“优惠券”之外，点击菜单“优惠券”也能查看您的券。"),
+            _text("会员日优惠进行中，点击菜单“优惠券”查看您的券。"),
         ),
         choice=Choice.ONE,
     ),

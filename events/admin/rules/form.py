@@ -53,6 +53,8 @@ __all__ = ["AnswerForm", "RuleForm"]
 _MOST_BOXES = 200
 _SEPARATORS = re.compile(r"[\n,，;；]+")
 _LONG = {"content", "description"}
+# What a new rule begins with.
+_USUAL = (Answer(AnswerKind.TEXT),)
 
 
 class AnswerForm(forms.Form):
@@ -195,7 +197,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         self._offer_keys(trigger)
         data = self.data if self.is_bound else None
         self.answers = _answer_forms(
-            "answers", written.answers if written else (), MOST_ANSWERS, data
+            "answers", written.answers if written else _USUAL, MOST_ANSWERS, data
         )
         self.later = _answer_forms("later", written.later if written else (), MOST_LATER, data)
 

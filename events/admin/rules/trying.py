@@ -15,7 +15,7 @@ from events.admin.access import AccountModelAdmin, visible_accounts
 from events.admin.rules.box import Box, BoxForm
 from events.admin.rules.state import chosen_account, names_of, page_of_rules
 from events.answering.publish import draft_of, live_version
-from events.answering.replay import replay
+from events.answering.replay import Replayed, replay
 from events.answering.words import Names
 from events.kinds import label
 from events.models import OfficialAccount
@@ -65,7 +65,7 @@ class TryingPages(AccountModelAdmin):
                 {
                     "row": row,
                     "kind": label(row.kind),
-                    "said": row.said if may_see_contents() or "." in row.kind else HIDDEN,
+                    "said": _said(row, context["names"]),
                     "former": numbers.get(row.former, "–") if row.former else "–",
                     "now": numbers.get(row.now, "–") if row.now else "–",
                 }
@@ -97,6 +97,13 @@ class TryingPages(AccountModelAdmin):
             "may_add": self.has_add_permission(request),
             "back": page_of_rules(account) if account else "",
         }
+
+
+def _said(row: Replayed, names: Names) -> str:
+    """The text, for who may read it; a key by its name."""
+    if "." not in row.kind:
+        return row.said if may_see_contents() else HIDDEN
+    return names.menu.get(row.said) or names.codes.get(row.said) or row.said
 
 
 def unmatched_of(account: OfficialAccount) -> list[UnmatchedText] | None:

@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
 from events.admin.changelist import KeysetModelAdmin, ReadOnly
@@ -33,8 +34,11 @@ class RuleVersionAdmin(ReadOnly, KeysetModelAdmin):
     search_help_text = _("number of the version")
     change_form_template = "admin/events/ruleversion/change_form.html"
     actions_detail = ["take_version_back"]
-    fields = ["account", "badge", "published", "note"]
+    fields = ["account", "status", "published", "note"]
     readonly_fields = fields
+
+    class Media:
+        css = {"all": ["events/menu.css", "events/rules.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         versions: QuerySet[Any] = super().get_queryset(request)
@@ -52,6 +56,16 @@ class RuleVersionAdmin(ReadOnly, KeysetModelAdmin):
         if version.is_live:
             return "live", str(_("answers followers now"))
         return "past", str(_("published earlier"))
+
+    @display(description=_("status"))
+    def status(self, version: RuleVersion) -> str:
+        return self.badge(version)[1]
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        """None for what is live. Asked for all the same, it says that nothing is new."""
+        version = self.get_object(request, str(object_id))
+        actions: list[UnfoldAction] = super().get_actions_detail(request, object_id)
+        return [] if version is None or version.is_live else actions
 
     @display(description=_("published"))
     def published(self, version: RuleVersion) -> str:

@@ -86,7 +86,7 @@ class FakeAccount:
     of IP addresses (IP白名单), None for all. `page_size` is how many OpenIDs a page has. `menu` is
     what was made through the API, and `console_menu` what was made in the console, in
     get_current_selfmenu_info's shape. `conditional_menus` are those for some followers
-    (个性化菜单), as menu/get gives them.
+    (个性化菜单), as menu/get gives them. `auto_replies` is what get_current_autoreply_info gives.
     """
 
     def __init__(
@@ -110,6 +110,7 @@ class FakeAccount:
         self.page_size = 10_000
         self.menu: dict[str, Any] | None = None
         self.console_menu: dict[str, Any] | None = None
+        self.auto_replies: dict[str, Any] | None = None
         self.conditional_menus: list[dict[str, Any]] = []
         self.tags: dict[int, str] = {2: "星标组"}
         self.tagged: dict[int, set[str]] = {}

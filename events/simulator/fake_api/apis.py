@@ -292,6 +292,10 @@ def _current_menu(account: FakeAccount, call: ApiCall) -> Fields:
     return {"is_menu_open": 1, "selfmenu_info": {"button": buttons}}
 
 
+def _current_auto_replies(account: FakeAccount, call: ApiCall) -> Fields:
+    return account.auto_replies or {"is_add_friend_reply_open": 0, "is_autoreply_open": 0}
+
+
 def _top_button(button: Any) -> dict[str, Any]:
     if not isinstance(button, dict):
         raise Refusal(47001)
@@ -509,6 +513,7 @@ APIS: dict[str, Api] = {
     "/cgi-bin/menu/get": Api("GET", _get_menu),
     "/cgi-bin/menu/delete": Api("GET", _delete_menu),
     "/cgi-bin/get_current_selfmenu_info": Api("GET", _current_menu),
+    "/cgi-bin/get_current_autoreply_info": Api("GET", _current_auto_replies),
     "/cgi-bin/message/custom/send": Api("POST", _send, needs_certification=True),
     "/cgi-bin/message/custom/typing": Api("POST", _typing, needs_certification=True),
     "/datacube/getusersummary": Api("POST", _user_summary, needs_certification=True),

@@ -49,7 +49,11 @@ function startList(form) {
         const buttons = [...form.querySelectorAll("button[name=move]")];
         const [pk] = moved.split(":");
         const same = buttons.find((button) => button.value === moved && !button.disabled);
-        (same ?? buttons.find((button) => button.value.startsWith(`${pk}:`) && !button.disabled))?.focus();
+        const other = buttons.find((button) => button.value.startsWith(`${pk}:`) && !button.disabled);
+        const focus = () => setTimeout(() => (same ?? other)?.focus());
+        // Going to the address's fragment takes the focus away, as late as the load.
+        if (document.readyState === "complete") focus();
+        else window.addEventListener("load", focus);
     }
     form.addEventListener("submit", (event) => {
         if (event.submitter) sessionStorage.setItem("rules-moved", event.submitter.value);

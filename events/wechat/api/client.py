@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .auto_replies import AutoReplies
 from .calls import Calls
 from .custom_messages import CustomMessages
 from .diagnostics import Diagnostics
@@ -29,6 +30,7 @@ class Client:
         self.users = Users(calls)
         self.tags = Tags(calls)
         self.menus = Menus(calls)
+        self.auto_replies = AutoReplies(calls)
         self.custom_messages = CustomMessages(calls)
         self.statistics = Statistics(calls)
         self.diagnostics = Diagnostics(calls)

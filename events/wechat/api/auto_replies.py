@@ -1,0 +1,99 @@
+"""The replies that were set in WeChat's console (自动回复), read only.
+
+They stop as soon as the account's server is switched on, so a site takes them over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .calls import Calls
+from .fields import mapping, mappings, number, text
+
+__all__ = ["AutoReplies", "ConsoleReplies", "ConsoleReply", "KeywordRule"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleReply:
+    """One reply: `content` is a text, a media id (img, voice) or an address (video).
+
+    A `news` reply has the first of its articles instead.
+    """
+
+    type: str
+    content: str = ""
+    title: str = ""
+    digest: str = ""
+    cover_url: str = ""
+    content_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordRule:
+    """Replies to texts that contain one of some keywords, or equal one of others."""
+
+    name: str
+    contained: tuple[str, ...]
+    equal: tuple[str, ...]
+    replies: tuple[ConsoleReply, ...]
+    is_one_at_random: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleReplies:
+    """All replies of the console; None where nothing is set or it is switched off."""
+
+    follow: ConsoleReply | None
+    default: ConsoleReply | None
+    keywords: tuple[KeywordRule, ...]
+
+
+class AutoReplies:
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def current(self) -> ConsoleReplies:
+        """What is set in the console; its media ids are temporary."""
+        answer = self._calls.get("/cgi-bin/get_current_autoreply_info")
+        is_open = number(answer, "is_autoreply_open") == 1
+        follows = number(answer, "is_add_friend_reply_open") == 1
+        listed = mappings(mapping(answer, "keyword_autoreply_info"), "list")
+        return ConsoleReplies(
+            follow=_reply(mapping(answer, "add_friend_autoreply_info")) if follows else None,
+            default=_reply(mapping(answer, "message_default_autoreply_info")) if is_open else None,
+            keywords=tuple(_rule(fields) for fields in listed) if is_open else (),
+        )
+
+
+def _rule(fields: Mapping[str, Any]) -> KeywordRule:
+    keywords = mappings(fields, "keyword_list_info")
+    replies = (_reply(reply) for reply in mappings(fields, "reply_list_info"))
+
+    def words(mode: str) -> tuple[str, ...]:
+        return tuple(text(word, "content") for word in keywords if text(word, "match_mode") == mode)
+
+    return KeywordRule(
+        name=text(fields, "rule_name"),
+        contained=words("contain"),
+        equal=words("equal"),
+        replies=tuple(reply for reply in replies if reply is not None),
+        is_one_at_random=text(fields, "reply_mode") == "random_one",
+    )
+
+
+def _reply(fields: Mapping[str, Any]) -> ConsoleReply | None:
+    kind = text(fields, "type")
+    if not kind:
+        return None
+    articles = mappings(mapping(fields, "news_info"), "list")
+    first: Mapping[str, Any] = articles[0] if articles else {}
+    return ConsoleReply(
+        kind,
+        text(fields, "content"),
+        text(first, "title"),
+        text(first, "digest"),
+        text(first, "cover_url"),
+        text(first, "content_url"),
+    )
