@@ -14,6 +14,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("wechat/", include("events.urls")),
     path("account/", include("wechat_site.signin.urls")),
+    path("me/", include("wechat_site.me.urls")),
     path("admin/login/", admin_login),
     path("admin/logout/", account_logout),
     path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),

@@ -27,7 +27,7 @@ from wechat_site.tests.signin.world import Rows, make_rows, text_of
 pytestmark = pytest.mark.django_db
 
 # Pages for everybody, or for everybody about himself.
-OPEN = re.compile(r"^($|wechat/|account/|i18n/|api/schema/|api/docs/|healthz|readyz|metrics)")
+OPEN = re.compile(r"^($|wechat/|account/|me/|i18n/|api/schema/|api/docs/|healthz|readyz|metrics)")
 # Of the admin, for all staff: they name nothing that belongs to an account.
 STAFF = re.compile(
     r"^admin/($|dashboard\.csv$|login/|logout/|password_change/|search/|autocomplete/|jsi18n/|r/<path|\^|\()"

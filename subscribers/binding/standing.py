@@ -1,0 +1,72 @@
+"""Where a user stands with an account: bound, on the way there, or neither."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db.models import TextChoices
+from django.utils import timezone
+
+from events.models import OfficialAccount
+from subscribers.models import Binding, BindingRequest
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+__all__ = ["MOST_AN_HOUR", "Progress", "Standing", "has_asked_too_often", "progress_of", "standing"]
+
+# Each code is a call to WeChat, of which an account has 100,000 a day.
+MOST_AN_HOUR = 20
+
+
+class Progress(TextChoices):
+    """How far a request is, in one word. Before READY there is no code to scan."""
+
+    NONE = "none"
+    WAITING = "waiting"
+    FAILED = "failed"
+    READY = "ready"
+    BOUND = "bound"
+    EXPIRED = "expired"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    binding: Binding | None
+    request: BindingRequest | None
+
+    @property
+    def progress(self) -> Progress:
+        return Progress.NONE if self.request is None else _progress(self.request)
+
+
+def standing(user: User, account: OfficialAccount) -> Standing:
+    """The user's active binding under this account, and their newest request."""
+    mine = {"user": user, "account": account}
+    return Standing(
+        Binding.objects.active().filter(**mine).select_related("subscriber").first(),
+        BindingRequest.objects.filter(**mine).order_by("-pk").first(),
+    )
+
+
+def progress_of(request_id: int) -> Progress:
+    """How far one request is: one query by primary key that decrypts nothing."""
+    request = BindingRequest.objects.defer("scene", "ticket", "url").filter(pk=request_id).first()
+    return Progress.NONE if request is None else _progress(request)
+
+
+def _progress(request: BindingRequest) -> Progress:
+    if request.state != BindingRequest.State.WAITING:
+        return Progress(request.state.value)
+    if request.due_at is None:
+        return Progress.FAILED if request.failure else Progress.READY
+    return Progress.WAITING
+
+
+def has_asked_too_often(user: User) -> bool:
+    hour_ago = timezone.now() - datetime.timedelta(hours=1)
+    made = BindingRequest.objects.filter(user=user, created_at__gt=hour_ago)
+    return made.count() >= MOST_AN_HOUR
