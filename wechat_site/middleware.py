@@ -51,8 +51,11 @@ def _bad_host(request: HttpRequest, response: HttpResponse) -> tuple[str, Any]:
     return "", ""
 
 
+_PAGES = ("/admin/", "/account/")
+
+
 class TransferMiddleware:
-    """Sends answers of the API compressed, and only when they differ from what the client has.
+    """Sends pages and answers of the API compressed, the latter only when the client has others.
 
     An ETag is of the content before compression, so it is a weak one.
     """
@@ -63,6 +66,12 @@ class TransferMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
+        if not response.streaming and request.path.startswith(_PAGES):
+            if not response.headers.get("Content-Type", "").startswith("text/html"):
+                return response
+            # Django adds a few bytes by chance, so the length tells nothing of a secret in it.
+            page: Any = self._gzip.process_response(request, response)
+            return page  # type: ignore[no-any-return]
         # Exports are streams, and compress themselves; pictures are compressed.
         if (
             not request.path.startswith("/api/")

@@ -550,6 +550,7 @@ UNFOLD = {
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: _static("icon.svg")}
     ],
     "STYLES": [lambda request: _static("admin.css")],
+    "SCRIPTS": [lambda request: _static("reach.js")],
     "SITE_URL": None,
     "SHOW_LANGUAGES": True,
     "SHOW_VIEW_ON_SITE": False,

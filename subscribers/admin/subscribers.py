@@ -36,7 +36,7 @@ def _may_see_bindings() -> bool:
 
 
 class FollowingFilter(admin.SimpleListFilter):
-    title = _("following")
+    title = _("follow status")
     parameter_name = "following"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
@@ -49,7 +49,7 @@ class FollowingFilter(admin.SimpleListFilter):
 
 
 class BoundFilter(admin.SimpleListFilter):
-    title = _("binding")
+    title = _("binding status")
     parameter_name = "bound"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
@@ -250,7 +250,7 @@ class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelA
     def has_refresh_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("subscribers.change_subscriber")
 
-    @action(description=_("Fetch the profile anew"), permissions=["refresh"])
+    @action(description=_("Refresh from WeChat"), permissions=["refresh"])
     def refresh_profiles(self, request: HttpRequest, queryset: QuerySet[Subscriber]) -> None:
         chosen = Subscriber.objects.filter(pk__in=list(queryset.values_list("pk", flat=True)))
         # A refresh that the fold requested keeps its earlier time.

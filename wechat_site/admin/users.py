@@ -67,10 +67,25 @@ def may_change_user(user: Any, other: Any) -> bool:
 def _named(field: Any) -> Any:
     """The field, with the names of this site's own permissions in the reader's language."""
     if field.queryset.model is Permission:
-        field.label_from_instance = lambda permission: (
-            f"{permission.content_type} | {gettext(permission.name)}"
-        )
+        field.queryset = field.queryset.select_related("content_type")
+        field.label_from_instance = _name_of
     return field
+
+
+# What Django's own permissions allow; their names in the database are English.
+_ACTS = {
+    "add": _("add"),
+    "change": _("change"),
+    "delete": _("delete"),
+    "view": _("view"),
+}
+
+
+def _name_of(permission: Permission) -> str:
+    kind = permission.content_type
+    act, _dash, model = permission.codename.partition("_")
+    is_usual = act in _ACTS and model == kind.model
+    return f"{kind} | {_ACTS[act] if is_usual else gettext(permission.name)}"
 
 
 class AccountLimitForm(forms.ModelForm):  # type: ignore[type-arg]
