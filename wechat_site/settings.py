@@ -611,6 +611,9 @@ UNFOLD = {
                     _admin_link(_("Saved answers"), "bookmark", "subscribers", "savedanswer"),
                     _admin_link(_("Messages"), "outgoing_mail", "subscribers", "outgoingmessage"),
                     _admin_link(_("Follower syncs"), "sync", "subscribers", "followersync"),
+                    _admin_link(
+                        _("WeChat's daily figures"), "compare_arrows", "subscribers", "wechatday"
+                    ),
                     _admin_link(_("Profiles"), "contact_page", "subscribers", "profilefetch"),
                     _admin_link(_("QR scenes"), "qr_code_2", "subscribers", "qrscene"),
                     _admin_link(_("Bindings"), "link", "subscribers", "binding"),

@@ -33,6 +33,7 @@ from events.search.fill import forget_old_texts, index_texts
 from events.stats.removal import forget_unseen
 from events.stats.update import update_statistics
 from subscribers.binding.bind import end_expired_requests
+from subscribers.datacube.fetch import fetch_figures
 from subscribers.inbox.keep import empty_conversations
 from subscribers.messages.empty import empty_messages
 from subscribers.messages.send import send_next, try_again
@@ -169,6 +170,7 @@ TASKS: Sequence[Task] = (
         every=24 * 3600,
         title=_("people whom statistics saw last months ago"),
     ),
+    Task("figures", fetch_figures, every=3600, title=_("WeChat's daily figures")),
     Task("alerts", watch, every=60, title=_("look at what alerts tell of")),
     Task(
         "alert messages",

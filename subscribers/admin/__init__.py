@@ -13,6 +13,7 @@ from subscribers.admin import (
     seen_scenes,
     subscribers,
     syncs,
+    wechat_days,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "seen_scenes",
     "subscribers",
     "syncs",
+    "wechat_days",
 ]

@@ -17,6 +17,7 @@ from subscribers.models.qr_code import QRScene, SceneTag
 from subscribers.models.roll_ups import FollowingChange, FollowingInterval, SceneAct
 from subscribers.models.seen_scene import SeenScene
 from subscribers.models.subscriber import CarriedOverState, Subscriber, SubscriberQuerySet
+from subscribers.models.wechat_day import WeChatDay
 
 __all__ = [
     "Binding",
@@ -41,4 +42,5 @@ __all__ = [
     "SeenScene",
     "Subscriber",
     "SubscriberQuerySet",
+    "WeChatDay",
 ]

@@ -53,6 +53,7 @@ view add change: subscribers.outgoingmessage subscribers.followersync
 view: events.livemenu events.ruleversion events.role subscribers.seenscene subscribers.bindingscan
 view: admin.logentry
 view: subscribers.erasure events.auditentry events.alert events.alertmessage
+view: subscribers.wechatday
 """)
 
 ROLES = {
@@ -77,7 +78,7 @@ publish: events.menu events.rules
 view add change delete: events.replyrule events.menuversion subscribers.qrscene subscribers.scenetag
 view: events.officialaccount events.eventlog events.livemenu events.ruleversion
 view: subscribers.subscriber
-view: subscribers.seenscene subscribers.profilefetch events.alert
+view: subscribers.seenscene subscribers.profilefetch events.alert subscribers.wechatday
 view add: subscribers.followersync
 """),
     ),
@@ -98,6 +99,7 @@ view change: subscribers.conversation
         | _grants("""
 view: events.officialaccount events.eventlog events.menuversion subscribers.subscriber
 view: subscribers.qrscene subscribers.scenetag subscribers.seenscene subscribers.followersync
+view: subscribers.wechatday
 view add change: events.apikey
 """),
     ),

@@ -111,7 +111,7 @@ def acknowledges_pushes(asked, site):
 
 
 def is_slow(asked, site):
-    time.sleep(0.6)
+    time.sleep(2.5)
     return site(asked)
 
 
@@ -121,7 +121,7 @@ def answers(status, body=b"<html>", kind="text/html"):
 
 def hurry(patient):
     patient.behind(is_slow)
-    patient.line = Line(BASE, 0.3, patient.line.connect_to)
+    patient.line = Line(BASE, 1, patient.line.connect_to)
 
 
 def speak_no_tls(patient):

@@ -64,6 +64,7 @@ TABLES = {
     "subscribers.scenetag": "view add change delete",
     "subscribers.seenscene": "view",
     "subscribers.subscriber": "view",
+    "subscribers.wechatday": "view",
 }
 # The right that each other page of a table needs.
 PAGES = {

@@ -34,6 +34,7 @@ from subscribers.models import (
     SavedAnswer,
     SeenScene,
     Subscriber,
+    WeChatDay,
 )
 
 __all__ = ["Rows", "make_rows", "text_of"]
@@ -126,6 +127,9 @@ def make_rows(slug: str, name: str, openid: str, words: str) -> Rows:
             due_at=None,
         ),
         SeenScene.objects.create(account=account, scene=f"{slug}-poster-2", first_seen_at=now),
+        WeChatDay.objects.create(
+            account=account, date=now.date(), new=1, cancelled=0, cumulative=1, fetched_at=now
+        ),
         Alert.objects.create(
             account=account,
             rule="dead",

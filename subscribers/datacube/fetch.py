@@ -1,0 +1,94 @@
+"""Fetches WeChat's figures of the days that are missing or may still be corrected."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections import Counter
+from collections.abc import Iterator
+
+from django.utils import timezone
+
+from events.models import OfficialAccount
+from events.platform.client import client_for
+from events.wechat.api import APIError
+from events.wechat.api.statistics import LONGEST_SPAN
+from subscribers.models import ProfileFetch, WeChatDay
+from subscribers.sync.profiles import accounts_that_ask
+
+__all__ = ["BEIJING", "fetch_figures"]
+
+logger = logging.getLogger(__name__)
+
+BEIJING = datetime.timezone(datetime.timedelta(hours=8))
+# A day is ready at eight in the morning of the next.
+_READY = datetime.timedelta(hours=8)
+# So many spans of seven days are fetched when an account is new.
+_SPANS = 4
+# WeChat corrects the latest days: they are fetched once a day.
+_FRESH = datetime.timedelta(hours=20)
+_DAY = datetime.timedelta(days=1)
+
+
+def fetch_figures(now: datetime.datetime | None = None) -> int:
+    """Asks WeChat for each account whose figures are missing or old; returns how many days.
+
+    Call it outside a transaction. Accounts that may not ask for their followers may not ask this.
+    """
+    now = now or timezone.now()
+    fetched = 0
+    for account in accounts_that_ask():
+        if ProfileFetch.objects.of(account).is_refused:
+            continue
+        try:
+            for begin, end in _spans(account, now):
+                fetched += _fetch(account, begin, end, now)
+        except APIError as error:
+            # The account's page and its alerts tell why; the next hour tries again.
+            logger.warning("No figures of %s from WeChat: %s", account.slug, error)
+    return fetched
+
+
+def _spans(
+    account: OfficialAccount, now: datetime.datetime
+) -> Iterator[tuple[datetime.date, datetime.date]]:
+    last = (now.astimezone(BEIJING) - _READY).date() - _DAY
+    first = last - (LONGEST_SPAN * _SPANS - 1) * _DAY
+    rows = WeChatDay.objects.filter(account=account, date__range=(first, last))
+    known = dict(rows.values_list("date", "fetched_at"))
+    for number in range(_SPANS):
+        end = last - number * LONGEST_SPAN * _DAY
+        days = [end - back * _DAY for back in range(LONGEST_SPAN)]
+        is_old = number == 0 and any(known.get(day, now) < now - _FRESH for day in days)
+        if is_old or not known.keys() >= set(days):
+            yield days[-1], end
+
+
+def _fetch(
+    account: OfficialAccount, begin: datetime.date, end: datetime.date, now: datetime.datetime
+) -> int:
+    statistics = client_for(account).statistics
+    new: Counter[datetime.date] = Counter()
+    cancelled: Counter[datetime.date] = Counter()
+    for row in statistics.user_summary(begin, end):
+        new[row.date] += row.new
+        cancelled[row.date] += row.cancelled
+    # A day without a total is not ready: it is not a day without followers.
+    days = [
+        WeChatDay(
+            account=account,
+            date=row.date,
+            new=new[row.date],
+            cancelled=cancelled[row.date],
+            cumulative=row.total,
+            fetched_at=now,
+        )
+        for row in statistics.user_cumulate(begin, end)
+    ]
+    WeChatDay.objects.bulk_create(
+        days,
+        update_conflicts=True,
+        unique_fields=["account", "date"],
+        update_fields=["new", "cancelled", "cumulative", "fetched_at"],
+    )
+    return len(days)
