@@ -31,6 +31,7 @@ from events.admin.html import (
     nested_table,
     verbatim,
 )
+from events.answering.hits import rules_that_answered
 from events.audit.record import record
 from events.callback.judge_again import judge, read_again
 from events.kinds import KINDS, label
@@ -40,7 +41,7 @@ from events.models import EventLog, MessageText, with_account
 from events.models.event_log import EventLogQuerySet
 from events.search.fill import words_in
 from events.search.find import find
-from events.viewer import may_see_contents, may_see_openids
+from events.viewer import may, may_see_contents, may_see_openids
 
 __all__ = ["STATUS_COLOURS", "EventLogAdmin"]
 
@@ -102,7 +103,11 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
         (_("Content"), {"fields": ["shown_payload", "mended"]}),
         (
             _("Answer"),
-            {"fields": [("answered", "answered_by", "is_cut"), "shown_reply", "shown_error"]},
+            {
+                "fields": [
+                    ("answered", "answered_by", "is_cut"), "rule", "shown_reply", "shown_error",
+                ]
+            },
         ),
         (
             _("Delivery and processing"),
@@ -118,7 +123,7 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
     readonly_fields = [
         "kind_label", "status", "account", "source", "time", "received", "follower", "whole_key",
         "shown_ticket", "msg_id", "shown_payload", "mended", "answered", "answered_by", "is_cut",
-        "shown_reply", "shown_error", "delivery_count",
+        "rule", "shown_reply", "shown_error", "delivery_count",
         "last_delivery", "folded", "outcome", "attempts", "next_attempt", "duration_ms",
         "shown_raw",
     ]  # fmt: skip
@@ -257,6 +262,18 @@ class EventLogAdmin(ReadOnly, KeysetModelAdmin):
     @display(description=_("body"))
     def shown_raw(self, event: EventLog) -> str:
         return verbatim(event.masked_content(bytes(event.raw).decode("utf-8", errors="replace")))
+
+    @display(description=_("reply rule"))
+    def rule(self, event: EventLog) -> str:
+        """The rule that answered, where it is known; for 100 days."""
+        answered = rules_that_answered([event.pk]).get(event.pk)
+        if answered is None:
+            return "–"
+        rule, name = answered
+        may_see = may("events.view_replyrule")
+        return render_to_string(
+            "admin/events/eventlog/rule.html", {"rule": rule, "name": name, "may_see": may_see}
+        )
 
     @display(description=_("reply"))
     def shown_reply(self, event: EventLog) -> str:

@@ -22,7 +22,8 @@ from events.rules.data import (
     Trigger,
 )
 from events.rules.decide import in_order
-from events.rules.words import NotAPattern, compiled, folded
+from events.rules.folding import folded
+from events.rules.words import NotAPattern, compiled
 from events.wechat.replies import TEXT_LIMIT
 
 __all__ = [

@@ -14,14 +14,11 @@ from dataclasses import dataclass
 
 from events.rules.data import (
     EVENT_KINDS,
-    MESSAGE_KINDS,
     Bound,
     Conditions,
     Follow,
-    MessageKind,
     On,
     Rule,
-    Trigger,
 )
 from events.rules.words import Heard, is_match
 
@@ -100,9 +97,15 @@ def verdicts(
 
     Raises NeedsFollower if the outcome rests on the follower, and that is None.
     """
+    yield from _tried(in_order(rules), incoming, follower)
+
+
+def _tried(
+    rules: Iterable[Rule], incoming: Incoming, follower: Follower | None
+) -> Iterator[Verdict]:
     heard = Heard(incoming.text)
     is_won = False
-    for rule in in_order(rules):
+    for rule in rules:
         reason = _reason(rule, incoming, heard, follower)
         if reason is Reason.WON and is_won:
             reason = Reason.LATER
@@ -123,7 +126,7 @@ class RuleSet:
         by_kind: dict[str, list[Rule]] = {}
         for rule in in_order(self.rules):
             if rule.is_on:
-                for kind in _kinds_of(rule.trigger):
+                for kind in rule.trigger.kinds:
                     by_kind.setdefault(kind, []).append(rule)
         self._by_kind = {kind: tuple(asked) for kind, asked in by_kind.items()}
 
@@ -136,17 +139,10 @@ class RuleSet:
         asked = self._by_kind.get(incoming.kind)
         if asked is None:
             return None
-        for verdict in verdicts(asked, incoming, follower):
+        for verdict in _tried(asked, incoming, follower):
             if verdict.reason is Reason.WON:
                 return verdict.rule
         return None
-
-
-def _kinds_of(trigger: Trigger) -> tuple[str, ...]:
-    kinds = EVENT_KINDS[trigger.on]
-    if trigger.on not in {On.MESSAGE, On.OTHER} or trigger.kind is MessageKind.ANY:
-        return kinds
-    return tuple(kind for kind in kinds if MESSAGE_KINDS[kind] is trigger.kind)
 
 
 def _reason(rule: Rule, incoming: Incoming, heard: Heard, follower: Follower | None) -> Reason:
@@ -154,10 +150,9 @@ def _reason(rule: Rule, incoming: Incoming, heard: Heard, follower: Follower | N
     trigger, conditions = rule.trigger, rule.conditions
     if not rule.is_on:
         return Reason.OFF
-    if incoming.kind not in EVENT_KINDS[trigger.on]:
-        return Reason.TRIGGER
-    if incoming.kind not in _kinds_of(trigger):
-        return Reason.KIND
+    if incoming.kind not in trigger.kinds:
+        waits = incoming.kind in EVENT_KINDS[trigger.on]
+        return Reason.KIND if waits else Reason.TRIGGER
     if trigger.on in {On.FOLLOW, On.SCAN, On.MENU}:
         if trigger.keys and incoming.key not in trigger.keys:
             return Reason.KEY

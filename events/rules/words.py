@@ -1,7 +1,6 @@
 """Compares what a follower writes with the words of a rule.
 
-Both sides are folded: full-width letters are half-width (NFKC), case is ignored, white space counts
-as one space, and punctuation at the end does not count. Patterns are RE2's, which reads a text in
+Both sides are folded (events/rules/folding.py). Patterns are RE2's, which reads a text in
 one pass whatever the pattern is; its memory is bounded, so a pattern that needs more is refused.
 """
 
@@ -14,8 +13,9 @@ from collections.abc import Callable
 import re2
 
 from events.rules.data import How, Trigger
+from events.rules.folding import folded
 
-__all__ = ["Heard", "NotAPattern", "compiled", "folded", "is_match"]
+__all__ = ["Heard", "NotAPattern", "compiled", "is_match"]
 
 # Characters of a message that are read. WeChat's own input takes fewer.
 _READ = 2000
@@ -24,17 +24,9 @@ _LONGEST_PATTERN = 500
 # program is so large that reading a message with it takes milliseconds.
 _MEMORY = 1 << 18
 
-_END = " .。!?,;:~、…·-—"
-
 
 class NotAPattern(ValueError):
     """RE2 does not take the pattern; the text says why."""
-
-
-def folded(text: str) -> str:
-    """The text as it is compared; one of punctuation alone keeps it."""
-    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    return plain.rstrip(_END) or plain
 
 
 class Heard:
@@ -80,21 +72,16 @@ def is_match(trigger: Trigger, heard: Heard) -> bool:
         case How.EXACT:
             return heard.text in trigger.words
         case How.EQUAL:
-            return heard.folded in _words(trigger)
+            return heard.folded in trigger.folded
         case How.CONTAINS_ANY:
-            return any(word in heard.folded for word in _words(trigger))
+            return any(word in heard.folded for word in trigger.folded)
         case How.CONTAINS_ALL:
-            words = _words(trigger)
+            words = trigger.folded
             return bool(words) and all(word in heard.folded for word in words)
         case How.BEGINS:
-            return heard.folded.startswith(_words(trigger))
+            return heard.folded.startswith(trigger.folded)
         case How.PATTERN:
             return any(_finds(pattern, heard) for pattern in trigger.words)
-
-
-@functools.lru_cache(maxsize=4096)
-def _words(trigger: Trigger) -> tuple[str, ...]:
-    return tuple(word for word in map(folded, trigger.words) if word)
 
 
 def _finds(pattern: str, heard: Heard) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import SuspiciousOperation
 from django.db import transaction
 from django.db.models import Max
 from django.forms import Script
@@ -74,6 +75,13 @@ class ReplyRuleAdmin(TryingPages, WithEarlierStates):
             return super().changelist_view(request, extra_context)
         if not self.has_view_permission(request):
             return super().changelist_view(request, extra_context)
+        if set(request.GET) - {"account"}:
+            raise SuspiciousOperation("The list of rules takes no other filter.")
+        return self._listing(request, extra_context)
+
+    def _listing(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         accounts = list(visible_accounts(request))
         account = chosen_account(request)
         context = {
@@ -195,11 +203,12 @@ class ReplyRuleAdmin(TryingPages, WithEarlierStates):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        if request.method == "GET" and self.has_add_permission(request):
+        may = self.has_add_permission(request) and self.has_view_permission(request)
+        if request.method == "GET" and may:
             accounts = list(visible_accounts(request))
             if chosen_account(request) is None and accounts:
                 # Of which account the rule is decides what there is to choose from.
-                return self.changelist_view(request)
+                return self._listing(request)
         return super().add_view(request, form_url, extra_context)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

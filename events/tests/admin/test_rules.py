@@ -309,3 +309,12 @@ def test_a_menu_key_without_an_answer_is_noticed(operator, account):
         assert "优惠 no rule answers Write a rule" in shown
     written = operator.get(f"{ADD}?account=shop&key=COUPONS").content.decode()
     assert re.search(r'value="COUPONS"[^>]*checked', written)
+
+
+def test_an_event_says_which_rule_answered(operator, account):
+    make_rule(account, "text", "hi", "Hello")
+    push(account, message_xml("text", Content="hi", MsgId=1))
+    page = reverse("admin:events_eventlog_change", args=[account.events.get().pk])
+    assert "Reply rule hi" in words_of(operator.get(page))
+    ReplyRule.objects.all().delete()
+    assert "Reply rule #" in words_of(operator.get(page))

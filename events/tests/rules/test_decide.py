@@ -28,7 +28,8 @@ from events.rules.data import (
     rule_from_json,
 )
 from events.rules.decide import Follower, Incoming, NeedsFollower, Reason, RuleSet, verdicts
-from events.rules.words import NotAPattern, compiled, folded
+from events.rules.folding import folded
+from events.rules.words import NotAPattern, compiled
 
 pytestmark = pytest.mark.any_database
 
