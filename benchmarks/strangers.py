@@ -28,6 +28,8 @@ __all__ = ["main"]
 
 IDLE, SLOW = 2000, 500
 ASKERS, HANDLER_SECONDS = 40, 20
+# Of the other account, while those ask.
+FOLLOWS_PER_SECOND = 20
 HANDLER = f"""
 import time
 from events.extend import TextReply, reply_handler
@@ -75,17 +77,20 @@ def _site(door: str) -> Iterator[Site]:
 
 async def _measure_all(door: str, site: Site, options: argparse.Namespace) -> None:
     pushed, asked = (_wechat(site, slug) for slug in ("pushed", "asked"))
-    await _push(pushed, 1, 50)
-    await _measure(door, "nothing", pushed, options)
+    stored = len(await _push(pushed, 1, 50))
+    stored += await _measure(door, "nothing", pushed, options.seconds, options.rate)
     async with _lines(site.port, IDLE, b""), _slow_bodies(site.port):
         what = f"{IDLE:,} idle lines, {SLOW} slow bodies"
-        await _measure(door, what, pushed, options)
-    await _measure(door, "nothing", pushed, options)
+        stored += await _measure(door, what, pushed, options.seconds, options.rate)
+    stored += await _measure(door, "nothing", pushed, options.seconds, options.rate)
     asking = [asyncio.ensure_future(asked.text(f"asker{n}", "?")) for n in range(ASKERS)]
     await asyncio.sleep(0.5)
     what = f"{ASKERS} askers of {HANDLER_SECONDS} s at another account"
-    await _measure(door, what, pushed, options)
-    await asyncio.gather(*asking)
+    stored += await _measure(door, what, pushed, options.seconds, FOLLOWS_PER_SECOND)
+    told = await asyncio.gather(*asking)
+    refused = sum(503 in one.statuses for one in told)
+    lost = stored + ASKERS - len(site.rows())
+    print(f"| {door} | {refused} askers got 503, {lost} pushes are not stored | | | | | |")
 
 
 def _wechat(site: Site, slug: str) -> WeChat:
@@ -98,8 +103,9 @@ def _wechat(site: Site, slug: str) -> WeChat:
     return WeChat(site.port, path, f"gh_{slug}", seconds=5)
 
 
-async def _measure(door: str, what: str, wechat: WeChat, options: argparse.Namespace) -> None:
-    told = await _push(wechat, options.seconds, options.rate)
+async def _measure(door: str, what: str, wechat: WeChat, seconds: float, rate: float) -> int:
+    """Prints a line; returns how many pushes there were."""
+    told = await _push(wechat, seconds, rate)
     milliseconds = sorted(1000 * one.seconds for one in told)
     failures = Counter(str(one.statuses) for one in told if one.statuses != [200])
     print(
@@ -108,6 +114,7 @@ async def _measure(door: str, what: str, wechat: WeChat, options: argparse.Names
         f"| {dict(failures) or 0} |",
         flush=True,
     )
+    return len(told)
 
 
 async def _push(wechat: WeChat, seconds: float, rate: float) -> list[Told]:

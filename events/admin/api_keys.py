@@ -107,7 +107,7 @@ class ApiKeyAdmin(ModelAdmin):
         if obj is None:
             return ["name", "scopes", "accounts", "until"]
         return [
-            "user", "name", "shown_scopes", "shown_accounts", "created_at", "expiry",
+            "user", "name", "shown_scopes", "shown_accounts", "created_at", "ends",
             "last_used_at", "last_used_from", "revoked_at",
         ]  # fmt: skip
 
@@ -141,6 +141,10 @@ class ApiKeyAdmin(ModelAdmin):
             return "lasts", "–"
         state = "ended" if key.is_expired else "soon" if key.ends_soon else "lasts"
         return state, f"{timezone.localtime(key.expires_at):%Y-%m-%d}"
+
+    @display(description=_("expires"))
+    def ends(self, key: ApiKey) -> str:
+        return self.expiry(key)[1]
 
     def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
         key = super().save_form(request, form, change)

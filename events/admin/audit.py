@@ -14,13 +14,19 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.loader import render_to_string
 from django.urls import path
 from django.utils import timezone
-from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from events.admin.changelist import KeysetModelAdmin, ReadOnly
 from events.admin.filters import AccountFilter
-from events.admin.history import changes_table, model_of, page_of_object, states, who
+from events.admin.history import (
+    changes_table,
+    kind_in_words,
+    model_of,
+    page_of_object,
+    states,
+    who,
+)
 from events.admin.html import nested_table
 from events.audit.acts import ACTS, act_in_words
 from events.audit.record import record
@@ -143,7 +149,7 @@ class AuditEntryAdmin(ReadOnly, KeysetModelAdmin):
     @display(description=_("object"))
     def object(self, entry: AuditEntry) -> str:
         model = model_of(entry)
-        kind = capfirst(str(model._meta.verbose_name)) if model else entry.model
+        kind = kind_in_words(model) if model else entry.model
         number = f"#{entry.object_id}" if entry.object_id else ""
         return render_to_string(
             "admin/audit/object.html",

@@ -19,7 +19,16 @@ from django.utils.translation import gettext as _
 from events.audit.acts import act_in_words
 from events.models import AuditEntry
 
-__all__ = ["changes_table", "differences", "history", "model_of", "page_of_object", "states", "who"]
+__all__ = [
+    "changes_table",
+    "differences",
+    "history",
+    "kind_in_words",
+    "model_of",
+    "page_of_object",
+    "states",
+    "who",
+]
 
 _SHOWN = 200
 
@@ -71,6 +80,13 @@ def model_of(entry: AuditEntry) -> type[Model] | None:
         return apps.get_model(entry.model) if entry.model else None
     except (LookupError, ValueError):
         return None
+
+
+def kind_in_words(model: type[Model]) -> str:
+    """What a row of this table is called."""
+    # django-allauth has no word for it.
+    name = _("second factor") if model._meta.label_lower == "mfa.authenticator" else ""
+    return capfirst(name or str(model._meta.verbose_name))
 
 
 def page_of_object(entry: AuditEntry) -> str:

@@ -69,6 +69,19 @@ _WORDS = {
     "first_scene_at": _("first scene at"),
     "last_scene_at": _("last scene at"),
 }
+# What a receipt counts, by the names that it is signed with.
+_COUNTED = {
+    "archived events": _("archived events"),
+    "binding requests": _("binding requests"),
+    "binding scans": _("binding scans"),
+    "bindings": _("bindings"),
+    "carried-over states": _("states from before the oldest event"),
+    "events": _("events"),
+    "followers": _("followers"),
+    "mentions": _("mentions in other events"),
+    "messages": _("messages"),
+    "operators' log": _("lines of the operators' log"),
+}
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
 
 
@@ -225,7 +238,10 @@ class ErasureAdmin(ReadOnly, AccountModelAdmin):
 
     @admin.display(description=_("changed rows"))
     def changed_rows(self, erasure: Erasure) -> str:
-        return ", ".join(f"{name}: {number}" for name, number in erasure.counts.items()) or "–"
+        words = {name: str(_COUNTED.get(name, name)) for name in erasure.counts}
+        return (
+            "; ".join(f"{words[name]}: {number}" for name, number in erasure.counts.items()) or "–"
+        )
 
     @action(description=_("Download the receipt"), url_path="receipt")
     def download_receipt(self, request: HttpRequest, object_id: str) -> HttpResponse:

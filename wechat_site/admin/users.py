@@ -64,10 +64,16 @@ def may_change_user(user: Any, other: Any) -> bool:
     return account_ids(user) is None and (other is None or is_within(user, other))
 
 
+# No page of this site asks for a permission of these.
+_WITHOUT_PAGES = ("account", "contenttypes", "mfa", "sessions", "usersessions")
+
+
 def _named(field: Any) -> Any:
-    """The field, with the names of this site's own permissions in the reader's language."""
+    """The field, with the permissions of this site's pages in the reader's language."""
     if field.queryset.model is Permission:
-        field.queryset = field.queryset.select_related("content_type")
+        field.queryset = field.queryset.select_related("content_type").exclude(
+            content_type__app_label__in=_WITHOUT_PAGES
+        )
         field.label_from_instance = _name_of
     return field
 

@@ -86,6 +86,14 @@ def test_a_key_that_lost_its_last_account_opens_none():
     assert rows.openid not in get(key).content.decode()
 
 
+def test_the_page_of_a_key_says_when_it_ends_and_spells_its_name_as_it_is():
+    root = User.objects.create_superuser("root")
+    made, _ = ApiKey.issue(user=root, scopes=["events:read"], name="nightly")
+    page = browser_of(root).get(f"/admin/events/apikey/{made.pk}/change/").content.decode()
+    assert f">{timezone.localtime(made.expires_at):%Y-%m-%d}<" in "".join(page.split())
+    assert "Nightly" not in page
+
+
 def test_keys_are_throttled_and_wrong_ones_too(settings, caplog):
     from django.core.cache import caches
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -79,6 +81,17 @@ def test_change_user_takes_over_nobody_stronger(clerk, kind, is_active):
     chosen = {"action": "delete_selected", "_selected_action": [target.pk], "post": "yes"}
     client.post("/admin/auth/user/", chosen)
     assert User.objects.filter(pk=target.pk).values().get() == before
+
+
+def test_permissions_are_in_the_readers_language_and_those_that_open_nothing_are_left_out():
+    browser = browser_of(User.objects.create_superuser("root"))
+    browser.cookies["django_language"] = "zh-hans"
+    page = browser.get("/admin/auth/group/add/").content.decode()
+    assert "| 回复规则 | 修改</option>" in page
+    assert not re.search(r"Can (add|change|delete|view) ", page)
+    assert "电子邮件确认" not in page
+    script = browser.get("/admin/jsi18n/").content.decode()
+    assert json.dumps("全部选择") in script
 
 
 def test_change_group_adds_no_right_beyond_ones_own(clerk):
