@@ -18,7 +18,13 @@ from events.models.account import OfficialAccount
 from events.months import Month
 from events.wechat import EVENT_TYPES, Unreadable, fitting, kind_of, mending, xml
 
-__all__ = ["EVENT_KEY_PREFIX_LENGTH", "EventKeyPrefix", "EventLog", "EventLogQuerySet"]
+__all__ = [
+    "EVENT_KEY_PREFIX_LENGTH",
+    "EventKeyPrefix",
+    "EventLog",
+    "EventLogQuerySet",
+    "delivery_statement",
+]
 
 # Fields of a body that say what came, not what somebody wrote or where he is.
 _ENVELOPE = {
@@ -84,7 +90,8 @@ _FEW = 1000
 
 
 @functools.cache
-def _delivery(model: type[EventLog]) -> Upsert:
+def delivery_statement(model: type[EventLog]) -> Upsert:
+    """Stores new events, and counts one more delivery of those that are there."""
     return Upsert(
         model,
         key=_KEY,
@@ -112,7 +119,7 @@ class EventLogQuerySet(models.QuerySet["EventLog"]):
         pushes = [same for _, same in sorted(deliveries.items())]
         for same in pushes:
             same[0].delivery_count = len(same)
-        stored = _delivery(self.model).execute(
+        stored = delivery_statement(self.model).execute(
             connections[self.db], [_row_of(same[0]) for same in pushes]
         )
         new: set[int] = set()
