@@ -92,7 +92,7 @@ class BindingRequestAdmin(KeysetModelAdmin):
             return ["account"]
         return [
             ("account", "user"), ("shown_state", "reason"), ("created_at", "expires_at"),
-            ("completed_at", "picture"),
+            ("completed_at", "way"), "picture",
         ]  # fmt: skip
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:

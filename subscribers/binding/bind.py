@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from events.binding_scenes import is_binding_scene, new_binding_scene
 from events.models import EventLog, OfficialAccount
+from subscribers.binding.codes import code_in, digest_of_code, new_code, tried_too_often
 from subscribers.models import Binding, BindingRequest, BindingScan, Refusal, Subscriber
 
 if TYPE_CHECKING:
@@ -39,15 +40,24 @@ _UNBIND_WORDS = frozenset({"解绑", "解除绑定", "unbind"})
 
 
 def start_binding(
-    *, account: OfficialAccount, user: User, now: datetime.datetime | None = None
+    *,
+    account: OfficialAccount,
+    user: User,
+    now: datetime.datetime | None = None,
+    way: BindingRequest.Way = BindingRequest.Way.SCAN,
 ) -> BindingRequest:
     """Makes a request with a fresh code for this user, and withdraws a former open one.
 
-    The returned row still holds the scene in the clear, for its owner.
+    The returned row still holds the scene in the clear, for its owner. By way of CODE there is a
+    code to send in the chat, and WeChat is asked for no picture.
     """
     now = now or timezone.now()
     scene = new_binding_scene()
     while True:
+        columns: dict[str, object] = {"scene": scene}
+        if way is BindingRequest.Way.CODE:
+            code = new_code()
+            columns = {"code": code, "code_digest": digest_of_code(code), "due_at": None}
         try:
             with transaction.atomic():
                 BindingRequest.objects.filter(account=account, user=user).end(
@@ -56,38 +66,50 @@ def start_binding(
                 return BindingRequest.objects.create(
                     account=account,
                     user=user,
-                    scene=scene,
+                    way=way,
                     scene_digest=BindingRequest.digest_of(scene),
                     created_at=now,
                     expires_at=now + LIFETIME,
+                    **columns,
                 )
         except IntegrityError:
             # Another request of this user was made between the two statements: withdraw that too.
+            # Or the code was given out before: take another.
             continue
 
 
 def complete_binding(event: EventLog) -> BindingScan | None:
-    """Takes a follow or scan to its binding outcome; None when it carries no binding code.
+    """Takes a follow, scan or text to its binding outcome; None when it has no binding code.
 
     Runs as a projection, after the follower's row was folded: that row is locked by then, which
     puts the scans of one follower in a row. Each outcome is kept as a BindingScan, which the reply
     reads.
     """
-    if not is_binding_scene(event.scene):
+    code = code_in(event) if event.kind == "text" else ""
+    if not code and not is_binding_scene(event.scene):
         return None
     subscriber = Subscriber.objects.get(account=event.account_id, openid=event.openid)
-    request = (
-        BindingRequest.objects.select_for_update(of=("self",))
-        .select_related("user")
-        .filter(scene_digest=BindingRequest.digest_of(event.scene))
-        .first()
-    )
-    binding, refusal = _decide(request, subscriber, event)
+    request = binding = None
+    refusal: Refusal | None = Refusal.TOO_MANY
+    if not code or not tried_too_often(subscriber, event):
+        digest = (
+            {"code_digest": digest_of_code(code)}
+            if code
+            else {"scene_digest": BindingRequest.digest_of(event.scene)}
+        )
+        request = (
+            BindingRequest.objects.select_for_update(of=("self",))
+            .select_related("user")
+            .filter(**digest)
+            .first()
+        )
+        binding, refusal = _decide(request, subscriber, event)
     if request is not None:
         this = BindingRequest.objects.filter(pk=request.pk)
         if binding is not None:
             this.end(completed_at=event.received_at, binding=binding)
-        elif refusal is not Refusal.WRONG_ACCOUNT:
+        elif refusal is not Refusal.WRONG_ACCOUNT or code:
+            # A code that was sent stands in that account's log, where others read it.
             this.end(refused_reason=refusal)
     if refusal:
         outcome = BindingScan.Outcome.REFUSED

@@ -30,6 +30,7 @@ class Refusal(models.TextChoices):
     FOLLOWER_BOUND = "follower_bound", _("this WeChat is bound to another user")
     USER_BOUND = "user_bound", _("this user is bound to another WeChat")
     USER_INACTIVE = "user_inactive", _("the user may not sign in")
+    TOO_MANY = "too_many", _("too many wrong codes before")
 
 
 class BindingQuerySet(models.QuerySet["Binding"]):
@@ -116,15 +117,26 @@ class BindingRequestQuerySet(JobQuerySet["BindingRequest"]):
         It ends the lease too, so that a worker that fetches a ticket just now changes nothing.
         """
         return self.open().update(
-            scene="", ticket="", url="", due_at=None, lease="", leased_until=None, **outcome
+            scene="",
+            ticket="",
+            url="",
+            code="",
+            due_at=None,
+            lease="",
+            leased_until=None,
+            **outcome,
         )
 
 
 class BindingRequest(Job):
-    """A user's wish to bind their WeChat: a one-time code that one follower may scan.
+    """A user's wish to bind their WeChat: a one-time code that one follower may scan or send.
 
     The worker fetches `ticket` and `url`, the text of the picture, while the row is due.
     """
+
+    class Way(models.TextChoices):
+        SCAN = "scan", _("by scanning a QR code")
+        CODE = "code", _("by sending a code")
 
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting for the scan")
@@ -142,11 +154,15 @@ class BindingRequest(Job):
         verbose_name=_("user"),
     )
     scene_digest = models.CharField(max_length=64, unique=True, editable=False)
-    # A reader of these three could bind a WeChat of their own, so they are encrypted, shown to the
+    way = models.CharField(_("way"), max_length=4, choices=Way.choices, default=Way.SCAN)
+    # Of the code to send; None where there is only one to scan.
+    code_digest = models.CharField(max_length=64, unique=True, null=True, editable=False)  # noqa: DJ001
+    # A reader of these four could bind a WeChat of their own, so they are encrypted, shown to the
     # owner alone, and wiped at the end.
     scene = EncryptedTextField(_("scene"), blank=True, default="", editable=False)
     ticket = EncryptedTextField("Ticket", blank=True, default="", editable=False)
     url = EncryptedTextField("URL", blank=True, default="", editable=False)
+    code = EncryptedTextField(_("code"), blank=True, default="", editable=False)
     created_at = models.DateTimeField(_("created"))
     expires_at = models.DateTimeField(_("expires"))
     completed_at = models.DateTimeField(_("completed"), null=True, blank=True)
@@ -180,7 +196,8 @@ class BindingRequest(Job):
             ),
             models.CheckConstraint(
                 name="binding_request_wiped",
-                condition=Q(completed_at=None, refused_reason="") | Q(scene="", ticket="", url=""),
+                condition=Q(completed_at=None, refused_reason="")
+                | Q(scene="", ticket="", url="", code=""),
             ),
         ]
         indexes = [
@@ -206,8 +223,14 @@ class BindingRequest(Job):
 
         "" for any other user, and until it is fetched.
         """
-        is_theirs = user.pk == self.user_id and self.state == self.State.WAITING
-        return self.url if is_theirs else ""
+        return self.url if self._is_open_for(user) else ""
+
+    def sent_code_for(self, user: Any) -> str:
+        """The code to send, as `ABCD-2345`, for its own user and while it is taken; else ""."""
+        return f"{self.code[:4]}-{self.code[4:]}" if self.code and self._is_open_for(user) else ""
+
+    def _is_open_for(self, user: Any) -> bool:
+        return bool(user.pk == self.user_id and self.state == self.State.WAITING)
 
     @staticmethod
     def digest_of(scene: str) -> str:
@@ -225,7 +248,7 @@ class BindingRequest(Job):
 
 
 class BindingScan(models.Model):
-    """A scan of a binding code, with its outcome."""
+    """A scan of a binding code, or a code in a message, with its outcome."""
 
     class Outcome(models.TextChoices):
         BOUND = "bound", _("bound")
@@ -265,6 +288,14 @@ class BindingScan(models.Model):
                 name="binding_scan_reason",
                 condition=Q(outcome="refused") & ~Q(refused_reason="")
                 | Q(outcome__in=["bound", "already_bound"], refused_reason=""),
+            ),
+        ]
+        indexes = [
+            # The latest wrong codes of an account, to notice that somebody guesses.
+            models.Index(
+                fields=["account", "-id"],
+                name="binding_scan_unknown",
+                condition=Q(refused_reason="unknown"),
             ),
         ]
 

@@ -13,13 +13,20 @@ from events.binding_scenes import is_binding_scene
 from events.log.registry import projection
 from events.models import EventLog
 from subscribers.binding.bind import complete_binding, is_unbind_request, unbind_by_follower
+from subscribers.binding.codes import code_in
 from subscribers.fold.rules import STATE_KINDS, State, combine, state_of
 from subscribers.models import SeenScene, Subscriber
 from subscribers.models.qr_code import is_scene
 from subscribers.models.seen_scene import is_noted
 from subscribers.state.fold_in_statement import FOLD_IN_STATEMENT
 
-__all__ = ["bind_by_scan", "end_binding_on_request", "fold_into_subscriber", "remember_scene"]
+__all__ = [
+    "bind_by_code",
+    "bind_by_scan",
+    "end_binding_on_request",
+    "fold_into_subscriber",
+    "remember_scene",
+]
 
 
 def _fold_into_subscribers(events: Sequence[EventLog]) -> None:
@@ -40,6 +47,12 @@ def fold_into_subscriber(event: EventLog) -> None:
 
 @projection("event.subscribe", "event.scan", leaves=lambda event: not is_binding_scene(event.scene))
 def bind_by_scan(event: EventLog) -> None:
+    if event.openid:
+        complete_binding(event)
+
+
+@projection("text", leaves=lambda event: not code_in(event))
+def bind_by_code(event: EventLog) -> None:
     if event.openid:
         complete_binding(event)
 

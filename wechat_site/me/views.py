@@ -86,6 +86,7 @@ class Page(_OfAccount):
             "account": self.account,
             "binding": now.binding,
             "pending": pending,
+            "code": pending.sent_code_for(request.user) if pending else "",
             "progress": now.progress,
             "request_row": now.request,
             "in_wechat": "MicroMessenger" in request.headers.get("User-Agent", ""),
@@ -100,7 +101,9 @@ class Page(_OfAccount):
             if has_asked_too_often(self.request.user):
                 messages.error(request, _("You asked for many codes. Try again in an hour."))
             else:
-                start_binding(account=self.account, user=self.request.user)
+                by_code = request.POST.get("way") == "code" or not self.account.app_secret
+                way = BindingRequest.Way.CODE if by_code else BindingRequest.Way.SCAN
+                start_binding(account=self.account, user=self.request.user, way=way)
         return self.to_page()
 
 

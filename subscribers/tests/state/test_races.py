@@ -170,3 +170,24 @@ def test_workers_share_the_codes_and_fetch_each_once(shared_database, shop, at_w
         f"poster-{number}" for number in range(60)
     )
     assert {scene.state for scene in QRScene.objects.all()} == {QRScene.State.READY}
+
+
+def test_scans_and_codes_racing_leave_nobody_bound_twice(race, account):
+    users = [User.objects.create_user(f"u{number}") for number in range(4)]
+    scenes = [start_binding(account=account, user=user).scene for user in users[:2]]
+    codes = [
+        start_binding(account=account, user=user, way=BindingRequest.Way.CODE).code
+        for user in users[2:]
+    ]
+    bodies = [scan(scene, f"o{n}", NOW + n) for scene in scenes for n in range(3)] + [
+        message_xml("text", openid=f"o{n}", at=NOW + n, Content=code, MsgId=10 * k + n + 1)
+        for k, code in enumerate(codes)
+        for n in range(3)
+    ]
+    assert set(race(lambda number: shuffled(bodies, number))) == {200}
+    bound = list(Binding.objects.active().values_list("subscriber", "user"))
+    assert bound
+    assert len({follower for follower, _ in bound}) == len(bound)
+    assert len({user for _, user in bound}) == len(bound)
+    assert BindingScan.objects.count() == len(bodies)
+    assert list(compare()) == []

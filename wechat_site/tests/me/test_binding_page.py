@@ -23,7 +23,7 @@ IN_WECHAT = "Mozilla/5.0 (iPhone) MicroMessenger/8.0.50 Language/en"
 
 @pytest.fixture
 def account():
-    return make_account(slug="shop", name="Birch <b>Books</b>")
+    return make_account(slug="shop", name="Birch <b>Books</b>", app_secret="s3cret")
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_from_the_first_tap_to_the_end_of_the_binding(account, alice, browser):
     [
         ({"refused_reason": "expired"}, "has expired"),
         ({"refused_reason": "follower_bound"}, "this WeChat is bound to another user"),
-        ({"due_at": None, "failure": "permission"}, "made no code"),
+        ({"due_at": None, "failure": "permission"}, "makes no QR code"),
     ],
 )
 def test_the_page_says_why_nothing_is_bound_and_makes_a_fresh_code(
@@ -108,7 +108,7 @@ def test_the_page_says_why_nothing_is_bound_and_makes_a_fresh_code(
         BindingRequest.objects.update(**columns)
     page = text(browser.get(PAGE))
     assert words in page
-    assert "Make a fresh code" in page
+    assert "Send a code instead" in page if "failure" in columns else "Make a fresh code" in page
 
 
 def test_in_wechat_itself_one_presses_the_code(account, browser):
@@ -171,3 +171,20 @@ def test_with_several_accounts_one_chooses(account, alice, browser):
     page = text(browser.get("/me/wechat/"))
     assert "Hemlock Hats" in page
     assert PAGE in page
+
+
+def test_a_code_to_send_binds_too(account, alice, browser):
+    browser.post(PAGE, {"way": "code"})
+    code = BindingRequest.objects.get().sent_code_for(alice)
+    assert re.fullmatch(r"[A-Z2-9]{4}-[A-Z2-9]{4}", code)
+    assert code in text(browser.get(PAGE))
+    assert code not in text(signed_in(User.objects.create_user("mallory")).get(PAGE))
+    push(account, message_xml("text", openid="o1", Content=code, MsgId=1))
+    assert "is bound to the user alice" in text(browser.get(PAGE))
+
+
+def test_without_an_app_secret_there_is_a_code_to_send(account, browser):
+    account.app_secret = ""
+    account.save()
+    browser.post(PAGE)
+    assert BindingRequest.objects.get().way == "code"
