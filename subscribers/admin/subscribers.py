@@ -24,7 +24,7 @@ from subscribers.admin.came_filter import CameFilter
 from subscribers.admin.conversation import WithConversation
 from subscribers.admin.personal_data import WithPersonalData
 from subscribers.admin.syncs import start_url
-from subscribers.models import Binding, Subscriber
+from subscribers.models import Binding, Conversation, QRScene, Subscriber
 from subscribers.models.binding import with_bound_user
 from subscribers.sync.follow_channels import way_of_following
 
@@ -67,15 +67,36 @@ class BoundFilter(admin.SimpleListFilter):
                 return queryset
 
 
+class WindowFilter(admin.SimpleListFilter):
+    """Followers who wrote, and those whose last message may still be answered."""
+
+    title = _("messages")
+    parameter_name = "window"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return [("open", _("may be answered")), ("wrote", _("has written"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        talks = Conversation.objects.all()
+        match self.value():
+            case "open":
+                talks = talks.filter(window_until__gt=timezone.now())
+                return queryset.filter(pk__in=talks.values("subscriber"), is_following=True)
+            case "wrote":
+                return queryset.filter(pk__in=talks.values("subscriber"))
+            case _:
+                return queryset
+
+
 @admin.register(Subscriber)
 class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelAdmin):
     holds_personal_data = True
     list_display = [
-        "shown_openid", "following", "last_followed", "last_unfollowed", "first_scene",
-        "bound_user", "event_count", "account",
+        "shown_openid", "remark", "following", "channel", "first_followed", "last_followed",
+        "last_unfollowed", "last_seen", "bound_user", "event_count", "account",
     ]  # fmt: skip
     list_display_links = ["shown_openid"]
-    list_filter = [AccountFilter, FollowingFilter, BoundFilter, CameFilter]
+    list_filter = [AccountFilter, FollowingFilter, BoundFilter, WindowFilter, CameFilter]
     search_help_text = _("OpenID, scene or bound user name; the whole value")
     actions = ["refresh_profiles"]
     actions_list = ["sync_followers"]
@@ -130,8 +151,14 @@ class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelA
         return super().search_exactly(queryset, term)
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        columns = super().get_list_display(request)
-        return [name for name in columns if name != "bound_user" or _may_see_bindings()]
+        # A remark is a name that colleagues gave the follower.
+        shown = {"bound_user": _may_see_bindings(), "remark": may_see_openids()}
+        return [name for name in super().get_list_display(request) if shown.get(name, True)]
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        _name_channels(changelist.result_list)
+        return changelist
 
     def get_list_filter(self, request: HttpRequest) -> Any:
         filters = super().get_list_filter(request)
@@ -176,6 +203,10 @@ class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelA
     @display(description=_("status"))
     def follows_now(self, subscriber: Subscriber) -> str:
         return self.following(subscriber)[1]
+
+    @display(description=_("first channel"))
+    def channel(self, subscriber: Any) -> str:
+        return subscriber.channel_name or subscriber.first_scene or "–"
 
     @display(description=_("first followed"))
     def first_followed(self, subscriber: Subscriber) -> str:
@@ -271,3 +302,14 @@ class SubscriberAdmin(WithPersonalData, WithConversation, ReadOnly, KeysetModelA
     @action(description=_("Sync followers"), permissions=["sync"])
     def sync_followers(self, request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(start_url())
+
+
+def _name_channels(followers: list[Any]) -> None:
+    """Sets on each follower the name of the code that came first, with one query for all."""
+    codes = QRScene.objects.filter(
+        account__in={follower.account_id for follower in followers},
+        scene__in={follower.first_scene for follower in followers} - {""},
+    )
+    names = {(pk, scene): name for pk, scene, name in codes.values_list("account", "scene", "name")}
+    for follower in followers:
+        follower.channel_name = names.get((follower.account_id, follower.first_scene), "")

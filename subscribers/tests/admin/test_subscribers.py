@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
@@ -10,7 +12,14 @@ from django.utils import timezone
 from events.models import EventLog, LiveMenu, MenuVersion
 from events.testing import make_account, message_xml, push
 from subscribers.binding.bind import start_binding
-from subscribers.models import Binding, BindingRequest, BindingScan, Subscriber
+from subscribers.models import (
+    Binding,
+    BindingRequest,
+    BindingScan,
+    Conversation,
+    QRScene,
+    Subscriber,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -220,3 +229,27 @@ def test_lists_of_bindings_cost_the_same_however_long(operator, account, model):
     many = statements()
     assert len(many) == len(few)
     assert not [sql for sql in many if "COUNT(" in sql.upper() or "OFFSET" in sql.upper()]
+
+
+def test_the_list_names_channels_and_finds_who_may_be_answered(client):
+    client.force_login(User.objects.create_superuser("lister"))
+    shop, now = make_account("lists"), timezone.now()
+    QRScene.objects.create(account=shop, scene="shop-1", name="Shop one", ticket="t", due_at=None)
+    open_, wrote, _silent = Subscriber.objects.bulk_create(
+        Subscriber(
+            account=shop, openid=f"oList{n}", remark=f"Remark {n}", first_scene="shop-1",
+            last_followed_at=now, updated_at=now,
+        )
+        for n in range(3)
+    )  # fmt: skip
+    for person, hours in ((open_, 4), (wrote, -4)):
+        until = now + datetime.timedelta(hours=hours)
+        Conversation.objects.create(
+            account=shop, subscriber=person, last_at=now, window_until=until
+        )
+    page = client.get("/admin/subscribers/subscriber/?account=lists")
+    assert "Shop one" in page.content.decode()
+    assert "Remark 2" in page.content.decode()
+    for chosen, found in (("open", [open_]), ("wrote", [wrote, open_])):
+        page = client.get(f"/admin/subscribers/subscriber/?account=lists&window={chosen}")
+        assert [row.pk for row in page.context["cl"].result_list] == [row.pk for row in found]
