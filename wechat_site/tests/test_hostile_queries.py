@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+from urllib.parse import quote
 
 import pytest
 from django.contrib import admin
@@ -109,13 +110,14 @@ def test_no_number_of_a_row_is_a_fault_of_ours(operator, rows, model):
     operator.raise_request_exception = False
     name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
     try:
-        reverse(name, args=["1"])
+        page_of_first = reverse(name, args=["1"])
     except NoReverseMatch:
         return  # its rows have no pages
     for what, value in VALUES.items():
         if "/" in value or not value:
             continue
-        response = operator.get(reverse(name, args=[value.strip()]))
+        # Where the address takes numbers alone, nothing else can be reversed.
+        response = operator.get(page_of_first.replace("/1/", f"/{quote(value.strip())}/"))
         assert response.status_code in {200, 302, 400, 403, 404}, what
 
 
