@@ -21,7 +21,6 @@ from django.test import Client, TransactionTestCase
 
 from events import account_cache
 from events.callback import awaiting, refusals
-from events.db import writer_connection
 from events.log import registry
 from events.models import OfficialAccount
 from events.platform import client
@@ -127,13 +126,6 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(awaiting.runs, "_by_row", {})
     caches["process"].clear()
     refusals._noted.clear()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def no_connection_of_the_writer_is_left(django_db_setup: None) -> Iterator[None]:
-    """The test database can be removed then."""
-    yield
-    writer_connection.close()
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ def _count_early(events: Sequence[EventLog]) -> None:
         RuleHit.objects.bulk_create(hits, ignore_conflicts=True)
 
 
-@projection(*_KINDS, batch=_count_early, leaves=lambda event: _WON_BY not in event.__dict__)
+@projection(*_KINDS, batch=_count_early)
 def count_early(event: EventLog) -> None:
     _count_early([event])
 

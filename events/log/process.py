@@ -17,7 +17,6 @@ from django.utils import timezone
 from events.db.transactions import LOCK_TIMEOUT, release_connection, short_transaction
 from events.delays import EVENT
 from events.log.answers import make_answer, note_failure, send_what_is_late
-from events.log.one_statement import store_if_usual
 from events.log.registry import project_together, projections_for
 from events.log.reply_pool import ReplyPool
 from events.models import EventLog
@@ -43,13 +42,7 @@ def deliver(
     changes nothing but the delivery count. The transaction waits up to `lock_timeout` seconds for a
     lock; if it raises DatabaseError, it stored nothing. `then` gets the list that will be returned,
     in the same transaction: if it raises, nothing is stored.
-
-    On PostgreSQL pushes of the usual kinds go by one statement (events/log/one_statement.py).
     """
-    if then is None and lock_timeout == LOCK_TIMEOUT:
-        stored = store_if_usual(events)
-        if stored is not None:
-            return stored
     began = time.monotonic()
     try:
         with short_transaction(lock_timeout):

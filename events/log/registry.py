@@ -15,8 +15,7 @@ They stand in an app's `wechat.py`, which the start imports:
     def answer_click(event: EventLog) -> Reply | None: ...
 
 Each has an optional quicker form for pushes that arrive together: a projection of many events at
-once or as a part of the statement that stores them (InStatement), and a reply found in memory
-before the event is stored.
+once, and a reply found in memory before the event is stored.
 
 late_reply_sender() registers the function that takes replies which come too late for WeChat.
 
@@ -36,9 +35,9 @@ to one row, and "go to definition" works.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from events.wechat import Reply
 
@@ -52,7 +51,6 @@ __all__ = [
     "BatchProjection",
     "Defer",
     "EarlyReply",
-    "InStatement",
     "LateReplySender",
     "NotYet",
     "Projection",
@@ -66,7 +64,6 @@ __all__ = [
     "before_removal",
     "before_restoring",
     "early_reply_for",
-    "in_statement_for",
     "late_reply_sender",
     "on_erasure",
     "project_together",
@@ -109,30 +106,11 @@ _L = TypeVar("_L", bound=LateReplySender)
 ANY_KIND = "*"
 
 
-@dataclass(frozen=True)
-class InStatement:
-    """A projection in SQL, as a part of the statement that stores pushes on PostgreSQL.
-
-    The statement (events/log/one_statement.py) has the new events as the rows of `new`, which
-    carry, besides the columns of the log, what `values` says of each event, or nothing where it
-    says None. It may name `columns`, which are given with their types; one that it leaves out is
-    NULL. `sql` writes rows of the app's own, in a fixed order against deadlocks. `row` tells the
-    rows apart that events write: two that write the same row never come in one statement.
-    """
-
-    columns: Callable[[], Mapping[str, str]]
-    values: Callable[[EventLog], Mapping[str, Any] | None]
-    row: Callable[[EventLog], Hashable]
-    sql: Callable[[], str]
-
-
 @dataclass(frozen=True, slots=True)
 class _Projection:
     kinds: frozenset[str]
     project: Projection
     project_batch: BatchProjection | None
-    in_statement: InStatement | None
-    leaves: Callable[[EventLog], bool] | None
 
     def takes(self, kind: str) -> bool:
         return kind in self.kinds or ANY_KIND in self.kinds
@@ -154,25 +132,18 @@ _after_restoring: list[RetentionHook] = []
 _late_reply_senders: list[LateReplySender] = []
 
 
-def projection(
-    *kinds: str,
-    batch: BatchProjection | None = None,
-    in_statement: InStatement | None = None,
-    leaves: Callable[[EventLog], bool] | None = None,
-) -> Callable[[_P], _P]:
+def projection(*kinds: str, batch: BatchProjection | None = None) -> Callable[[_P], _P]:
     """Registers a function for events of these kinds, or of ANY_KIND.
 
     `batch` does the same for several events in one go, in any order; against deadlocks it touches
-    rows that other processes touch too in a fixed order. `in_statement` does it in SQL, and
-    `leaves` says, from the event and this process's memory, that the projection would change
-    nothing; a push with a projection that has neither takes longer to store. Raises ValueError
-    without a kind. Projections run in the order of their registration, those for ANY_KIND first.
+    rows that other processes touch too in a fixed order. Raises ValueError without a kind.
+    Projections run in the order of their registration, those for ANY_KIND first.
     """
     if not kinds:
         raise ValueError("A projection names the kinds it folds, or ANY_KIND.")
 
     def register(function: _P) -> _P:
-        _projections.append(_Projection(frozenset(kinds), function, batch, in_statement, leaves))
+        _projections.append(_Projection(frozenset(kinds), function, batch))
         _projections.sort(key=lambda registered: ANY_KIND not in registered.kinds)
         return function
 
@@ -228,19 +199,6 @@ def send_late(event: EventLog, reply: Reply) -> bool:
 
 def projections_for(kind: str) -> list[Projection]:
     return [registered.project for registered in _projections if registered.takes(kind)]
-
-
-def in_statement_for(event: EventLog) -> list[InStatement] | None:
-    """The projections of an unsaved event in SQL; None if it needs one that is not."""
-    found = []
-    for registered in _projections:
-        if not registered.takes(event.kind):
-            continue
-        if registered.in_statement is not None:
-            found.append(registered.in_statement)
-        elif registered.leaves is None or not registered.leaves(event):
-            return None
-    return found
 
 
 def project_together(events: Sequence[EventLog]) -> None:

@@ -18,13 +18,7 @@ from events.models.account import OfficialAccount
 from events.months import Month
 from events.wechat import EVENT_TYPES, Unreadable, fitting, kind_of, mending, xml
 
-__all__ = [
-    "EVENT_KEY_PREFIX_LENGTH",
-    "EventKeyPrefix",
-    "EventLog",
-    "EventLogQuerySet",
-    "delivery_statement",
-]
+__all__ = ["EVENT_KEY_PREFIX_LENGTH", "EventKeyPrefix", "EventLog", "EventLogQuerySet"]
 
 # Fields of a body that say what came, not what somebody wrote or where he is.
 _ENVELOPE = {
@@ -90,8 +84,7 @@ _FEW = 1000
 
 
 @functools.cache
-def delivery_statement(model: type[EventLog]) -> Upsert:
-    """Stores new events, and counts one more delivery of those that are there."""
+def _delivery(model: type[EventLog]) -> Upsert:
     return Upsert(
         model,
         key=_KEY,
@@ -119,7 +112,7 @@ class EventLogQuerySet(models.QuerySet["EventLog"]):
         pushes = [same for _, same in sorted(deliveries.items())]
         for same in pushes:
             same[0].delivery_count = len(same)
-        stored = delivery_statement(self.model).execute(
+        stored = _delivery(self.model).execute(
             connections[self.db], [_row_of(same[0]) for same in pushes]
         )
         new: set[int] = set()

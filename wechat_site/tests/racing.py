@@ -121,9 +121,6 @@ def _run(parties: int, work: Callable[..., Any], arguments: tuple[Any, ...]) -> 
 def _close_connections() -> None:
     from django.db import connections
 
-    from events.db import writer_connection
-
-    writer_connection.close()
     connections.close_all()
     for connection in connections.all(initialized_only=True):
         if hasattr(connection, "close_pool"):

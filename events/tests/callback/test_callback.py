@@ -18,6 +18,7 @@ from events.callback import receive
 from events.callback.address import callback_path
 from events.log.registry import reply_handler
 from events.models import EventLog, OfficialAccount
+from events.models.event_log import EventLogQuerySet
 from events.testing import (
     AES_KEY,
     FrontClient,
@@ -618,7 +619,7 @@ def test_a_locked_database_is_503_and_success_for_what_is_stored_already(setting
 
 @both_doors
 def test_a_database_that_is_away_is_503(plain):
-    with mock.patch("events.log.process.store_if_usual", side_effect=OperationalError("gone")):
+    with mock.patch.object(EventLogQuerySet, "deliver", side_effect=OperationalError("gone")):
         assert push(plain, message_xml()).status_code == 503
     with mock.patch("events.account_cache._stored", side_effect=OperationalError("gone")):
         assert push(plain, message_xml()).status_code == 503

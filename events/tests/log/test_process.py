@@ -134,15 +134,8 @@ def test_a_failing_projection_does_not_disturb_the_next_push(account):
 
 
 def test_a_duplicate_folds_what_the_first_could_not(account):
-    broken = True
-
-    @projection("event.subscribe")
-    def fails(event: EventLog) -> None:
-        if broken:
-            raise Boom
-
-    push(account, message_xml(at=1767226105))
-    broken = False
+    with mock.patch("events.log.process.project_together", side_effect=Boom):
+        push(account, message_xml(at=1767226105))
     assert not Subscriber.objects.exists()
     push(account, message_xml(at=1767226105))
     assert Subscriber.objects.get().follow_count == 1
