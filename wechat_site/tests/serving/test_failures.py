@@ -138,7 +138,8 @@ class TestPostgres:
                         site.wait_for_acknowledgements(100)
 
             log = receive_while(site, restart_twice_with_each_size)
-            assert "A push could not be stored" in log
+            # Whether a push was on its way at that moment is chance.
+            assert "discarding closed connection" in log
 
     def test_a_full_disk(self, folder: Path, tmp_path: Path):
         if os.geteuid() != 0:

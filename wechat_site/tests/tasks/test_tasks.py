@@ -217,9 +217,9 @@ def test_each_thread_has_a_connection(monkeypatch):
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"pool": pool})
     allow_connections([Task("a", lambda: 0, every=1, threads=4), Task("b", lambda: 0, every=1)])
     assert pool["max_size"] == 3 + 5 + 2
-    pool["max_size"] = 50
+    pool["max_size"] = 200
     allow_connections(TASKS)
-    assert pool["max_size"] == 50
+    assert pool["max_size"] == 200
 
 
 # --- The schedule ------------------------------------------------------------------------------
