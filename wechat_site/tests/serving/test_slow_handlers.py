@@ -285,8 +285,9 @@ def test_a_page_is_saved_while_a_handler_runs(slow_site: SlowSite):
             browser.get("/admin/events/replyrule/add/")
             form = {
                 "csrfmiddlewaretoken": browser.cookies["csrftoken"],
-                **{"account": "1", "trigger": "event.click", "key": "K", "content": "saved"},
-                "is_active": "on",
+                **{"account": "1", "name": "K", "is_active": "on", "on": "message"},
+                **{"message_kind": "text", "how": "contains_any", "words": "K"},
+                **{"answers0-kind": "text", "answers0-content": "saved"},
             }
             return browser.post("/admin/events/replyrule/add/", data=form)
 
@@ -299,5 +300,5 @@ def test_a_page_is_saved_while_a_handler_runs(slow_site: SlowSite):
     told, saved = asyncio.run(ask_and_save())
     assert saved.status_code == 302, saved.text
     assert told.text == "after 13"
-    count = "from events.models import ReplyRule; print(ReplyRule.objects.filter(key='K').count())"
+    count = "from events.models import ReplyRule; print(ReplyRule.objects.filter(name='K').count())"
     assert slow_site.site.manage("shell", "-v0", "-c", count).strip() == "1"
