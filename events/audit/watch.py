@@ -64,7 +64,7 @@ def watch(
 
 
 def _save_in_one_transaction(model: type[Model]) -> None:
-    """Makes a row and its entry one transaction, whoever saves it.
+    """Makes each save of this model one transaction with its audit entry.
 
     Django sends post_save when its own transaction has ended, and code of other packages saves
     users and second factors without one. Deleting and relating rows it does in one already.
