@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import shutil
+import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -21,6 +28,7 @@ from django.test import Client, TransactionTestCase
 
 from events import account_cache
 from events.callback import awaiting, refusals
+from events.db import writer_connection
 from events.log import registry
 from events.models import OfficialAccount
 from events.platform import client
@@ -28,7 +36,7 @@ from events.simulator.fake_api import FakeAccount, FakeWeChatAPI, FakeWeChatAPIS
 from events.testing import make_account
 from subscribers.models import seen_scene
 from subscribers.state.rebuild import compare
-from wechat_site.tests.racing import Racers, make_tables
+from wechat_site.tests.racing import Racers
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -37,6 +45,12 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     report.sections = [
         (name, text.encode(errors="replace").decode()) for name, text in report.sections
     ]
+
+
+def pytest_collection_finish() -> None:
+    """The collector need not look at the tests themselves, nor so often at what each leaves."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -128,6 +142,13 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     refusals._noted.clear()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_connection_of_the_writer_is_left(django_db_setup: None) -> Iterator[None]:
+    """The test database can be removed then."""
+    yield
+    writer_connection.close()
+
+
 @pytest.fixture
 def own_registries(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone after it."""
@@ -180,10 +201,28 @@ def racers(django_db_setup: None) -> Iterator[Racers]:
 
 
 @pytest.fixture(scope="session")
-def empty_sqlite_file(racers: Racers, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file with all tables and no rows."""
-    path = tmp_path_factory.mktemp("race") / "empty.sqlite3"
-    racers.call(make_tables, str(path))
+def empty_sqlite_file(
+    django_db_setup: None,
+    django_db_blocker: Any,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A database file with all tables and no rows: the test database as it stands between tests."""
+    path = tmp_path_factory.mktemp("empty") / "empty.sqlite3"
+    # pytest-django makes none for a run without a test that asks for one.
+    is_made = connection.vendor == "sqlite" and connection.is_in_memory_db()  # type: ignore[attr-defined]
+    if request.config.getoption("nomigrations") or not is_made:
+        # The test database has no triggers then, or is no file.
+        environment = {**os.environ, "DATABASE_URL": f"sqlite:///{path}"}
+        command = [sys.executable, str(request.config.rootpath / "manage.py"), "migrate", "-v0"]
+        subprocess.run(command, env=environment, check=True)
+        return path
+    with django_db_blocker.unblock(), closing(sqlite3.connect(path)) as file:
+        connection.ensure_connection()
+        connection.connection.backup(file)
+        # Numbers begin at 1 again, whatever tests came before.
+        with file:
+            file.execute("DELETE FROM sqlite_sequence")
     return path
 
 

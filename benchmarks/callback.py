@@ -22,10 +22,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
-from benchmarks.contestants import Contestant, Product, peers
-from benchmarks.databases import PostgreSQL, Server, SQLite
-from benchmarks.load import Pusher, RanOut, Run, find_wrk, followers
-from benchmarks.report import Entry, Load, Outcome, conditions, report
+from benchmarks.contest.contestant import Contestant
+from benchmarks.contest.databases import PostgreSQL, Server, SQLite
+from benchmarks.contest.load import Pusher, RanOut, Run, find_wrk, followers
+from benchmarks.contest.product import Product
+from benchmarks.contest.programs import PROGRAMS
+from benchmarks.contest.python_peers import peers
+from benchmarks.contest.report import Entry, Load, Outcome, conditions, report
 from events.wechat import SecurityMode
 
 __all__ = ["main"]
@@ -37,6 +40,7 @@ _BEYOND = 12_000
 _HEADROOM = 1.6
 _LEAST = 2000
 _WARM_UP = 1  # seconds
+_CONNECTIONS = {Load.SINGLE: 1, Load.FEW: 8}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -74,12 +78,23 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="NAME:KEY=VALUE,…",
         help="the product once more, with these environment variables",
     )
+    parser.add_argument(
+        "--checkout",
+        action="append",
+        default=[],
+        type=_checkout,
+        metavar="NAME:FOLDER",
+        help="the product of another checkout, with its own code, in this environment",
+    )
     parser.add_argument("--peers", help="only these, by name, separated by commas; none: ''")
     options = parser.parse_args(arguments)
     try:
         find_wrk()
-        # Without peers, their environment need not be there.
-        names = [] if options.peers == "" else [peer.name for peer in peers(Path())]
+        programs = [program.name for program in PROGRAMS if not program.missing()]
+        asked = None if options.peers is None else {*filter(None, options.peers.split(","))}
+        # The environment of the peers in Python is needed by them alone.
+        has_python = asked is None or bool(asked - set(programs))
+        names = [*programs, *([peer.name for peer in peers(Path())] if has_python else [])]
     except FileNotFoundError as error:
         parser.error(str(error))
     options.peers = names if options.peers is None else [*filter(None, options.peers.split(","))]
@@ -98,6 +113,13 @@ def _variant(text: str) -> tuple[str, dict[str, str]]:
     if not name.replace("-", "").isalnum() or not all(key and sign for key, sign, _ in pairs):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME:KEY=VALUE,…")
     return name, {key: value for key, _, value in pairs}
+
+
+def _checkout(text: str) -> tuple[str, Path]:
+    name, _, folder = text.partition(":")
+    if not name.replace("-", "").isalnum() or not Path(folder, "manage.py").exists():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME:FOLDER of a checkout")
+    return name, Path(folder).resolve()
 
 
 def _postgres_url() -> str:
@@ -121,14 +143,23 @@ class _Race:
             self._products.append(
                 Product(name.replace("-", "_").lower(), title, folder=folder, extra=extra)
             )
-        self._contestants: list[Contestant] = [
-            *self._products,
-            *(
-                peer
-                for peer in (peers(folder) if options.peers else [])
-                if peer.name in options.peers
-            ),
-        ]
+        for name, checkout in options.checkout:
+            self._products.append(
+                Product(
+                    name.replace("-", "_").lower(),
+                    f"this site, {name}",
+                    folder=folder,
+                    extra={},
+                    checkout=checkout,
+                )
+            )
+        self._contestants: list[Contestant] = [*self._products]
+        wanted = set(options.peers)
+        if server.vendor == "postgresql":
+            self._contestants += [p(folder=folder) for p in PROGRAMS if p.name in wanted]
+        wanted -= {program.name for program in PROGRAMS}
+        if wanted:
+            self._contestants += [peer for peer in peers(folder) if peer.name in wanted]
         self._highest: dict[tuple[str, SecurityMode], float] = {}
         self._pusher = Pusher()
         self._outcome = Outcome(server.title, server.version, server.file_system)
@@ -143,13 +174,15 @@ class _Race:
             ]
             for entry in entries:
                 self._warm_up(entry)
-            # The products' other loads need their highest rate.
+            # The other loads need the highest rate.
             self._rounds(entries)
             self._rounds(
                 [
-                    Entry(product, SecurityMode.PLAINTEXT, load)
-                    for product in self._products
-                    for load in (Load.SINGLE, Load.HALF)
+                    Entry(contestant, SecurityMode.PLAINTEXT, load)
+                    for contestant in self._contestants
+                    for load in (Load.FEW, Load.SINGLE, Load.HALF)
+                    if isinstance(contestant, Product)
+                    or (contestant.is_light and load is not Load.HALF)
                 ]
             )
             for contestant in self._contestants:
@@ -190,7 +223,7 @@ class _Race:
         contestant = entry.contestant
         key = contestant.name, entry.mode
         highest = self._highest.get(key)
-        is_single = entry.load is Load.SINGLE
+        connections = _CONNECTIONS.get(entry.load, self._options.connections)
         rate = (highest or 0) / 2 if entry.load is Load.HALF else None
         most = _BEYOND if highest is None else max(_HEADROOM * highest, _LEAST)
         while True:
@@ -204,7 +237,7 @@ class _Race:
                     path=contestant.path(entry.mode),
                     mode=entry.mode,
                     seconds=seconds,
-                    connections=1 if is_single else self._options.connections,
+                    connections=connections,
                     most=most,
                     rate=rate,
                     seed=f"{what} {entry.mode}",
@@ -215,7 +248,7 @@ class _Race:
         self._settle(contestant)
         run.web_cpu = contestant.seconds() - web
         run.database_cpu = self._server.seconds() - database
-        if not is_single and rate is None:
+        if entry.load is Load.FULL:
             self._highest[key] = max(run.rate, highest or 0)
         if isinstance(contestant, Product):
             faults = contestant.faults(run)

@@ -140,7 +140,7 @@ def _receive() -> None:
 
 def _fold() -> dict[str, float]:
     """Counts what is not counted; milliseconds for 1,000 events, elapsed and of the processor."""
-    from events.stats.roll_up import roll_up
+    from events.stats.counting.roll_up import roll_up
 
     began, used, counted = time.monotonic(), time.process_time(), 0
     while served := roll_up():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
 from django.db.models.signals import post_delete, post_migrate, post_save, pre_migrate
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
@@ -14,13 +15,14 @@ class EventsConfig(AppConfig):
         from events import account_cache
         from events.alerts import looks  # noqa: F401  (registers what is watched)
         from events.answering import answer  # noqa: F401  (registers the reply handlers)
-        from events.log.changes import forget_changes_of_events, note_changes_of_events
+        from events.db.sqlite_lock import wait_outside
+        from events.log.log_proportions import describe_log
         from events.log.report import drop_report_of_events, make_report_of_events
-        from events.log.sqlite_planner import describe_log
-        from events.models.judgement import judge_when_corrected
+        from events.log.row_changes import forget_changes_of_events, note_changes_of_events
+        from events.models.stats.judgement import judge_when_corrected
         from events.retention import bodies, partitions  # noqa: F401
         from events.search import fill  # noqa: F401  (takes words over, and forgets them)
-        from events.stats import removal  # noqa: F401  (keeps counts of what leaves the log)
+        from events.stats.counting import removal  # noqa: F401  (keeps counts of what leaves the log)
 
         # The `wechat.py` of every app, in the order of INSTALLED_APPS: it registers projections and
         # reply handlers.
@@ -31,6 +33,7 @@ class EventsConfig(AppConfig):
             for model in ("OfficialAccount", "RuleVersion"):
                 signal.connect(account_cache.forget, sender=f"events.{model}")
         post_save.connect(judge_when_corrected, sender="events.OfficialAccount")
+        connection_created.connect(wait_outside)
         post_migrate.connect(describe_log, sender=self)
         pre_migrate.connect(forget_changes_of_events, sender=self)
         post_migrate.connect(note_changes_of_events, sender=self)
@@ -41,12 +44,14 @@ class EventsConfig(AppConfig):
         """Has every change of what people set recorded."""
         from django.contrib.auth.models import Group, User
 
-        from events.audit.watch import watch
+        from events.audit.watched_tables import watch
         from events.models import (
             ACCOUNT_SECRETS,
             AccountLimit,
             AlertChannel,
+            AlertLimits,
             ApiKey,
+            MediaFile,
             OfficialAccount,
             ReplyRule,
         )
@@ -72,6 +77,10 @@ class EventsConfig(AppConfig):
             ignore=("last_login", "date_joined"),
             many=("groups", "user_permissions"),
         )
+        watch(AlertLimits)
         watch(AlertChannel, secret=("url",), ignore=("created_at",))
+        shown = {"account", "title", "kind"}
+        jobs = tuple(f.name for f in MediaFile._meta.concrete_fields if f.name not in shown)
+        watch(MediaFile, ignore=jobs)
         watch(Group, many=("permissions",))
         watch(AccountLimit, many=("accounts",))

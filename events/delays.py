@@ -17,6 +17,8 @@ __all__ = [
     "TOKEN",
     "TOKEN_REFUSED",
     "WATCHED_CALL",
+    "WEBHOOK",
+    "WEBHOOK_ENDPOINT",
     "Delays",
     "lasting",
 ]
@@ -38,6 +40,10 @@ WATCHED_CALL = _seconds(2, 5, 15, 60, 120)
 MESSAGE = _seconds(2, 8, 30)
 # An event that could not be folded or answered.
 EVENT = _seconds(30, 120, 600, 3600, 6 * 3600)
+# A delivery to a webhook: together three days.
+WEBHOOK = _seconds(
+    *(5, 30, 120, 600, 1800, 3600), *(3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 24 * 3600)
+)
 
 # --- The last wait repeats ------------------------------------------------------------------------
 
@@ -47,6 +53,8 @@ TOKEN = _seconds(5, 15, 60, 300, 900, 3600)
 TOKEN_REFUSED = _seconds(60, 300, 900, 3600)
 # The erasure of a person, which nobody may give up.
 ERASURE = _seconds(600)
+# A webhook whose deliveries fail one after the other.
+WEBHOOK_ENDPOINT = _seconds(5, 15, 60, 300)
 # A scheduled task of the worker.
 TASK = _seconds(60, 120, 240, 480, 960, 1920, 3600)
 

@@ -10,17 +10,8 @@ from typing import TYPE_CHECKING
 
 from events.answering.answer import reply_by_rule
 from events.log.messages import Addressee, NotDeliverable, send_message
-from events.log.registry import (
-    ANY_KIND,
-    DEFER,
-    Defer,
-    after_restoring,
-    before_removal,
-    before_restoring,
-    on_erasure,
-    projection,
-    reply_handler,
-)
+from events.log.registry import ANY_KIND, DEFER, Defer, projection, reply_handler
+from events.log.retention_hooks import after_restoring, before_removal, before_restoring, on_erasure
 from events.models import EventLog, OfficialAccount
 from events.models.event_log import EventLogQuerySet
 from events.wechat import (

@@ -17,8 +17,8 @@ from django.http.response import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
 
-from events.answering.publish import publish
-from events.callback.address import callback_path
+from events.answering.publish_rules import publish
+from events.callback.callback_address import callback_path
 from events.callback.front import CallbackFront, Threads
 from events.models import OfficialAccount, ReplyRule
 from events.wechat import SecurityMode

@@ -10,15 +10,17 @@ from subscribers.messages import send
 from subscribers.personal_data import erase, requests
 from subscribers.rules import people
 from subscribers.state import carried_over, projections
-from subscribers.stats import intervals, removal, scenes
+from subscribers.stats.counting import activity, removal, scenes
 from subscribers.sync import differences
+from subscribers.webhooks import personal_deliveries
 
 __all__ = [
+    "activity",
     "carried_over",
     "differences",
     "erase",
-    "intervals",
     "people",
+    "personal_deliveries",
     "projections",
     "removal",
     "replies",

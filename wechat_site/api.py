@@ -5,14 +5,10 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.urls import URLPattern, path, re_path
-from django.utils import translation
-from drf_spectacular.utils import extend_schema
-from drf_spectacular.views import SpectacularAPIView
-from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.routers import DefaultRouter
 
-from events.api import schema  # noqa: F401  (registers the key's scheme)
+from events.api.broker_views import AccessTokenView, JsConfigView, JsTicketView
+from events.api.openapi import key_scheme  # noqa: F401  (registers the scheme of keys)
 from events.api.statistics import (
     EventStatistics,
     HealthStatistics,
@@ -24,6 +20,7 @@ from subscribers.api.changes import ChangesView
 from subscribers.api.statistics import (
     FollowerStatistics,
     MessageStatistics,
+    PeopleStatistics,
     SceneStatistics,
     SummaryStatistics,
     TopStatistics,
@@ -36,8 +33,10 @@ from subscribers.api.views import (
     QRSceneViewSet,
     SubscriberViewSet,
 )
+from subscribers.api.webhooks import WebhookViewSet
+from wechat_site.embedding.api import BindingLinkView
 
-__all__ = ["EnglishSchema", "urlpatterns"]
+__all__ = ["urlpatterns"]
 
 router = DefaultRouter()
 router.include_root_view = False
@@ -47,22 +46,8 @@ router.register("subscribers", SubscriberViewSet, basename="subscriber")
 router.register("scenes", QRSceneViewSet, basename="scene")
 router.register("bindings", BindingViewSet, basename="binding")
 router.register("messages", OutgoingMessageViewSet, basename="message")
+router.register("webhooks", WebhookViewSet, basename="webhook")
 router.register("binding-requests", BindingRequestViewSet, basename="binding-request")
-
-
-class EnglishSchema(SpectacularAPIView):
-    """The schema, in English for every reader: generated clients must not depend on a language."""
-
-    @extend_schema(exclude=True)
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        with translation.override("en"):
-            response: Any = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
-            # Sentences that are translated when they are written.
-            response.accepted_renderer = request.accepted_renderer
-            response.accepted_media_type = request.accepted_media_type
-            response.renderer_context = self.get_renderer_context()
-            response.render()
-        return response  # type: ignore[no-any-return]
 
 
 def _picture(prefix: str, viewset: Any, name: str) -> URLPattern:
@@ -74,6 +59,11 @@ def _picture(prefix: str, viewset: Any, name: str) -> URLPattern:
     return re_path(rf"^{prefix}/(?P<pk>[0-9]{{1,18}})/{pattern}$", view)
 
 
+_BROKER: dict[str, Any] = {
+    "access-token": AccessTokenView,
+    "js-config": JsConfigView,
+    "js-ticket": JsTicketView,
+}
 _STATISTICS: dict[str, Any] = {
     "events": EventStatistics,
     "followers": FollowerStatistics,
@@ -81,6 +71,7 @@ _STATISTICS: dict[str, Any] = {
     "hours": HourStatistics,
     "menu": MenuStatistics,
     "messages": MessageStatistics,
+    "people": PeopleStatistics,
     "scenes": SceneStatistics,
     "summary": SummaryStatistics,
     "top": TopStatistics,
@@ -89,6 +80,11 @@ _STATISTICS: dict[str, Any] = {
 urlpatterns = [
     *router.urls,
     path("changes/", ChangesView.as_view()),
+    path("binding-links/", BindingLinkView.as_view()),
+    *(
+        re_path(rf"^accounts/(?P<slug>[-a-zA-Z0-9_]+)/{name}/$", view.as_view())
+        for name, view in _BROKER.items()
+    ),
     *(path(f"stats/{name}/", view.as_view()) for name, view in _STATISTICS.items()),
     _picture("scenes", QRSceneViewSet, "qr.svg"),
     _picture("scenes", QRSceneViewSet, "qr.png"),

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from pathlib import Path
 from typing import Any
 
 from django.apps import AppConfig, apps
+from django.contrib.admin import apps as admin_apps
 from django.core.management import call_command
 from django.db import connections
 from django.db.models.signals import post_migrate, pre_migrate
+
+
+class AdminConfig(admin_apps.AdminConfig):
+    default = False  # of the two here
+    default_site = "wechat_site.admin_site.Site"
 
 
 class WechatSiteConfig(AppConfig):
@@ -15,19 +22,24 @@ class WechatSiteConfig(AppConfig):
 
     def ready(self) -> None:
         # They register themselves.
+        from allauth.idp.oidc.models import Client
         from allauth.mfa.models import Authenticator
 
-        from events.audit.watch import watch
-        from wechat_site import alert_rules  # noqa: F401
+        from events.audit.watched_tables import watch
+        from wechat_site.monitoring import alert_rules  # noqa: F401
         from wechat_site.signin import journal, lifetime, second_factor  # noqa: F401
         from wechat_site.signin.roles import make_roles
 
         watch(Authenticator, ignore=("data", "created_at", "last_used_at"))
+        watch(Client, secret=("secret",), ignore=("created_at", "owner"))
         # Both are told of apps with tables, and this one has none.
         last = apps.get_app_config("events")
         pre_migrate.connect(_close_database_to_others, sender=last)
         post_migrate.connect(_make_cache_table, sender=last)
         post_migrate.connect(make_roles, sender=last)
+        # What is loaded by now stays: the collector need never look at it.
+        gc.freeze()
+        gc.enable()
 
 
 def _close_database_to_others(using: str, **kwargs: Any) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.loaders import app_directories
 
-__all__ = ["HeadersMiddleware", "NonceLoader"]
+__all__ = ["HeadersMiddleware", "NonceLoader", "policy_for_frames", "with_form_targets"]
 
 _COMMON = (
     "default-src 'self'; img-src 'self' data:; font-src 'self'; object-src 'none'; "
@@ -43,7 +43,7 @@ _PERMISSIONS = ", ".join(
     ]
 )  # fmt: skip
 # Where answers hold personal data or secrets.
-_PRIVATE = ("/admin/", "/account/", "/api/v1/", "/me/")
+_PRIVATE = ("/admin/", "/account/", "/api/v1/", "/me/", "/openid/")
 
 
 class HeadersMiddleware:
@@ -68,6 +68,20 @@ class HeadersMiddleware:
         if request.path.startswith(_PRIVATE):
             headers.setdefault("Cache-Control", "no-store")
         return response
+
+
+def with_form_targets(targets: Iterable[str]) -> str:
+    """The policy of a page whose form ends on other sites: browsers check redirects too.
+
+    `targets` are origins such as `https://shop.example`, or schemes such as `org.example.app:`.
+    """
+    form_action = " ".join(["form-action 'self'", *targets])
+    return _POLICY.replace("form-action 'self'", form_action)
+
+
+def policy_for_frames(origins: list[str]) -> str:
+    """The Content-Security-Policy of a page that pages of these origins may show in a frame."""
+    return _POLICY.replace("frame-ancestors 'none'", f"frame-ancestors {' '.join(origins)}")
 
 
 def _policy_of(path: str) -> str:

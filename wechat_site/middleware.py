@@ -12,7 +12,7 @@ from django.utils import translation
 from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 
-from events.api.problems import CONTENT_TYPE, problem_response
+from events.api.requests.problems import CONTENT_TYPE, problem_response
 
 
 class ProblemMiddleware:

@@ -9,48 +9,59 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.conf import settings
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from events.alerts.send import FAILURES as ALERT_FAILURES
 from events.alerts.send import send_messages
 from events.alerts.watch import watch
-from events.answering.answer import forget_old_hits
 from events.callback.judge_again import judge_pending
-from events.callback.refusals import forget_refusals
 from events.jobs.queues import EventQueue, JobQueue
 from events.jobs.task import Task
-from events.log.changes import forget_old_changes
 from events.log.process import process_due
-from events.log.reply_pool import ReplyPool
+from events.log.replies.reply_pool import ReplyPool
+from events.media.lend import keep_fresh, send_files
 from events.menus.publish import look_at_menus, look_regularly, publish_menus
-from events.models import AlertMessage, IdempotentRequest, LiveMenu, MenuVersion
-from events.retention.audit import forget_old_entries
-from events.retention.bodies import empty_bodies
+from events.models import AlertMessage, LiveMenu, MediaFile, MenuVersion
+from events.platform.rights import ask_regularly
 from events.retention.partitions import make_partitions_ahead
-from events.retention.prune import prune
-from events.search.fill import forget_old_texts, index_texts
-from events.stats.removal import forget_unseen
-from events.stats.update import update_statistics
+from events.search.fill import index_texts
 from subscribers.binding.bind import end_expired_requests
 from subscribers.datacube.fetch import fetch_figures
-from subscribers.inbox.keep import empty_conversations
-from subscribers.messages.empty import empty_messages
+from subscribers.inbox import media
+from subscribers.inbox.media import fetch_media
 from subscribers.messages.send import send_next, try_again
 from subscribers.models import (
     BindingRequest,
+    FollowerEdit,
+    FollowerExport,
     FollowerSync,
     OutgoingMessage,
     QRScene,
-    follower_sync,
+    ReceivedMedia,
+    TagRead,
     outgoing_message,
 )
+from subscribers.models.followers import follower_sync
 from subscribers.personal_data.requests import erase_due, request_for_unfollowed
 from subscribers.qr_codes import fetch_tickets
-from subscribers.qr_codes.fetch_tickets import fetch_binding_tickets, fetch_scene_tickets
+from subscribers.qr_codes.fetch_tickets import (
+    fetch_binding_tickets,
+    fetch_scene_tickets,
+    fetch_sign_in_tickets,
+)
+from subscribers.segments import export
+from subscribers.segments.export import write_exports
+from subscribers.signing_in.start import end_expired_sign_ins
+from subscribers.stats.counting.update import update_statistics
 from subscribers.sync.compare import sync_next
 from subscribers.sync.profiles import fetch_profiles
 from subscribers.sync.schedule import begin_daily
+from subscribers.tagging import edit_jobs
+from subscribers.tagging.edit_jobs import write_edits
+from subscribers.tagging.names import read_names, read_regularly
+from subscribers.webhooks.send_deliveries import DeliveryQueue, send_due
+from subscribers.webhooks.write import write_messages
+from wechat_site.clearing import CLEARING
 
 __all__ = ["TASKS", "finish_replies"]
 
@@ -63,10 +74,6 @@ _reply_pool = ReplyPool(settings.REPLY_HANDLER_THREADS)
 
 def _process_events() -> int:
     return process_due(_reply_pool)
-
-
-def _clear_statistics() -> int:
-    return forget_unseen() + forget_refusals(timezone.now())
 
 
 TASKS: Sequence[Task] = (
@@ -93,6 +100,13 @@ TASKS: Sequence[Task] = (
         title=_("binding codes that expired"),
     ),
     Task(
+        "sign-in requests",
+        end_expired_sign_ins,
+        every=15,
+        quick=True,
+        title=_("codes to sign in that expired"),
+    ),
+    Task(
         "messages",
         send_next,
         every=1,
@@ -107,6 +121,12 @@ TASKS: Sequence[Task] = (
         every=1,
         queue=JobQueue(BindingRequest, fetch_tickets.FAILURES),
         title=_("one-time binding codes"),
+    ),
+    Task(
+        "sign-in codes",
+        fetch_sign_in_tickets,
+        every=1,
+        title=_("one-time codes to sign in"),
     ),
     Task(
         "QR codes",
@@ -150,6 +170,55 @@ TASKS: Sequence[Task] = (
         quick=True,
         title=_("start of the daily follower syncs"),
     ),
+    Task(
+        "media",
+        send_files,
+        every=1,
+        queue=JobQueue(MediaFile),
+        title=_("media files to send to WeChat"),
+    ),
+    Task(
+        "media of rules",
+        keep_fresh,
+        every=30,
+        quick=True,
+        title=_("media files of reply rules that WeChat soon forgets"),
+    ),
+    Task(
+        "received media",
+        fetch_media,
+        every=2,
+        queue=JobQueue(ReceivedMedia, media.FAILURES),
+        title=_("files that followers sent"),
+    ),
+    Task(
+        "exports",
+        write_exports,
+        every=2,
+        queue=JobQueue(FollowerExport, export.FAILURES),
+        title=_("exports of followers"),
+    ),
+    Task(
+        "changes of followers",
+        write_edits,
+        every=1,
+        queue=JobQueue(FollowerEdit, edit_jobs.FAILURES),
+        title=_("tags and remarks to write to WeChat"),
+    ),
+    Task(
+        "names of tags",
+        read_names,
+        every=5,
+        queue=JobQueue(TagRead),
+        title=_("names of tags to read from WeChat"),
+    ),
+    Task(
+        "tags to read",
+        read_regularly,
+        every=60,
+        quick=True,
+        title=_("tags that were not read for hours"),
+    ),
     # One call asks for a hundred, so newcomers are collected.
     Task("profiles", fetch_profiles, every=15, title=_("profiles of followers")),
     Task(
@@ -165,10 +234,24 @@ TASKS: Sequence[Task] = (
         title=_("words of new messages, for the search"),
     ),
     Task(
-        "statistics to clear",
-        _clear_statistics,
-        every=24 * 3600,
-        title=_("people whom statistics saw last months ago"),
+        "webhooks to write",
+        write_messages,
+        every=1,
+        title=_("what webhooks are to be told"),
+    ),
+    Task(
+        "webhooks",
+        send_due,
+        every=1,
+        queue=DeliveryQueue(),
+        threads=4,
+        title=_("deliveries to webhooks"),
+    ),
+    Task(
+        "rights",
+        ask_regularly,
+        every=60,
+        title=_("what WeChat lets each account call"),
     ),
     Task("figures", fetch_figures, every=3600, title=_("WeChat's daily figures")),
     Task("alerts", watch, every=60, title=_("look at what alerts tell of")),
@@ -193,51 +276,7 @@ TASKS: Sequence[Task] = (
         every=3600,
         title=_("erasures of those who unfollowed long ago"),
     ),
-    Task(
-        "changes to forget",
-        forget_old_changes,
-        every=3600,
-        title=_("notes of changes that every reader has seen"),
-    ),
-    Task(
-        "answered POSTs",
-        IdempotentRequest.objects.forget_old,
-        every=3600,
-        title=_("answers to POSTs with an Idempotency-Key, after a day"),
-    ),
-    Task(
-        "texts to forget",
-        forget_old_texts,
-        every=3600,
-        title=_("texts of the search past their time"),
-    ),
-    Task("bodies", empty_bodies, every=3600, title=_("bodies of events past their time")),
-    Task(
-        "conversations to empty",
-        empty_conversations,
-        every=3600,
-        title=_("last sentences of conversations past their time"),
-    ),
-    Task("texts", empty_messages, every=3600, title=_("texts of messages past their time")),
-    Task(
-        "audit entries",
-        forget_old_entries,
-        every=24 * 3600,
-        title=_("audit entries past their time"),
-    ),
-    Task(
-        "rule hits",
-        forget_old_hits,
-        every=24 * 3600,
-        title=_("notes of which rule answered, after 100 days"),
-    ),
-    # What had to stay last time gets a few more chances each day.
-    Task(
-        "retention",
-        prune,
-        every=6 * 3600,
-        title=_("months past retention"),
-    ),
+    *CLEARING,
 )
 
 

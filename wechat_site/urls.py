@@ -4,10 +4,11 @@ from allauth.account.views import logout as account_logout
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from wechat_site import api, health
+from wechat_site import api
 from wechat_site.admin.dashboard import download
+from wechat_site.monitoring import health
 from wechat_site.signin.views import admin_login
 
 urlpatterns = [
@@ -15,6 +16,7 @@ urlpatterns = [
     path("wechat/", include("events.urls")),
     path("account/", include("wechat_site.signin.urls")),
     path("me/", include("wechat_site.me.urls")),
+    path("openid/", include("wechat_site.openid.urls")),
     path("admin/login/", admin_login),
     path("admin/logout/", account_logout),
     path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
@@ -22,7 +24,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("api/v1/", include(api.urlpatterns)),
-    path("api/schema/", api.EnglishSchema.as_view(), name="schema"),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("healthz", health.alive),
     path("readyz", health.ready),

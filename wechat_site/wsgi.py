@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 from django.core.wsgi import get_wsgi_application
 
+# As in manage.py.
+gc.disable()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_site.settings")
 
 application = get_wsgi_application()

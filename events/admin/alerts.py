@@ -17,8 +17,8 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 from events.admin.access import AccountModelAdmin
 from events.admin.base import ModelAdmin
 from events.admin.changelist import ReadOnly
-from events.admin.filters import AccountFilter
 from events.admin.html import confirmation
+from events.admin.list_filters import AccountFilter
 from events.alerts.rules import RULES, words_of
 from events.alerts.send import FAILURES, NotSent, is_address, send_test
 from events.audit.record import record

@@ -19,7 +19,7 @@ from unfold.admin import ModelAdmin as ThemeModelAdmin
 
 from events.admin.history import history
 from events.audit.record import name_of, record, record_look_at_list
-from events.audit.watch import is_watched
+from events.audit.watched_tables import is_watched
 from events.models.job import Job
 
 __all__ = ["ModelAdmin"]
@@ -27,6 +27,7 @@ __all__ = ["ModelAdmin"]
 # What Django's filters by a column put behind its name.
 _LOOKUPS = re.compile(r"(?:__(?:id__|pk__|slug__)?(?:exact|isnull|in|gte|gt|lte|lt))?")
 _ID = re.compile(r"[0-9]{1,18}")
+_TEXT = re.compile(r"[^\0]*")
 # No row has such a number, and the databases refuse it.
 _TOO_LARGE = re.compile(r"\s*[-+]?[0-9]{19,}\s*")
 # Each word of a search is one more condition for the database.
@@ -71,14 +72,15 @@ class ModelAdmin(ThemeModelAdmin):
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Any:
-        if _TOO_LARGE.fullmatch(object_id):
+        if _TOO_LARGE.fullmatch(object_id) or "\0" in object_id:
             return None
         return super().get_object(request, object_id, from_field)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         chosen = request.POST.getlist("_selected_action")
-        if _has_number(self.model) and not all(map(_ID.fullmatch, chosen)):
-            raise SuspiciousOperation("A row was chosen by something else than its number.")
+        known = _ID if _has_number(self.model) else _TEXT
+        if not all(map(known.fullmatch, chosen)):
+            raise SuspiciousOperation("A row was chosen by what is no key of a row.")
         response: HttpResponse = super().changelist_view(request, extra_context)
         if self.holds_personal_data and request.method == "GET" and response.status_code == 200:
             record_look_at_list(self.model, list(request.GET))

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from events.admin.access import AccountModelAdmin, visible_accounts
 from events.admin.history import differences
 from events.audit.context import recorded_as
-from events.audit.watch import state_of
+from events.audit.watched_tables import state_of
 from events.models import AuditEntry
 
 __all__ = ["WithEarlierStates"]

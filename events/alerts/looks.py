@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from django.db.models import F, Sum
 
+from events.alerts.limits import Limits
 from events.alerts.rules import Condition, sees
 from events.doctor.examine import disks_short_of_space
 from events.models import (
@@ -20,7 +21,7 @@ from events.models import (
     OfficialAccount,
     SharedAccessToken,
 )
-from events.stats.rhythm import Pulse, Rhythm, rhythms
+from events.stats.reading.rhythm import Pulse, Rhythm, rhythms
 
 __all__: list[str] = []
 
@@ -29,22 +30,20 @@ _MINUTE = datetime.timedelta(minutes=1)
 _DAY = datetime.timedelta(days=1)
 # Rows among which the last push is looked for: what a sync observed lies between.
 _LATEST = 500
-# A stranger's single try is no trouble.
-_REFUSALS = 5
 _MOST_DEAD = 1000
-# So many answers say enough, and this share of them may be late.
-_ANSWERS, _LATE_SHARE = 20, 0.1
-_KEY_DAYS = 14
+# So many answers say enough.
+_ANSWERS = 20
 
 
 @sees("silence")
 def _silent_accounts(now: datetime.datetime) -> Iterable[Condition]:
     active = list(OfficialAccount.objects.filter(is_active=True).values_list("pk", flat=True))
-    usual = rhythms(active, now)
+    usual, limits = rhythms(active, now), Limits()
     for pk in active:
         last = _last_push(pk)
         rhythm = usual.get(pk, Rhythm())
-        pulse = rhythm.pulse(last, now)
+        late, silent = limits.of("silence_late", pk), limits.of("silence_down", pk)
+        pulse = rhythm.pulse(last, now, late=late, silent=silent)
         if last is not None and pulse in {Pulse.LATE, Pulse.SILENT}:
             details: dict[str, str | int] = {
                 "minutes": int((now - last) / _MINUTE),
@@ -76,8 +75,9 @@ def _refused_accounts(now: datetime.datetime) -> Iterable[Condition]:
     for slug, reason, times in rows:
         numbers[slug] += times
         reasons.setdefault(slug, reason)
+    limits = Limits()
     for slug, number in numbers.items():
-        if number >= _REFUSALS:
+        if number >= limits.of("refusals", accounts[slug]):
             details: dict[str, str | int] = {"number": number, "reason": reasons[slug]}
             yield Condition("refusals", _DOWN, accounts[slug], details)
 
@@ -86,8 +86,10 @@ def _refused_accounts(now: datetime.datetime) -> Iterable[Condition]:
 def _dead_events(now: datetime.datetime) -> Iterable[Condition]:
     dead = EventLog.objects.with_status(EventLog.Status.DEAD).order_by("-pk")
     newest = dead.values_list("account", "received_at")[:_MOST_DEAD]
+    limits = Limits()
     for pk, number in Counter(account for account, at in newest if at > now - _DAY).items():
-        yield Condition("dead", _LATE, pk, {"number": number})
+        if number >= limits.of("dead", pk):
+            yield Condition("dead", _LATE, pk, {"number": number})
 
 
 @sees("late_answers")
@@ -98,8 +100,9 @@ def _late_answers(now: datetime.datetime) -> Iterable[Condition]:
         .values_list("account")
         .annotate(number=Sum("answered"), late=Sum(F("answered") - F("within_5s")))
     )
+    limits = Limits()
     for pk, answered, late in rows:
-        if answered >= _ANSWERS and late > answered * _LATE_SHARE:
+        if answered >= _ANSWERS and 100 * late > answered * limits.of("late_answers", pk):
             yield Condition("late_answers", _LATE, pk, {"answered": answered, "late": late})
 
 
@@ -128,8 +131,9 @@ def _failed_tokens() -> Iterator[SharedAccessToken]:
 
 @sees("api_key")
 def _expiring_keys(now: datetime.datetime) -> Iterable[Condition]:
+    until = now + Limits().of("api_key") * _DAY
     soon = ApiKey.objects.filter(
-        revoked_at=None, expires_at__gt=now, expires_at__lt=now + _KEY_DAYS * _DAY
+        revoked_at=None, expires_at__gt=now, expires_at__lt=until
     ).order_by("expires_at")
     first = soon.first()
     if first is not None and first.expires_at is not None:

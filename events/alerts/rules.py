@@ -76,11 +76,16 @@ RULES: Mapping[str, Rule] = {
     ),
     "api_key": Rule(
         _("API key about to expire"),
-        _("%(number)s API keys expire within 14 days, the first in %(days)s: %(name)s."),
+        _("%(number)s API keys expire soon, the first in %(days)s days: %(name)s."),
     ),
     "disk": Rule(
         _("disk nearly full"),
         _("Of the disk with %(folder)s %(percent)s %% are free."),
+    ),
+    "webhook": Rule(
+        _("webhook paused"),
+        _("%(host)s takes no messages since %(hours)s hours: %(held)s wait for it."),
+        late=_("%(host)s has answered 410 Gone, and is told nothing any more."),
     ),
     "queue": Rule(
         _("queue stuck"),

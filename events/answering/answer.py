@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from django.db import transaction
 from django.utils import timezone
 
 from events.account_cache import live_rules
-from events.answering.people import follower_of
+from events.answering.people_slot import follower_of
 from events.log.messages import NotDeliverable, send_message
-from events.log.registry import NotYet, projection, reply_handler
+from events.log.registry import InStatement, NotYet, projection, reply_handler
+from events.media.lend import is_at_wechat, with_media_id
 from events.models import EventLog, RuleHit
-from events.rules.answers import Said, needs_follower, needs_messages, said
 from events.rules.data import EVENT_KINDS, MESSAGE_KINDS, On
 from events.rules.decide import Incoming, NeedsFollower
-from events.wechat import Reply
+from events.rules.rule_answers import Said, as_message, needs_follower, needs_messages, said
+from events.wechat import ImageReply, MusicReply, Reply, VideoReply, VoiceReply
 
 __all__ = ["KEPT", "forget_old_hits", "incoming_of", "reply_by_rule"]
 
@@ -74,13 +76,27 @@ def reply_by_rule(event: EventLog) -> Reply | None:
     if not is_stored:
         if needs_follower(rule) or needs_messages(rule):
             raise NotYet
+        answer = _with_media(event, said(rule, incoming, None))
+        if answer.messages:
+            raise NotYet
         event.__dict__[_WON_BY] = rule.id
-        return said(rule, incoming, None).reply
+        return answer.reply
     if follower is None and needs_follower(rule):
         follower = follower_of(event)
-    answer = said(rule, incoming, follower)
+    answer = _with_media(event, said(rule, incoming, follower))
     _note(event, rule.id, answer)
     return answer.reply
+
+
+def _with_media(event: EventLog, answer: Said) -> Said:
+    """The answer with the media_id of its file; a file that WeChat has not goes as a message."""
+    reply = answer.reply
+    if not isinstance(reply, ImageReply | VoiceReply | VideoReply | MusicReply):
+        return answer
+    sendable = with_media_id(reply, event.account)
+    if is_at_wechat(sendable):
+        return replace(answer, reply=sendable)
+    return Said(None, ((0, as_message(reply)), *answer.messages))
 
 
 @reply_handler(*_OWN_HANDLER, early=reply_by_rule)
@@ -125,7 +141,30 @@ def _count_early(events: Sequence[EventLog]) -> None:
         RuleHit.objects.bulk_create(hits, ignore_conflicts=True)
 
 
-@projection(*_KINDS, batch=_count_early)
+def _won_by(event: EventLog) -> Mapping[str, int] | None:
+    if event.status != EventLog.Status.PROCESSED:
+        return None
+    return {_WON_BY: event.__dict__[_WON_BY]}
+
+
+_COUNT_IN_STATEMENT = InStatement(
+    columns=lambda: {_WON_BY: "bigint"},
+    values=_won_by,
+    row=lambda event: (event.account_id, event.event_time, event.dedup_key),
+    sql=lambda: (
+        f"INSERT INTO {RuleHit._meta.db_table} (event_id, event_time, rule_id) "
+        f"SELECT id, event_time, {_WON_BY} FROM new WHERE {_WON_BY} IS NOT NULL "
+        "ORDER BY id ON CONFLICT DO NOTHING"
+    ),
+)
+
+
+@projection(
+    *_KINDS,
+    batch=_count_early,
+    in_statement=_COUNT_IN_STATEMENT,
+    leaves=lambda event: _WON_BY not in event.__dict__,
+)
 def count_early(event: EventLog) -> None:
     _count_early([event])
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from events.answering.answer import incoming_of
-from events.answering.people import follower_of
+from events.answering.people_slot import follower_of
 from events.models import EventLog, OfficialAccount, RuleHit
 from events.rules.data import EVENT_KINDS, Rule
 from events.rules.decide import NeedsFollower, RuleSet

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from django.db import transaction
-from django.db.models import Max
 from django.utils.translation import gettext as _
 
-from events.models import OfficialAccount, ReplyRule
+from events.answering.publish_rules import add_to_draft, draft_of
+from events.media.file_kind import Unusable
+from events.media.lend import add_file, reference
+from events.models import OfficialAccount
 from events.platform.client import client_for
 from events.rules.check import problems
 from events.rules.data import Answer, AnswerKind, Choice, How, MessageKind, On, Rule, Trigger
+from events.wechat.api import APIError
 from events.wechat.api.auto_replies import ConsoleReplies, ConsoleReply
+from events.wechat.api.media import LIMITS
 
-__all__ = ["rules_of_console", "take_over"]
+__all__ = ["Candidate", "add_rules", "candidates", "rules_of_console", "take_over"]
+
+_LARGEST = max(LIMITS.values())
+_FILES = {AnswerKind.IMAGE, AnswerKind.VOICE}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A rule that may be taken over, and what of the reply is lost."""
+
+    rule: Rule
+    is_known: bool
+    losses: tuple[str, ...]
 
 
 def take_over(account: OfficialAccount) -> list[Rule]:
@@ -23,21 +40,26 @@ def take_over(account: OfficialAccount) -> list[Rule]:
     A rule with a mistake, such as a text that is too long, is added switched off.
     """
     found = client_for(account).auto_replies.current()
+    return add_rules(account, list(rules_of_console(found)))
+
+
+def candidates(account: OfficialAccount, rules: Sequence[Rule]) -> list[Candidate]:
+    """Which of the rules the draft has, and what each loses on the way."""
+    known = _known(account)
+    return [
+        Candidate(rule, _sense(rule) in known, tuple(dict.fromkeys(_losses(rule))))
+        for rule in rules
+    ]
+
+
+def add_rules(account: OfficialAccount, rules: Sequence[Rule]) -> list[Rule]:
+    """Adds what the draft has not, files of WeChat's included; returns the new rules."""
+    known = _known(account)
+    new = [_with_own_files(account, rule) for rule in rules if _sense(rule) not in known]
     with transaction.atomic():
-        rows = ReplyRule.objects.filter(account=account)
-        known = [(row.rule.trigger, row.rule.answers) for row in rows]
-        position = rows.aggregate(last=Max("position"))["last"] or 0
-        added = []
-        for rule in rules_of_console(found):
-            if (rule.trigger, rule.answers) in known:
-                continue
-            position += 1
-            row = ReplyRule(account=account, position=position)
-            row.take(rule)
-            row.is_active = not problems(rule)
-            row.save()
-            added.append(row.rule)
-    return added
+        return [
+            add_to_draft(account.pk, replace(rule, is_on=not problems(rule))).rule for rule in new
+        ]
 
 
 def rules_of_console(found: ConsoleReplies) -> Iterator[Rule]:
@@ -58,6 +80,51 @@ def rules_of_console(found: ConsoleReplies) -> Iterator[Rule]:
     if found.default is not None:
         name = _("Default of the console")
         yield Rule(0, name, Trigger(On.OTHER), answers=(_answer(found.default),))
+
+
+def _known(account: OfficialAccount) -> list[object]:
+    return [_sense(rule) for rule in draft_of(account.pk)]
+
+
+def _sense(rule: Rule) -> object:
+    """What makes two rules the same: a file may have got a name of ours."""
+    said = tuple(
+        replace(answer, media_id="") if answer.kind in _FILES else answer for answer in rule.answers
+    )
+    return rule.trigger, said
+
+
+def _losses(rule: Rule) -> Iterator[str]:
+    if problems(rule):
+        yield _("It has a mistake here, and is added switched off.")
+    for answer in rule.answers:
+        if answer.kind in _FILES:
+            yield _("The file is fetched from WeChat, as long as WeChat has it.")
+        if answer.kind is AnswerKind.TEXT and answer.content.startswith(("http://", "https://")):
+            yield _(
+                "An address: of a video WeChat tells nothing else, and it ends after some hours."
+            )
+        if answer.kind is AnswerKind.NEWS:
+            yield _("Of several articles the first is taken.")
+
+
+def _with_own_files(account: OfficialAccount, rule: Rule) -> Rule:
+    answers = tuple(
+        replace(answer, media_id=_own(account, rule.name, answer.media_id))
+        if answer.kind in _FILES
+        else answer
+        for answer in rule.answers
+    )
+    return replace(rule, answers=answers)
+
+
+def _own(account: OfficialAccount, title: str, media_id: str) -> str:
+    """A file of the library in the place of WeChat's; WeChat's where it has none any more."""
+    try:
+        content = client_for(account).media.get(media_id, most=_LARGEST).data
+        return reference(add_file(account, title, content, by=None).pk)
+    except (APIError, Unusable):
+        return media_id
 
 
 def _answer(reply: ConsoleReply) -> Answer:

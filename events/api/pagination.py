@@ -13,7 +13,7 @@ from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.api.filters import ORDERING
+from events.api.strict_filters import ORDERING
 from events.db.keyset import RowCursor, page
 from events.log.settled import Unsettled, settled_moment, settled_upper_bound
 
@@ -83,6 +83,36 @@ class NewestFirstPagination(CursorPagination):
         position: Any = str(RowCursor.of(row, self.column))
         return str(self.encode_cursor(Cursor(offset=0, reverse=reverse, position=position)))
 
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        size = {"type": "integer", "minimum": 1, "maximum": self.max_page_size}
+        return [
+            {
+                "name": self.cursor_query_param,
+                "in": "query",
+                "description": "Where to go on, as `next` and `previous` have it.",
+                "schema": {"type": "string"},
+            },
+            {
+                "name": self.page_size_query_param,
+                "in": "query",
+                "description": "Rows of a page.",
+                "schema": size | {"default": self.page_size},
+            },
+        ]
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {"type": "string", "format": "uri", "nullable": True}
+        following = "https://wechat.example.com/api/v1/events/?cursor=cD0yMDQ4"
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {
+                "next": link | {"example": following},
+                "previous": link | {"example": None},
+                "results": schema,
+            },
+        }
+
     def get_page_size(self, request: Request) -> int:
         given = request.query_params.get("page_size")
         if given is None:
@@ -146,6 +176,7 @@ class _Syncable(NewestFirstPagination):
         whole["properties"]["settled"] = {
             "type": "boolean",
             "description": "In a sync: false means that nothing is known yet, ask again.",
+            "example": True,
         }
         return whole
 

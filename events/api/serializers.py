@@ -1,14 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.settings import api_settings
 
+from events.api.openapi.examples import ACCOUNT, EVENT, EVENT_DETAIL, of_answer
 from events.models import EventLog, OfficialAccount
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 __all__ = [
     "AccountSerializer",
@@ -36,13 +40,46 @@ class StrictFields:
             raise serializers.ValidationError(
                 {name: [sentence] for name in unknown}, code="unknown"
             )
+        mistyped = {
+            name: wrong
+            for name, field in fields.items()
+            if name in data and (wrong := _mistyped(field, data[name]))
+        }
+        if mistyped:
+            raise serializers.ValidationError(mistyped)
         return super().to_internal_value(data)  # type: ignore[misc]
+
+
+# DRF takes "5" for 5, 5 for "5" and "yes" for true; a misunderstanding would be stored.
+_TYPES: tuple[tuple[type[Any], Callable[[Any], bool], StrOrPromise], ...] = (
+    (serializers.BooleanField, lambda value: isinstance(value, bool), _("Give true or false.")),
+    (
+        serializers.IntegerField,
+        lambda value: type(value) is int or (isinstance(value, float) and value.is_integer()),
+        _("Give a whole number."),
+    ),
+    (serializers.CharField, lambda value: isinstance(value, str), _("Give a text.")),
+)
+
+
+def _mistyped(field: Any, value: Any) -> Any:
+    """The errors of a value that is not of the field's JSON type; null is for the field to say."""
+    if isinstance(field, serializers.ListField) and isinstance(value, list):
+        wrong = {place: _mistyped(field.child, part) for place, part in enumerate(value)}
+        return {place: errors for place, errors in wrong.items() if errors}
+    if getattr(field, "takes_numbers", False) and type(value) is int:
+        return []
+    for kind, is_right, sentence in _TYPES:
+        if isinstance(field, kind) and value is not None and not is_right(value):
+            return [sentence]
+    return []
 
 
 class NoFieldsSerializer(StrictFields, serializers.Serializer[Any]):
     """The body of a request that takes none."""
 
 
+@extend_schema_serializer(examples=[of_answer(ACCOUNT)])
 class AccountSerializer(serializers.ModelSerializer[OfficialAccount]):
     class Meta:
         model = OfficialAccount
@@ -52,6 +89,7 @@ class AccountSerializer(serializers.ModelSerializer[OfficialAccount]):
         ]  # fmt: skip
 
 
+@extend_schema_serializer(examples=[of_answer(EVENT)])
 class EventSerializer(serializers.ModelSerializer[EventLog]):
     """An event as it may be shown: one-time binding scenes and their tickets are masked."""
 
@@ -84,6 +122,7 @@ class EventSerializer(serializers.ModelSerializer[EventLog]):
         return shown
 
 
+@extend_schema_serializer(examples=[of_answer(EVENT_DETAIL)])
 class EventDetailSerializer(EventSerializer):
     raw = serializers.SerializerMethodField(help_text="The body as received, decrypted, as text.")
 

@@ -14,13 +14,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from events.api.export import ExportMixin
-from events.api.filters import NOT_FILTERS, EventFilter
-from events.api.idempotency import IdempotentPosts
+from events.api.event_filter import EventFilter
+from events.api.files.event_rows import EventRows
+from events.api.files.export import ExportMixin
 from events.api.pagination import EventPagination
+from events.api.requests.idempotency import IdempotentPosts
 from events.api.serializers import AccountSerializer, EventDetailSerializer, EventSerializer
+from events.api.strict_filters import NOT_FILTERS, check_parameters
 from events.audit.record import name_of, record, record_look_at_list
-from events.audit.watch import is_watched
+from events.audit.watched_tables import is_watched
 from events.db.time_limit import TookTooLong, time_limit
 from events.models import ACCOUNT_SECRETS, EventLog, OfficialAccount, with_account
 from events.viewer import visible_to
@@ -55,6 +57,8 @@ class ReadViewSet(
 
     # From a row to its account.
     account_path = "account"
+    # Parameters of an address that is no list with filters.
+    parameters: ClassVar[frozenset[str]] = frozenset()
 
     def get_queryset(self) -> QuerySet[_M]:
         # The OpenAPI schema is made without a user.
@@ -102,6 +106,8 @@ class ReadViewSet(
 
             setattr(self, method, act)
         super().initial(request, *args, **kwargs)
+        if handler is not None and (self.detail or request.method not in SAFE_METHODS):
+            check_parameters(request._request, self.parameters | {"format"})
 
     def _record_act(self, answer: Any) -> None:
         model = self.get_queryset().model
@@ -129,6 +135,7 @@ class EventViewSet(ExportMixin, ReadViewSet[EventLog]):
     queryset = with_account(EventLog.objects.all())
     filterset_class = EventFilter
     pagination_class = EventPagination
+    exported = EventRows()
     lookup_value_regex = "[0-9]{1,18}"
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:

@@ -1,15 +1,15 @@
-"""What acts are called, in words. An act without words here is shown by its own name."""
+"""What acts and their details are called, in words. What has no words here is shown as it is."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-__all__ = ["ACTS", "act_in_words"]
+__all__ = ["ACTS", "REASONS", "act_in_words", "details_in_words", "outcome_in_words"]
 
 ACTS: dict[str, StrOrPromise] = {
     "add": _("added"),
@@ -23,8 +23,11 @@ ACTS: dict[str, StrOrPromise] = {
     "look": _("looked at"),
     "list": _("looked at the list"),
     "export": _("exported"),
+    "download": _("downloaded"),
+    "edit_profile": _("changed tags or the remark"),
     "erase": _("erased a person"),
     "unbind": _("ended the binding"),
+    "make_binding_link": _("made a link to bind a WeChat"),
     "revoke": _("revoked the key"),
     "adopt": _("adopted"),
     "try_again": _("tried again"),
@@ -38,15 +41,66 @@ ACTS: dict[str, StrOrPromise] = {
     "publish_rules": _("published reply rules"),
     "discard_rules": _("discarded the draft of reply rules"),
     "take_back": _("published an earlier version again"),
+    "take_over": _("took over what WeChat's console answers"),
     "withdraw": _("withdrew"),
     "ask": _("had WeChat asked"),
     "run": _("started a task"),
     "examine": _("had the account examined"),
     "test_channel": _("sent a test"),
+    "send_test": _("sent a test"),
+    "use_access_token": _("used the access token"),
+    "use_js_ticket": _("used the JS-SDK ticket"),
+    "use_js_config": _("had a page signed"),
+    "send_again": _("sent again"),
+    "sign_in_to": _("signed in to an application"),
+    "end_access": _("ended an application's access"),
+    "rotate_secret": _("changed the secret"),
+    "activate": _("turned on again"),
     "backup": _("took a backup"),
     "restore": _("brought a backup back"),
+}
+
+# Why a sign-in failed. A room that refuses for reasons of its own adds them.
+REASONS: dict[str, StrOrPromise] = {
+    "password": _("wrong user name or password"),
+    "locked": _("locked after too many failures"),
+    "second-factor": _("wrong second factor"),
+    "no-second-factor": _("staff without a second factor"),
+    "key": _("wrong API key"),
+}
+_DETAILS: dict[str, StrOrPromise] = {
+    "with": _("sign-in with"),
+    "reason": _("reason"),
+    "rows": _("number of rows"),
+    "ids": _("numbers of the rows"),
+    "fields": _("fields"),
+    "filters": _("filters used"),
+    "conditions": _("conditions of the list"),
+    "scenes": _("scenes of the codes"),
+    "task": _("task"),
+    "file": _("file"),
+    "taken_at": _("time of the backup"),
+    "sessions": _("sessions ended"),
 }
 
 
 def act_in_words(act: str) -> str:
     return str(ACTS.get(act, act))
+
+
+def details_in_words(details: dict[str, Any]) -> dict[str, Any]:
+    """The details with their names and known reasons in words."""
+    return {str(_DETAILS.get(name, name)): _value(value) for name, value in details.items()}
+
+
+def outcome_in_words(act: str, details: dict[str, Any]) -> list[str]:
+    """How somebody signed in, and why not; nothing for other acts."""
+    if act not in {"sign_in", "sign_in_failed"}:
+        return []
+    return [str(_value(details[name])) for name in ("with", "reason") if name in details]
+
+
+def _value(value: Any) -> Any:
+    if value == "WeChat":
+        return _("WeChat")
+    return REASONS.get(value, value) if isinstance(value, str) else value

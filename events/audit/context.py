@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 
 from events.audit.command import user_of_command
 from events.models import ApiKey, AuditEntry
-from events.people.address import client_address
+from events.people.client_address import client_address
 
 __all__ = ["Actor", "AuditMiddleware", "act_under_way", "actor", "recorded_as"]
 

@@ -23,17 +23,17 @@ from django.utils import timezone
 
 from events.callback.receive import ACKNOWLEDGED, TRY_AGAIN, Answer, Arrival, sealed
 from events.db.transactions import release_connection
-from events.log.answers import (
+from events.log.process import fold_if_missing
+from events.log.replies.answers import make_answer
+from events.log.replies.reply_pool import ReplyPool
+from events.log.replies.reply_ways import (
     TRIES,
     hand_over,
     hold,
     leave_to_worker,
-    make_answer,
     take_back,
     written,
 )
-from events.log.process import fold_if_missing
-from events.log.reply_pool import ReplyPool
 from events.models import EventLog, OfficialAccount
 from events.wechat import TextReply
 
@@ -42,7 +42,7 @@ __all__ = ["Awaiting", "begin_reply", "pool", "wait_in_thread"]
 logger = logging.getLogger(__name__)
 
 # Of the seconds WeChat waits, those that a reply may take to be made; the rest brings it there.
-_OUR_SHARE = 0.96
+_OUR_SHARE = 0.9
 # Of the same, after which the last of its tries has begun for certain.
 _LAST_TRY_AFTER = 1.8
 # Of the same, after which nobody waits any more.

@@ -10,8 +10,8 @@ from django.conf import settings
 
 from events import metrics
 from events.kinds import openid_of, scene_of
-from events.log.answers import tries_end, written
 from events.log.registry import DEFER, NotYet, early_reply_for, reply_handler_for
+from events.log.replies.reply_ways import tries_end, written
 from events.models import EventLog, OfficialAccount, PendingJudgement
 from events.models.account_rules import is_original_id
 from events.wechat import Message, SecurityMode, Unreadable, parse_message, unreadable_key
@@ -113,7 +113,9 @@ _DEFAULTS = {field.attname: field.get_default() for field in EventLog._meta.conc
 
 
 def _row(account: OfficialAccount, columns: dict[str, Any]) -> EventLog:
-    event = EventLog(*(_DEFAULTS | columns).values())
+    # Any: the Django plugin of mypy takes one starred argument for the first column.
+    values: Any = (_DEFAULTS | columns).values()
+    event = EventLog(*values)
     event.account = account
     return event
 

@@ -1,7 +1,7 @@
 """The site's front: an RSGI application that takes pushes before Django is asked.
 
 Django's handler, middleware and routing cost more than everything a push needs. Here account and
-signature are looked at before the body is read, the body has a deadline, and a push that waits for
+signature are checked before the body is read, the body has a deadline, and a push that waits for
 a slow reply holds no thread. All other requests go on to the pages behind, where Django's view
 (events/callback/views.py) answers by the same functions.
 """

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 _QUEUE_TIMEOUT = 1.5
 # Spent on a lock that holds up one row of a batch, once it is known that there is one.
 _LOCK_TIMEOUT_OF_ONE = 0.2
+# For a batch that is being written: its transaction's limits, and one row after the other.
+_WRITE_TIMEOUT = 2 * LOCK_TIMEOUT + 2
 
 _Given = TypeVar("_Given")
 _Row = TypeVar("_Row")
@@ -154,8 +156,11 @@ class GroupCommit(Generic[_Given, _Row]):
         pending: _InThread[_Given, _Row] = _InThread(given)
         with self._mutex:
             self._waiting.append(pending)
-            pending.leads, self._has_leader = not self._has_leader, True
-        if not pending.leads:
+            leads_at_once, self._has_leader = not self._has_leader, True
+        if leads_at_once:
+            pending.leads = True
+        else:
+            # Even if it leads by now: its turn was released then, and is released once more.
             self._wait(pending)
         if pending.leads:
             self._lead()
@@ -169,8 +174,11 @@ class GroupCommit(Generic[_Given, _Row]):
                 self._waiting.remove(pending)
                 pending.error = _no_turn()
                 return
-        # It is being written, which is bounded by the timeouts of the transaction.
-        pending.turn.acquire()
+        # It is being written, which the limits of the transaction bound. If no word comes all the
+        # same, the push is looked for in the log: a request never waits for ever.
+        if not pending.turn.acquire(timeout=_WRITE_TIMEOUT):
+            logger.error("The thread that writes said nothing for %s seconds", _WRITE_TIMEOUT)
+            pending.error = _no_turn()
 
     def _lead(self) -> None:
         """Writes one batch, which holds the caller's own row, and hands the task on."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 
-__all__ = ["Leading", "RowCursor", "page", "portions"]
+__all__ = ["Leading", "RowCursor", "cursor_of", "page", "portions"]
 
 _Rows = TypeVar("_Rows", bound="QuerySet[Any]")
 
@@ -53,6 +53,12 @@ class RowCursor:
         if self.at is None:
             return str(self.pk)
         return f"{(self.at - _EPOCH) // _MICROSECOND}_{self.pk}"
+
+
+def cursor_of(columns: Sequence[str]) -> Callable[[Sequence[Any], str | None], RowCursor]:
+    """RowCursor.of() for rows of these columns' values, `pk` first."""
+    places = {name: place for place, name in enumerate(columns)}
+    return lambda row, column: RowCursor(row[0], row[places[column]] if column else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +102,31 @@ def page(
     return (shown[::-1] if upwards else shown), len(found) > size
 
 
-def portions(rows: QuerySet[Any], column: str | None) -> Iterator[list[Any]]:
-    """The rows in portions, in the order of the column and the ids."""
+def portions(
+    rows: QuerySet[Any],
+    column: str | None,
+    *,
+    leading: Leading | None = None,
+    cursor_of: Callable[[Any, str | None], RowCursor] = RowCursor.of,
+) -> Iterator[list[Any]]:
+    """The rows in portions, in the order of the column and the ids; `leading` as for page().
+
+    `cursor_of` takes a row and the column, where the rows are no instances of a model.
+    """
     cursor: RowCursor | None = None
     more = True
     # Upwards a list without a cursor would begin at its end.
-    names = [name for name in (column, "pk") if name]
+    names = [name for name in (leading.column if leading else None, column, "pk") if name]
     first = list(rows.order_by(*names)[:_PORTION])
     if first:
         yield first
-        cursor = RowCursor.of(first[-1], column)
+        cursor = cursor_of(first[-1], column)
         more = len(first) == _PORTION
     while more and cursor is not None:
-        found, more = page(rows, _PORTION, column=column, cursor=cursor, upwards=True)
+        found, more = page(
+            rows, _PORTION, column=column, cursor=cursor, upwards=True, leading=leading
+        )
         if found:
             # A page is newest first.
-            cursor = RowCursor.of(found[0], column)
+            cursor = cursor_of(found[0], column)
             yield found[::-1]

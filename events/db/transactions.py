@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 import psycopg
 from django.db import OperationalError, close_old_connections, connection, transaction
 from psycopg.pq import ExecStatus, TransactionStatus
+
+from events.db.sqlite_lock import waiting_at_most
 
 __all__ = ["LOCK_TIMEOUT", "release_connection", "short_transaction"]
 
@@ -48,15 +49,9 @@ def short_transaction(lock_timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
     if not _sqlite_turn.acquire(timeout=lock_timeout):
         raise OperationalError("no turn to write within the time a push has")
     try:
-        with _no_waiting(), ExitStack() as transactions:
-            while True:
-                try:
-                    transactions.enter_context(transaction.atomic())
-                    break
-                except OperationalError as error:
-                    if not _is_locked(error) or time.monotonic() > deadline:
-                        raise
-                time.sleep(_POLL_EVERY)
+        with ExitStack() as transactions:
+            with waiting_at_most(deadline - time.monotonic(), poll_every=_POLL_EVERY):
+                transactions.enter_context(transaction.atomic())
             yield
     finally:
         _sqlite_turn.release()
@@ -77,22 +72,3 @@ def _begin_with_limits(lock_timeout: int) -> None:
         result = driver.pgconn.exec_(f"{begin}{limits}".encode())
         if result.status != ExecStatus.COMMAND_OK:
             raise psycopg.errors.error_from_result(result)
-
-
-@contextmanager
-def _no_waiting() -> Iterator[None]:
-    """Lets SQLite fail at once while another process writes; readers go on waiting."""
-    connection.ensure_connection()
-    # The driver itself: a cursor of Django takes as long for this as storing a row.
-    execute = connection.connection.execute
-    usual = connection.settings_dict["OPTIONS"]["timeout"]
-    execute("PRAGMA busy_timeout = 0")
-    try:
-        yield
-    finally:
-        execute(f"PRAGMA busy_timeout = {int(usual * 1000)}")
-
-
-def _is_locked(error: OperationalError) -> bool:
-    # The lower byte is the code, the upper ones detail it.
-    return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

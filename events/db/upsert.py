@@ -16,7 +16,7 @@ import psycopg
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["FUNCTIONS", "Upsert"]
+__all__ = ["FUNCTIONS", "Upsert", "sql_type"]
 
 # The functions of several arguments, and the time of the statement, by vendor. The time is the
 # database's: a statement reads it while it holds its lock (events/log/settled.py).
@@ -70,6 +70,20 @@ class Upsert:
         ]
         self._statements: dict[str, str] = {}
 
+    @property
+    def columns(self) -> dict[str, models.Field[Any, Any]]:
+        """The columns of a row, in order."""
+        return dict(zip(self._names, self._fields, strict=True))
+
+    def from_select(self, connection: BaseDatabaseWrapper, columns: str, source: str) -> str:
+        """The INSERT whose rows are these expressions, as many as `columns`, from a source.
+
+        `source` is the SQL from FROM on.
+        """
+        functions = FUNCTIONS[connection.vendor]
+        rest = [expression.format(**functions) for expression in self._defaults.values()]
+        return self._insert(connection, f"SELECT {', '.join([columns, *rest])} {source}")
+
     def execute(self, connection: BaseDatabaseWrapper, rows: Sequence[_Row]) -> list[_Row]:
         """Writes the rows, each of another key; returns `returning` of each, in their order.
 
@@ -115,18 +129,21 @@ class Upsert:
         return statement
 
     def _composed(self, connection: BaseDatabaseWrapper) -> str:
+        if connection.vendor == "postgresql":
+            types = [f"%b::{sql_type(field, connection)}[]" for field in self._fields]
+            return self.from_select(
+                connection, "given.*", f"FROM unnest({', '.join(types)}) AS given"
+            )
+        functions = FUNCTIONS[connection.vendor]
+        rest = [expression.format(**functions) for expression in self._defaults.values()]
+        values = ", ".join(["?"] * len(self._names) + rest)
+        return self._insert(connection, f"VALUES ({values})")
+
+    def _insert(self, connection: BaseDatabaseWrapper, source: str) -> str:
         quote = connection.ops.quote_name
         is_postgres = connection.vendor == "postgresql"
         functions = FUNCTIONS[connection.vendor]
         columns = ", ".join(map(quote, [*self._names, *self._defaults]))
-        rest = [expression.format(**functions) for expression in self._defaults.values()]
-        if is_postgres:
-            arrays = ", ".join(f"%b::{_array_type(field, connection)}" for field in self._fields)
-            values = ", ".join(["given.*", *rest])
-            source = f"SELECT {values} FROM unnest({arrays}) AS given"
-        else:
-            values = ", ".join(["?"] * len(self._names) + rest)
-            source = f"VALUES ({values})"
         assignments = ", ".join(
             f"{quote(name)} = {expression.format(**functions)}"
             for name, expression in self._update.items()
@@ -155,8 +172,8 @@ def _literal(default: str | int | None) -> str:
             raise ValueError(f"{default!r} is not a default this statement can write")
 
 
-def _array_type(field: Any, connection: BaseDatabaseWrapper) -> str:
+def sql_type(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> str:
+    """The type in which PostgreSQL takes a column's value."""
     # A cast to varchar(64)[] would cut what is too long in silence; text is checked by the column.
-    element = re.sub(r"^varchar\(\d+\)$", "text", field.db_type(connection))
-    element = element.replace("timestamp with time zone", "timestamptz")
-    return f"{element}[]"
+    type_ = re.sub(r"^varchar\(\d+\)$", "text", field.db_type(connection) or "")
+    return type_.replace("timestamp with time zone", "timestamptz")

@@ -15,9 +15,9 @@ from django.conf import settings
 from events.doctor.door import CLOCK
 from events.doctor.exchange import Line
 from events.doctor.findings import Finding
-from events.doctor.rights import Right, ask_for_rights
 from events.models import OfficialAccount
 from events.platform.client import wire
+from events.platform.rights import Right, ask_for_rights
 from events.wechat.api import (
     AccessToken,
     AddressNotAllowed,

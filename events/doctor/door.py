@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from django.db.models import Sum
 from django.utils import timezone
 
-from events.callback.address import callback_path
+from events.callback.callback_address import callback_path
 from events.callback.probe import ProbeReport, database_fingerprint, make_probe, read_report
 from events.callback.refusals import UNKNOWN_ACCOUNT, store_refusals
 from events.doctor.exchange import Answered, Failed, Line, exchange

@@ -12,13 +12,13 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from events.doctor.account import look_at_pushes, look_at_settings
+from events.doctor.account_settings import look_at_pushes, look_at_settings
 from events.doctor.at_wechat import look_at_wechat
 from events.doctor.door import try_the_door
 from events.doctor.exchange import Line
 from events.doctor.findings import FAULTS, Finding, Severity
-from events.doctor.rights import RIGHTS, Right
 from events.models import LastExamination, OfficialAccount, TaskRun
+from events.platform.rights import Right, keep_rights
 
 __all__ = [
     "Examination", "Visit", "disks_short_of_space", "examine", "keep", "last_examination",
@@ -125,9 +125,10 @@ def keep(examination: Examination) -> None:
                 {"code": finding.code, "details": dict(finding.details)}
                 for finding in examination.findings
             ],
-            "rights": [right.as_json() for right in examination.rights],
         },
     )
+    if examination.rights:
+        keep_rights(examination.account, examination.rights)
 
 
 def last_examination(account: OfficialAccount) -> Examination | None:
@@ -137,5 +138,4 @@ def last_examination(account: OfficialAccount) -> Examination | None:
         return None
     # What a later version no longer knows is left out.
     findings = [Finding(**found) for found in row.findings if found["code"] in FAULTS]
-    rights = [Right(**right) for right in row.rights if right["path"] in RIGHTS]
-    return Examination(account, row.at, findings, rights)
+    return Examination(account, row.at, findings)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_lazy as _
 
-from events.doctor.rights import RIGHTS
+from events.platform.rights import RIGHTS
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

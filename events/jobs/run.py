@@ -30,6 +30,7 @@ from events.binding_scenes import mask
 from events.delays import CALL, Delays
 from events.models.job import Job, JobQuerySet, LeaseLost
 from events.platform.failures import DATABASE, FAULT
+from events.platform.rights import note_unauthorized
 from events.platform.tokens import TokenPaused
 from events.wechat.api import APIError, DailyQuotaReached, RateLimitReached, TokenRejected
 
@@ -131,6 +132,10 @@ def run_job(
         logger.warning("%s: another worker has taken it over", name)
     except Exception as error:
         at = now()
+        if isinstance(error, APIError):
+            account_id = getattr(job, "account_id", None)
+            if account_id is not None:
+                note_unauthorized(account_id, error)
         failure = amend(job, error, _failure_of(error, job.attempts, at, delays, fault_delays))
         if failure.reason == FAULT:
             logger.exception("%s failed", name)

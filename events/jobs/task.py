@@ -24,7 +24,7 @@ from django.utils import timezone
 from events.delays import TASK, lasting
 from events.jobs.queues import Queue
 from events.models import TaskRun
-from events.wechat.api.fields import storable
+from events.wechat.api.transport.answer_fields import storable
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

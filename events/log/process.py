@@ -13,12 +13,15 @@ from functools import partial
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
+from psycopg.errors import LockNotAvailable
 
 from events.db.transactions import LOCK_TIMEOUT, release_connection, short_transaction
 from events.delays import EVENT
-from events.log.answers import make_answer, note_failure, send_what_is_late
+from events.log.one_statement import store_if_usual
 from events.log.registry import project_together, projections_for
-from events.log.reply_pool import ReplyPool
+from events.log.replies.answers import make_answer, note_failure
+from events.log.replies.reply_pool import ReplyPool
+from events.log.replies.reply_ways import send_what_is_late
 from events.models import EventLog
 from events.models.event_log import EventLogQuerySet
 
@@ -42,7 +45,20 @@ def deliver(
     changes nothing but the delivery count. The transaction waits up to `lock_timeout` seconds for a
     lock; if it raises DatabaseError, it stored nothing. `then` gets the list that will be returned,
     in the same transaction: if it raises, nothing is stored.
+
+    On PostgreSQL pushes of the usual kinds go by one statement (events/log/one_statement.py).
     """
+    if then is None and lock_timeout == LOCK_TIMEOUT:
+        try:
+            stored = store_if_usual(events)
+        except OperationalError as error:
+            if len(events) > 1 or not isinstance(error.__cause__, LockNotAvailable):
+                raise
+            # The general way stores the push unfolded if only the fold waits for the lock.
+            lock_timeout = _LOCK_TIMEOUT_OF_ONE
+        else:
+            if stored is not None:
+                return stored
     began = time.monotonic()
     try:
         with short_transaction(lock_timeout):

@@ -1,4 +1,4 @@
-"""Registries where apps say what they do with events: projections, reply handlers, retention hooks.
+"""Registries where apps say what they do with events: projections and reply handlers.
 
 A projection folds an event into state. Every authentic event passes all projections of its kind in
 the transaction that stores it. A projection touches the database only, is quick, and cannot be
@@ -15,35 +15,26 @@ They stand in an app's `wechat.py`, which the start imports:
     def answer_click(event: EventLog) -> Reply | None: ...
 
 Each has an optional quicker form for pushes that arrive together: a projection of many events at
-once, and a reply found in memory before the event is stored.
+once or as a part of the statement that stores them (InStatement), and a reply found in memory
+before the event is stored.
 
 late_reply_sender() registers the function that takes replies which come too late for WeChat.
 
-An app with state of its own learns when rows leave the log (events/retention/prune.py) and when an
-archive brings them back (events/retention/archive.py):
-
-    @before_removal
-    def keep_what_they_say(events: EventLogQuerySet) -> None: ...
-
-    @after_restoring
-    def compute_anew(events: EventLogQuerySet) -> None: ...
-
-These are registries and not Django signals: a passive reply is one return value, a failure belongs
-to one row, and "go to definition" works.
+These, and the hooks in retention_hooks.py, are registries and not Django signals: a passive reply
+is one return value, a failure belongs to one row, and "go to definition" works.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from events.wechat import Reply
 
 if TYPE_CHECKING:
     from events.models import EventLog
-    from events.models.event_log import EventLogQuerySet
 
 __all__ = [
     "ANY_KIND",
@@ -51,21 +42,14 @@ __all__ = [
     "BatchProjection",
     "Defer",
     "EarlyReply",
+    "InStatement",
     "LateReplySender",
     "NotYet",
     "Projection",
     "ReplyHandler",
-    "RetentionHook",
-    "after_restoring",
-    "announce_erasure",
-    "announce_removal",
-    "announce_restoring",
-    "announce_return",
-    "before_removal",
-    "before_restoring",
     "early_reply_for",
+    "in_statement_for",
     "late_reply_sender",
-    "on_erasure",
     "project_together",
     "projection",
     "projections_for",
@@ -93,17 +77,30 @@ BatchProjection: TypeAlias = "Callable[[Sequence[EventLog]], None]"
 ReplyHandler: TypeAlias = "Callable[[EventLog], Reply | None]"
 EarlyReply: TypeAlias = "Callable[[EventLog], Reply | Defer | None]"
 LateReplySender: TypeAlias = "Callable[[EventLog, Reply], bool]"
-RetentionHook: TypeAlias = "Callable[[EventLogQuerySet], None]"
 
-ReturnHook: TypeAlias = "Callable[[list[EventLog]], None]"
-ErasureHook: TypeAlias = "Callable[[int, str, str], None]"
 
 _P = TypeVar("_P", bound=Projection)
 _R = TypeVar("_R", bound=ReplyHandler)
-_K = TypeVar("_K", bound=RetentionHook)
 _L = TypeVar("_L", bound=LateReplySender)
 
 ANY_KIND = "*"
+
+
+@dataclass(frozen=True)
+class InStatement:
+    """A projection in SQL, as a part of the statement that stores pushes on PostgreSQL.
+
+    The statement (events/log/one_statement.py) has the new events as the rows of `new`, which
+    carry, besides the columns of the log, what `values` says of each event, or nothing where it
+    says None. It may name `columns`, which are given with their types; one that it leaves out is
+    NULL. `sql` writes rows of the app's own, in a fixed order against deadlocks. `row` tells the
+    rows apart that events write: two that write the same row never come in one statement.
+    """
+
+    columns: Callable[[], Mapping[str, str]]
+    values: Callable[[EventLog], Mapping[str, Any] | None]
+    row: Callable[[EventLog], Hashable]
+    sql: Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +108,8 @@ class _Projection:
     kinds: frozenset[str]
     project: Projection
     project_batch: BatchProjection | None
+    in_statement: InStatement | None
+    leaves: Callable[[EventLog], bool] | None
 
     def takes(self, kind: str) -> bool:
         return kind in self.kinds or ANY_KIND in self.kinds
@@ -125,25 +124,28 @@ class _ReplyHandler:
 
 _projections: list[_Projection] = []
 _reply_handlers: dict[str, _ReplyHandler] = {}
-_on_erasure: list[ErasureHook] = []
-_before_restoring: list[ReturnHook] = []
-_before_removal: list[RetentionHook] = []
-_after_restoring: list[RetentionHook] = []
 _late_reply_senders: list[LateReplySender] = []
 
 
-def projection(*kinds: str, batch: BatchProjection | None = None) -> Callable[[_P], _P]:
+def projection(
+    *kinds: str,
+    batch: BatchProjection | None = None,
+    in_statement: InStatement | None = None,
+    leaves: Callable[[EventLog], bool] | None = None,
+) -> Callable[[_P], _P]:
     """Registers a function for events of these kinds, or of ANY_KIND.
 
     `batch` does the same for several events in one go, in any order; against deadlocks it touches
-    rows that other processes touch too in a fixed order. Raises ValueError without a kind.
-    Projections run in the order of their registration, those for ANY_KIND first.
+    rows that other processes touch too in a fixed order. `in_statement` does it in SQL, and
+    `leaves` says, from the event and this process's memory, that the projection would change
+    nothing; a push for which neither holds takes longer to store. Raises ValueError
+    without a kind. Projections run in the order of their registration, those for ANY_KIND first.
     """
     if not kinds:
         raise ValueError("A projection names the kinds it folds, or ANY_KIND.")
 
     def register(function: _P) -> _P:
-        _projections.append(_Projection(frozenset(kinds), function, batch))
+        _projections.append(_Projection(frozenset(kinds), function, batch, in_statement, leaves))
         _projections.sort(key=lambda registered: ANY_KIND not in registered.kinds)
         return function
 
@@ -201,6 +203,20 @@ def projections_for(kind: str) -> list[Projection]:
     return [registered.project for registered in _projections if registered.takes(kind)]
 
 
+def in_statement_for(event: EventLog) -> list[InStatement] | None:
+    """The projections of an unsaved event in SQL; None if it needs one that is not."""
+    found = []
+    for registered in _projections:
+        if not registered.takes(event.kind):
+            continue
+        if registered.leaves is not None and registered.leaves(event):
+            continue
+        if registered.in_statement is None:
+            return None
+        found.append(registered.in_statement)
+    return found
+
+
 def project_together(events: Sequence[EventLog]) -> None:
     """Runs all projections of these events; raises what the first failing one raised."""
     for registered in _projections:
@@ -222,64 +238,3 @@ def reply_handler_for(kind: str) -> ReplyHandler | None:
 def early_reply_for(kind: str) -> EarlyReply | None:
     registered = _reply_handlers.get(kind)
     return registered.early if registered else None
-
-
-def before_removal(function: _K) -> _K:
-    """Registers a function for rows that are about to leave the log.
-
-    It runs in the transaction that removes them and touches the database only; if it raises, the
-    rows stay. They can be a whole month's, so it works in sets. Only `events.not_carried_over()`
-    counts towards state.
-    """
-    _before_removal.append(function)
-    return function
-
-
-def after_restoring(function: _K) -> _K:
-    """Registers a function for rows that an archive brought back, after their transaction.
-
-    Rows whose removal the app has seen are marked is_carried_over and change nothing. The others
-    are not in the state that this site has now.
-    """
-    _after_restoring.append(function)
-    return function
-
-
-def before_restoring(function: ReturnHook) -> ReturnHook:
-    """Registers a function for unsaved rows that an archive is about to bring back.
-
-    It may change them, and runs before the transaction that inserts them.
-    """
-    _before_restoring.append(function)
-    return function
-
-
-def announce_removal(events: EventLogQuerySet) -> None:
-    for keep in _before_removal:
-        keep(events)
-
-
-def announce_return(events: list[EventLog]) -> None:
-    for change in _before_restoring:
-        change(events)
-
-
-def announce_restoring(events: EventLogQuerySet) -> None:
-    for keep in _after_restoring:
-        keep(events)
-
-
-def on_erasure(function: ErasureHook) -> ErasureHook:
-    """Registers a function that renames one person in the tables of an app.
-
-    It takes the account's id, the OpenID, and the pseudonym that replaces it from now on, and runs
-    in the transaction that erases the person from the log. It touches the database only, keeps
-    every count, and removes what the person wrote.
-    """
-    _on_erasure.append(function)
-    return function
-
-
-def announce_erasure(account_id: int, openid: str, pseudonym: str) -> None:
-    for rename in _on_erasure:
-        rename(account_id, openid, pseudonym)

@@ -15,10 +15,10 @@ from itertools import islice
 from typing import TypeAlias
 
 from events.kinds import KINDS, kinds_where
-from events.menus.words import entries
+from events.menus.menu_words import entries
 from events.models import EventLog
 from events.models.menu import LiveMenu, MenuVersion
-from events.wechat.api.menus import Menu
+from events.wechat.api.menu_model import Menu
 
 __all__ = ["MenuName", "MenuNames", "keys_of_live_menus"]
 

@@ -18,9 +18,11 @@ from django.utils.translation import gettext as _
 from events.jobs.run import CALL_LEASE, serve
 from events.models import LiveMenu, MenuVersion, OfficialAccount
 from events.platform.client import client_for
-from events.wechat.api.menus import CurrentMenu, problems
+from events.platform.hindrances import hindrance
+from events.wechat.api.menu_model import CurrentMenu, problems
 
 __all__ = [
+    "MENUS",
     "NotPossible",
     "ask_wechat",
     "last_published_here",
@@ -31,6 +33,9 @@ __all__ = [
     "take_back",
     "withdraw",
 ]
+
+# The right that publishing needs.
+MENUS = "/cgi-bin/menu/create"
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +55,11 @@ class NotPossible(Exception):
 def publish(version: MenuVersion, *, user: Any) -> None:
     """Has the worker publish a draft or failed version, instead of the one that waits.
 
-    Raises NotPossible if WeChat would refuse it, it is no longer editable, it has changed since
-    `version` was read, or the version that waits is on its way to WeChat.
+    Raises NotPossible if the account may not, WeChat would refuse it, it is no longer editable, it
+    has changed since `version` was read, or the version that waits is on its way to WeChat.
     """
+    if (hindered := hindrance(version.account_id, MENUS)) is not None:
+        raise NotPossible(str(hindered))
     if problems(version.content):
         raise NotPossible(_("WeChat would refuse this menu. Correct it first."))
     now = timezone.now()

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from events.models.access import AccountLimit, Role
-from events.models.access_token import SharedAccessToken
 from events.models.account import ACCOUNT_SECRETS, OfficialAccount, with_account
 from events.models.alert import Alert, AlertChannel, AlertMessage
-from events.models.api_key import ApiKey
-from events.models.audit_entry import AuditEntry, AuditRemoval
-from events.models.body_retention import BodyRetention
+from events.models.alert_limits import AlertLimits
 from events.models.event_log import EventLog
-from events.models.examination import LastExamination
-from events.models.idempotent_request import IdempotentRequest
-from events.models.judgement import PendingJudgement
+from events.models.event_log.body_retention import BodyRetention
+from events.models.event_log.message_text import EventToIndex, MessageText
+from events.models.event_log.pruned_month import PrunedMonth
+from events.models.event_log.refusal import CallbackRefusal
+from events.models.media_file import MediaFile, private_files, remove_with_files
 from events.models.menu import LiveMenu, MenuVersion
-from events.models.message_text import EventToIndex, MessageText
-from events.models.pruned_month import PrunedMonth
-from events.models.refusal import CallbackRefusal
+from events.models.people.account_access import AccountLimit, Role
+from events.models.people.api_key import ApiKey
+from events.models.people.audit_entry import AuditEntry, AuditRemoval
+from events.models.people.idempotent_request import IdempotentRequest
+from events.models.platform.access_token import SharedAccessToken
+from events.models.platform.examination import LastExamination
+from events.models.platform.js_ticket import SharedJsTicket
+from events.models.platform.rights import AccountRights
 from events.models.reply_rule import ReplyRule, RuleHit, RuleVersion
-from events.models.roll_ups import (
+from events.models.row_change import RowChange
+from events.models.signing_key import SigningKey
+from events.models.stats.judgement import PendingJudgement
+from events.models.stats.roll_ups import (
     AccountStatistics,
     HealthCount,
     LastSeen,
@@ -27,16 +33,18 @@ from events.models.roll_ups import (
     Series,
     StatisticsProgress,
     UnansweredEvent,
+    UnmatchedDay,
 )
-from events.models.row_change import RowChange
 from events.models.task_run import TaskRun
 
 __all__ = [
     "ACCOUNT_SECRETS",
     "AccountLimit",
+    "AccountRights",
     "AccountStatistics",
     "Alert",
     "AlertChannel",
+    "AlertLimits",
     "AlertMessage",
     "ApiKey",
     "AuditEntry",
@@ -50,6 +58,7 @@ __all__ = [
     "LastExamination",
     "LastSeen",
     "LiveMenu",
+    "MediaFile",
     "MenuVersion",
     "MessageText",
     "OfficialAccount",
@@ -64,8 +73,13 @@ __all__ = [
     "RuleVersion",
     "Series",
     "SharedAccessToken",
+    "SharedJsTicket",
+    "SigningKey",
     "StatisticsProgress",
     "TaskRun",
     "UnansweredEvent",
+    "UnmatchedDay",
+    "private_files",
+    "remove_with_files",
     "with_account",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import secrets
 import zoneinfo
 from typing import Any, Self, TypeVar
@@ -20,6 +21,8 @@ from events.wechat import Credentials, SecurityMode
 __all__ = ["ACCOUNT_SECRETS", "OfficialAccount", "with_account"]
 
 HOLD_TEXT = "正在为您处理，回复任意内容查看结果"
+
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 
 _Rows = TypeVar("_Rows", bound="models.QuerySet[Any]")
 
@@ -45,6 +48,17 @@ def new_callback_key() -> str:
 
 def validate_aes_key(value: str) -> None:
     checked("encoding_aes_key", value)
+
+
+def validate_hosts(value: str) -> None:
+    """Raises ValidationError unless these are names of hosts, with white space between them."""
+    for host in value.lower().split():
+        if not _HOST.fullmatch(host):
+            raise ValidationError(
+                _("%(host)s is no name of a host, such as shop.example.com."),
+                code="invalid",
+                params={"host": host[:100]},
+            )
 
 
 def validate_time_zone(value: str) -> None:
@@ -132,6 +146,23 @@ class OfficialAccount(models.Model):
         help_text=_(
             "Where late answers go out with the next reply: what the follower reads meanwhile. "
             "Empty: nothing."
+        ),
+    )
+    ask_before_binding = models.BooleanField(
+        _("ask before binding"),
+        default=False,
+        help_text=_(
+            "Who scans or sends a binding code is told the user's name, and nothing is bound until "
+            "they agree. Otherwise they are bound at once and told how to undo it."
+        ),
+    )
+    js_hosts = models.TextField(
+        _("JS-SDK hosts (JS接口安全域名)"),
+        blank=True,
+        default="",
+        validators=[validate_hosts],
+        help_text=_(
+            "Hosts whose pages other programs may have signed for wx.config, one on each line."
         ),
     )
     is_active = models.BooleanField(

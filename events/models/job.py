@@ -17,7 +17,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from events.wechat.api.fields import storable
+from events.wechat.api.transport.answer_fields import storable
 
 __all__ = ["Job", "JobQuerySet", "LeaseLost"]
 

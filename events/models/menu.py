@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext_lazy as _
 
 from events.models.job import Job, JobQuerySet
-from events.wechat.api.menus import Menu, menu_from_json
+from events.wechat.api.menu_model import Menu, menu_from_json
 
 __all__ = ["LiveMenu", "MenuVersion", "MenuVersionQuerySet"]
 

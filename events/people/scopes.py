@@ -17,9 +17,15 @@ _RIGHTS = {
     "scenes:read": "subscribers.view_qrscene",
     "stats:read": "events.view_statistics",
     "subscribers:read": "subscribers.view_subscriber",
+    "webhooks:read": "subscribers.view_webhookendpoint",
     "bindings:write": "",
     "messages:write": "subscribers.add_outgoingmessage",
     "scenes:write": "subscribers.add_qrscene",
+    "webhooks:write": "subscribers.add_webhookendpoint",
+    # They open the account at WeChat, so no group of scopes has them.
+    "access-token:use": "events.use_access_token",
+    "js-ticket:use": "events.use_js_ticket",
+    "js-config:use": "events.use_js_ticket",
     ACT_FOR_USERS: "events.act_for_users",
 }
 SCOPES = tuple(_RIGHTS)

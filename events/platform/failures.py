@@ -22,6 +22,7 @@ EXPLANATIONS: dict[str, StrOrPromise] = {
     "busy": _("WeChat is busy."),
     "token": _("WeChat refuses the access token, and a fresh one too."),
     "token_paused": _("There is no access token now."),
+    "ticket_paused": _("There is no JS-SDK ticket now."),
     "inactive": _("The account is switched off."),
     "no_app_secret": _("The account has no AppID or no AppSecret."),
     "daily_quota": _("Today's calls of this API are used up until midnight in Beijing."),

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from events.delays import TOKEN, TOKEN_REFUSED, lasting
 from events.models import OfficialAccount
-from events.models.access_token import SharedAccessToken
+from events.models.platform.access_token import SharedAccessToken
 from events.wechat.api import (
     AccessToken,
     APIError,
@@ -31,7 +31,7 @@ from events.wechat.api import (
     Wire,
     fetch_stable_token,
 )
-from events.wechat.api.fields import storable
+from events.wechat.api.transport.answer_fields import storable
 
 __all__ = ["LEASE", "AccountSwitchedOff", "NoAppSecret", "SharedTokens", "TokenPaused"]
 

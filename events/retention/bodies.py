@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from events.log.registry import before_restoring
-from events.models import BodyRetention, EventLog, UnansweredEvent
+from events.log.retention_hooks import before_restoring
+from events.models import BodyRetention, EventLog
 from events.retention.archive import Archive
 from events.retention.partitions import alone
 from events.retention.rewrite import rewrite_archives
+from events.stats.counting.roll_up import held_progress
+from events.stats.counting.unmatched import forget_texts
 
 __all__ = ["body_limit", "empty_bodies", "empty_returning"]
 
@@ -48,8 +51,9 @@ def empty_bodies(now: datetime.datetime | None = None) -> int:
         return 0
     changed, is_complete = _empty_log(limit, now)
     # A text that came late goes a day early at the most.
-    late = UnansweredEvent.objects.filter(event_time__lt=limit + datetime.timedelta(days=1))
-    late.exclude(text="").update(text="")
+    with transaction.atomic():
+        held_progress()
+        forget_texts(limit + datetime.timedelta(days=1))
     folder = settings.EVENT_ARCHIVE_DIR
     if is_complete and folder and Path(folder).is_dir():
         with alone("retention") as granted:

@@ -84,8 +84,8 @@ def make_partitions_ahead(now: datetime.datetime | None = None) -> int:
 def make_partition(month: Month) -> bool:
     """Makes a month's partition, with the rows of that month the default partition holds.
 
-    Returns whether it was made: not when it is there, another process is at the partitions, or the
-    locks were not to be had.
+    Returns whether it was made: not if it exists, another process changes partitions, or the locks
+    were held too long.
     """
     with alone("partitions") as mine:
         if not mine or month in partitions():

@@ -1,10 +1,9 @@
 """Removes events that are older than EVENT_RETENTION_DAYS, a whole month at a time.
 
-A month goes when all of it lies before the retention horizon. The hooks of events/log/registry.py
-first keep what its rows say, in the transaction that removes them. Before that the rows are
-archived (events/retention/archive.py) where EVENT_ARCHIVE_DIR is set. Rows that still await an
-outcome keep their month in the log.
-"""
+A month goes when all of it lies before the retention horizon. The hooks of
+events/log/retention_hooks.py first keep what its rows say, in the transaction that removes them.
+Before that the rows are archived (events/retention/archive/) where EVENT_ARCHIVE_DIR is set. Rows
+that still await an outcome keep their month in the log."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from events.log.registry import announce_removal
+from events.log.retention_hooks import announce_removal
 from events.log.settled import Unsettled, settled_upper_bound
 from events.models import EventLog, OfficialAccount, PrunedMonth
 from events.models.event_log import EventLogQuerySet
@@ -167,9 +166,9 @@ def _remove_partition(
 ) -> int:
     """Runs the retention hooks on the month and detaches it, in one transaction.
 
-    The hooks read while all may write. So once the partition is detached, and nobody can,
-    it is looked at whether somebody has: rows above the id that was settled before, rows folded
-    since, rows that began to wait. Then nothing has happened, and the month is left for later.
+    The hooks read while all may write. Once the partition is detached nobody can, and the function
+    checks whether somebody did: rows above the id that was settled before, rows folded since, rows
+    that began to wait. If so, the transaction is undone, and the month is left for later.
     """
     rows = EventLog.objects.in_month(month)
     with transaction.atomic():

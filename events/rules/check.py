@@ -8,7 +8,6 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from events.rules.answers import FIELDS
 from events.rules.data import (
     Answer,
     AnswerKind,
@@ -23,6 +22,7 @@ from events.rules.data import (
 )
 from events.rules.decide import in_order
 from events.rules.folding import folded
+from events.rules.rule_answers import FIELDS
 from events.rules.words import NotAPattern, compiled
 from events.wechat.replies import TEXT_LIMIT
 

@@ -185,7 +185,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One message; events.rules.answers says which texts each kind has. `delay` is in seconds."""
+    """One message; rule_answers.py says which texts each kind has. `delay` is in seconds."""
 
     kind: AnswerKind
     content: str = ""

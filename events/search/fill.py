@@ -8,23 +8,25 @@ bodies, so the callback does nothing for the search, and statistics wait for no 
 from __future__ import annotations
 
 import datetime
+import functools
 import time
 from collections.abc import Iterator
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from events import binding_scenes
-from events.log.registry import after_restoring, before_removal, on_erasure
+from events.db.upsert import Upsert
+from events.log.retention_hooks import after_restoring, before_removal, on_erasure
 from events.models import EventLog, EventToIndex, MessageText
 from events.models.event_log import EventLogQuerySet
 from events.retention.bodies import body_limit
 from events.search.index import Text, put, remove
 from events.stats.changes import Batch, counter
-from events.stats.roll_up import held_progress
+from events.stats.counting.roll_up import held_progress
 from events.stats.series import ANSWERABLE
 from events.wechat import Unreadable, xml
-from events.wechat.api.fields import storable
+from events.wechat.api.transport.answer_fields import storable
 
 __all__ = ["forget_old_texts", "index_texts", "note_all", "words_in"]
 
@@ -41,12 +43,24 @@ _WORDS = ("Content", "Recognition", "Label", "Title", "Description")
 @counter
 def note_texts(batch: Batch) -> None:
     """Notes the events of a batch that have words, or a reply."""
-    rows = [
-        EventToIndex(event_id=change.fact.pk, event_time=change.fact.event_time)
+    rows = {
+        change.fact.pk: change.fact.event_time
         for change in batch.changes
         if change.fact.kind in ANSWERABLE and change.fact.counted.is_event
-    ]
-    EventToIndex.objects.bulk_create(rows, ignore_conflicts=True)
+    }
+    if rows:
+        _noting().execute(connection, sorted(rows.items()))
+
+
+@functools.cache
+def _noting() -> Upsert:
+    """A third of the time that the ORM takes."""
+    return Upsert(
+        EventToIndex,
+        key=("event_id",),
+        values=("event_time",),
+        update={"event_time": "excluded.event_time"},
+    )
 
 
 def note_all() -> int:
@@ -124,7 +138,7 @@ def _content_of(reply: str) -> str:
 
 
 def _clean(words: str) -> str:
-    return storable(binding_scenes.mask(words)).strip()
+    return storable(binding_scenes.mask_shown_code(binding_scenes.mask(words))).strip()
 
 
 def forget_old_texts() -> int:

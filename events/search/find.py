@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
-from django.db.models import Max, Min
 
 from events.models import MessageText
 from events.months import Month
@@ -77,16 +76,14 @@ def _candidates(
 
 def _months(span: Span, before: _Place | None) -> Iterator[Month]:
     """The months of the span in which these accounts have texts, newest first."""
-    rows = MessageText.objects.filter(account__in=span.account_ids).order_by()
-    ends = [
-        rows.filter(account=pk).aggregate(first=Min("event_time"), last=Max("event_time"))
-        for pk in span.account_ids
-    ]
-    ends = [each for each in ends if each["first"] is not None]
+    ends = []
+    for pk in span.account_ids:
+        times = MessageText.objects.filter(account=pk).values_list("event_time", flat=True)
+        # One end at a time: SQLite reads all rows for both at once.
+        ends += [*times.order_by("event_time")[:1], *times.order_by("-event_time")[:1]]
     if not ends:
         return
-    first = min(each["first"] for each in ends)
-    last = max(each["last"] for each in ends)
+    first, last = min(ends), max(ends)
     if span.start is not None:
         first = max(first, span.start)
     if span.end is not None:

@@ -13,11 +13,12 @@ for each try, as WeChat's are.
 
 from __future__ import annotations
 
-from .answers import IllegalAnswer, check_answer
-from .population import Follower, Population
+from .follower_acts import Follower
+from .judge_answer import IllegalAnswer, check_answer
+from .population import Population
+from .push_sender import PushSender, Tally
 from .pushes import Push
 from .repertoire import Code, Letter, Poster, Repertoire
-from .sender import PushSender, Tally
 from .traffic import Delivery, acts, believable_times, disturbed, paced, undelivered
 
 __all__ = [

@@ -7,38 +7,21 @@ and an unfollow in one second, or two equal taps, could not be told apart by any
 
 from __future__ import annotations
 
-import string
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from random import Random
 
-from .pushes import Fields, Push, event_push, message_push
-from .repertoire import Code, Letter, Poster, Repertoire
+from .follower_acts import Acts, Follower
+from .pushes import Fields, Push
+from .repertoire import Code, Letter, Repertoire
 
-__all__ = ["Follower", "Population"]
+__all__ = ["Population"]
 
-_OPENID_LETTERS = string.ascii_letters + string.digits + "_-"
 _OPENID_LENGTH = 28
 # The OpenIDs of one account begin alike.
 _OPENID_PREFIX_LENGTH = 6
 
 # What a newcomer and a return weigh beside the acts of followers, which come to a hundred or so.
 _NEWCOMERS, _RETURNS = 9, 1
-
-
-@dataclass(slots=True, eq=False)
-class Follower:
-    """One person; times are in Unix seconds, 0 for what has not happened or is not known.
-
-    `follow_key` is the EventKey of the last follow: `qrscene_…`, `last_trade_no_…` or "".
-    """
-
-    openid: str
-    is_following: bool = False
-    last_act: int = 0
-    has_scanned_code: bool = False
-    followed_at: int = 0
-    follow_key: str = ""
 
 
 class Population:
@@ -56,46 +39,53 @@ class Population:
         repertoire: Repertoire | None = None,
         known: Iterable[Follower] = (),
     ) -> None:
-        self._original_id = original_id
         self._random = random
-        self.repertoire = repertoire or Repertoire()
-        self._next_msg_id = random.randrange(10**16, 10**18)
+        self._does = Acts(original_id, random=random, repertoire=repertoire or Repertoire())
         self._following: list[Follower] = []
         self._gone: list[Follower] = []
         self._people: dict[str, Follower] = {}
         for follower in known:
             self._people[follower.openid] = follower
             (self._following if follower.is_following else self._gone).append(follower)
-        whoever = next(iter(self._people), "o" + self._letters(_OPENID_PREFIX_LENGTH - 1))
-        self._openid_prefix = whoever[:_OPENID_PREFIX_LENGTH]
+        somebody = next(iter(self._people), "o" + self._does.letters(_OPENID_PREFIX_LENGTH - 1))
+        self._openid_prefix = somebody[:_OPENID_PREFIX_LENGTH]
         # How often each is done: roughly as on the account of a shop.
         self._acts: dict[Callable[[Follower, int], Push], float] = {
-            self._tap_key: 25,
-            self._tap_url: 17,
-            self._tap_mini_program: 2,
-            self._use_tool: 1,
-            self._write: 21,
+            self._does.tap_key: 25,
+            self._does.tap_url: 17,
+            self._does.tap_mini_program: 2,
+            self._does.use_tool: 1,
+            self._does.write: 21,
             self._ask_to_unbind: 4,
-            self._send_image: 4,
-            self._send_voice: 2,
-            self._send_video: 1,
-            self._send_location: 1,
-            self._send_link: 1,
-            self._report_position: 6,
-            self._scan_poster: 6,
-            self._receive_notice: 1,
+            self._does.send_image: 4,
+            self._does.send_voice: 2,
+            self._does.send_video: 1,
+            self._does.send_location: 1,
+            self._does.send_link: 1,
+            self._does.report_position: 6,
+            self._does.scan_poster: 6,
+            self._does.receive_notice: 1,
             self._unfollow: 4,
         }
 
         # What the repertoire must have for them.
         self._things: dict[Callable[[Follower, int], Push], str] = {
-            self._tap_key: "menu_keys",
-            self._tap_url: "urls",
-            self._tap_mini_program: "pages",
-            self._use_tool: "tools",
-            self._scan_poster: "posters",
-            self._send_link: "urls",
+            self._does.tap_key: "menu_keys",
+            self._does.tap_url: "urls",
+            self._does.tap_mini_program: "pages",
+            self._does.use_tool: "tools",
+            self._does.scan_poster: "posters",
+            self._does.send_link: "urls",
         }
+
+    @property
+    def repertoire(self) -> Repertoire:
+        """What followers find to do."""
+        return self._does.repertoire
+
+    @repertoire.setter
+    def repertoire(self, repertoire: Repertoire) -> None:
+        self._does.repertoire = repertoire
 
     @property
     def following(self) -> int:
@@ -159,9 +149,9 @@ class Population:
             choice, text = self._random.choice(letter.choices)
             number = int(choice) if choice.isdecimal() else choice
             tapped: Fields = {"Content": text, "bizmsgmenuid": number}
-            return self._message(follower, at, "text", tapped)
+            return self._does.message(follower, at, "text", tapped)
         text = self._random.choice(self.repertoire.answers)
-        return self._message(follower, at, "text", {"Content": text})
+        return self._does.message(follower, at, "text", {"Content": text})
 
     def _is_possible(self, act: Callable[[Follower, int], Push]) -> bool:
         """Whether the repertoire has something to do it with."""
@@ -172,7 +162,7 @@ class Population:
 
     def _newcomer(self) -> Follower:
         length = _OPENID_LENGTH - _OPENID_PREFIX_LENGTH
-        return Follower(self._openid_prefix + self._letters(length))
+        return Follower(self._openid_prefix + self._does.letters(length))
 
     def _idle(self, people: list[Follower], at: int) -> Follower | None:
         """Somebody who has done nothing at or after `at`; those who came last are most active."""
@@ -198,155 +188,37 @@ class Population:
             return self._follow_with(follower, at, "")
         if draw < 0.5:
             # From the page after a payment (支付后关注).
-            return self._follow_with(follower, at, f"last_trade_no_42{self._digits(26)}")
+            return self._follow_with(follower, at, f"last_trade_no_42{self._does.digits(26)}")
         if not self.repertoire.posters:
             return self._follow_with(follower, at, "")
-        poster = self._poster()
+        poster = self._does.poster()
         return self._follow_with(follower, at, f"qrscene_{poster.scene}", poster.ticket)
 
     def _follow_with(self, follower: Follower, at: int, key: str, ticket: str = "") -> Push:
         self._moved(follower, self._gone, self._following)
         self._people[follower.openid] = follower
         follower.followed_at, follower.follow_key = at, key
-        return self._event(follower, at, "subscribe", key, {"Ticket": ticket} if ticket else None)
+        return self._does.event(
+            follower, at, "subscribe", key, {"Ticket": ticket} if ticket else None
+        )
 
     def _unfollow(self, follower: Follower, at: int) -> Push:
         self._moved(follower, self._following, self._gone)
-        return self._event(follower, at, "unsubscribe")
+        return self._does.event(follower, at, "unsubscribe")
 
     # --- Scanning ---
-
-    def _scan_poster(self, follower: Follower, at: int) -> Push:
-        poster = self._poster()
-        return self._event(follower, at, "SCAN", poster.scene, {"Ticket": poster.ticket})
 
     def _scan_code(self, follower: Follower, code: Code, at: int) -> Push:
         follower.has_scanned_code = True
         if follower.is_following:
-            return self._event(follower, at, "SCAN", code.scene, {"Ticket": code.ticket})
+            return self._does.event(follower, at, "SCAN", code.scene, {"Ticket": code.ticket})
         return self._follow_with(follower, at, f"qrscene_{code.scene}", code.ticket)
-
-    # --- The menu ---
-
-    def _tap_key(self, follower: Follower, at: int) -> Push:
-        return self._event(follower, at, "CLICK", self._favourite(self.repertoire.menu_keys))
-
-    def _tap_url(self, follower: Follower, at: int) -> Push:
-        url = self._favourite(self.repertoire.urls)
-        return self._event(follower, at, "VIEW", url, {"MenuId": 428796990})
-
-    def _tap_mini_program(self, follower: Follower, at: int) -> Push:
-        page = self._favourite(self.repertoire.pages)
-        return self._event(follower, at, "view_miniprogram", page, {"MenuId": 428796990})
-
-    def _use_tool(self, follower: Follower, at: int) -> Push:
-        event, key = self._random.choice(self.repertoire.tools)
-        return self._event(follower, at, event, key, self._made_with(event))
-
-    def _made_with(self, event: str) -> Fields:
-        """What comes with the tap on an entry that opens scanner, map or camera."""
-        if event.startswith("scancode_"):
-            scanned = {"ScanType": "barcode", "ScanResult": f"EAN_13,69{self._digits(11)}"}
-            return {"ScanCodeInfo": scanned}
-        if event == "location_select":
-            latitude, longitude, label = self._random.choice(self.repertoire.places)
-            place = {"Location_X": latitude, "Location_Y": longitude, "Scale": "16"}
-            return {"SendLocationInfo": {**place, "Label": label, "Poiname": ""}}
-        picture = {"PicMd5Sum": f"{self._random.getrandbits(128):032x}"}
-        return {"SendPicsInfo": {"Count": 1, "PicList": {"item": picture}}}
-
-    # --- Messages ---
-
-    def _write(self, follower: Follower, at: int) -> Push:
-        text = self._random.choice(self.repertoire.texts)
-        return self._message(follower, at, "text", {"Content": text})
 
     def _ask_to_unbind(self, follower: Follower, at: int) -> Push:
         """By somebody who scanned a code; while there is nobody, the follower just writes."""
         scanned = [person for person in self._following if person.has_scanned_code]
         person = self._idle(scanned, at)
         if person is None:
-            return self._write(follower, at)
+            return self._does.write(follower, at)
         person.has_scanned_code = False
-        return self._message(person, at, "text", {"Content": self.repertoire.unbind_text})
-
-    def _send_image(self, follower: Follower, at: int) -> Push:
-        url = f"http://mmbiz.qpic.cn/mmbiz_jpg/{self._letters(32)}/0"
-        return self._message(follower, at, "image", {"PicUrl": url, "MediaId": self._letters(64)})
-
-    def _send_voice(self, follower: Follower, at: int) -> Push:
-        media_id = self._letters(64)
-        fields = {"MediaId": media_id, "Format": "amr", "MediaId16K": f"{media_id}16K"}
-        return self._message(follower, at, "voice", fields)
-
-    def _send_video(self, follower: Follower, at: int) -> Push:
-        fields = {"MediaId": self._letters(64), "ThumbMediaId": self._letters(64)}
-        return self._message(follower, at, self._random.choice(["video", "shortvideo"]), fields)
-
-    def _send_location(self, follower: Follower, at: int) -> Push:
-        latitude, longitude, label = self._random.choice(self.repertoire.places)
-        fields: Fields = {
-            "Location_X": latitude,
-            "Location_Y": longitude,
-            "Scale": 16,
-            "Label": label,
-        }
-        return self._message(follower, at, "location", fields)
-
-    def _send_link(self, follower: Follower, at: int) -> Push:
-        fields = {
-            "Title": "活动说明",
-            "Description": "规则 & 时间 <必读>",
-            "Url": self._random.choice(self.repertoire.urls),
-        }
-        return self._message(follower, at, "link", fields)
-
-    # --- What needs no doing ---
-
-    def _report_position(self, follower: Follower, at: int) -> Push:
-        latitude, longitude, _label = self._random.choice(self.repertoire.places)
-        fields = {"Latitude": latitude, "Longitude": longitude, "Precision": "65.000000"}
-        return self._event(follower, at, "LOCATION", None, fields)
-
-    def _receive_notice(self, follower: Follower, at: int) -> Push:
-        fields: Fields = {"MsgID": self._msg_id(), "Status": "success"}
-        return self._event(follower, at, "TEMPLATESENDJOBFINISH", None, fields)
-
-    # --- Pushes ---
-
-    def _event(
-        self,
-        follower: Follower,
-        at: int,
-        event: str,
-        event_key: str | None = "",
-        fields: Fields | None = None,
-    ) -> Push:
-        follower.last_act = at
-        return event_push(self._original_id, follower.openid, at, event, event_key, fields)
-
-    def _message(self, follower: Follower, at: int, msg_type: str, fields: Fields) -> Push:
-        follower.last_act = at
-        return message_push(
-            self._original_id, follower.openid, at, msg_type, self._msg_id(), fields
-        )
-
-    # --- Chance ---
-
-    def _poster(self) -> Poster:
-        posters = self.repertoire.posters
-        return self._random.choices(posters, [poster.weight for poster in posters])[0]
-
-    def _favourite(self, choices: tuple[str, ...]) -> str:
-        """One of them; the earlier it stands, the more it is liked."""
-        return choices[int(len(choices) * self._random.random() ** 2)]
-
-    def _msg_id(self) -> int:
-        self._next_msg_id += self._random.randrange(1, 1000)
-        return self._next_msg_id
-
-    def _letters(self, length: int) -> str:
-        return "".join(self._random.choices(_OPENID_LETTERS, k=length))
-
-    def _digits(self, length: int) -> str:
-        return "".join(self._random.choices(string.digits, k=length))
+        return self._does.message(person, at, "text", {"Content": self.repertoire.unbind_text})

@@ -26,7 +26,7 @@ _NO_EVENTS = frozenset((EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED)
 _FINAL = frozenset((EventLog.Status.PROCESSED, EventLog.Status.UNREADABLE))
 By = EventLog.AnsweredBy
 _REACHED = frozenset((By.REPLY, By.MESSAGE, By.NEXT))
-# So long after it was made, an answer may be found not to have reached a connection.
+# For so long after it was made, an answer may turn out not to have reached a connection.
 _TAKEN_BACK_WITHIN = datetime.timedelta(seconds=30)
 _AWAITING = frozenset((EventLog.Status.RECEIVED, EventLog.Status.FAILED))
 

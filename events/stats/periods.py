@@ -15,6 +15,7 @@ from collections.abc import Iterator
 __all__ = [
     "Period",
     "day_start",
+    "days_in",
     "microseconds",
     "next_start",
     "starts_at",
@@ -29,6 +30,7 @@ _QUARTER_OF_AN_HOUR = datetime.timedelta(seconds=_QUARTER)
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _HOUR = datetime.timedelta(hours=1)
+_DATE_LENGTH = len("2026-11-28")
 _DAY = datetime.timedelta(days=1)
 
 
@@ -126,3 +128,15 @@ def _after(start: datetime.datetime, zone: zoneinfo.ZoneInfo) -> datetime.dateti
         following = starts_of(moment, zone)[0]
         if following != start:
             return following
+
+
+def days_in(written: str) -> tuple[datetime.date, datetime.date] | None:
+    """The first and last day of a span such as 2026-11-01..2026-11-30; None for another text."""
+    first, _dots, last = written.partition("..")
+    if not len(first) == len(last) == _DATE_LENGTH:
+        return None
+    try:
+        days = datetime.date.fromisoformat(first), datetime.date.fromisoformat(last)
+    except ValueError:
+        return None
+    return days if days[0].year >= 1970 and days[1].year <= 9000 else None

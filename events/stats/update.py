@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from events.stats.rebuild import follow_time_zones
-from events.stats.roll_up import roll_up
+from events.stats.counting.rebuild import follow_time_zones
+from events.stats.counting.roll_up import roll_up
 
 __all__ = ["update_statistics"]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.test import RequestFactory
 
-from events.people.address import client_address, is_local_peer
+from events.people.client_address import client_address, is_local_peer
 
 pytestmark = pytest.mark.any_database
 

@@ -6,7 +6,7 @@ import pytest
 
 from events.kinds import KINDS, About, kinds_where, openid_of, scene_of
 from events.menus import names
-from events.simulator.fake_api import account as fake_account
+from events.simulator.fake_api import windows as fake_windows
 from events.wechat.message import Message
 
 from .wechat.vectors import FOLLOWER, ORIGINAL_ID
@@ -86,7 +86,7 @@ def test_what_the_menu_pushes():
 
 def test_the_simulated_wechat_opens_the_same_windows():
     opening = kinds_where(lambda kind: kind.window not in {None, "message"})
-    assert set(opening) == fake_account._TOUCHES
+    assert set(opening) == fake_windows._TOUCHES
 
 
 def test_a_kind_has_one_key_and_a_name():

@@ -52,7 +52,7 @@ _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 # Attempts at one body. WeChat's bodies take one for each field.
 _MOST_ATTEMPTS = 200
 _MOST_FIELDS = 100
-# Places where one field may end that are looked at.
+# How many places are tried as the end of one field.
 _MOST_ENDS = 50
 
 

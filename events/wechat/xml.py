@@ -33,6 +33,7 @@ __all__ = [
     "cdata",
     "clean",
     "element",
+    "flat_fields",
     "parse",
     "parse_text",
 ]
@@ -98,10 +99,9 @@ class Parsed(NamedTuple):
 
 def parse_text(text: str) -> Parsed:
     """Return what a decoded body holds; raise `Unreadable` where `parse` does."""
-    if _FLAT.fullmatch(text):
-        fields, count = _children_of_flat(text)
-        if len(fields) == count:
-            return Parsed(fields, is_ambiguous=False)
+    fields = flat_fields(text)
+    if fields is not None:
+        return Parsed(fields, is_ambiguous=False)
     try:
         return _parse_with_expat(text)
     except ParseError as error:
@@ -131,13 +131,22 @@ def element(name: str, value: Content) -> str:
     return f"<{name}>{content}</{name}>"
 
 
-def _children_of_flat(text: str) -> tuple[dict[str, Value], int]:
-    """Return the fields of a text in WeChat's usual form, and how many elements there are."""
-    fields: dict[str, Value] = {}
+def flat_fields(text: str) -> dict[str, Value] | None:
+    """Return the fields of a body in WeChat's usual form, each once, as they stand in it; or None.
+
+    A value is a text, or a list of one text for a name in `REPEATABLE`.
+    """
+    if not _FLAT.fullmatch(text):
+        return None
     children = _CHILDREN.findall(text, len("<xml>"))
-    for name, section, word in children:
-        add(fields, name, (section or word).strip(WHITE_SPACE))
-    return fields, len(children)
+    fields: dict[str, Value] = {
+        name: (section or word).strip(WHITE_SPACE) for name, section, word in children
+    }
+    if len(fields) < len(children):
+        return None
+    for name in REPEATABLE & fields.keys():
+        fields[name] = [fields[name]]
+    return fields
 
 
 def _parse_with_expat(text: str) -> Parsed:

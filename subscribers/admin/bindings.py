@@ -14,16 +14,18 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action, display
 
+from events.admin.access import AccountModelAdmin
 from events.admin.changelist import KeysetModelAdmin, ReadOnly
-from events.admin.filters import AccountFilter
 from events.admin.html import follower_link
+from events.admin.list_filters import AccountFilter
+from events.models import with_account
 from events.viewer import may_see_openids
 from subscribers.binding.bind import start_binding, unbind
-from subscribers.models import Binding, BindingRequest, BindingScan
+from subscribers.models import Binding, BindingRequest, BindingScan, BindingText
 from subscribers.qr_codes.fetch_tickets import FAILURES
 from subscribers.qr_codes.images import svg
 
-__all__ = ["BindingAdmin", "BindingRequestAdmin", "BindingScanAdmin"]
+__all__ = ["BindingAdmin", "BindingRequestAdmin", "BindingScanAdmin", "BindingTextAdmin"]
 
 
 @admin.register(Binding)
@@ -113,6 +115,7 @@ class BindingRequestAdmin(KeysetModelAdmin):
         description=_("status"),
         label={
             BindingRequest.State.WAITING.value: "info",
+            BindingRequest.State.SCANNED.value: "info",
             BindingRequest.State.BOUND.value: "success",
             BindingRequest.State.EXPIRED.value: "warning",
             BindingRequest.State.REFUSED.value: "danger",
@@ -178,6 +181,9 @@ class BindingScanAdmin(ReadOnly, KeysetModelAdmin):
         label={
             BindingScan.Outcome.BOUND.value: "success",
             BindingScan.Outcome.ALREADY_BOUND.value: "info",
+            BindingScan.Outcome.ASKED.value: "info",
+            BindingScan.Outcome.SIGN_IN_ASKED.value: "info",
+            BindingScan.Outcome.SIGN_IN_ALLOWED.value: "success",
             BindingScan.Outcome.REFUSED.value: "danger",
         },
     )
@@ -187,3 +193,14 @@ class BindingScanAdmin(ReadOnly, KeysetModelAdmin):
     @display(description=_("refused because"))
     def reason(self, scan: BindingScan) -> str:
         return scan.get_refused_reason_display() or "–"
+
+
+@admin.register(BindingText)
+class BindingTextAdmin(AccountModelAdmin):
+    list_display = ["occasion", "language", "text", "account"]
+    list_filter = [AccountFilter]
+    list_select_related = ["account"]
+    fields = ["account", ("occasion", "language"), "text"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return with_account(super().get_queryset(request))

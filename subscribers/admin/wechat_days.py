@@ -12,16 +12,18 @@ from unfold.decorators import display
 
 from events.admin.access import AccountModelAdmin
 from events.admin.changelist import ReadOnly
-from events.admin.filters import AccountFilter
+from events.admin.hindered import NeedsRight
+from events.admin.list_filters import AccountFilter
 from events.models import with_account
-from subscribers.datacube.compare import REASONS, compare
+from subscribers.datacube.compare_figures import REASONS, compare
 from subscribers.models import WeChatDay
 
 __all__ = ["WeChatDayAdmin"]
 
 
 @admin.register(WeChatDay)
-class WeChatDayAdmin(ReadOnly, AccountModelAdmin):
+class WeChatDayAdmin(NeedsRight, ReadOnly, AccountModelAdmin):
+    needs_right = "/datacube/getusersummary"
     list_display = ["date", "account", "follows", "unfollows", "followers", "reason"]
     list_display_links = None
     list_filter = [AccountFilter]

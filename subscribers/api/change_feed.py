@@ -18,7 +18,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from events.db.keyset import Leading, RowCursor, page
-from events.log.changes import EVENT, KEPT_FOR
+from events.log.row_changes import EVENT, KEPT_FOR
 from events.log.settled import (
     Unsettled,
     settled_instant,

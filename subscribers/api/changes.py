@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -16,11 +16,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from events.api.authentication import HasScope
+from events.api.openapi.examples import answer
 from events.api.pagination import RETRY_AFTER
+from events.api.requests.authentication import HasScope
+from events.api.strict_filters import check_parameters
 from events.api.views import EventViewSet
 from events.audit.record import record_look_at_list
 from events.models import ApiKey
+from subscribers.api import examples
 from subscribers.api.change_feed import TYPES, Change, Expired, Position, read_changes
 from subscribers.api.views import (
     BindingViewSet,
@@ -57,6 +60,8 @@ class ChangesView(APIView):
     some of the types.
     """
 
+    refusals: ClassVar[frozenset[int]] = frozenset({410})
+
     def check_permissions(self, request: Request) -> None:
         if not isinstance(request.auth, ApiKey):
             self.permission_denied(request)
@@ -70,44 +75,47 @@ class ChangesView(APIView):
             OpenApiParameter("after", str, description="Where to go on, as `next` has it."),
             OpenApiParameter(
                 "types",
-                str,
+                {"type": "array", "items": {"type": "string", "enum": list(TYPES)}, "minItems": 1},
+                explode=False,
+                style="form",
                 description=f"Any of {', '.join(TYPES)}, with commas between them; by default all "
                 "that the key may read.",
             ),
             OpenApiParameter(
                 "page_size",
-                int,
+                {"type": "integer", "minimum": _SMALLEST, "maximum": _LARGEST},
                 default=_USUAL,
                 description=f"From {_SMALLEST} to {_LARGEST}. A page may have fewer rows and still "
                 "not be the last.",
             ),
         ],
-        responses=inline_serializer(
-            "Changes",
+        responses=answer(
+            inline_serializer(
+                "Changes",
+                {
+                    "next": serializers.URLField(),
+                    "settled": serializers.BooleanField(),
+                    "results": inline_serializer(
+                        "Change",
+                        {
+                            "type": serializers.ChoiceField(choices=TYPES),
+                            "id": serializers.IntegerField(),
+                            "object": serializers.DictField(allow_null=True),
+                        },
+                        many=True,
+                    ),
+                },
+            ),
             {
-                "next": serializers.CharField(),
-                "settled": serializers.BooleanField(),
-                "results": inline_serializer(
-                    "Change",
-                    {
-                        "type": serializers.ChoiceField(choices=TYPES),
-                        "id": serializers.IntegerField(),
-                        "object": serializers.DictField(allow_null=True),
-                    },
-                    many=True,
-                ),
+                "next": "https://wechat.example.com/api/v1/changes/?after=WzE3&types=binding",
+                "settled": True,
+                "results": [{"type": "binding", "id": 5, "object": examples.BINDING}],
             },
         ),
     )
     def get(self, request: Request) -> Response:
         query = request.query_params
-        unknown = sorted(set(query) - _PARAMETERS)
-        if unknown:
-            sentence = _("There is no such parameter.")
-            raise ValidationError({name: [sentence] for name in unknown}, code="unknown")
-        twice = sorted(name for name in query if len(query.getlist(name)) > 1)
-        if twice:
-            raise ValidationError({name: [_("Give this once.")] for name in twice}, code="repeated")
+        check_parameters(request._request, _PARAMETERS)
         position = _position(query.get("after"))
         types = self._types(query.get("types"), position)
         views = {type_: self._list_of(type_) for type_ in types}

@@ -1,25 +1,37 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.contrib.auth import get_user_model
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
 from rest_framework.exceptions import PermissionDenied
 
-from events.api.filters import (
+from events.api.name_filters import NameFilter, SceneFilter, scenes_are_in
+from events.api.strict_filters import (
     AccountFilter,
-    ExactFilter,
     MomentFilter,
     OpenIDFilter,
     TruthFilter,
     ValuesFilter,
 )
+from events.models import OfficialAccount
 from events.viewer import may
-from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene, Subscriber
+from subscribers.models import (
+    Binding,
+    BindingRequest,
+    FollowerTag,
+    OutgoingMessage,
+    QRScene,
+    SeenScene,
+    Subscriber,
+)
 from subscribers.models.hour import hour_of
 from subscribers.models.outgoing_message import MessageState
 from subscribers.models.qr_code import QRSceneQuerySet
+from subscribers.tagging.names import with_tag
 
 __all__ = [
     "BindingFilter",
@@ -30,16 +42,52 @@ __all__ = [
 ]
 
 
+@scenes_are_in
+def _codes(scene: str) -> QuerySet[QRScene]:
+    # With the accounts in it, the table's unique index will do.
+    return QRScene.objects.filter(account__in=OfficialAccount.objects.values("pk"), scene=scene)
+
+
+@scenes_are_in
+def _seen(scene: str) -> QuerySet[SeenScene]:
+    return SeenScene.objects.filter(account__in=OfficialAccount.objects.values("pk"), scene=scene)
+
+
+@scenes_are_in
+def _first_of_followers(scene: str) -> QuerySet[Subscriber]:
+    return Subscriber.objects.filter(first_scene=scene).exclude(first_scene="")
+
+
+@scenes_are_in
+def _last_of_followers(scene: str) -> QuerySet[Subscriber]:
+    return Subscriber.objects.filter(last_scene=scene).exclude(last_scene="")
+
+
+def _codes_with_tag(name: str) -> QuerySet[QRScene]:
+    return QRScene.objects.filter(tags__name=name)
+
+
+def _follower_tags(name: str) -> QuerySet[FollowerTag]:
+    return FollowerTag.objects.filter(name=name)
+
+
+def _users(name: str) -> QuerySet[Any]:
+    return get_user_model()._default_manager.filter(username=name)
+
+
 class SubscriberFilter(FilterSet):
     account = AccountFilter()
     openid = OpenIDFilter("openid")
     unionid = OpenIDFilter(method="by_scene", label="The person across accounts.")
     is_following = TruthFilter("is_following")
-    first_scene = ExactFilter(method="by_scene", label="First QR scene of a follow or scan.")
-    last_scene = ExactFilter(method="by_scene", label="Last QR scene of a follow or scan.")
+    first_scene = SceneFilter(method="by_scene", label="First QR scene of a follow or scan.")
+    last_scene = SceneFilter(method="by_scene", label="Last QR scene of a follow or scan.")
     followed_after = MomentFilter("last_followed_at", "gte", label="Last follow, from then on.")
     followed_before = MomentFilter("last_followed_at", "lt", label="Last follow, before then.")
     updated_after = MomentFilter(method="by_change", label="Changed, from then on.")
+    tag = NameFilter(
+        method="by_tag", rows=[_follower_tags], label="The name of one of WeChat's tags (标签)."
+    )
     bound = TruthFilter(method="by_bound", label="Bound to a site account now.")
 
     class Meta:
@@ -51,6 +99,16 @@ class SubscriberFilter(FilterSet):
     ) -> QuerySet[Subscriber]:
         # The exclusion says to SQLite that the partial index will do.
         return subscribers.filter(**{name: value}).exclude(**{name: ""})
+
+    def by_tag(
+        self, subscribers: QuerySet[Subscriber], name: str, value: str
+    ) -> QuerySet[Subscriber]:
+        tagged = Q(pk__in=[])
+        for account, number in FollowerTag.objects.filter(name=value).values_list(
+            "account", "number"
+        ):
+            tagged |= Q(account=account) & with_tag(number)
+        return subscribers.filter(tagged)
 
     def by_change(
         self, subscribers: QuerySet[Subscriber], name: str, value: datetime.datetime
@@ -69,8 +127,8 @@ class SubscriberFilter(FilterSet):
 
 class QRSceneFilter(FilterSet):
     account = AccountFilter()
-    scene = ExactFilter("scene")
-    tag = ExactFilter("tags__name", label="One of its tags.")
+    scene = SceneFilter("scene")
+    tag = NameFilter("tags__name", rows=[_codes_with_tag], label="One of its tags.")
     state = ValuesFilter(
         choices=QRScene.State.choices, method="by_state", label="What can be done with it now."
     )
@@ -92,7 +150,9 @@ class QRSceneFilter(FilterSet):
 class BindingFilter(FilterSet):
     account = AccountFilter()
     openid = OpenIDFilter("subscriber__openid", label="The follower.")
-    user = ExactFilter("user__username", label="User name of the site account.")
+    user = NameFilter(
+        "user__username", rows=[_users], account=None, label="User name of the site account."
+    )
     bound_after = MomentFilter("bound_at", "gte", label="Bound, from then on.")
     bound_before = MomentFilter("bound_at", "lt", label="Bound, before then.")
     unbound_after = MomentFilter("unbound_at", "gte", label="Unbound, from then on.")
@@ -108,7 +168,9 @@ class BindingFilter(FilterSet):
 
 class BindingRequestFilter(FilterSet):
     account = AccountFilter()
-    user = ExactFilter("user__username", label="User name of the site account.")
+    user = NameFilter(
+        "user__username", rows=[_users], account=None, label="User name of the site account."
+    )
 
     class Meta:
         model = BindingRequest

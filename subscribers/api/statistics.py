@@ -13,9 +13,11 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.api.statistics import (
+from events.api.openapi.examples import OPENID
+from events.api.statistics_view import (
     ACCOUNT,
     INTERVAL,
+    NAMES,
     SPAN,
     StatisticsView,
     names_of,
@@ -24,25 +26,27 @@ from events.api.statistics import (
 from events.api.views import TooSlow
 from events.audit.record import record_look_at_list
 from events.db.time_limit import TookTooLong, time_limit
+from events.stats.days import Days
 from events.stats.periods import Period
-from events.stats.queries import MessageRow, messages_in
+from events.stats.reading.queries import MessageRow, messages_in
 from events.viewer import shown_openid
 from subscribers.models import Subscriber
-from subscribers.stats.queries import (
+from subscribers.stats.reading.distinct_people import PeopleRow, distinct_people
+from subscribers.stats.reading.messages_out import messages_out
+from subscribers.stats.reading.queries import (
     RETENTION_DAYS,
     FollowerRow,
     SceneRow,
-    TopRow,
     follower_counts,
-    messages_out,
     scene_counts,
-    top_followers,
 )
-from subscribers.stats.summary import SummaryRow, summary
+from subscribers.stats.reading.summary import SummaryRow, summary
+from subscribers.stats.reading.top import TopRow, top_followers
 
 __all__ = [
     "FollowerStatistics",
     "MessageStatistics",
+    "PeopleStatistics",
     "SceneStatistics",
     "SummaryStatistics",
     "TopStatistics",
@@ -58,10 +62,26 @@ class FollowerStatistics(StatisticsView):
 
     fields = names_of(FollowerRow)
 
-    @statistics_schema(FollowerRow, ACCOUNT, *SPAN, INTERVAL)
+    @statistics_schema(
+        FollowerRow,
+        {
+            "new": 12,
+            "cancelled": 4,
+            "net": 8,
+            "cumulative": 3071,
+            "found_following": 0,
+            "found_gone": 1,
+        },
+        ACCOUNT,
+        *SPAN,
+        INTERVAL,
+    )
     def get(self, request: Request) -> Response:
         span = self.span(request)
         return self.answer(span.account, follower_counts(span))
+
+
+_RETAINED = {f"{what}_{number}": 31 for number in RETENTION_DAYS for what in ("retained", "due")}
 
 
 class SceneStatistics(StatisticsView):
@@ -74,20 +94,34 @@ class SceneStatistics(StatisticsView):
 
     @statistics_schema(
         SceneRow,
+        {
+            "scene": "poster-spring",
+            "name": "Spring poster",
+            "scans": 60,
+            "people": 48,
+            "follows": 31,
+            "first_followers": 29,
+            "still_following": 26,
+            "bound": 5,
+            **_RETAINED,
+        },
         ACCOUNT,
         *SPAN,
         OpenApiParameter(
             "retention_days",
-            str,
-            default=",".join(map(str, RETENTION_DAYS)),
+            {
+                "type": "array",
+                "items": {"type": "integer", "minimum": 1, "maximum": _LONGEST_RETENTION},
+                "minItems": 1,
+                "maxItems": _MOST_RETENTIONS,
+            },
+            explode=False,
+            style="form",
+            default=list(RETENTION_DAYS),
             description="Numbers of days, with commas between them. For each there is a field "
             "`retained_…`, those who still followed after so long, and `due_…`, those who could.",
         ),
-        **{
-            f"{what}_{number}": serializers.IntegerField()
-            for number in RETENTION_DAYS
-            for what in ("retained", "due")
-        },
+        **{name: serializers.IntegerField(required=False) for name in _RETAINED},
     )
     def get(self, request: Request) -> Response:
         span = self.span(request, Period.DAY)
@@ -135,6 +169,14 @@ class MessageStatistics(StatisticsView):
 
     @statistics_schema(
         MessageRow,
+        {
+            "direction": "in",
+            "messages": 73,
+            "people": 40,
+            "answered": 70,
+            "unanswered": 3,
+            "mean_wait_ms": 180,
+        },
         ACCOUNT,
         *SPAN,
         INTERVAL,
@@ -154,6 +196,39 @@ class MessageStatistics(StatisticsView):
         return self.answer(span.account, rows)
 
 
+class PeopleStatistics(StatisticsView):
+    """Distinct people of several accounts, joined by UnionID.
+
+    Followers without a UnionID count for themselves. Three rows: `following` when the days ended,
+    `began_following` and `left` in them.
+    """
+
+    parameters = frozenset({"from", "to"})
+    fields = names_of(PeopleRow)
+
+    @statistics_schema(
+        PeopleRow,
+        {"measure": "following", "followers": 4120, "people": 3866, "unknown": 12},
+        OpenApiParameter(
+            "account",
+            NAMES,
+            explode=False,
+            style="form",
+            description="Handles with commas between them; all accounts that the key sees "
+            "without it. The days are those of each account's calendar.",
+        ),
+        *SPAN,
+    )
+    def get(self, request: Request) -> Response:
+        accounts, first, last = self.accounts_and_days(request)
+        try:
+            with time_limit():
+                rows = distinct_people(Days(accounts, first, last))
+        except TookTooLong:
+            raise TooSlow from None
+        return self.answer(accounts, rows)
+
+
 class TopStatistics(StatisticsView):
     """The most active followers: of some days, or ever where from and to are left out."""
 
@@ -162,9 +237,15 @@ class TopStatistics(StatisticsView):
 
     @statistics_schema(
         TopRow,
+        {"openid": OPENID, "events": 127},
         ACCOUNT,
         *(OpenApiParameter(each.name, each.type, description=each.description) for each in SPAN),
-        OpenApiParameter("limit", int, default=20, description=f"At most {_MOST_TOP}."),
+        OpenApiParameter(
+            "limit",
+            {"type": "integer", "minimum": 1, "maximum": _MOST_TOP},
+            default=20,
+            description=f"At most {_MOST_TOP}.",
+        ),
     )
     def get(self, request: Request) -> Response:
         limit = _limit(request)
@@ -198,7 +279,12 @@ class SummaryStatistics(StatisticsView):
     parameters = frozenset({"from", "to"})
     fields = names_of(SummaryRow)
 
-    @statistics_schema(SummaryRow, ACCOUNT, *SPAN)
+    @statistics_schema(
+        SummaryRow,
+        {"measure": "new", "value": 84, "previous": 77, "difference": 7},
+        ACCOUNT,
+        *SPAN,
+    )
     def get(self, request: Request) -> Response:
         span = self.span(request, Period.DAY)
         return self.answer(span.account, summary(span))

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins, status
+from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
 from rest_framework.negotiation import BaseContentNegotiation
@@ -15,12 +16,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from events.api.export import ExportMixin
+from events.api.files.export import ExportMixin
 from events.api.pagination import ChangePagination
 from events.api.serializers import NoFieldsSerializer
 from events.api.views import ReadViewSet
 from events.db.keyset import Leading
 from events.models import with_account
+from subscribers.api.binding_serializers import (
+    BindingRequestDetailSerializer,
+    BindingRequestSerializer,
+    BindingSerializer,
+    StartedBindingSerializer,
+)
 from subscribers.api.filters import (
     BindingFilter,
     BindingRequestFilter,
@@ -28,16 +35,13 @@ from subscribers.api.filters import (
     QRSceneFilter,
     SubscriberFilter,
 )
+from subscribers.api.message_serializers import NewMessageSerializer, OutgoingMessageSerializer
 from subscribers.api.serializers import (
-    BindingRequestDetailSerializer,
-    BindingRequestSerializer,
-    BindingSerializer,
     NewQRSceneSerializer,
-    OutgoingMessageSerializer,
     QRSceneSerializer,
-    StartedBindingSerializer,
     SubscriberSerializer,
 )
+from subscribers.api.subscriber_rows import SubscriberRows
 from subscribers.binding.bind import start_binding
 from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene, Subscriber
 from subscribers.models.binding import with_bound_user
@@ -78,6 +82,7 @@ class SubscriberViewSet(ExportMixin, ReadViewSet[Subscriber]):
     queryset = with_account(with_bound_user(Subscriber.objects.all()))
     serializer_class = SubscriberSerializer
     filterset_class = SubscriberFilter
+    exported = SubscriberRows()
     lookup_value_regex = _ID
 
 
@@ -91,6 +96,25 @@ class AnyAccept(BaseContentNegotiation):
         self, request: Request, renderers: Any, format_suffix: str | None = None
     ) -> Any:
         return renderers[0], renderers[0].media_type
+
+
+# For programs that know no pictures.
+_BYTES = "application/octet-stream"
+
+_F = TypeVar("_F", bound=Callable[..., HttpResponse])
+
+
+def _picture_schema(kind: str) -> Callable[[_F], _F]:
+    answers = {(200, kind): OpenApiTypes.BINARY, (200, _BYTES): OpenApiTypes.BINARY}
+    describe: Callable[[_F], _F] = extend_schema(responses=answers)
+    return describe
+
+
+def _picture(request: Request, content: str | bytes, kind: str) -> HttpResponse:
+    is_unknown = not request.accepts(kind) and request.accepts(_BYTES)
+    response = HttpResponse(content, content_type=_BYTES if is_unknown else kind)
+    response["Vary"] = "Accept"
+    return response
 
 
 class QRSceneViewSet(ReadViewSet[QRScene]):
@@ -127,16 +151,16 @@ class QRSceneViewSet(ReadViewSet[QRScene]):
         scene.refresh_from_db()
         return Response(self.get_serializer(scene).data, status=status.HTTP_202_ACCEPTED)
 
-    @extend_schema(responses={(200, "image/svg+xml"): OpenApiTypes.BINARY})
+    @_picture_schema("image/svg+xml")
     def qr_svg(self, request: Request, pk: str) -> HttpResponse:
         """The picture for pages, in any size; 404 while there is none that can be scanned."""
-        return _svg_response(self._drawable().url)
+        return _picture(request, svg(self._drawable().url), "image/svg+xml")
 
-    @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY})
+    @_picture_schema("image/png")
     def qr_png(self, request: Request, pk: str) -> HttpResponse:
         """The picture for print, 10 cm at 300 dpi, with the name under it."""
         scene = self._drawable()
-        return HttpResponse(png(scene.url, scene.name), content_type="image/png")
+        return _picture(request, png(scene.url, scene.name), "image/png")
 
     def _drawable(self) -> QRScene:
         scene = self.get_object()
@@ -186,7 +210,7 @@ class BindingRequestViewSet(ReadViewSet[BindingRequest]):
         response["Cache-Control"] = "no-store"
         return response
 
-    @extend_schema(responses={(200, "image/svg+xml"): OpenApiTypes.BINARY})
+    @_picture_schema("image/svg+xml")
     def qr_svg(self, request: Request, pk: str) -> HttpResponse:
         """The QR code as a picture, with a key of the request's own user.
 
@@ -198,7 +222,7 @@ class BindingRequestViewSet(ReadViewSet[BindingRequest]):
         code = binding_request.code_for(request.user)
         if not code:
             raise NotFound(_("There is no picture that can be scanned."))
-        response = _svg_response(code)
+        response = _picture(request, svg(code), "image/svg+xml")
         response["Cache-Control"] = "no-store"
         return response
 
@@ -218,7 +242,7 @@ class BindingRequestViewSet(ReadViewSet[BindingRequest]):
         )
 
 
-class OutgoingMessageViewSet(mixins.CreateModelMixin, ReadViewSet[OutgoingMessage]):
+class OutgoingMessageViewSet(ReadViewSet[OutgoingMessage]):
     """Customer-service messages (客服消息) to followers, and what became of them."""
 
     scope = "messages"
@@ -228,6 +252,13 @@ class OutgoingMessageViewSet(mixins.CreateModelMixin, ReadViewSet[OutgoingMessag
     filterset_class = OutgoingMessageFilter
     lookup_value_regex = _ID
 
+    @extend_schema(request=NewMessageSerializer, responses={201: OutgoingMessageSerializer})
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Queues a message for the worker. 400 with the reason where WeChat would not deliver it.
 
-def _svg_response(text: str) -> HttpResponse:
-    return HttpResponse(svg(text), content_type="image/svg+xml")
+        Read the message again for its `state`.
+        """
+        serializer = NewMessageSerializer(data=request.data, context=self.get_serializer_context())
+        serializer.is_valid(raise_exception=True)
+        queued = serializer.save()
+        return Response(self.get_serializer(queued).data, status=status.HTTP_201_CREATED)

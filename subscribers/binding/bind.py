@@ -14,10 +14,17 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from events.binding_scenes import is_binding_scene, new_binding_scene
+from events.binding_scenes import is_binding_scene
 from events.models import EventLog, OfficialAccount
-from subscribers.binding.codes import code_in, digest_of_code, new_code, tried_too_often
+from subscribers.binding.asking import LIFETIME, answer_in, ask, asked_request
+from subscribers.binding.codes import (
+    code_in,
+    columns_of_fresh_code,
+    digest_of,
+    tried_too_often,
+)
 from subscribers.models import Binding, BindingRequest, BindingScan, Refusal, Subscriber
+from subscribers.models.one_time_code import Way
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -33,7 +40,6 @@ __all__ = [
     "unbind_by_follower",
 ]
 
-LIFETIME = datetime.timedelta(minutes=10)
 # A scan made in time may reach us late: WeChat tries for about fifteen seconds.
 _LATE = datetime.timedelta(minutes=1)
 _UNBIND_WORDS = frozenset({"解绑", "解除绑定", "unbind"})
@@ -44,20 +50,15 @@ def start_binding(
     account: OfficialAccount,
     user: User,
     now: datetime.datetime | None = None,
-    way: BindingRequest.Way = BindingRequest.Way.SCAN,
+    way: Way = Way.SCAN,
 ) -> BindingRequest:
     """Makes a request with a fresh code for this user, and withdraws a former open one.
 
-    The returned row still holds the scene in the clear, for its owner. By way of CODE there is a
-    code to send in the chat, and WeChat is asked for no picture.
+    The returned row still holds the scene in the clear, for its owner. With the way CODE the
+    follower sends the code in the chat, and WeChat makes no picture.
     """
     now = now or timezone.now()
-    scene = new_binding_scene()
     while True:
-        columns: dict[str, object] = {"scene": scene}
-        if way is BindingRequest.Way.CODE:
-            code = new_code()
-            columns = {"code": code, "code_digest": digest_of_code(code), "due_at": None}
         try:
             with transaction.atomic():
                 BindingRequest.objects.filter(account=account, user=user).end(
@@ -67,10 +68,9 @@ def start_binding(
                     account=account,
                     user=user,
                     way=way,
-                    scene_digest=BindingRequest.digest_of(scene),
                     created_at=now,
                     expires_at=now + LIFETIME,
-                    **columns,
+                    **columns_of_fresh_code(is_sent=way is Way.CODE),
                 )
         except IntegrityError:
             # Another request of this user was made between the two statements: withdraw that too.
@@ -79,28 +79,29 @@ def start_binding(
 
 
 def complete_binding(event: EventLog) -> BindingScan | None:
-    """Takes a follow, scan or text to its binding outcome; None when it has no binding code.
+    """Decides what a follow, scan or text does to a binding; None if it has no binding code.
 
     Runs as a projection, after the follower's row was folded: that row is locked by then, which
     puts the scans of one follower in a row. Each outcome is kept as a BindingScan, which the reply
     reads.
     """
     code = code_in(event) if event.kind == "text" else ""
-    if not code and not is_binding_scene(event.scene):
+    agrees = answer_in(event)
+    if not code and agrees is None and not is_binding_scene(event.scene):
         return None
     subscriber = Subscriber.objects.get(account=event.account_id, openid=event.openid)
     request = binding = None
     refusal: Refusal | None = Refusal.TOO_MANY
-    if not code or not tried_too_often(subscriber, event):
-        digest = (
-            {"code_digest": digest_of_code(code)}
-            if code
-            else {"scene_digest": BindingRequest.digest_of(event.scene)}
-        )
+    if agrees is not None:
+        request = asked_request(subscriber, event)
+        if request is None:
+            return None
+        binding, refusal = _answered(request, subscriber, event, agrees=agrees)
+    elif not code or not tried_too_often(subscriber, event):
         request = (
             BindingRequest.objects.select_for_update(of=("self",))
             .select_related("user")
-            .filter(**digest)
+            .filter(**digest_of(code, event.scene))
             .first()
         )
         binding, refusal = _decide(request, subscriber, event)
@@ -108,11 +109,16 @@ def complete_binding(event: EventLog) -> BindingScan | None:
         this = BindingRequest.objects.filter(pk=request.pk)
         if binding is not None:
             this.end(completed_at=event.received_at, binding=binding)
-        elif refusal is not Refusal.WRONG_ACCOUNT or code:
+        elif refusal is Refusal.USED:
+            # Spent: nobody's second scan takes the question from the follower who was asked.
+            pass
+        elif refusal is not None and (refusal is not Refusal.WRONG_ACCOUNT or code):
             # A code that was sent stands in that account's log, where others read it.
             this.end(refused_reason=refusal)
     if refusal:
         outcome = BindingScan.Outcome.REFUSED
+    elif binding is None:
+        outcome = BindingScan.Outcome.ASKED
     elif binding is not None and binding.event_id == event.pk:
         outcome = BindingScan.Outcome.BOUND
     else:
@@ -131,7 +137,7 @@ def complete_binding(event: EventLog) -> BindingScan | None:
 def _decide(
     request: BindingRequest | None, subscriber: Subscriber, event: EventLog
 ) -> tuple[Binding | None, Refusal | None]:
-    """The binding this scan leads to, or why there is none."""
+    """The binding this scan leads to, or why there is none; neither when the follower is asked."""
     if request is None:
         return None, Refusal.UNKNOWN
     if request.account_id != event.account_id:
@@ -146,6 +152,28 @@ def _decide(
         return None, ended if ended in {Refusal.EXPIRED, Refusal.WITHDRAWN} else Refusal.USED
     if event.event_time > request.expires_at or event.received_at > request.expires_at + _LATE:
         return None, Refusal.EXPIRED
+    if request.asked_id not in {None, subscriber.pk}:
+        return None, Refusal.USED
+    if not request.user.is_active:
+        return None, Refusal.USER_INACTIVE
+    if not OfficialAccount.objects.filter(pk=event.account_id, ask_before_binding=True).exists():
+        return _bind(request, subscriber, event)
+    binding, refusal = _in_force(request, subscriber)
+    if binding is None and refusal is None:
+        ask(request, subscriber, event)
+    return binding, refusal
+
+
+def _answered(
+    request: BindingRequest, subscriber: Subscriber, event: EventLog, *, agrees: bool
+) -> tuple[Binding | None, Refusal | None]:
+    """What the follower's yes or no leads to."""
+    if request.refused_reason:
+        return None, Refusal(request.refused_reason)
+    if event.event_time > request.expires_at:
+        return None, Refusal.EXPIRED
+    if not agrees:
+        return None, Refusal.DECLINED
     if not request.user.is_active:
         return None, Refusal.USER_INACTIVE
     return _bind(request, subscriber, event)
@@ -166,12 +194,26 @@ def _bind(
             ), None
     except IntegrityError:
         # A unique constraint says that the follower or the user is bound already.
-        of_follower = Binding.objects.active().filter(subscriber=subscriber).first()
-        if of_follower is None:
-            return None, Refusal.USER_BOUND
+        binding, refusal = _in_force(request, subscriber)
+        if binding is None and refusal is None:
+            # What was in the way has just ended.
+            refusal = Refusal.USER_BOUND
+        return binding, refusal
+
+
+def _in_force(
+    request: BindingRequest, subscriber: Subscriber
+) -> tuple[Binding | None, Refusal | None]:
+    """The binding of these two, or why there can be none; neither if both are free."""
+    active = Binding.objects.active()
+    of_follower = active.filter(subscriber=subscriber).first()
+    if of_follower is not None:
         if of_follower.user_id == request.user_id:
             return of_follower, None
         return None, Refusal.FOLLOWER_BOUND
+    if active.filter(account=request.account_id, user=request.user_id).exists():
+        return None, Refusal.USER_BOUND
+    return None, None
 
 
 def unbind(binding: Binding, *, now: datetime.datetime | None = None) -> bool:
@@ -186,7 +228,7 @@ def unbind(binding: Binding, *, now: datetime.datetime | None = None) -> bool:
 def note_new_user_name(
     instance: User, update_fields: Collection[str] | None = None, **_signal: Any
 ) -> None:
-    """Says that what readers see of a user's follower changed: his name is shown."""
+    """Notes that a user's follower changed for readers of the API, who see the user's name."""
     if update_fields is None or "username" in update_fields:
         bound = Binding.objects.active().filter(user=instance.pk).values("subscriber")
         Subscriber.objects.filter(pk__in=bound).touch()

@@ -10,17 +10,20 @@ from __future__ import annotations
 import datetime
 import re
 import secrets
+from typing import Any
 
 from django.utils.crypto import salted_hmac
 
+from events.binding_scenes import new_binding_scene
 from events.models import EventLog
-from subscribers.models import BindingScan, Refusal, Subscriber
+from subscribers.models import BindingRequest, BindingScan, Refusal, Subscriber
 
 __all__ = [
     "MOST_BY_ACCOUNT",
     "MOST_BY_FOLLOWER",
     "code_in",
-    "digest_of_code",
+    "columns_of_fresh_code",
+    "digest_of",
     "is_shown_form",
     "new_code",
     "tried_too_often",
@@ -59,9 +62,26 @@ def is_shown_form(event: EventLog) -> bool:
     )
 
 
-def digest_of_code(code: str) -> str:
-    """Keyed, as all short codes could be tried against a plain digest."""
-    return salted_hmac("subscribers.binding.codes", code, algorithm="sha256").hexdigest()
+def columns_of_fresh_code(*, is_sent: bool) -> dict[str, Any]:
+    """The columns of a request that hold its fresh code, one to send or one to scan.
+
+    WeChat makes no picture of a code to send.
+    """
+    scene = new_binding_scene()
+    columns: dict[str, Any] = digest_of("", scene)
+    if is_sent:
+        code = new_code()
+        return columns | digest_of(code, "") | {"code": code, "due_at": None}
+    return columns | {"scene": scene}
+
+
+def digest_of(code: str, scene: str) -> dict[str, str]:
+    """The column by which the request of this code is found; without a code, of this scene."""
+    if not code:
+        return {"scene_digest": BindingRequest.digest_of(scene)}
+    # Keyed, as all short codes could be tried against a plain digest.
+    digest = salted_hmac("subscribers.binding.codes", code, algorithm="sha256").hexdigest()
+    return {"code_digest": digest}
 
 
 def tried_too_often(subscriber: Subscriber, event: EventLog) -> bool:

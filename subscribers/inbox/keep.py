@@ -8,15 +8,18 @@ follower, and the oldest one after the last answer that nobody has answered.
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from events.log.registry import on_erasure
+from events.db.upsert import Upsert
+from events.log.retention_hooks import on_erasure
 from events.models import EventLog, UnansweredEvent
 from events.retention.bodies import body_limit
 from events.search.fill import words_in
@@ -88,7 +91,11 @@ def empty_conversations() -> int:
 def _write(said: Mapping[int, Said]) -> None:
     """Brings the conversations with these followers, by their ids, up to date."""
     with transaction.atomic():
-        people = Subscriber.objects.filter(pk__in=said, erased_at=None).in_bulk()
+        found = Subscriber.objects.filter(pk__in=said, erased_at=None)
+        people: dict[int, _Person] = {
+            pk: (account_id, openid)
+            for pk, account_id, openid in found.values_list("pk", "account_id", "openid")
+        }
         kept = {
             row.subscriber_id: row
             for row in Conversation.objects.filter(subscriber__in=people)
@@ -98,13 +105,13 @@ def _write(said: Mapping[int, Said]) -> None:
         answered = _last_messages(people)
         unanswered = _unanswered(people.values())
         rows = []
-        for pk, person in sorted(people.items()):
+        for pk, (account_id, openid) in sorted(people.items()):
             new = said[pk]
             # A message to somebody who never wrote is no conversation.
             if pk not in kept and not new.kind:
                 continue
             row = kept.get(pk) or Conversation(
-                account_id=person.account_id, subscriber_id=pk, last_at=new.at
+                account_id=account_id, subscriber_id=pk, last_at=new.at
             )
             if new.at >= row.last_at:
                 row.last_at, row.last_kind = new.at, new.kind
@@ -115,21 +122,28 @@ def _write(said: Mapping[int, Said]) -> None:
                 row.window_until = max(until, row.window_until or until)
             since = max(filter(None, (row.ended_at, answered.get(pk))), default=None)
             waits = [
-                at
-                for at in unanswered.get((person.account_id, person.openid), ())
-                if since is None or at > since
+                at for at in unanswered.get((account_id, openid), ()) if since is None or at > since
             ]
             row.waiting_since = min(waits, default=None)
             row.is_done = row.is_done and not waits
-            rows.append(row)
-        Conversation.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["subscriber"],
-            update_fields=[
-                "last_at", "last_kind", "last_text", "waiting_since", "window_until", "is_done",
-            ],
-        )  # fmt: skip
+            rows.append(_columns(row))
+        if rows:
+            _writing().execute(connection, rows)
+
+
+_KEPT = ("last_at", "last_kind", "last_text", "waiting_since", "window_until", "is_done")
+_columns = attrgetter("subscriber_id", "account_id", *_KEPT)
+
+
+@functools.cache
+def _writing() -> Upsert:
+    """A third of the time that the ORM takes."""
+    return Upsert(
+        Conversation,
+        key=("subscriber_id",),
+        values=("account_id", *_KEPT),
+        update={name: f"excluded.{name}" for name in _KEPT},
+    )
 
 
 def _ids_of(people: Collection[_Person]) -> dict[_Person, int]:
@@ -161,12 +175,12 @@ def _last_messages(people: Collection[int]) -> dict[int, datetime.datetime]:
     return dict(sent.values_list("subscriber_id", "created_at"))
 
 
-def _unanswered(people: Iterable[Subscriber]) -> dict[_Person, list[datetime.datetime]]:
+def _unanswered(people: Iterable[_Person]) -> dict[_Person, list[datetime.datetime]]:
     """The times of each follower's messages that nobody has answered, while a window may last."""
     _, seconds = settings.MESSAGE_WINDOWS["message"]
     rows = UnansweredEvent.objects.filter(
         Q(event_time__gt=timezone.now() - datetime.timedelta(seconds=seconds)),
-        openid__in=[person.openid for person in people],
+        openid__in=[openid for _, openid in people],
         kind__in=MESSAGE_KINDS,
     )
     times: dict[_Person, list[datetime.datetime]] = {}

@@ -6,7 +6,7 @@ The follower's acts that open a window are part of it: a menu tap, a follow, a s
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from django.db.models import Q
@@ -14,18 +14,22 @@ from django.utils.translation import gettext_lazy as _
 
 from events.answering.hits import rules_that_answered
 from events.kinds import label
+from events.media.lend import file_of
 from events.menus.names import MenuName, MenuNames
-from events.models import EventLog
+from events.models import EventLog, MediaFile
 from events.search.fill import words_in
 from events.wechat import Unreadable, xml
+from subscribers.inbox.media import files_of
 from subscribers.messages.window import ACT_KINDS, MESSAGE_KINDS
-from subscribers.models import OutgoingMessage, Subscriber
+from subscribers.models import OutgoingMessage, ReceivedMedia, Subscriber
 
 __all__ = ["KINDS", "Utterance", "conversation_with", "summary"]
 
 KINDS = {
     "text": _("text"),
     "image": _("image"),
+    "voice": _("voice"),
+    "video": _("video"),
     "news": _("link card (图文)"),
     "mpnews": _("article (图文素材)"),
     "mpnewsarticle": _("published article"),
@@ -38,7 +42,8 @@ class Utterance:
     """One message or act: either of an event, `event_id`, or of the row `message`, sent from here.
 
     For an act, and for a message that is no text, `act` is its name; for an act `text` is its key,
-    and `menu_name` the menu's name for the key. `rule` names the rule that made a reply.
+    and `menu_name` the menu's name for the key. `rule` names the rule that made a reply. `received`
+    is the file that the follower sent, `file` the one of the media library that we sent.
     """
 
     said_by: Literal["follower", "account"]
@@ -49,6 +54,8 @@ class Utterance:
     act: str = ""
     menu_name: MenuName | None = None
     rule: str = ""
+    received: ReceivedMedia | None = None
+    file: MediaFile | None = None
 
 
 def conversation_with(subscriber: Subscriber, *, length: int = 20) -> list[Utterance]:
@@ -62,7 +69,12 @@ def conversation_with(subscriber: Subscriber, *, length: int = 20) -> list[Utter
         subscriber.outgoing_messages.select_related("created_by").order_by("-pk")[:length]
     )
     names = MenuNames.for_events(events)
-    said = [_received(event, names) for event in events if event.kind in ACT_KINDS]
+    files = files_of([event.pk for event in events])
+    said = [
+        replace(_received(event, names), received=files.get(event.pk))
+        for event in events
+        if event.kind in ACT_KINDS
+    ]
     rules = rules_that_answered(event.pk for event in events if event.reply)
     said += [_replied(event, rules.get(event.pk)) for event in events if _was_heard(event)]
     said += [_sent(message) for message in messages]
@@ -84,7 +96,9 @@ def summary(message: OutgoingMessage) -> str:
             choices = [f"▸ {choice['content']}" for choice in payload["choices"]]
             return "\n".join(filter(None, (payload["head"], *choices, payload["tail"])))
         case kind:
-            material = payload.get("media_id") or payload.get("article_id")
+            material = payload.get("media_id") or payload.get("article_id") or ""
+            if (file := file_of(material, message.account_id)) is not None:
+                material = file.title
             return f"{KINDS.get(kind, kind)} {material}"
 
 
@@ -140,4 +154,5 @@ def _sent(message: OutgoingMessage) -> Utterance:
         message.sent_at or message.created_at,
         summary(message),
         message=message,
+        file=file_of(str(message.payload.get("media_id", "")), message.account_id),
     )

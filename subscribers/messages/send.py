@@ -26,9 +26,10 @@ from django.utils import timezone
 
 from events.delays import MESSAGE
 from events.jobs.run import Failure, GaveUp, claimed, run_job
-from events.log.answers import message_settled
 from events.log.messages import Addressee, NotDeliverable, message_sender
 from events.log.registry import late_reply_sender
+from events.log.replies.reply_ways import message_settled
+from events.media.lend import with_media_id
 from events.models import EventLog
 from events.platform.client import client_for
 from events.wechat import (
@@ -213,7 +214,8 @@ def _send(message: OutgoingMessage, *, lease: datetime.timedelta) -> None:
         raise GaveUp(Undeliverable.NOT_FOLLOWING.value)
     if now >= message.window_until and window_of(subscriber, now) is None:
         raise GaveUp(Undeliverable.CLOSED.value)
-    content, client = message.message, client_for(message.account)
+    client = client_for(message.account)
+    content = with_media_id(message.message, message.account, may_send=True)
     OutgoingMessage.objects.begin(message, now, lease)
     client.custom_messages.send(subscriber.openid, content)
     if not OutgoingMessage.objects.finish(message, state=MessageState.SENT):

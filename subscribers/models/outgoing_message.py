@@ -29,13 +29,15 @@ from events.wechat.api.custom_messages import (
     VideoMessage,
     VoiceMessage,
 )
-from events.wechat.api.fields import storable
+from events.wechat.api.transport.answer_fields import storable
 from events.wechat.replies import Article
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-__all__ = ["FAILURES", "OutgoingMessage", "OutgoingMessageQuerySet", "Undeliverable"]
+__all__ = [
+    "FAILURES", "MESSAGE_KINDS", "OutgoingMessage", "OutgoingMessageQuerySet", "Undeliverable",
+]  # fmt: skip
 
 
 class Undeliverable(models.TextChoices):
@@ -57,6 +59,7 @@ class Undeliverable(models.TextChoices):
 FAILURES: dict[str, StrOrPromise] = {
     **dict(Undeliverable.choices),
     "killed": _("The worker was stopped while it sent the message. It may have arrived."),
+    "media": _("The file is no longer in the media library."),
     **EXPLANATIONS,
     "recipient": _("WeChat does not deliver to this follower now."),
     "permission": _("The account has no right to send customer-service messages."),
@@ -191,6 +194,12 @@ class OutgoingMessage(Job):
             models.Index(fields=["subscriber", "id"], name="outgoing_subscriber"),
             # A stretch of time, of all accounts.
             models.Index(fields=["created_at", "id"], name="outgoing_created"),
+            # How many were sent in some days, and to how many people.
+            models.Index(
+                fields=["account", "state", "sent_at", "subscriber"],
+                name="outgoing_sent",
+                condition=Q(sent_at__isnull=False),
+            ),
             # What the worker takes next.
             models.Index(fields=["due_at"], name="outgoing_due", condition=Q(due_at__isnull=False)),
             # What must not wait, since its window is about to close.
@@ -232,6 +241,7 @@ _CLASSES: dict[str, type[CustomMessage]] = {
     "mpnewsarticle": ArticleMessage,
     "msgmenu": ChoiceMessage,
 }
+MESSAGE_KINDS = list(_CLASSES)
 _KINDS = {cls: kind for kind, cls in _CLASSES.items()}
 
 

@@ -196,6 +196,48 @@ class QRScene(Job):
     ticket = models.TextField("Ticket", blank=True, default="")
     url = models.TextField("URL", blank=True, default="")
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    group = models.CharField(
+        _("group"),
+        max_length=60,
+        blank=True,
+        default="",
+        db_index=True,
+        validators=[validate_one_line],
+        help_text=_("Codes of one group are compared and added up."),
+    )
+    owner = models.CharField(
+        _("person in charge"),
+        max_length=60,
+        blank=True,
+        default="",
+        validators=[validate_one_line],
+    )
+    runs_from = models.DateField(_("runs from"), null=True, blank=True)
+    runs_until = models.DateField(
+        _("runs until"),
+        null=True,
+        blank=True,
+        help_text=_("Outside these days nobody gets its tags; the picture works all the same."),
+    )
+    follower_tags = models.CharField(
+        _("tags for who comes"),
+        max_length=200,
+        blank=True,
+        default="",
+        help_text=_(
+            "WeChat's tags (标签), separated by commas. The worker puts them on who follows by "
+            "this code or scans it."
+        ),
+    )
+    logo = models.ForeignKey(
+        "events.MediaFile",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("logo"),
+        help_text=_("A picture of the media library, drawn in the middle of the code."),
+    )
 
     objects = QRSceneQuerySet.as_manager()
 
@@ -246,6 +288,13 @@ class QRScene(Job):
     def has_valid_code(self) -> bool:
         """Whether there is a picture that can be scanned."""
         return bool(self.url) and not self.is_expired
+
+    def runs_at(self, moment: datetime.datetime) -> bool:
+        """Whether the code's days, by the account's clock, include that moment."""
+        day = moment.astimezone(self.account.zone).date()
+        return (self.runs_from is None or self.runs_from <= day) and (
+            self.runs_until is None or day <= self.runs_until
+        )
 
     @property
     def is_renewable(self) -> bool:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from subscribers.models.qr_code import QRScene
 
-__all__ = ["SeenScene", "SeenSceneQuerySet"]
+__all__ = ["SeenScene", "SeenSceneQuerySet", "is_noted"]
 
 # First sights of scenes by this process. Rows are never deleted, so they stay true.
 _known: dict[tuple[int, str], datetime.datetime] = {}
@@ -29,6 +29,12 @@ def _keep_in_mind(there: Mapping[tuple[int, str], datetime.datetime]) -> None:
     if len(_known) + len(there) > _MOST_KNOWN:
         _known.clear()
     _known.update(there)
+
+
+def is_noted(account: int, scene: str, at: datetime.datetime) -> bool:
+    """Whether this process knows that the scene was seen by that moment."""
+    known = _known.get((account, scene))
+    return known is not None and known <= at
 
 
 class SeenSceneQuerySet(models.QuerySet["SeenScene"]):
@@ -42,7 +48,7 @@ class SeenSceneQuerySet(models.QuerySet["SeenScene"]):
 
         Most scenes have a row, which is read first: a write would take locks.
         """
-        seen = {key: at for key, at in seen.items() if key not in _known or at < _known[key]}
+        seen = {key: at for key, at in seen.items() if not is_noted(*key, at)}
         if not seen:
             return
         there = {

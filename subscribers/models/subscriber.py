@@ -18,7 +18,7 @@ from subscribers.fold.sql import FOLD_EXPRESSIONS, REFRESH_REQUESTED_AT
 from subscribers.models.clock import CHANGED, CHANGED_NOW, NOW
 from subscribers.models.hour import Hour
 
-__all__ = ["CarriedOverState", "Subscriber", "SubscriberQuerySet"]
+__all__ = ["CarriedOverState", "Subscriber", "SubscriberQuerySet", "fold_statement"]
 
 
 class SubscriberQuerySet(models.QuerySet["Subscriber"]):
@@ -40,14 +40,15 @@ class SubscriberQuerySet(models.QuerySet["Subscriber"]):
         rows = [
             (*key, *_columns_of(state)) for key, state in sorted(states.items(), key=itemgetter(0))
         ]
-        _fold_statement(self.model).execute(connections[self.db], rows)
+        fold_statement(self.model).execute(connections[self.db], rows)
 
 
 _columns_of = attrgetter(*STATE_COLUMNS)
 
 
 @functools.cache
-def _fold_statement(model: type[Subscriber]) -> Upsert:
+def fold_statement(model: type[Subscriber]) -> Upsert:
+    """Combines states with the followers' rows, and makes those that are missing."""
     return Upsert(
         model,
         key=("account_id", "openid"),

@@ -20,6 +20,7 @@ from subscribers.models import (
     CarriedOverState,
     Conversation,
     OutgoingMessage,
+    ReceivedMedia,
     Subscriber,
 )
 
@@ -33,7 +34,17 @@ _BATCH = 500
 # Columns that say how this site works, and nothing of the person.
 _OWN_AFFAIRS = frozenset(
     {
-        *("id", "account", "subscriber", "request", "binding", "dedup_key", "raw", "lease"),
+        *(
+            "id",
+            "account",
+            "subscriber",
+            "request",
+            "sign_in",
+            "binding",
+            "dedup_key",
+            "raw",
+            "lease",
+        ),
         *("leased_until", "attempts", "next_attempt_at", "is_carried_over", "updated_hour"),
         *("first_scene_key", "last_scene_key", "listed_in", "due_at", "scene", "ticket"),
         *("assigned_to", "last_kind"),
@@ -134,6 +145,18 @@ def _conversations(account: OfficialAccount, openid: str) -> Iterator[dict[str, 
     for row in rows:
         notes = row.notes.order_by("pk").values_list("at", "text")
         yield _values(row) | {"notes": [{"at": _json(at), "text": text} for at, text in notes]}
+
+
+@personal_data("files")
+def _files(account: OfficialAccount, openid: str) -> Iterator[dict[str, Any]]:
+    """What the person sent as files; the files themselves are on the conversation's page."""
+    rows = ReceivedMedia.objects.filter(subscriber__account=account, subscriber__openid=openid)
+    for media in rows.order_by("pk").iterator(chunk_size=_BATCH):
+        yield {
+            "kind": media.kind,
+            "event_time": _json(media.event_time),
+            "content_type": media.content_type,
+        }
 
 
 @personal_data("bindings")

@@ -18,11 +18,12 @@ from typing import Any
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from events.audit.record import record
-from events.log.registry import announce_erasure, before_restoring
-from events.models import EventLog
+from events.log.retention_hooks import announce_erasure, before_restoring
+from events.models import EventLog, remove_with_files
 from events.retention.archive import Archive
 from events.retention.erase import overwrite_deleted, pseudonymise_log
 from events.retention.partitions import alone
@@ -33,11 +34,15 @@ from subscribers.models import (
     BindingScan,
     CarriedOverState,
     Erasure,
+    FollowerEdit,
+    FollowerExport,
     OutgoingMessage,
     PseudonymKey,
+    SignInRequest,
     Subscriber,
 )
 from subscribers.models.clock import CHANGED_NOW
+from subscribers.personal_data.applications import forget_tokens
 from subscribers.personal_data.pseudonyms import digest_of
 
 __all__ = ["ArchivesBusy", "erase", "receipt", "rename_returning"]
@@ -126,6 +131,9 @@ def _erase_from_database(erasure: Erasure, now: datetime.datetime) -> Counter[st
     if subscriber is not None:
         counts += _erase_follower(subscriber, pseudonym, now)
     announce_erasure(account_id, openid, pseudonym)
+    # The person may stand in any of them.
+    exports = FollowerExport.objects.with_file()
+    counts["exports"] = remove_with_files(exports.filter(Q(account=account_id) | Q(account=None)))
     counts["operators' log"] = LogEntry.objects.filter(object_repr__contains=openid).update(
         object_repr=pseudonym, change_message=""
     )
@@ -144,6 +152,7 @@ def _erase_follower(subscriber: Subscriber, pseudonym: str, now: datetime.dateti
     bindings.active().update(unbound_at=now)
     scans = BindingScan.objects.filter(subscriber=subscriber)
     messages = OutgoingMessage.objects.filter(subscriber=subscriber)
+    edits = FollowerEdit.objects.filter(subscriber=subscriber)
     # What waits is not sent any more.
     messages.filter(state__in=[OutgoingMessage.State.QUEUED, OutgoingMessage.State.SENDING]).update(
         state=OutgoingMessage.State.FAILED,
@@ -159,8 +168,12 @@ def _erase_follower(subscriber: Subscriber, pseudonym: str, now: datetime.dateti
             "binding requests": BindingRequest.objects.filter(
                 binding__in=bindings.values("pk")
             ).update(binding=None),
+            "questions": BindingRequest.objects.filter(asked=subscriber).update(asked=None),
+            "tokens of applications": forget_tokens(bindings),
             "bindings": bindings.update(user=None),
-            "binding scans": scans.update(request=None),
+            "binding scans": scans.update(request=None, sign_in=None),
+            "sign-ins": SignInRequest.objects.filter(asked=subscriber).delete()[0],
+            "remarks to write": edits.delete()[0],
             "messages": messages.update(payload={}, failure_text=""),
         }
     )

@@ -18,12 +18,12 @@ from events.platform.client import client_for
 from events.platform.failures import EXPLANATIONS
 from events.wechat.api import BadAnswer
 from events.wechat.api.qr_codes import LONGEST_LIFE, QRCode
-from subscribers.models import BindingRequest, QRScene
+from subscribers.models import BindingRequest, QRScene, SignInRequest
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-__all__ = ["FAILURES", "fetch_binding_tickets", "fetch_scene_tickets"]
+__all__ = ["FAILURES", "fetch_binding_tickets", "fetch_scene_tickets", "fetch_sign_in_tickets"]
 
 # What operators read, by `failure`. WeChat's own words stand beside it.
 FAILURES: dict[str, StrOrPromise] = {
@@ -41,9 +41,14 @@ def fetch_scene_tickets(*, lease: datetime.timedelta = CALL_LEASE) -> int:
 
 def fetch_binding_tickets(*, lease: datetime.timedelta = CALL_LEASE) -> int:
     """Fetches the tickets of binding requests that are due; returns how many (`serve`)."""
-    return serve(
-        BindingRequest.objects.all(), _fetch_binding_ticket, lease=lease, delays=WATCHED_CALL
-    )
+    rows = BindingRequest.objects.all()
+    return serve(rows, _fetch_one_time_ticket, lease=lease, delays=WATCHED_CALL)
+
+
+def fetch_sign_in_tickets(*, lease: datetime.timedelta = CALL_LEASE) -> int:
+    """Fetches the tickets of sign-ins that are due; returns how many (`serve`)."""
+    rows = SignInRequest.objects.all()
+    return serve(rows, _fetch_one_time_ticket, lease=lease, delays=WATCHED_CALL)
 
 
 def _fetch_scene_ticket(scene: QRScene) -> None:
@@ -60,7 +65,7 @@ def _fetch_scene_ticket(scene: QRScene) -> None:
         raise LeaseLost
 
 
-def _fetch_binding_ticket(request: BindingRequest) -> None:
+def _fetch_one_time_ticket(request: BindingRequest | SignInRequest) -> None:
     left = int((request.expires_at - timezone.now()).total_seconds())
     columns: dict[str, str] = {}
     if left >= 1 and request.scene:
@@ -68,7 +73,11 @@ def _fetch_binding_ticket(request: BindingRequest) -> None:
         columns = _drawable(
             codes.create_temporary(request.scene, expire_seconds=left, is_secret=True)
         )
-    if not BindingRequest.objects.finish(request, **columns):
+    if isinstance(request, BindingRequest):
+        is_ours = BindingRequest.objects.finish(request, **columns)
+    else:
+        is_ours = SignInRequest.objects.finish(request, **columns)
+    if not is_ours:
         raise LeaseLost
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from events.spreadsheets import harmless
 from subscribers.models import QRScene
 from subscribers.qr_codes.images import png
+from subscribers.qr_codes.logo import logo_of
 
 __all__ = ["LIST_NAME", "archive", "file_name"]
 
@@ -35,7 +36,7 @@ def archive(ids: Sequence[int]) -> Iterator[bytes]:
     # The pictures are compressed already.
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as file:
         for start in range(0, len(ids), _AT_ONCE):
-            chosen = QRScene.objects.select_related("account").in_bulk(
+            chosen = QRScene.objects.select_related("account", "logo").in_bulk(
                 ids[start : start + _AT_ONCE]
             )
             for pk in ids[start : start + _AT_ONCE]:
@@ -45,7 +46,7 @@ def archive(ids: Sequence[int]) -> Iterator[bytes]:
                 name = ""
                 if scene.has_valid_code:
                     name = file_name(scene, taken)
-                    file.writestr(name, png(scene.url, scene.name))
+                    file.writestr(name, png(scene.url, scene.name, logo_of(scene)))
                     yield target.taken()
                 rows.writerow(_row(scene, name))
         # With this mark, spreadsheets read the CSV as UTF-8.

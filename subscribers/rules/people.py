@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from events.answering.people import people
+from events.answering.people_slot import people
 from events.models import EventLog
 from events.rules.decide import Follower
-from subscribers.models import Binding, QRScene, Subscriber
+from subscribers.models import Binding, FollowerTag, QRScene, Subscriber
 
 __all__ = ["SitePeople"]
 
@@ -43,6 +43,10 @@ class SitePeople:
     def code_names(self, account_id: int) -> dict[str, str]:
         codes = QRScene.objects.filter(account=account_id).order_by("-pk")
         return dict(codes.values_list("scene", "name")[:_MOST_CODES])
+
+    def tag_names(self, account_id: int) -> dict[int, str]:
+        tags = FollowerTag.objects.filter(account=account_id).order_by("name", "number")
+        return dict(tags.values_list("number", "name"))
 
 
 def _name_of(user: object) -> str:

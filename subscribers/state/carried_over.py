@@ -8,7 +8,7 @@ from django.db.models import Case, Value, When
 
 from events.binding_scenes import SHAPE
 from events.kinds import Effect
-from events.log.registry import after_restoring, before_removal
+from events.log.retention_hooks import after_restoring, before_removal
 from events.models.event_log import EventLogQuerySet
 from subscribers.fold.rules import STATE_KINDS, kinds_of
 from subscribers.fold.sql import carry_over_statement

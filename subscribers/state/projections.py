@@ -9,12 +9,18 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 
+from events.binding_scenes import is_binding_scene
 from events.log.registry import projection
 from events.models import EventLog
-from subscribers.binding.bind import complete_binding, unbind_by_follower
+from subscribers.binding.asking import is_answer
+from subscribers.binding.bind import complete_binding, is_unbind_request, unbind_by_follower
+from subscribers.binding.codes import code_in
 from subscribers.fold.rules import STATE_KINDS, State, combine, state_of
 from subscribers.models import SeenScene, Subscriber
 from subscribers.models.qr_code import is_scene
+from subscribers.models.seen_scene import is_noted
+from subscribers.signing_in.allow import decide_sign_in
+from subscribers.state.fold_in_statement import FOLD_IN_STATEMENT
 
 __all__ = [
     "bind_by_code",
@@ -36,24 +42,24 @@ def _fold_into_subscribers(events: Sequence[EventLog]) -> None:
         Subscriber.objects.fold(states)
 
 
-@projection(*STATE_KINDS, batch=_fold_into_subscribers)
+@projection(*STATE_KINDS, batch=_fold_into_subscribers, in_statement=FOLD_IN_STATEMENT)
 def fold_into_subscriber(event: EventLog) -> None:
     _fold_into_subscribers([event])
 
 
-@projection("event.subscribe", "event.scan")
+@projection("event.subscribe", "event.scan", leaves=lambda event: not is_binding_scene(event.scene))
 def bind_by_scan(event: EventLog) -> None:
-    if event.openid:
+    if event.openid and decide_sign_in(event) is None:
         complete_binding(event)
 
 
-@projection("text")
+@projection("text", leaves=lambda event: not code_in(event) and not is_answer(event))
 def bind_by_code(event: EventLog) -> None:
-    if event.openid:
+    if event.openid and decide_sign_in(event) is None:
         complete_binding(event)
 
 
-@projection("text")
+@projection("text", leaves=lambda event: not is_unbind_request(event))
 def end_binding_on_request(event: EventLog) -> None:
     unbind_by_follower(event)
 
@@ -67,6 +73,13 @@ def _remember_scenes(events: Sequence[EventLog]) -> None:
     SeenScene.objects.note(seen)
 
 
-@projection("event.subscribe", "event.scan", batch=_remember_scenes)
+def _needs_no_note(event: EventLog) -> bool:
+    scene = event.scene
+    if not scene or is_noted(event.account_id, scene, event.event_time):
+        return True
+    return not is_scene(scene)
+
+
+@projection("event.subscribe", "event.scan", batch=_remember_scenes, leaves=_needs_no_note)
 def remember_scene(event: EventLog) -> None:
     _remember_scenes([event])

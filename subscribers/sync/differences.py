@@ -7,14 +7,15 @@ from collections.abc import Iterable
 
 from django.db.models import Max
 
+from events.alerts.limits import Limits
 from events.alerts.rules import Condition, sees
 from events.models import Alert
 from subscribers.models import FollowerSync
 
 __all__: list[str] = []
 
-# Followers: so many, and this share of all that were compared.
-_FEW, _SHARE = 10, 0.005
+# Of all followers that were compared.
+_SHARE = 0.005
 
 
 @sees("sync")
@@ -23,10 +24,11 @@ def _different_syncs(now: datetime.datetime) -> Iterable[Condition]:
         state=FollowerSync.State.FINISHED, account__is_active=True
     )
     latest = finished.order_by().values("account").annotate(last=Max("pk")).values("last")
+    limits = Limits()
     for run in FollowerSync.objects.filter(pk__in=latest):
         # The first one finds who followed before this site was there.
         is_first = not finished.filter(account=run.account_id, pk__lt=run.pk).exists()
         missed = run.missed_follows + run.missed_unfollows
-        if not is_first and missed > max(_FEW, run.seen * _SHARE):
+        if not is_first and missed > max(limits.of("sync", run.account_id), run.seen * _SHARE):
             details = {"follows": run.missed_follows, "unfollows": run.missed_unfollows}
             yield Condition("sync", Alert.Level.LATE, run.account_id, details)

@@ -24,6 +24,7 @@ from events.jobs.run import claimed, run_job
 from events.log.process import deliver
 from events.models import EventLog, OfficialAccount
 from events.platform.client import client_for
+from events.platform.rights import able_accounts
 from events.wechat.api import Client
 from events.wechat.api.users import BATCH_SIZE, Profile
 from subscribers.models import ProfileFetch, Subscriber
@@ -48,8 +49,7 @@ _LOCK_TIMEOUT = 10
 
 def accounts_that_ask() -> list[OfficialAccount]:
     """The accounts that can ask for their followers: active, and with an AppSecret."""
-    active = OfficialAccount.objects.filter(is_active=True)
-    return list(active.exclude(app_id="").exclude(app_secret=""))
+    return list(able_accounts())
 
 
 def fetch_profiles(*, lease: datetime.timedelta = LEASE) -> int:

@@ -33,7 +33,7 @@ from events.platform.tokens import AccountSwitchedOff
 from events.wechat.api import Client, RecipientRejected
 from events.wechat.api.users import BATCH_SIZE, FollowerPage, Profile
 from subscribers.models import FollowerSync, ProfileFetch, Subscriber
-from subscribers.models.follower_sync import ENDLESS_LIST, WRONG_ACCOUNT
+from subscribers.models.followers.follower_sync import ENDLESS_LIST, WRONG_ACCOUNT
 from subscribers.sync.observations import (
     IMPORTED,
     MISSED_FOLLOW,

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from wechat_site.admin import tasks, users
+from wechat_site.admin import applications, tasks, users
 
-__all__ = ["tasks", "users"]
+__all__ = ["applications", "tasks", "users"]

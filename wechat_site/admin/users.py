@@ -14,16 +14,21 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, Permission, User
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import StackedInline
+from unfold.admin import StackedInline, TabularInline
+from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from events.admin.base import ModelAdmin
+from events.admin.html import moment
 from events.models import ACCOUNT_SECRETS, AccountLimit, OfficialAccount
-from events.viewer import account_ids
+from events.viewer import account_ids, shown_openid, visible_to
+from subscribers.models import Binding
 
 admin.site.index_title = _("Dashboard")
 
@@ -133,12 +138,54 @@ class AccountLimitInline(StackedInline):
         return may_change_user(request.user, obj) and super().has_delete_permission(request, obj)
 
 
+class BindingInline(TabularInline):
+    """The followers that the user is or was bound to, under the accounts that the viewer sees."""
+
+    model = Binding
+    fk_name = "user"
+    fields = ["account", "follower", "bound", "unbound"]
+    readonly_fields = fields
+    ordering = ["-bound_at"]
+    extra = 0
+    can_delete = False
+    verbose_name_plural = _("WeChat of this user")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Binding]:
+        bindings: QuerySet[Binding] = super().get_queryset(request)
+        bindings = bindings.select_related("account", "subscriber")
+        bindings = bindings.defer(*(f"account__{name}" for name in ACCOUNT_SECRETS))
+        return visible_to(request.user, bindings)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("subscribers.view_binding")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(description=_("follower"))
+    def follower(self, binding: Binding) -> str:
+        page = reverse("admin:subscribers_subscriber_change", args=[binding.subscriber_id])
+        openid = shown_openid(binding.subscriber.openid)
+        return format_html('<a class="openid" href="{}">{}</a>', page, openid)
+
+    @display(description=_("bound"))
+    def bound(self, binding: Binding) -> str:
+        return moment(binding.bound_at, binding.account)
+
+    @display(description=_("unbound"))
+    def unbound(self, binding: Binding) -> str:
+        return moment(binding.unbound_at, binding.account)
+
+
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    inlines = [AccountLimitInline]
+    inlines = [AccountLimitInline, BindingInline]
 
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
         return super().get_inlines(request, obj) if obj is not None else []

@@ -1,7 +1,8 @@
 """What a backup says of itself: `manifest.json`, the first member of its tar file.
 
 The members are plain: `database.sqlite3.gz`, or `database.dump` in pg_dump's custom format;
-`archives/…` as they lie in EVENT_ARCHIVE_DIR; `keys.env` if keys were wanted. So tar, gunzip and
+`archives/…` as they lie in EVENT_ARCHIVE_DIR; `files/…` as the storage of private files names them;
+`keys.env` if keys were wanted. So tar, gunzip and
 pg_restore can read a backup without this program.
 """
 
@@ -16,12 +17,13 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 __all__ = [
-    "KEYS", "MANIFEST", "BackupError", "Manifest", "Member", "digest", "fingerprint",
+    "FILES", "KEYS", "MANIFEST", "BackupError", "Manifest", "Member", "digest", "fingerprint",
     "read_manifest",
 ]  # fmt: skip
 
 MANIFEST = "manifest.json"
 KEYS = "keys.env"
+FILES = "files/"
 _FORMAT = 1
 _PIECE = 1 << 20
 
@@ -60,6 +62,10 @@ class Manifest:
     @property
     def archives(self) -> list[Member]:
         return [member for member in self.members if member.path.startswith("archives/")]
+
+    @property
+    def files(self) -> list[Member]:
+        return [member for member in self.members if member.path.startswith(FILES)]
 
     def as_json(self) -> bytes:
         return json.dumps(asdict(self), indent=1, sort_keys=True).encode()

@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
 from wechat_site.backup import postgresql, sqlite
+from wechat_site.backup.files import remove_others, restore_files
 from wechat_site.backup.manifest import (
     BackupError,
     Manifest,
@@ -38,7 +39,7 @@ class Restored:
 
 
 def restore(file: Path, *, replace: bool = False, inactive: bool = False) -> Restored:
-    """Verifies a backup, then puts its database and archives where the settings say.
+    """Verifies a backup, then puts its database, archives and files where the settings say.
 
     Without `replace` the database must be new. `inactive` switches every account off: no push is
     taken, nothing is sent to WeChat.
@@ -55,11 +56,14 @@ def restore(file: Path, *, replace: bool = False, inactive: bool = False) -> Res
     if not replace:
         vendor.refuse_rows()
     left = _restore_archives(file, manifest)
+    restore_files(file, manifest)
     with tempfile.TemporaryDirectory(prefix="restore-", dir=_workplace()) as folder:
         database = Path(folder) / manifest.database
         _extract(file, manifest.database, database)
         vendor.load(database)
     _compare(manifest)
+    if replace:
+        remove_others(manifest)
     if inactive:
         with connection.cursor() as cursor:
             cursor.execute("UPDATE events_officialaccount SET is_active = FALSE")

@@ -17,6 +17,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from wechat_site.backup import postgresql, sqlite
+from wechat_site.backup.files import hold_files
 from wechat_site.backup.manifest import (
     KEYS,
     MANIFEST,
@@ -32,7 +33,9 @@ __all__ = ["take"]
 _TRIES = 5
 
 
-def take(file: Path, *, with_keys: bool = False, with_archives: bool = True) -> Manifest:
+def take(
+    file: Path, *, with_keys: bool = False, with_archives: bool = True, with_files: bool = True
+) -> Manifest:
     """Writes a backup of the site to a new file, which only its owner may read.
 
     It holds every push that was acknowledged before this began.
@@ -50,6 +53,9 @@ def take(file: Path, *, with_keys: bool = False, with_archives: bool = True) -> 
         sources = {vendor.FILE: folder / vendor.FILE}
         if with_archives:
             sources |= {f"archives/{path.name}": path for path in _hold_archives(folder)}
+        if with_files:
+            # After the rows that name them: a file is stored before its row.
+            sources |= hold_files(folder / "files")
         if with_keys:
             sources[KEYS] = folder / KEYS
             sources[KEYS].write_text(_keys())

@@ -16,7 +16,7 @@ from django.utils import timezone
 from events.models import EventLog, LiveMenu, OfficialAccount
 from events.simulator import Follower, Push
 from events.simulator.fake_api import FakeAccount, FakeWeChatAPI, Followers, Issued
-from events.wechat.api.menus import Menu
+from events.wechat.api.menu_model import Menu
 from subscribers.models import Binding, BindingRequest, QRScene, SeenScene, Subscriber
 from subscribers.qr_codes.create import ticket_in_log
 
@@ -113,9 +113,10 @@ def _recent_acts(account: OfficialAccount) -> Iterator[Push]:
         source=EventLog.Source.CALLBACK,
         event_time__gt=timezone.now() - _REMEMBERED,
     ).order_by("event_time")
-    fields = ("openid", "event_time", "msg_type", "event", "event_key")
-    for openid, event_time, msg_type, event, key in recent.values_list(*fields).iterator():
-        yield Push(openid, _seconds(event_time), msg_type, event, key)
+    fields = ("openid", "event_time", "msg_type", "event", "event_key", "raw")
+    for openid, event_time, msg_type, event, key, raw in recent.values_list(*fields).iterator():
+        # The body names the file of a picture, voice or video.
+        yield Push(openid, _seconds(event_time), msg_type, event, key, body=bytes(raw or b""))
 
 
 def _seconds(moment: datetime.datetime | None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from events.answering.publish import publish
+from events.answering.publish_rules import publish
 from events.models import OfficialAccount, ReplyRule
 from events.rules.data import (
     Answer,

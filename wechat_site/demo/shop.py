@@ -16,7 +16,7 @@ from events.wechat.api.custom_messages import (
     NewsMessage,
     TextMessage,
 )
-from events.wechat.api.menus import Button, Menu
+from events.wechat.api.menu_model import Button, Menu
 from events.wechat.replies import Article
 from subscribers.models import QRScene
 from subscribers.qr_codes.create import NewQRCode, create_qr_codes, taken_scenes

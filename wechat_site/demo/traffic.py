@@ -12,7 +12,7 @@ from random import Random
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from events.callback.address import callback_path
+from events.callback.callback_address import callback_path
 from events.models import EventLog, OfficialAccount
 from events.simulator import Delivery, Population, PushSender, disturbed, paced, undelivered
 from events.simulator.fake_api import (
@@ -43,7 +43,7 @@ _ACTS_PER_DEED = 15
 # Seconds for pushes under way to finish.
 _GRACE = 6
 # Seconds to wait for the worker to fetch the first codes and the former menu.
-_WAIT_FOR_WORKER = 20
+_WAIT_FOR_WORKER = 60
 
 
 class Demonstration:

@@ -1,8 +1,4 @@
-"""A site user binds their WeChat, sees what it is bound to, and ends it.
-
-A page that waits asks `progress` every other second. That needs no session: a signed ticket in its
-address names the request, and the answer is one word.
-"""
+"""A site user binds their WeChat, sees what it is bound to, and ends it."""
 
 from __future__ import annotations
 
@@ -11,33 +7,23 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.mixins import LoginRequiredMixin
-from django.core import signing
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.utils.http import quote_etag
 from django.utils.translation import gettext as _
 from django.views import View
-from django.views.decorators.http import condition, require_safe
+from django.views.decorators.http import require_safe
 
 from events.audit.record import record
 from events.models import ACCOUNT_SECRETS, OfficialAccount
-from subscribers.binding.bind import LIFETIME, start_binding, unbind
-from subscribers.binding.standing import (
-    Progress,
-    Standing,
-    has_asked_too_often,
-    progress_of,
-    standing,
-)
+from subscribers.binding.bind import unbind
+from subscribers.binding.standing import Standing, standing
 from subscribers.models import Binding, BindingRequest
 from subscribers.qr_codes.images import png
+from wechat_site.live.binding_page import ask_for_code, state_of
 
-__all__ = ["End", "Page", "accounts", "picture", "progress"]
-
-_SALT = "my_wechat_progress"
-_ON_THE_WAY = {Progress.WAITING, Progress.READY}
+__all__ = ["End", "Page", "accounts", "picture"]
 
 
 def _active_accounts() -> Any:
@@ -47,7 +33,7 @@ def _active_accounts() -> Any:
 @login_required
 @require_safe
 def accounts(request: HttpRequest) -> HttpResponse:
-    """The accounts one may bind to; straight to the only one."""
+    """The accounts that a user may bind to; with only one, a redirect to its page."""
     found = list(_active_accounts().order_by("name", "slug"))
     if len(found) == 1:
         return HttpResponseRedirect(reverse("my_wechat", args=[found[0].slug]))
@@ -81,29 +67,17 @@ class Page(_OfAccount):
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
         now = self.standing()
-        pending = now.request if now.progress in _ON_THE_WAY else None
-        context: dict[str, Any] = {
-            "account": self.account,
-            "binding": now.binding,
-            "pending": pending,
-            "code": pending.sent_code_for(request.user) if pending else "",
-            "progress": now.progress,
-            "request_row": now.request,
-            "in_wechat": "MicroMessenger" in request.headers.get("User-Agent", ""),
-        }
-        if pending is not None:
-            ticket = signing.dumps(pending.pk, salt=_SALT)
-            context["progress_url"] = reverse("my_wechat_progress", args=[ticket])
+        context = state_of(request, self.account, request.user, now)
+        context["end_url"] = reverse("my_wechat_end", args=[self.account.slug])
+        if pending := context["pending"]:
+            context["picture"] = reverse("my_wechat_picture", args=[pending.pk])
         return render(request, "me/wechat.html", context)
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
-        if self.standing().binding is None:
-            if has_asked_too_often(self.request.user):
-                messages.error(request, _("You asked for many codes. Try again in an hour."))
-            else:
-                by_code = request.POST.get("way") == "code" or not self.account.app_secret
-                way = BindingRequest.Way.CODE if by_code else BindingRequest.Way.SCAN
-                start_binding(account=self.account, user=self.request.user, way=way)
+        if self.standing().binding is None and not ask_for_code(
+            request, self.account, request.user
+        ):
+            messages.error(request, _("You asked for many codes. Try again in an hour."))
         return self.to_page()
 
 
@@ -135,28 +109,3 @@ def picture(request: HttpRequest, pk: int) -> HttpResponse:
     if not code:
         raise Http404
     return HttpResponse(png(code, ""), content_type="image/png")
-
-
-def _word(request: HttpRequest, ticket: str) -> Progress | None:
-    try:
-        request_id = signing.loads(ticket, salt=_SALT, max_age=2 * LIFETIME)
-    except signing.BadSignature:
-        return None
-    return progress_of(request_id)
-
-
-def _etag(request: HttpRequest, ticket: str) -> str | None:
-    word = _word(request, ticket)
-    # The view below reads it, so that one answer costs one query.
-    request.progress = word  # type: ignore[attr-defined]
-    return None if word is None else quote_etag(word.value)
-
-
-@require_safe
-@condition(etag_func=_etag)
-def progress(request: HttpRequest, ticket: str) -> HttpResponse:
-    """How far the ticket's request is, as one word."""
-    word: Progress | None = request.progress  # type: ignore[attr-defined]
-    if word is None:
-        raise Http404
-    return HttpResponse(word.value, content_type="text/plain")

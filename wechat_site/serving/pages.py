@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from django.utils import translation
 from granian.rsgi import ProtocolClosed
 
-from events.api.problems import CONTENT_TYPE, problem_content
+from events.api.requests.problems import CONTENT_TYPE, problem_content
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -34,6 +34,8 @@ _IN_MEMORY = 256 * 1024
 # Seconds for a body to arrive, and for a chunk of an answer to leave.
 _BODY_SECONDS = 60
 _CHUNK_SECONDS = 60
+# What a header has whose value the server did not read: Latin-1, as WSGI wants it, and no ASCII.
+_NOT_ASCII = "\xff"
 _PLAIN = [("content-type", "text/plain; charset=utf-8")]
 
 
@@ -86,7 +88,7 @@ class Pages:
             pass  # the client has gone
 
     async def _answer(self, scope: Scope, protocol: HTTPProtocol) -> None:
-        headers = _joined(scope.headers.items())
+        headers = _joined(scope)
         is_stranger = scope.path == self._sign_in or (
             self._session not in headers.get("cookie", "") and "authorization" not in headers
         )
@@ -175,6 +177,9 @@ class _Response:
             logger.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
             if self._transport is None:
                 self._protocol.response_str(500, _PLAIN, "internal server error")
+        finally:
+            # A stream ends when nothing refers to it; this object may wait for the collector.
+            self._transport = None
 
     def _start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
@@ -217,7 +222,7 @@ def _answer_refused(scope: Scope, protocol: HTTPProtocol, refused: _Refused) -> 
         protocol.response_str(refused.status, headers, refused.text)
         return
     request = HttpRequest()
-    request.META["HTTP_ACCEPT_LANGUAGE"] = _joined(scope.headers.items()).get("accept-language", "")
+    request.META["HTTP_ACCEPT_LANGUAGE"] = _joined(scope).get("accept-language", "")
     language = translation.get_language_from_request(request)
     with translation.override(language):
         content = problem_content(refused.status).decode()
@@ -229,13 +234,15 @@ def _answer_refused(scope: Scope, protocol: HTTPProtocol, refused: _Refused) -> 
     protocol.response_str(refused.status, headers, content)
 
 
-def _joined(items: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _joined(scope: Scope) -> dict[str, str]:
     """The headers by name; one that is there twice as one, as CGI has it."""
     joined: dict[str, str] = {}
-    for name, value in items:
+    for name, value in scope.headers.items():
         if name in joined:
             value = joined[name] + ("; " if name == "cookie" else ",") + value
         joined[name] = value
+    # granian names a header whose value is not ASCII, and keeps the value back.
+    joined.update(dict.fromkeys(set(scope.headers.keys()) - joined.keys(), _NOT_ASCII))
     return joined
 
 

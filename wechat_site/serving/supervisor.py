@@ -162,8 +162,11 @@ class Site:
                 self.stopping.set()
                 self._stop_children()
 
-    def wait_until_ready(self, *, seconds: float = 30) -> None:
-        """Returns when the site answers; raises CommandError when it does not in time."""
+    def wait_until_ready(self, *, seconds: float = 300) -> None:
+        """Returns when the site answers; raises CommandError when it does not in time.
+
+        A slow machine may take long, and a start that gave up early would only begin again.
+        """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self.stopping.is_set():
             self._look_after_children()

@@ -29,6 +29,7 @@ from events.alerts.guard import guard_always  # isort: skip
 from events.callback.front import CallbackFront  # isort: skip
 from events.callback.refusals import store_always  # isort: skip
 from events.db.transactions import release_connection  # isort: skip
+from wechat_site.live.front import LiveFront  # isort: skip
 from wechat_site.serving.cpu_affinity import stay_on_one_processor  # isort: skip
 from wechat_site.serving.pages import Pages  # isort: skip
 
@@ -70,14 +71,13 @@ _processor = stay_on_one_processor()
 _make_room_in_pool()
 store_always()
 guard_always()
-application = CallbackFront(
-    Pages(
-        pages,
-        threads=settings.PAGE_THREADS,
-        anonymous_body=settings.PAGE_MAX_BODY_OF_STRANGERS,
-        largest_body=settings.PAGE_MAX_BODY,
-        session_cookie=settings.SESSION_COOKIE_NAME,
-        sign_in=reverse("account_login"),
-    ),
-    _Threads(),
+_threads = _Threads()
+_pages = Pages(
+    pages,
+    threads=settings.PAGE_THREADS,
+    anonymous_body=settings.PAGE_MAX_BODY_OF_STRANGERS,
+    largest_body=settings.PAGE_MAX_BODY,
+    session_cookie=settings.SESSION_COOKIE_NAME,
+    sign_in=reverse("account_login"),
 )
+application = CallbackFront(LiveFront(_pages, _threads), _threads)

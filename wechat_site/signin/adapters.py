@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from events.audit.record import record
 from events.models.fields import decrypted, encrypted
-from events.people.address import client_address
+from events.people.client_address import client_address
 from wechat_site.signin.journal import note_failure
 from wechat_site.signin.lifetime import is_fresh
 

@@ -11,27 +11,44 @@ import json
 import logging
 from typing import Any
 
+from allauth.account.authentication import get_authentication_records
 from allauth.mfa.signals import authentication_failed
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.cache import caches
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from events.audit.acts import REASONS
 from events.audit.record import record
-from events.people.address import client_address
+from events.models import OfficialAccount
+from events.people.client_address import client_address
+from subscribers.models import Refusal
 
-__all__ = ["note_failure"]
+__all__ = ["note_failure", "note_refusal"]
 
 logger = logging.getLogger("wechat_site.signin")
 
 # Seconds. A stranger who goes on against a lock fills the log, which is rotated, not the database.
 _LOCKED_NOTED_EVERY = 3600
 
+REASONS.update(Refusal.choices)
+
 
 def note_failure(request: HttpRequest, name: str, why: str) -> None:
-    """Logs a sign-in that failed: `why` is one of password, locked and second-factor."""
+    """Logs a sign-in that failed: `why` is password, locked or second-factor."""
     if why != "locked" or _is_news(name):
         record("sign_in_failed", user_name=name, details={"reason": why})
+    _log_failure(request, name, why)
+
+
+def note_refusal(request: HttpRequest, name: str, why: str, account: OfficialAccount) -> None:
+    """Logs a sign-in with WeChat that led to nobody: `why` is a Refusal or no-second-factor."""
+    details = {"with": "WeChat", "reason": why}
+    record("sign_in_failed", user_name=name, account=account, details=details)
+    _log_failure(request, name, "wechat")
+
+
+def _log_failure(request: HttpRequest, name: str, why: str) -> None:
     logger.warning(
         "sign-in failed address=%s reason=%s user=%s", client_address(request), why, _quoted(name)
     )
@@ -41,7 +58,12 @@ def note_failure(request: HttpRequest, name: str, why: str) -> None:
 def _signed_in(sender: Any, request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
     if request is not None:
         name = _quoted(user.get_username())
-        record("sign_in", user, name=user.get_username())
+        methods = {entry["method"]: entry for entry in get_authentication_records(request, user)}
+        account = details = None
+        if by_wechat := methods.get("wechat"):
+            found = OfficialAccount.objects.only("pk").filter(pk=by_wechat["account"])
+            account, details = found.first(), {"with": "WeChat"}
+        record("sign_in", user, name=user.get_username(), account=account, details=details)
         logger.info("sign-in succeeded address=%s user=%s", client_address(request), name)
 
 

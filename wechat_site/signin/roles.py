@@ -40,11 +40,13 @@ _OPENIDS = frozenset({"events.view_openids_in_clear"})
 _NUMBERS = frozenset({"events.view_statistics"})
 
 _ADMINISTRATOR = _grants("""
-view add change delete: events.officialaccount events.replyrule events.menuversion
-view add change delete: events.accountlimit events.alertchannel
+view add change delete: events.officialaccount events.replyrule events.menuversion events.mediafile
+view add change delete: events.accountlimit events.alertchannel events.alertlimits
 view add change delete: subscribers.qrscene subscribers.scenetag auth.user auth.group
-view add change delete: subscribers.savedanswer
-view change: subscribers.conversation
+view add change delete: subscribers.savedanswer subscribers.segment subscribers.webhookendpoint
+view add change delete: subscribers.bindingtext allauth_idp_oidc.client
+view add: subscribers.followerexport
+view change: subscribers.conversation subscribers.webhookdelivery
 publish: events.menu events.rules
 view add change: events.apikey subscribers.bindingrequest
 view change: events.eventlog events.taskrun subscribers.subscriber subscribers.binding
@@ -53,7 +55,7 @@ view add change: subscribers.outgoingmessage subscribers.followersync
 view: events.livemenu events.ruleversion events.role subscribers.seenscene subscribers.bindingscan
 view: admin.logentry
 view: subscribers.erasure events.auditentry events.alert events.alertmessage
-view: subscribers.wechatday
+view: subscribers.wechatday subscribers.followeredit subscribers.tagread subscribers.receivedmedia
 """)
 
 ROLES = {
@@ -65,6 +67,8 @@ ROLES = {
         | _NUMBERS
         | {
             "events.act_for_users",
+            "events.use_access_token",
+            "events.use_js_ticket",
             "subscribers.export_personal_data",
             "subscribers.erase_personal_data",
         },
@@ -75,11 +79,15 @@ ROLES = {
         | _NUMBERS
         | _grants("""
 publish: events.menu events.rules
-view add change delete: events.replyrule events.menuversion subscribers.qrscene subscribers.scenetag
+view add change delete: events.replyrule events.menuversion events.mediafile
+view add change delete: subscribers.qrscene subscribers.scenetag
+view add change delete: subscribers.bindingtext
 view: events.officialaccount events.eventlog events.livemenu events.ruleversion
-view: subscribers.subscriber
+view change: subscribers.subscriber
+view: subscribers.followeredit subscribers.tagread
 view: subscribers.seenscene subscribers.profilefetch events.alert subscribers.wechatday
-view add: subscribers.followersync
+view add: subscribers.followersync subscribers.followerexport
+view add change delete: subscribers.segment
 """),
     ),
     "agent": RoleDefinition(
@@ -87,9 +95,12 @@ view add: subscribers.followersync
         _CONTENTS
         | _OPENIDS
         | _grants("""
-view: events.eventlog events.replyrule subscribers.subscriber
+view: events.eventlog events.replyrule
+view add: events.mediafile
+view change: subscribers.subscriber
 view add change: subscribers.outgoingmessage subscribers.savedanswer
 view change: subscribers.conversation
+view: subscribers.receivedmedia
 """),
     ),
     "analyst": RoleDefinition(
@@ -100,6 +111,8 @@ view change: subscribers.conversation
 view: events.officialaccount events.eventlog events.menuversion subscribers.subscriber
 view: subscribers.qrscene subscribers.scenetag subscribers.seenscene subscribers.followersync
 view: subscribers.wechatday
+view add change delete: subscribers.segment
+view add: subscribers.followerexport
 view add change: events.apikey
 """),
     ),

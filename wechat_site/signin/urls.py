@@ -9,9 +9,15 @@ from allauth.usersessions import views as sessions
 from django.db import transaction
 from django.urls import include, path
 
+from wechat_site.signin import by_wechat
+
 urlpatterns = [
     path("login/", account.login, name="account_login"),
     path("logout/", account.logout, name="account_logout"),
+    path("wechat/", by_wechat.accounts, name="wechat_sign_in_accounts"),
+    path("wechat/go-on", by_wechat.go_on, name="wechat_sign_in_go_on"),
+    path("wechat/code.png", by_wechat.picture, name="wechat_sign_in_picture"),
+    path("wechat/<slug:slug>/", by_wechat.page, name="wechat_sign_in"),
     path("inactive/", account.account_inactive, name="account_inactive"),
     path("reauthenticate/", account.reauthenticate, name="account_reauthenticate"),
     path(

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Sequence
 from multiprocessing.pool import AsyncResult
 from multiprocessing.synchronize import Barrier
 from types import TracebackType
 from typing import Any
 
-__all__ = ["PROCESSES", "Racers", "make_tables", "set_up", "wait_for_others"]
+__all__ = ["PROCESSES", "Racers", "set_up", "wait_for_others"]
 
 PROCESSES = 8
 # Seconds; only a process that hangs takes so long, however busy the machine is.
@@ -82,6 +83,10 @@ def set_up(database: str, api_base: str = _NOWHERE) -> None:
     settings.DATABASES["default"]["NAME"] = database
     settings.WECHAT_API_BASE = api_base
     if not apps.ready:
+        from events.db import transactions
+
+        # On a busy machine they wait for each other longer than a push may.
+        transactions.LOCK_TIMEOUT = LIMIT
         django.setup()
         setup_test_environment()
     from events import account_cache
@@ -91,14 +96,6 @@ def set_up(database: str, api_base: str = _NOWHERE) -> None:
     seen_scene._known.clear()
 
 
-def make_tables(database: str) -> None:
-    """Makes an empty SQLite database of that name."""
-    set_up(database)
-    from django.core.management import call_command
-
-    call_command("migrate", verbosity=0)
-
-
 def wait_for_others() -> None:
     """Returns when all processes of the race are ready."""
     if _start is not None:
@@ -106,6 +103,9 @@ def wait_for_others() -> None:
 
 
 def _keep(barriers: dict[int, Barrier]) -> None:
+    # Ctrl-C is the test's own affair: a process that it ends while it waits for work takes the
+    # queue's lock with it, and the pool could never be closed.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _barriers.update(barriers)
 
 
@@ -121,6 +121,9 @@ def _run(parties: int, work: Callable[..., Any], arguments: tuple[Any, ...]) -> 
 def _close_connections() -> None:
     from django.db import connections
 
+    from events.db import writer_connection
+
+    writer_connection.close()
     connections.close_all()
     for connection in connections.all(initialized_only=True):
         if hasattr(connection, "close_pool"):

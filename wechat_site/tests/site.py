@@ -38,6 +38,7 @@ class Site:
             # Whatever the hour is.
             "FOLLOWER_SYNC_HOUR": "",
             "DATABASE_URL": database_url,
+            "PRIVATE_FILES_DIR": str(folder / "files"),
             **environment,
         }
         self.is_postgres = database_url.startswith("postgres")
@@ -47,8 +48,7 @@ class Site:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def prepare(self) -> None:
-        """Makes tables, an account and a rule that answers menu clicks."""
-        self.manage("migrate", "-v0")
+        """Makes an account and a rule that answers menu clicks."""
         self.manage(
             *("add_account", "load", "--original-id", "gh_5f2c81d0a7be", "--mode", "safe"),
             *("--app-id", "wx3a9f0c27d81be645", "--token", "Rk7mWechatTok2026"),
@@ -158,7 +158,7 @@ def identity(row: dict[str, str], time_field: str) -> tuple[object, ...]:
 
 
 @contextmanager
-def database_of_its_own(folder: Path, copied: str) -> Iterator[str]:
+def database_of_its_own(folder: Path, copied: str = "") -> Iterator[str]:
     """The address of a new database, or of a copy of the one at the address `copied`."""
     server = os.environ.get("DATABASE_URL", "")
     if not server.startswith("postgres"):
@@ -180,15 +180,15 @@ def database_of_its_own(folder: Path, copied: str) -> Iterator[str]:
 
 @contextmanager
 def site_of_its_own(folder: Path, prepared: str = "", **environment: str) -> Iterator[Site]:
-    """A prepared site on a fresh database: on the server of DATABASE_URL, or SQLite in `folder`.
+    """A site on a copy of the prepared database: on the server of DATABASE_URL, or in `folder`.
 
-    `prepared` is the address of a database that was prepared before, which takes seconds: of that
-    the site gets a copy.
+    Without one, for benchmarks, it is made here, which takes seconds.
     """
     with database_of_its_own(folder, prepared) as url:
         site = Site(url, folder, **environment)
         try:
             if not prepared:
+                site.manage("migrate", "-v0")
                 site.prepare()
             yield site
         finally:

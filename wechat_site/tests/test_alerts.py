@@ -15,11 +15,13 @@ from django.utils import timezone
 
 from events.alerts import rules
 from events.alerts.guard import look_for_worker
+from events.alerts.limits import Limits
 from events.alerts.send import send_messages
 from events.alerts.watch import watch
 from events.models import (
     Alert,
     AlertChannel,
+    AlertLimits,
     AlertMessage,
     ApiKey,
     AuditEntry,
@@ -148,7 +150,7 @@ TROUBLES = {
     "token": (failing_token("credentials", "40125 invalid appsecret"), "40125"),
     "ip_list": (failing_token("address", "40164 invalid ip 203.0.113.9, not in"), "203.0.113.9"),
     "sync": (different_sync, "40 unfollows that were missed"),
-    "api_key": (expiring_key, "the first in 5: warehouse"),
+    "api_key": (expiring_key, "the first in 5 days: warehouse"),
     "queue": (stuck_queue, "Rows have waited for 32 minutes: menus at WeChat."),
 }
 
@@ -322,3 +324,54 @@ def test_rows_of_alerts_are_forgotten_after_a_year(shop, channel, now):
     )  # fmt: skip
     watch(now)
     assert not Alert.objects.exists()
+
+
+def test_limits_are_changed_in_the_admin_for_the_site_and_for_one_account(shop, operator, now):
+    page = "/admin/events/alertlimits/"
+    refused_pushes(shop, now)
+    CallbackRefusal.objects.update(number=30)
+    of_shop, of_site = Limits().of("refusals", shop.pk), Limits().of("refusals")
+    assert (of_shop, of_site) == (5, 5)
+    # The forms say what holds without a number.
+    text = operator.get(f"{page}add/").content.decode()
+    assert 'placeholder="5"' in text
+    assert operator.post(f"{page}add/", {"refusals": 100}).status_code == 302
+    assert watch(now) == 0
+    assert operator.post(f"{page}add/", {"account": shop.pk, "refusals": 20}).status_code == 302
+    assert (Limits().of("refusals", shop.pk), Limits().of("refusals")) == (20, 100)
+    assert watch(now) == 1
+    limits = AlertLimits.objects.get(account=shop)
+    change = f"{page}{limits.pk}/change/"
+    # An empty number leaves the site's.
+    assert operator.post(change, {"refusals": ""}).status_code == 302
+    assert Limits().of("refusals", shop.pk) == 100
+    entries = AuditEntry.objects.filter(model="events.alertlimits", act="change")
+    assert '"refusals": 20' in json.dumps(list(entries.values_list("changes", flat=True)))
+
+
+WRONG_LIMITS = {
+    "refusals 0": ({"refusals": 0}, "greater than or equal to 1", "大于或等于"),
+    "late_answers 101": ({"late_answers": 101}, "less than or equal to 100", "小于或等于"),
+    "silence_late 15": ({"silence_late": 15}, "must be less than “down”", "须小于“中断”"),
+    "queue_down 10": ({"queue_down": 10}, "must be less than “down”", "须小于“中断”"),
+    "a word": ({"dead": "many"}, "whole number", "整数"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_LIMITS)
+def test_wrong_limits_are_refused_in_both_languages(case, operator):
+    form, english, chinese = WRONG_LIMITS[case]
+    for language, words in (("en", english), ("zh-hans", chinese)):
+        operator.cookies["django_language"] = language
+        answer = operator.post("/admin/events/alertlimits/add/", form)
+        assert words in answer.content.decode()
+    assert not AlertLimits.objects.exists()
+
+
+def test_limits_of_the_whole_site_are_not_set_for_one_account(shop, operator):
+    form = {"account": shop.pk, "queue_late": 20}
+    text = operator.post("/admin/events/alertlimits/add/", form).content.decode()
+    assert "This limit is of the whole site" in text
+    for _ in range(2):
+        text = operator.post("/admin/events/alertlimits/add/", {"dead": 5}).content.decode()
+    assert "There are limits of these already" in text

@@ -10,18 +10,24 @@ from django.core.cache import caches
 from django.urls import reverse
 from django.utils import timezone
 
-from events.models import ApiKey, AuditEntry, EventLog, MenuVersion
+from events.models import ApiKey, AuditEntry, EventLog, MediaFile, MenuVersion
 from events.people.scopes import SCOPES
 from events.testing import make_account, make_rule, message_xml, push
 from subscribers.models import (
     Binding,
     Erasure,
+    FollowerEdit,
     FollowerSync,
     OutgoingMessage,
     ProfileFetch,
     QRScene,
+    ReceivedMedia,
     SeenScene,
     Subscriber,
+    TagRead,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookMessage,
 )
 from wechat_site.tests.signin.world import make_rows
 
@@ -122,21 +128,58 @@ def a_failed_sync(person):
     )  # fmt: skip
 
 
+def a_picture(person):
+    return MediaFile.objects.create(
+        account=person.account, kind="image", title="Poster", file="poster.png",
+        content_type="image/png", size=1, due_at=None,
+    )  # fmt: skip
+
+
+def a_delivery(person):
+    account = person.account
+    endpoint = WebhookEndpoint.objects.create(
+        account=account, url="https://shop.example/", types=["event.*"], secret="s"
+    )
+    message = WebhookMessage.objects.create(account=account, type="event.click", body="{}")
+    return WebhookDelivery.objects.create(account=account, endpoint=endpoint, message=message)
+
+
+FAILED = {"due_at": None, "failure": "refused", "failed_at": timezone.now()}
+
 # All bulk actions of the admin, but for deletions, and how to make a row that they suit.
 BULK_ACTIONS = {
     ("events.apikey", "revoke"): a_key,
     ("events.eventlog", "try_again"): lambda person: EventLog.objects.last(),
+    ("events.mediafile", "send_now"): a_picture,
     ("subscribers.binding", "unbind"): a_binding,
+    ("subscribers.followeredit", "try_again"): lambda person: FollowerEdit.objects.create(
+        account=person.account, act="tag", tag_name="x", people=[person.pk], **FAILED
+    ),
     ("subscribers.followersync", "try_again"): a_failed_sync,
     ("subscribers.outgoingmessage", "try_again"): a_failed_message,
     ("subscribers.profilefetch", "try_again"): lambda person: ProfileFetch.objects.create(
         account=person.account, due_at=None
     ),
+    ("subscribers.qrscene", "compare"): a_code,
     ("subscribers.qrscene", "download_archive"): a_code,
+    ("subscribers.qrscene", "download_sheet"): a_code,
     ("subscribers.qrscene", "renew"): a_temporary_code,
     ("subscribers.qrscene", "try_again"): a_failed_code,
+    ("subscribers.receivedmedia", "try_again"): lambda person: ReceivedMedia.objects.create(
+        account=person.account,
+        subscriber=person,
+        event_id=1,
+        event_time=timezone.now(),
+        kind="image",
+        **FAILED,
+    ),
     ("subscribers.seenscene", "adopt"): lambda person: SeenScene.objects.get(),
+    ("subscribers.subscriber", "edit_tags"): lambda person: person,
     ("subscribers.subscriber", "refresh_profiles"): lambda person: person,
+    ("subscribers.tagread", "try_again"): lambda person: TagRead.objects.create(
+        account=person.account, **FAILED
+    ),
+    ("subscribers.webhookdelivery", "send_again"): a_delivery,
 }
 
 
@@ -344,6 +387,7 @@ def test_roles_that_are_given_in_the_admin(operator, since):
     form = {"username": "new", "is_active": "on", "groups": [group.pk], "is_staff": "on"}
     form |= {"date_joined_0": "2026-11-01", "date_joined_1": "00:00:00"}
     form |= {"account_limit-TOTAL_FORMS": "0", "account_limit-INITIAL_FORMS": "0"}
+    form |= {"wechat_bindings-TOTAL_FORMS": "0", "wechat_bindings-INITIAL_FORMS": "0"}
     assert operator.post(reverse("admin:auth_user_change", args=[user.pk]), form).status_code == 302
     changes = [entry.changes for entry in since()[start:]]
     assert changes == [{"is_staff": [False, True]}, {"groups": [[], ["Agents"]]}]

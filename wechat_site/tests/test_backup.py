@@ -21,6 +21,9 @@ def test_a_backup_under_load_has_all_that_was_acknowledged_before(site: Site, tm
     site.environment["EVENT_ARCHIVE_DIR"] = str(tmp_path / "archive")
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive" / "events-2026-01.json").write_text("{}")
+    site.environment["PRIVATE_FILES_DIR"] = str(tmp_path / "files")
+    (tmp_path / "files" / "media").mkdir(parents=True)
+    (tmp_path / "files" / "media" / "image.png").write_bytes(b"picture")
     site.start_web()
     traffic = site.start(*site.simulation("--forever", "--rate", "300"))
     site.wait_for_acknowledgements(300)
@@ -41,6 +44,7 @@ def test_a_backup_under_load_has_all_that_was_acknowledged_before(site: Site, tm
             "manifest.json",
             "database.dump" if site.is_postgres else "database.sqlite3.gz",
             "archives",
+            "files",
         ]
     assert "there already" in failure(site, "backup", str(file))
 
@@ -53,7 +57,7 @@ def test_a_backup_under_load_has_all_that_was_acknowledged_before(site: Site, tm
 
     elsewhere = tmp_path / "another place"
     elsewhere.mkdir()
-    with database_of_its_own(elsewhere, "") as url:
+    with database_of_its_own(elsewhere) as url:
         other = Site(url, elsewhere, EVENT_ARCHIVE_DIR=str(elsewhere / "archive"))
         try:
             bring_back_and_receive(other, file, acknowledged)
@@ -67,6 +71,10 @@ def bring_back_and_receive(site: Site, file, acknowledged):
     before = len(check_nothing_lost(site))
     assert before >= len(acknowledged)
     assert (site.acknowledged.parent / "archive" / "events-2026-01.json").read_text() == "{}"
+    picture = site.acknowledged.parent / "files" / "media" / "image.png"
+    assert picture.read_bytes() == b"picture"
+    orphan = picture.with_name("of a row that is gone.png")
+    orphan.write_bytes(b"x")
 
     site.start_web()
     assert site.manage(*site.simulation("--count", "20", "--seed", "after")[1:])
@@ -78,6 +86,7 @@ def bring_back_and_receive(site: Site, file, acknowledged):
     site.environment["FIELD_ENCRYPTION_KEYS"] = "bm90LXRoZS1rZXktb2YtdGhlLWJhY2t1cC1hdC1hbGw="
     site.manage("restore", "--replace", "--inactive", str(file))
     assert len(site.rows()) == before
+    assert os.listdir(picture.parent) == ["image.png"]
     code = (
         "import json; from events.models import *; print(json.dumps(["
         "list(OfficialAccount.objects.values_list('is_active', flat=True)),"

@@ -11,10 +11,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from events.callback.address import callback_path
+from events.callback.callback_address import callback_path
 from events.callback.refusals import store_refusals
 from events.models import AccountLimit, EventLog, HealthCount, MenuVersion, SharedAccessToken
-from events.stats.roll_up import roll_up
+from events.stats.counting.roll_up import roll_up
 from events.testing import make_account, message_xml, push
 from subscribers.models import OutgoingMessage, ProfileFetch, QRScene, Subscriber
 from wechat_site.admin.dashboard.latest import last_pushes

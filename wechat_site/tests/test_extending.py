@@ -87,8 +87,8 @@ def test_the_app_of_the_page_is_tested_and_served_as_the_page_says(tmp_path, pre
     with site_of_its_own(tmp_path, prepared_database, **environment) as site:
         site.manage("migrate", "-v0")
         look = (
-            "from events.callback.address import callback_path; from events.models import *; "
-            "print(callback_path(OfficialAccount.objects.get()))"
+            "from events.callback.callback_address import callback_path; "
+            "from events.models import *; print(callback_path(OfficialAccount.objects.get()))"
         )
         path = site.manage("shell", "-v0", "-c", look).strip()
         site.start_web()

@@ -171,7 +171,7 @@ def test_live_traffic_and_a_sync_do_not_disturb_each_other(site, serve):
     site.start_web()
     key = site.manage(
         *("shell", "-v0", "-c"),
-        "from events.callback.address import callback_path; from events.models import *; "
+        "from events.callback.callback_address import callback_path; from events.models import *; "
         "print(callback_path(OfficialAccount.objects.get()))",
     ).strip()
     credentials = Credentials(
@@ -197,7 +197,7 @@ def test_live_traffic_and_a_sync_do_not_disturb_each_other(site, serve):
     tally = wechat.tally
     assert tally.answered == tally.sent > 0
     assert (tally.lost, tally.refused, tally.timed_out, tally.mismatches) == (0, 0, 0, 0)
-    # How many is the traffic's to say: whoever acted before the sync came to them is known.
+    # The traffic decides how many: people who acted before the sync reached them are known.
     assert int(re.findall(r"(\d+) new", during[0])[0]) > 0
 
     time.sleep(1)

@@ -77,18 +77,29 @@ DRAWN = ["half a character", "percent", "deep JSON"]
 def test_no_filter_of_an_admin_list_is_a_fault_of_ours(operator, rows, model, monkeypatch):
     operator.raise_request_exception = False
     offered = [*dict.fromkeys(names_of_filters(model)), "q"]
-    for name, what in itertools.product(offered[:1], DRAWN):
-        response = operator.get(list_of(model), {name: VALUES[what]}, follow=True)
-        assert response.status_code in {200, 400}, (name, what)
+    number = LISTS.index(model)
+    what = DRAWN[number % len(DRAWN)]
+    response = operator.get(list_of(model), {offered[0]: VALUES[what]}, follow=True)
+    assert response.status_code in {200, 400}, what
 
     monkeypatch.setattr(admin.site._registry[model], "change_list_template", BARE)
-    hostile = itertools.cycle(VALUES.items())
+    monkeypatch.setattr(admin.site, "each_context", lambda request: {})
+    # What no list offers is refused by their common base, so each list is asked for some of it.
+    lookups, hostile = itertools.cycle(LOOKUPS), itertools.cycle(VALUES.items())
     tried = [
         *((name, *value) for name in offered for value in VALUES.items()),
-        *((name, *next(hostile)) for name in LOOKUPS for _ in range(2)),
+        *(
+            (name, *value)
+            for name, value in itertools.islice(
+                zip(lookups, hostile, strict=False), 10 * number, 10 * number + 10
+            )
+        ),
     ]
     for name, what, value in tried:
-        response = operator.get(list_of(model), {name: value}, follow=True)
+        response = operator.get(list_of(model), {name: value})
+        if response.status_code == 302:
+            assert response.headers["Location"].endswith("?e=1"), (name, what)
+            continue
         assert response.status_code in {200, 400}, (name, what)
         # The page of tasks is no list of Django's.
         if response.status_code == 200 and "cl" in response.context:

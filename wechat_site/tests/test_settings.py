@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import itertools
 import os
 import re
-import runpy
+import shutil
 import stat
 import subprocess
 import sys
@@ -22,14 +24,16 @@ pytestmark = pytest.mark.any_database
 
 @pytest.fixture
 def settings_with(monkeypatch):
-    """Reads the settings file as a process with that environment does."""
+    """Reads the settings as a process with that environment does."""
 
     def read(environment: dict[str, str]) -> dict[str, Any]:
         for name in list(os.environ):
             monkeypatch.delenv(name)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        return runpy.run_path(str(ROOT / "wechat_site" / "settings.py"))
+        for name in [name for name in sys.modules if name.startswith("wechat_site.settings")]:
+            monkeypatch.delitem(sys.modules, name)
+        return vars(importlib.import_module("wechat_site.settings"))
 
     return read
 
@@ -107,7 +111,8 @@ def test_the_hour_of_the_follower_sync_can_be_chosen_or_left_out(settings_with, 
 
 def test_the_readme_lists_exactly_the_variables_that_the_settings_read():
     read = set()
-    for node in ast.walk(ast.parse((ROOT / "wechat_site" / "settings.py").read_text())):
+    sources = (path.read_text() for path in (ROOT / "wechat_site" / "settings").glob("*.py"))
+    for node in itertools.chain.from_iterable(ast.walk(ast.parse(text)) for text in sources):
         match node:
             case ast.Call(
                 func=ast.Attribute(value=ast.Name("env")) | ast.Name("_secret" | "_platform_base"),
@@ -149,9 +154,9 @@ def test_the_folder_of_the_database_is_closed_to_others():
     assert stat.S_IMODE((ROOT / "var").stat().st_mode) == 0o700
 
 
-def test_the_database_is_closed_to_others(tmp_path):
-    file = tmp_path / "site.sqlite3"
-    file.touch(mode=0o644)
+def test_the_database_is_closed_to_others(tmp_path, empty_sqlite_file):
+    file = shutil.copyfile(empty_sqlite_file, tmp_path / "site.sqlite3")
+    file.chmod(0o644)
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "-v0"],
         cwd=ROOT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,11 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from events.answering.words import FOLLOWS, KINDS, reason_in_words
+from events.answering.rule_words import FOLLOWS, KINDS, reason_in_words
 from events.models import OfficialAccount
-from events.rules.answers import Said, said
 from events.rules.data import EVENT_KINDS, MESSAGE_KINDS, Follow, On, Rule
 from events.rules.decide import Follower, Incoming, Reason, verdicts
+from events.rules.rule_answers import Said, said
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -56,10 +57,9 @@ class BoxForm(forms.Form):
         label=_("which follow"), choices=[c for c in FOLLOWS.items() if c[0] != Follow.ANY],
         required=False, widget=UnfoldAdminSelectWidget(),
     )  # fmt: skip
-    tags = forms.CharField(
-        label=_("tags (标签)"), required=False, max_length=200,
-        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
-    )  # fmt: skip
+    tags = forms.TypedMultipleChoiceField(
+        label=_("tags (标签)"), required=False, coerce=int, widget=forms.CheckboxSelectMultiple
+    )
     user = forms.CharField(
         label=_("bound to the user"), required=False, max_length=100,
         help_text=_("Empty: not bound."),
@@ -70,8 +70,9 @@ class BoxForm(forms.Form):
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )  # fmt: skip
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: Any, tags: Mapping[int, str]) -> None:
         super().__init__(data)
+        self.fields["tags"].choices = list(tags.items())  # type: ignore[attr-defined]
         self.fields["at"].widget.attrs["class"] = UnfoldAdminTextInputWidget().attrs["class"]
 
 
@@ -122,7 +123,7 @@ class Box:
             seed="test",
         )
         follower = Follower(
-            tags=frozenset(int(tag) for tag in _numbers(given["tags"])),
+            tags=frozenset(given["tags"]),
             is_bound=bool(given["user"]),
             is_again=given["follow"] == Follow.AGAIN,
             remark=given["remark"],
@@ -142,11 +143,6 @@ class Box:
             ],
             messages=_shown(said(winner, incoming, follower)) if winner else [],
         )
-
-
-def _numbers(text: str) -> list[str]:
-    words = text.replace("，", ",").split(",")
-    return [w.strip() for w in words if w.strip().isascii() and w.strip().isdigit()]
 
 
 def _shown(answer: Said) -> list[Shown]:

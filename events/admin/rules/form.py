@@ -1,4 +1,4 @@
-"""The form of a reply rule: what it waits for, its conditions, its answers."""
+"""The form of a reply rule: what it waits for, its conditions, and the forms of its answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 from django import forms
 from django.utils.dates import WEEKDAYS
-from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
@@ -18,10 +17,10 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from events.answering.words import (
-    ANSWERS,
+from events.admin.media.media_widget import library
+from events.admin.rules.answer_form import answer_forms, input_class
+from events.answering.rule_words import (
     BOUND,
-    FIELDS,
     FOLLOWS,
     HOWS,
     KINDS,
@@ -30,8 +29,7 @@ from events.answering.words import (
     sentence,
 )
 from events.models import ReplyRule
-from events.rules.answers import FIELDS as FIELDS_OF
-from events.rules.check import LONGEST, MOST_ANSWERS, MOST_LATER, problems
+from events.rules.check import MOST_ANSWERS, MOST_LATER, problems
 from events.rules.data import (
     Answer,
     AnswerKind,
@@ -47,63 +45,13 @@ from events.rules.data import (
     Trigger,
 )
 
-__all__ = ["AnswerForm", "RuleForm"]
+__all__ = ["RuleForm"]
 
 # Codes to choose from; the scenes of more are written.
 _MOST_BOXES = 200
 _SEPARATORS = re.compile(r"[\n,，;；]+")
-_LONG = {"content", "description"}
 # What a new rule begins with.
 _USUAL = (Answer(AnswerKind.TEXT),)
-
-
-class AnswerForm(forms.Form):
-    """One answer. Its mistakes are found in the rule as a whole."""
-
-    def __init__(self, answer: Answer | None, *, prefix: str, data: Any) -> None:
-        super().__init__(data, prefix=prefix)
-        self.is_later = prefix.startswith("later")
-        kinds = [("", _("(none)")), *((kind, name) for kind, name in ANSWERS.items())]
-        self.fields["kind"] = forms.ChoiceField(
-            label=capfirst(FIELDS["kind"]), required=False, choices=kinds,
-            initial=answer.kind.value if answer else "",
-            widget=UnfoldAdminSelectWidget(attrs={"data-field": "kind"}),
-        )  # fmt: skip
-        if self.is_later:
-            self.fields["delay"] = forms.IntegerField(
-                label=capfirst(FIELDS["delay"]), required=False, min_value=0,
-                initial=answer.delay if answer else 60,
-                widget=forms.NumberInput({"data-field": "delay", "class": _input_class()}),
-            )  # fmt: skip
-        for name in LONGEST:
-            widget = UnfoldAdminTextareaWidget if name in _LONG else UnfoldAdminTextInputWidget
-            attrs = {"data-field": name, "autocomplete": "off"}
-            if name in _LONG:
-                attrs["rows"] = "3"
-            self.fields[name] = forms.CharField(
-                label=capfirst(FIELDS[name]), required=False, strip=name not in _LONG,
-                initial=getattr(answer, name) if answer else "", widget=widget(attrs=attrs),
-            )  # fmt: skip
-
-    @property
-    def rows(self) -> list[tuple[str, forms.BoundField]]:
-        return [(name, self[name]) for name in self.fields]
-
-    @property
-    def is_filled(self) -> bool:
-        return bool(self["kind"].value())
-
-    def answer(self) -> Answer | None:
-        """The answer as it was written, None for none; only after validation."""
-        kind = self.cleaned_data.get("kind")
-        if not kind:
-            return None
-        texts = {
-            name: str(self.cleaned_data.get(name) or "").replace("\r\n", "\n")
-            for name in FIELDS_OF[AnswerKind(kind)]
-        }
-        delay = self.cleaned_data.get("delay") or 0
-        return Answer(AnswerKind(kind), **texts, delay=delay if self.is_later else 0)
 
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -163,10 +111,9 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         label=_("ends"), required=False,
         widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M"),
     )  # fmt: skip
-    tags = forms.CharField(
-        label=_("tags (标签)"), required=False,
-        help_text=_("WeChat's numbers of tags, with commas: the follower has one of them."),
-        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+    tags = forms.TypedMultipleChoiceField(
+        label=_("tags (标签)"), required=False, coerce=int, widget=forms.CheckboxSelectMultiple,
+        help_text=_("None: any follower. Else the follower has one of them."),
     )  # fmt: skip
     bound = forms.ChoiceField(
         label=_("binding"), choices=BOUND.items(), required=False, widget=UnfoldAdminSelectWidget()
@@ -176,7 +123,13 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         model = ReplyRule
         fields = ["account", "name", "is_active", "choice"]
 
-    def __init__(self, *args: Any, names: Names | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        names: Names | None = None,
+        account_id: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         given = self.initial.get("rule")
         written: Rule | None = given if isinstance(given, Rule) else None
@@ -190,16 +143,18 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         if "account" in self.fields:
             self.fields["account"].widget = forms.HiddenInput()
         for name in ("hours_since", "hours_until", "since", "until"):
-            self.fields[name].widget.attrs["class"] = _input_class()
+            self.fields[name].widget.attrs["class"] = input_class()
         trigger = written.trigger if written else Trigger(On.MESSAGE, how=How.CONTAINS_ANY)
         for name, value in _initial(trigger, written).items():
             self.initial.setdefault(name, value)
         self._offer_keys(trigger)
+        self._offer_tags(written.conditions.tags if written else frozenset())
         data = self.data if self.is_bound else None
-        self.answers = _answer_forms(
-            "answers", written.answers if written else _USUAL, MOST_ANSWERS, data
-        )
-        self.later = _answer_forms("later", written.later if written else (), MOST_LATER, data)
+        files = library(account_id or self.instance.account_id)
+        given_answers = written.answers if written else _USUAL
+        self.answers = answer_forms("answers", given_answers, MOST_ANSWERS, data, files)
+        later = written.later if written else ()
+        self.later = answer_forms("later", later, MOST_LATER, data, files)
 
     def _offer_keys(self, trigger: Trigger) -> None:
         named = {
@@ -219,12 +174,17 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
             unnamed += [key for key in chosen[field] if key not in keys]
         self.initial.setdefault("other_keys", ", ".join(unnamed))
 
+    def _offer_tags(self, chosen: frozenset[int]) -> None:
+        """All tags of the account; a chosen one without a name stands there by its number."""
+        unknown = sorted(chosen - self.names.tags.keys())
+        boxes: Any = self.fields["tags"]
+        boxes.choices = [
+            *self.names.tags.items(),
+            *((number, _("#%s (unknown)") % number) for number in unknown),
+        ]
+
     def clean_tags(self) -> frozenset[int]:
-        words = _SEPARATORS.split(self.cleaned_data["tags"])
-        tags = [word.strip() for word in words if word.strip()]
-        if not all(tag.isascii() and tag.isdigit() and len(tag) < 10 for tag in tags):
-            raise forms.ValidationError(_("Tags are numbers here."))
-        return frozenset(map(int, tags))
+        return frozenset(self.cleaned_data["tags"])
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
@@ -311,13 +271,6 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         return []
 
 
-def _answer_forms(prefix: str, given: Sequence[Answer], most: int, data: Any) -> list[AnswerForm]:
-    return [
-        AnswerForm(given[at] if at < len(given) else None, prefix=f"{prefix}{at}", data=data)
-        for at in range(most)
-    ]
-
-
 def _initial(trigger: Trigger, rule: Rule | None) -> dict[str, Any]:
     conditions = rule.conditions if rule else Conditions()
     hours = conditions.hours
@@ -333,15 +286,9 @@ def _initial(trigger: Trigger, rule: Rule | None) -> dict[str, Any]:
         "is_outside": hours.is_outside if hours else False,
         "since": conditions.since,
         "until": conditions.until,
-        "tags": ", ".join(map(str, sorted(conditions.tags))),
+        "tags": sorted(conditions.tags),
         "bound": conditions.bound.value,
     }
-
-
-def _input_class() -> str:
-    """How the theme draws fields for which it has no widget."""
-    drawn: str = UnfoldAdminTextInputWidget().attrs["class"]
-    return drawn
 
 
 def _naive(at: datetime.datetime | None) -> datetime.datetime | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from events.admin.rules.state import ANY_KEY, keys_answered
-from events.answering.publish import draft_of, live_version
-from events.answering.words import answers_in_words
-from events.menus.words import entries
+from events.answering.publish_rules import draft_of, live_version
+from events.answering.rule_words import answers_in_words
+from events.menus.menu_words import entries
 from events.rules.data import Rule
-from events.wechat.api.menus import Menu
+from events.wechat.api.menu_model import Menu
 
 __all__ = ["KeyAnswer", "answers_of_keys"]
 

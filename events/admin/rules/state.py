@@ -15,9 +15,9 @@ from django.utils.translation import gettext as _
 from events.admin.access import visible_accounts
 from events.admin.html import moment
 from events.answering.hits import Hits, hits_of
-from events.answering.people import code_names
-from events.answering.publish import live_version
-from events.answering.words import (
+from events.answering.people_slot import code_names, tag_names
+from events.answering.publish_rules import live_version
+from events.answering.rule_words import (
     Names,
     answers_in_words,
     changes,
@@ -45,9 +45,9 @@ __all__ = [
 
 
 def names_of(account_id: int) -> Names:
-    """The menu's entries and the QR codes of the account, by key."""
+    """The menu's entries and the QR codes of the account by key, and its tags by number."""
     menu = {key: path for _account, key, path in keys_of_live_menus([account_id])}
-    return Names(menu, code_names(account_id))
+    return Names(menu, code_names(account_id), tag_names(account_id))
 
 
 def chosen_account(request: HttpRequest) -> OfficialAccount | None:
@@ -159,12 +159,18 @@ def _row(
         notes.append(_("Not in the menu that followers see: %s") % ", ".join(unknown))
     elif unknown:
         notes.append(_("No QR code here has this scene: %s") % ", ".join(unknown))
+    without_name = sorted(rule.conditions.tags - names.tags.keys())
+    if without_name:
+        notes.append(
+            _("The account has no such tag, or its tags were not read yet: %s")
+            % ", ".join(map(names.of_tag, without_name))
+        )
     return RuleRow(
         number=number,
         row=row,
         rule=rule,
         trigger=trigger_in_words(rule.trigger, names),
-        conditions=conditions_in_words(rule.conditions),
+        conditions=conditions_in_words(rule.conditions, names),
         answers=answers_in_words(rule),
         hits=hits,
         last=moment(hits.last_at, account) if hits.last_at else "–",

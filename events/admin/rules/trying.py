@@ -14,14 +14,14 @@ from django.utils.translation import gettext_lazy as _
 from events.admin.access import AccountModelAdmin, visible_accounts
 from events.admin.rules.box import Box, BoxForm
 from events.admin.rules.state import chosen_account, names_of, page_of_rules
-from events.answering.publish import draft_of, live_version
+from events.answering.publish_rules import draft_of, live_version
 from events.answering.replay import Replayed, replay
-from events.answering.words import Names
+from events.answering.rule_words import Names
 from events.kinds import label
 from events.models import OfficialAccount
 from events.rules.data import Rule
-from events.stats.overview import Days
-from events.stats.unanswered import UnmatchedText, unmatched_texts
+from events.stats.days import Days
+from events.stats.reading.unmatched_texts import UnmatchedText, unmatched_texts
 from events.viewer import HIDDEN, may_see_contents
 
 __all__ = ["TryingPages", "unmatched_of"]
@@ -45,7 +45,7 @@ class TryingPages(AccountModelAdmin):
         """If a follower sends this: the rule that wins, why the others lose, and the phone."""
         context = self._trying(request, _("Test"))
         account = context["account"]
-        form = BoxForm(request.GET if "act" in request.GET else None)
+        form = BoxForm(request.GET if "act" in request.GET else None, context["names"].tags)
         context["form"] = form
         if account is not None and form.is_valid():
             names: Names = context["names"]

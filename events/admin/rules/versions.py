@@ -16,11 +16,11 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
 from events.admin.changelist import KeysetModelAdmin, ReadOnly
-from events.admin.filters import AccountFilter
 from events.admin.html import moment
+from events.admin.list_filters import AccountFilter
 from events.admin.rules.state import names_of, page_of_rules
-from events.answering.publish import NotPossible, draft_of, take_back
-from events.answering.words import changes
+from events.answering.publish_rules import NotPossible, draft_of, take_back
+from events.answering.rule_words import changes
 from events.models import RuleVersion, with_account
 
 __all__ = ["RuleVersionAdmin"]

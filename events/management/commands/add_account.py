@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from django.utils import timezone
 
-from events.callback.address import callback_path
+from events.callback.callback_address import callback_path
 from events.models import OfficialAccount
 
 

@@ -25,7 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            from events.api.parquet import months_in_log, write_month
+            from events.api.files.parquet import months_in_log, write_month
         except ImportError as error:
             raise CommandError("This needs pyarrow: pip install 'wechat-site[parquet]'") from error
         chosen = options["month"]

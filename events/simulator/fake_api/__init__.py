@@ -12,9 +12,9 @@ tokens, or to have no calls left.
 
 from __future__ import annotations
 
-from .account import FakeAccount, Issued, Sent
+from .fake_account import FakeAccount, Issued, Sent
+from .fake_people import acts_on, noted, offered
 from .followers import Followers, ListedFollowers, NumberedFollowers, PopulationFollowers
-from .people import acts_on, noted, offered
 from .server import FakeWeChatAPIServer
 from .service import ORDINARY_LATENCY, FakeWeChatAPI, Fault, Request
 

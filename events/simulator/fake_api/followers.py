@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from events.simulator.population import Follower, Population
+from events.simulator.follower_acts import Follower
+from events.simulator.population import Population
 
 __all__ = ["Followers", "ListedFollowers", "NumberedFollowers", "PopulationFollowers"]
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final
 
-from .account import FakeAccount
-from .answers import Refusal
 from .apis import APIS, ApiCall
+from .call_answers import Refusal
+from .fake_account import FakeAccount, KeptMedia
 from .followers import Followers, ListedFollowers
 
 __all__ = ["ORDINARY_LATENCY", "Answer", "FakeWeChatAPI", "Fault", "Request"]
@@ -28,7 +28,9 @@ _STABLE_TOKEN = "/cgi-bin/stable_token"
 _SHOW = "/cgi-bin/showqrcode"
 
 # Characters. The API takes nothing shorter for a token.
+_MEDIA_TYPES = {"image": "image/jpeg", "voice": "audio/amr", "video": "video/mp4"}
 _SHORTEST_TOKEN = 32
+_KEPT_RIDS = 1000
 
 _JSON = "application/json; encoding=utf-8"
 
@@ -170,13 +172,15 @@ class FakeWeChatAPI:
                 return Answer(200, self.content_type, fault.body, delay)
             if fault.errcode is not None:
                 refusal = Refusal(fault.errcode, ip=request.address)
-                return self._refused(fault.errcode, fault.errmsg or refusal.errmsg, delay)
+                return self._refused(request, fault.errcode, fault.errmsg or refusal.errmsg, delay)
             if request.path == _SHOW:
                 return replace(self._show(request), delay=delay)
             try:
                 fields = self._serve(request)
             except Refusal as refusal:
-                return self._refused(refusal.errcode, refusal.errmsg, delay)
+                return self._refused(request, refusal.errcode, refusal.errmsg, delay)
+            if isinstance(file := fields.get("file"), KeptMedia):
+                return Answer(200, _MEDIA_TYPES[file.kind], file.data, delay)
             return self._json(fields, delay)
 
     def _next_fault(self, path: str) -> Fault:
@@ -206,8 +210,9 @@ class FakeWeChatAPI:
         account.quotas.count(request.path, now)
         if api.needs_certification and not account.is_certified:
             raise Refusal(48001)
-        body = _parsed(request.body) if api.method == "POST" else {}
-        return api.answer(account, ApiCall(request.query, body, now))
+        is_json = api.method == "POST" and not api.takes_file
+        body = _parsed(request.body) if is_json else {}
+        return api.answer(account, ApiCall(request.query, body, now, request.body))
 
     def _account_of(self, token: str, now: float) -> FakeAccount:
         if not token:
@@ -251,10 +256,26 @@ class FakeWeChatAPI:
             return Answer(404, "text/html", b"<html></html>")
         return Answer(200, "image/jpg", _PICTURE)
 
-    def _refused(self, errcode: int, errmsg: str, delay: float) -> Answer:
-        parts = (int(self._now()), self._random.getrandbits(32), self._random.getrandbits(32))
+    def _refused(self, request: Request, errcode: int, errmsg: str, delay: float) -> Answer:
+        now = int(self._now())
+        parts = (now, self._random.getrandbits(32), self._random.getrandbits(32))
         rid = "-".join(f"{part:08x}" for part in parts)
-        return self._json({"errcode": errcode, "errmsg": f"{errmsg} rid: {rid}"}, delay)
+        answer = self._json({"errcode": errcode, "errmsg": f"{errmsg} rid: {rid}"}, delay)
+        token = request.query.get("access_token", "")
+        for account in self._accounts.values():
+            if token and account.tokens.has_issued(token):
+                calls = account.calls_by_rid
+                if len(calls) >= _KEPT_RIDS:
+                    calls.pop(next(iter(calls)))
+                calls[rid] = {
+                    "invoke_time": now,
+                    "cost_in_ms": 30,
+                    "request_url": f"access_token={token}",
+                    "request_body": request.body.decode(errors="replace"),
+                    "response_body": answer.body.decode(),
+                    "client_ip": request.address,
+                }
+        return answer
 
     def _json(self, fields: Mapping[str, Any], delay: float) -> Answer:
         body = json.dumps(fields, ensure_ascii=False).encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .answers import Refusal
+from .call_answers import Refusal
 
 __all__ = ["TokenLines"]
 

@@ -18,7 +18,7 @@ from events.models.account_rules import RULES, checked
 from events.testing import AES_KEY, make_account, message_xml, push
 from events.tests.admin.test_admin import account_url, form_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 OTHER = "gh_0123456789ab"
 GOOD = {

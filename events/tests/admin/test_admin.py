@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 
-from events.callback.address import callback_path
+from events.callback.callback_address import callback_path
 from events.models import ApiKey, OfficialAccount
 from events.people.scopes import SCOPES
 from events.testing import AES_KEY, make_account, message_xml, push

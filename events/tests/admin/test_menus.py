@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
-from events.admin.menu_forms import MenuVersionForm
+from events.admin.menus.menu_forms import MenuVersionForm
 from events.menus import names as menu_names
 from events.menus.publish import ask_wechat, look_at_menus, publish_menus
 from events.models import LiveMenu, MenuVersion
@@ -31,7 +31,7 @@ from events.tests.menus.test_publish import (
     now_of,
     published,
 )
-from events.wechat.api.menus import BUTTON_TYPES, Button, Menu
+from events.wechat.api.menu_model import BUTTON_TYPES, Button, Menu
 
 # What publishing asks of a database is tested beside it.
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
@@ -309,7 +309,7 @@ def test_of_two_who_edit_one_draft_neither_loses_anything(operator, shop):
         MENU, "second", version, State.DRAFT
     )  # fmt: skip
     assert (now_of(version).content, now_of(version).note) == (OTHER, "first")
-    # Whoever has seen the change may change it again.
+    # A user who has seen the change may change it again.
     edit(operator, version, MENU, seen=1)
     assert now_of(version).content == MENU
     for nonsense in ("", "x", "-1", "9" * 30):
@@ -442,8 +442,8 @@ def test_an_account_without_an_app_secret_is_told_what_is_missing(operator, db, 
     account = make_account()
     version = draft(account)
     press(operator, version)
-    publish_menus()
-    assert "The account has no AppID or no AppSecret." in said(operator.get(page(version)))
+    assert not MenuVersion.objects.in_state(MenuVersion.State.WAITING).exists()
+    assert "Without an AppSecret" in said(operator.get(page(version)))
     operator.post(f"{LIST}ask/{account.pk}/")
     look_at_menus()
     shown = said(operator.get(LIST))

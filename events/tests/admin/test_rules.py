@@ -10,11 +10,12 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 
-from events.answering.publish import publish
+from events.answering.publish_rules import publish
 from events.models import AuditEntry, LiveMenu, MenuVersion, ReplyRule, RuleHit, RuleVersion
 from events.rules.data import AnswerKind, Hours, How, On
 from events.stats.update import update_statistics
 from events.testing import make_account, make_rule, message_xml, push, reply_in
+from subscribers.models import FollowerTag
 
 pytestmark = pytest.mark.django_db
 
@@ -78,9 +79,11 @@ def test_a_rule_is_written_published_and_answers(operator, account):
 
 
 def test_all_that_was_written_is_shown_again(operator, account):
+    for number, name in ((2, "星标组"), (101, "VIP")):
+        FollowerTag.objects.create(account=account, number=number, name=name)
     written = form(
         account, weekdays=["0", "4"], hours_since="18:00", hours_until="09:00", is_outside="on",
-        since="2026-12-01T08:00", until="2026-12-31T20:00", tags="2, 101", bound="yes",
+        since="2026-12-01T08:00", until="2026-12-31T20:00", tags=["2", "101"], bound="yes",
         choice="one", **{
             "answers1-kind": "news", "answers1-title": "T", "answers1-url": "https://x.example/",
             "later0-kind": "text", "later0-content": "还在吗？", "later0-delay": "600",
@@ -96,7 +99,7 @@ def test_all_that_was_written_is_shown_again(operator, account):
     assert rule.later[0].delay == 600
     page = reverse("admin:events_replyrule_change", args=[row.pk])
     shown = operator.get(page).content.decode()
-    for value in ("2026-12-01T08:00", "18:00", "2, 101", "还在吗？", "https://x.example/"):
+    for value in ("2026-12-01T08:00", "18:00", "VIP", "还在吗？", "https://x.example/"):
         assert value in shown
     fields = {
         found[1]: found[2]
@@ -107,6 +110,15 @@ def test_all_that_was_written_is_shown_again(operator, account):
     assert fields["hours_since"] == "18:00"
     assert operator.post(page, written).status_code == 302
     assert ReplyRule.objects.get().rule == rule
+    listed = words_of(operator.get(LIST))
+    assert "with a tag of 星标组, VIP" in listed
+    assert "no such tag" not in listed
+    FollowerTag.objects.filter(number=101).delete()
+    assert "The account has no such tag, or its tags were not read yet: #101" in words_of(
+        operator.get(LIST)
+    )
+    assert "#101 (unknown)" in words_of(operator.get(page))
+    assert operator.post(page, written).status_code == 302
 
 
 @pytest.mark.parametrize(
@@ -125,7 +137,7 @@ def test_all_that_was_written_is_shown_again(operator, account):
         ({"later0-kind": "text", "later0-content": "x", "later0-delay": "999999"}, "to 48 hours"),
         ({"hours_since": "08:00"}, "Give both hours"),
         ({"since": "2026-12-02T08:00", "until": "2026-12-01T08:00"}, "not after the beginning"),
-        ({"tags": "VIP"}, "Tags are numbers"),
+        ({"tags": ["102"]}, "Select a valid choice"),
     ],
 )
 def test_mistakes_are_told_beside_the_field(operator, account, change, said):

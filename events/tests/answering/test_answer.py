@@ -10,10 +10,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from events.answering.publish import publish
+from events.answering.publish_rules import publish
 from events.log.process import process
 from events.models import EventLog, ReplyRule, RuleHit
-from events.rules.answers import FIELDS
 from events.rules.check import problems
 from events.rules.data import (
     Answer,
@@ -27,12 +26,13 @@ from events.rules.data import (
     Rule,
     Trigger,
 )
-from events.simulator.answers import check_answer
+from events.rules.rule_answers import FIELDS
+from events.simulator.judge_answer import check_answer
 from events.simulator.pushes import event_push, message_push
 from events.testing import make_account, make_rule, message_xml, push, reply_in
 from subscribers.models import Binding, OutgoingMessage, QRScene, Subscriber
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 OPENID = "oT3xk5QmZb7LwR2nVc9Ys0DfHj4E"
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import pytest
 from django.core.management import CommandError, call_command
 
-from events.answering.publish import draft_of, publish
-from events.models import ReplyRule
+from events.answering.publish_rules import draft_of, publish
+from events.media.lend import reference
+from events.menus.menu_words import entries
+from events.models import MediaFile, MenuVersion, ReplyRule
 from events.rules.data import AnswerKind, Choice, How, On
+from events.simulator.fake_api import Fault
+from events.simulator.fake_api.fake_account import KeptMedia
 from events.testing import message_xml, push, reply_in
+from events.tests.media.test_media import picture
+from wechat_site.tests.files import private_storage  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 
@@ -96,3 +102,60 @@ def test_what_wechat_refuses_is_said(shop, at_wechat):
     shop.save()
     with pytest.raises(CommandError, match="could not be asked"):
         call_command("take_over_replies", "shop")
+
+
+MENU = {
+    "button": [
+        {"name": "营业时间", "type": "text", "value": "每天 9 点到 18 点"},
+        {
+            "name": "更多",
+            "sub_button": {
+                "list": [
+                    {"name": "官网", "type": "view", "url": "https://www.example.com/"},
+                    {
+                        "name": "今日文章", "type": "news", "value": "M1",
+                        "news_info": {"list": [{"content_url": "https://mp.weixin.qq.com/s/x"}]},
+                    },
+                    {"name": "海报", "type": "img", "value": "M2"},
+                    {"name": "影片", "type": "video", "value": "https://video.example/1"},
+                ]
+            },
+        },
+    ]
+}  # fmt: skip
+PAGE = "/admin/events/replyrule/take-over/"
+
+
+def test_the_page_shows_what_becomes_of_replies_and_menu_and_takes_them(
+    operator, shop, fake, at_wechat, private_storage  # noqa: F811
+):  # fmt: skip
+    at_wechat.auto_replies, at_wechat.console_menu = CONSOLE, MENU
+    at_wechat.media["M2"] = KeptMedia("image", picture(), 2**40)
+    asked = operator.post(PAGE, {"account": "shop"})
+    text = asked.content.decode()
+    assert not ReplyRule.objects.exists()
+    for said in (
+        "七天内可退",
+        "每天 9 点到 18 点",
+        "It has a mistake here",
+        "These cannot be taken over",
+    ):
+        assert said in text
+    assert asked.context["left"] == ["影片"]
+    take = {"account": "shop", "take": "", "menu": "1"}
+    assert "Something has changed" in operator.post(PAGE, take | {"seen": "x"}).content.decode()
+    taken = operator.post(PAGE, take | {"seen": asked.context["found"].seen})
+    version = MenuVersion.objects.get(origin="site")
+    assert taken["Location"].endswith(f"/{version.pk}/change/")
+    kinds = [(entry.button.type, entry.button.key) for entry in entries(version.content)]
+    assert kinds == [
+        ("click", "menu-1"), ("", ""), ("view", ""), ("view", ""), ("click", "menu-2-3"),
+        ("video", ""),
+    ]  # fmt: skip
+    rules = draft_of(shop.pk)
+    assert len(rules) == 7
+    assert rules[-1].answers[0].media_id == reference(MediaFile.objects.get().pk)
+    again = operator.post(PAGE, {"account": "shop"}).content.decode()
+    assert again.count("already in the draft") == 7
+    fake.make_trouble("/cgi-bin/get_current_autoreply_info", Fault(errcode=61004))
+    assert "WeChat could not be asked" in operator.post(PAGE, {"account": "shop"}).content.decode()

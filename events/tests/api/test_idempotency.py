@@ -97,7 +97,7 @@ def test_a_fault_leaves_neither_a_code_nor_an_answer(post, monkeypatch):
         raise Fault
 
     with monkeypatch.context() as patch:
-        patch.setattr("events.api.idempotency.JSONRenderer.render", fail)
+        patch.setattr("events.api.requests.idempotency.JSONRenderer.render", fail)
         with pytest.raises(Fault):
             post()
     assert (codes(), IdempotentRequest.objects.count()) == (0, 0)

@@ -64,20 +64,28 @@ SCENES = "/api/v1/scenes/"
         ("GET", "/api/v1/events/", {"Host": "evil.example"}, 400, "bad_host"),
         ("GET", "/api/v1/events/", {"Accept": "text/csv"}, 406, "not_acceptable"),
         ("GET", "/api/v1/events/?format=xml", {}, 400, "invalid"),
+        ("GET", "/api/v1/stats/top/?account=shop&format=", {}, 400, "invalid"),
         ("GET", "/api/v1/events/?opneid=x", {}, 400, "invalid"),
         ("GET", "/api/v1/stats/events/?format=csv", {}, 400, "invalid"),
         ("GET", "/api/v1/subscribers/export/?format=csv&x=1", {}, 400, "invalid"),
         ("GET", "/api/v1/scenes/1/qr.svg", {}, 404, "not_found"),
         ("GET", "/api/schema/", {"Accept": "image/png"}, 406, "not_acceptable"),
+        ("DELETE", "/api/v1/events/?opneid=x", {}, 405, "method_not_allowed"),
         ("DELETE", "/api/v1/events/", {}, 405, "method_not_allowed"),
+        ("POST", "/api/v1/scenes/?again=1", {"body": {}}, 400, "invalid"),
+        ("GET", "/api/v1/accounts/shop/access-token/?again=1", {}, 400, "invalid"),
         ("POST", SCENES, {"body": "<xml/>", "kind": "text/xml"}, 415, "unsupported_media_type"),
         ("POST", SCENES, {"body": "{"}, 400, "parse_error"),
         ("POST", SCENES, {"body": b"\xff"}, 400, "parse_error"),
+        ("POST", SCENES, {"body": b"x" * 3_000_000}, 413, "body_too_large"),
         ("POST", SCENES, {"body": "[NaN]"}, 400, "parse_error"),
         ("POST", SCENES, {"body": []}, 400, "not_an_object"),
         ("POST", SCENES, {"body": {"account": "nope", "name": "a"}}, 400, "invalid"),
         ("POST", SCENES, {"body": {"account": {}, "name": []}}, 400, "invalid"),
         ("POST", SCENES, {"body": {"account": "shop", "name": "a", "tags": "x"}}, 400, "invalid"),
+        ("POST", SCENES, {"body": {"account": "shop", "name": 5}}, 400, "invalid"),
+        ("POST", SCENES, {"body": {"account": "shop", "name": "a", "adopt": 1}}, 400, "invalid"),
+        ("POST", SCENES, {"body": {"account": "shop", "name": "a", "tags": [1]}}, 400, "invalid"),
         ("POST", "/api/v1/messages/", {"body": {"payload": [1]}}, 400, "invalid"),
     ],
 )  # fmt: skip
@@ -131,13 +139,20 @@ def test_faults_and_throttling_have_the_shape_too(ask, monkeypatch, raised, stat
     def fail(*args, **kwargs):
         raise raised
 
-    monkeypatch.setattr("events.api.filters.EventFilter.by_kind", fail)
+    monkeypatch.setattr("events.api.event_filter.EventFilter.by_kind", fail)
     response = ask("GET", "/api/v1/events/?kind=text")
     problem = problem_in(response)
     assert (response.status_code, problem["code"]) == (status, code)
     assert "event" not in problem["detail"]
     assert "view_binding" not in problem["detail"]
     assert response.headers.get("Retry-After") == ("30" if status == 429 else None)
+
+
+@pytest.mark.parametrize("path", ["events/", "stats/top/?account=shop&format=csv"])
+def test_options_names_the_methods_and_describes_nothing(ask, path):
+    response = ask("OPTIONS", f"/api/v1/{path}")
+    assert (response.status_code, response.content) == (200, b"")
+    assert response["Allow"] == "GET, HEAD, OPTIONS"
 
 
 @pytest.mark.any_database

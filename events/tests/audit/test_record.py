@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from events.audit.command import by_command
 from events.audit.record import record
-from events.audit.watch import HIDDEN
+from events.audit.watched_tables import HIDDEN
 from events.models import (
     AccountLimit,
     ApiKey,
@@ -25,8 +25,8 @@ from events.models import (
     OfficialAccount,
     ReplyRule,
 )
-from events.models.audit_entry import AppendOnly
-from events.retention.audit import forget_old_entries
+from events.models.people.audit_entry import AppendOnly
+from events.retention.forget_entries import forget_old_entries
 from events.testing import AES_KEY, make_account, make_rule, message_xml, push
 
 pytestmark = pytest.mark.django_db

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from events.callback.address import callback_path
+from events.callback.callback_address import callback_path
 from events.metrics import mended
 from events.models import EventLog
 from events.testing import make_account, make_rule, message_xml, push, reply_in

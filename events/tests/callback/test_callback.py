@@ -15,10 +15,9 @@ from django.test import Client
 from django.utils import timezone
 
 from events.callback import receive
-from events.callback.address import callback_path
+from events.callback.callback_address import callback_path
 from events.log.registry import reply_handler
 from events.models import EventLog, OfficialAccount
-from events.models.event_log import EventLogQuerySet
 from events.testing import (
     AES_KEY,
     FrontClient,
@@ -242,7 +241,7 @@ def test_the_former_token_and_key_work_for_a_while(safe, settings):
 
     response = push(former, message_xml("event.CLICK", EventKey="K", at=1767226105))
     assert response.status_code == 200
-    # sealed with what opened it, so that whoever has the former secrets alone can read it
+    # sealed with what opened it, so that a reader with the former secrets alone can open it
     assert reply_in(response, former)["Content"] == "hi"
     assert push(safe, message_xml("event.CLICK", EventKey="L")).status_code == 200
 
@@ -619,7 +618,7 @@ def test_a_locked_database_is_503_and_success_for_what_is_stored_already(setting
 
 @both_doors
 def test_a_database_that_is_away_is_503(plain):
-    with mock.patch.object(EventLogQuerySet, "deliver", side_effect=OperationalError("gone")):
+    with mock.patch("events.log.process.store_if_usual", side_effect=OperationalError("gone")):
         assert push(plain, message_xml()).status_code == 503
     with mock.patch("events.account_cache._stored", side_effect=OperationalError("gone")):
         assert push(plain, message_xml()).status_code == 503

@@ -16,7 +16,7 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 from granian.rsgi import ProtocolClosed
 
-from events.callback.address import callback_path
+from events.callback.callback_address import callback_path
 from events.callback.front import CallbackFront
 from events.callback.views import callback
 from events.models import EventLog

@@ -163,6 +163,51 @@ def test_whose_turn_does_not_come_gives_up_and_is_not_written_later(store, monke
     assert requests.writer.store(6) == (6, True)
 
 
+def test_one_that_is_given_the_lead_before_it_waits_takes_it(store):
+    """On a busy machine a thread may stand still between the queue and the wait."""
+    writer = GroupCommit(even_only, store.deliver, batch_size=500)
+    requests = Requests(writer)
+    requests.begin_behind(store, 0)
+    mutex, may_wait = writer._mutex, threading.Event()
+
+    class StandsStill:
+        def __enter__(self) -> None:
+            mutex.acquire()
+
+        def __exit__(self, *error: object) -> None:
+            mutex.release()
+            if threading.current_thread() is requests.threads[1]:
+                assert may_wait.wait(120)
+
+    writer._mutex = StandsStill()
+    for waiting, number in enumerate((2, 4), 1):
+        requests.begin(number)
+        while len(writer._waiting) < waiting:
+            time.sleep(0.001)
+    store.may_go_on.set()
+    requests.threads[0].join(120)
+    may_wait.set()
+    assert requests.end() == {number: (number, True) for number in (0, 2, 4)}
+    assert store.batches == [[0], [2, 4]]
+
+
+def test_a_row_that_is_being_written_is_waited_for_within_limits(store, monkeypatch):
+    monkeypatch.setattr(group_commit, "_QUEUE_TIMEOUT", 0)
+    monkeypatch.setattr(group_commit, "_WRITE_TIMEOUT", 0)
+    writer = GroupCommit(even_only, store.deliver, batch_size=500)
+    pending = group_commit._InThread(2)
+    pending.taken = True
+    writer._wait(pending)
+    with pytest.raises(OperationalError):
+        pending.outcome()
+    # One that was given the lead meanwhile takes it, however late its thread looks.
+    pending = group_commit._InThread(2)
+    pending.leads = True
+    pending.turn.release()
+    writer._wait(pending)
+    assert pending.error is None
+
+
 def test_a_connection_that_cannot_be_given_back_stops_nobody(store: Store):
     async def three() -> list[tuple[int, bool]]:
         loop = asyncio.get_running_loop()

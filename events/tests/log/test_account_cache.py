@@ -6,7 +6,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from events import account_cache
 from events.account_cache import account_with_key, live_rules
-from events.answering.publish import publish
+from events.answering.publish_rules import publish
 from events.models import OfficialAccount, ReplyRule, RuleVersion
 from events.models.fields import WrongEncryptionKey
 from events.testing import make_account, make_rule

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from events.log.leases import _keeper
 from events.log.registry import reply_handler
+from events.log.replies.leases import _keeper
 from events.models import EventLog
 from events.testing import make_account, message_xml, push
 from events.wechat import TextReply

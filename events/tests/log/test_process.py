@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from events.callback import awaiting
 from events.delays import EVENT
-from events.log import answers, registry
+from events.log import registry
 from events.log.process import process, process_due, reopen
 from events.log.registry import projection, projections_for, reply_handler
+from events.log.replies import answers
 from events.models import EventLog
 from events.testing import make_account, message_xml, push
 from events.wechat import TextReply
@@ -134,8 +135,15 @@ def test_a_failing_projection_does_not_disturb_the_next_push(account):
 
 
 def test_a_duplicate_folds_what_the_first_could_not(account):
-    with mock.patch("events.log.process.project_together", side_effect=Boom):
-        push(account, message_xml(at=1767226105))
+    broken = True
+
+    @projection("event.subscribe")
+    def fails(event: EventLog) -> None:
+        if broken:
+            raise Boom
+
+    push(account, message_xml(at=1767226105))
+    broken = False
     assert not Subscriber.objects.exists()
     push(account, message_xml(at=1767226105))
     assert Subscriber.objects.get().follow_count == 1
@@ -206,7 +214,7 @@ def test_a_row_at_fault_keeps_no_other_row_waiting(account, failing):
     push(account, message_xml("event.CLICK", EventKey="L"))
     failing["works"] = True
     make_due()
-    with mock.patch("events.log.answers._go_late", side_effect=[Boom, None]):
+    with mock.patch("events.log.replies.answers.go_late", side_effect=[Boom, None]):
         EventLog.objects.update(received_at=timezone.now() - datetime.timedelta(minutes=1))
         assert process_due() == 1
     waiting, done = EventLog.objects.order_by("status")
@@ -231,7 +239,7 @@ def test_a_failed_answer_that_is_kept_keeps_the_next_message_not_waiting(account
     account.save()
     failing["works"] = True
     sleepless = mock.Mock(wraps=time, sleep=mock.Mock(side_effect=AssertionError))
-    with mock.patch("events.log.answers.time", sleepless):
+    with mock.patch("events.log.replies.reply_ways.time", sleepless):
         response = push(account, message_xml("event.CLICK", EventKey="L", at=1767226109))
     assert "late" in response.content.decode()
 
@@ -250,7 +258,7 @@ def keeps(account):
 
 def test_a_kept_answer_outlives_a_process_that_is_killed_while_it_hands_it_on(account, keeps):
     with (
-        mock.patch("events.log.answers._save", side_effect=SystemExit("killed")),
+        mock.patch("events.log.replies.answers._save", side_effect=SystemExit("killed")),
         pytest.raises(SystemExit),
     ):
         push(account, message_xml("text", Content="second", MsgId=2))
@@ -265,14 +273,14 @@ def test_a_kept_answer_outlives_a_process_that_is_killed_while_it_hands_it_on(ac
 
 
 def test_a_kept_answer_is_given_once_though_two_messages_ask_for_it(account, keeps):
-    ask = answers._kept_for
+    ask = answers.kept_for
 
     def while_another_message_takes_it(row):
         found = ask(row)
         keeps.filter(answered_by="kept").update(answered_by="next")
         return found
 
-    with mock.patch("events.log.answers._kept_for", while_another_message_takes_it):
+    with mock.patch("events.log.replies.answers.kept_for", while_another_message_takes_it):
         answer = push(account, message_xml("text", Content="second", MsgId=2)).content.decode()
     assert "to second" in answer
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from events.log.reply_pool import ReplyPool
+from events.log.replies.reply_pool import ReplyPool
 
 pytestmark = pytest.mark.any_database
 

@@ -20,7 +20,7 @@ from events.platform.tokens import AccountSwitchedOff, NoAppSecret, SharedTokens
 from events.simulator import Follower
 from events.simulator.fake_api import FakeWeChatAPI, FakeWeChatAPIServer, Fault, ListedFollowers
 from events.testing import make_account
-from events.tests.platform.token_racer import ask, prepare, put, wait_at
+from events.tests.platform.token_racer import ask, prepare, put
 from events.wechat.api import (
     AddressNotAllowed,
     APIError,
@@ -29,6 +29,7 @@ from events.wechat.api import (
     TokenRejected,
     Wire,
 )
+from wechat_site.tests.racing import PROCESSES
 
 STABLE = "/cgi-bin/stable_token"
 SECRET = "5d41402abc4b2a76b9719d911017c592"
@@ -322,29 +323,6 @@ def test_no_refresh_happens_inside_a_transaction(tokens, fake):
 
 # --- Real processes ---
 
-PROCESSES = 8
-
-
-@pytest.fixture(scope="module")
-def racing():
-    """Processes that do what the racer has; they begin together."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(PROCESSES, wait_at, [context.Barrier(PROCESSES)]) as pool:
-        yield pool
-
-
-@pytest.fixture(scope="module")
-def database_file(tmp_path_factory):
-    return str(tmp_path_factory.mktemp("race") / "race.sqlite3")
-
-
-@pytest.fixture
-def database(transactional_db, database_file):
-    """The name of a database that other processes reach too: on SQLite a file of its own."""
-    if connection.vendor == "sqlite":
-        return database_file
-    return str(connection.settings_dict["NAME"])
-
 
 @pytest.fixture
 def shop():
@@ -355,11 +333,8 @@ def shop():
         yield running
 
 
-def race(pool, database, server, *, lease=30.0, rejected=""):
-    work = [
-        pool.apply_async(ask, (database, server.url, lease, rejected)) for _ in range(PROCESSES)
-    ]
-    return [result.get(timeout=90) for result in work]
+def race(racers, database, server, *, lease=30.0, rejected=""):
+    return racers.race(ask, [(database, server.url, lease, rejected)] * PROCESSES)
 
 
 def kept_token(minutes_left: float) -> dict[str, object]:
@@ -373,9 +348,9 @@ def kept_token(minutes_left: float) -> dict[str, object]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("minutes_left", [-1, 2])
-def test_processes_that_hit_expiry_at_once_make_one_call(racing, database, shop, minutes_left):
-    racing.apply(prepare, (database, kept_token(minutes_left)))
-    answers = race(racing, database, shop)
+def test_processes_that_hit_expiry_at_once_make_one_call(racers, race_database, shop, minutes_left):
+    racers.call(prepare, race_database, kept_token(minutes_left))
+    answers = race(racers, race_database, shop)
     assert {error for _, error in answers} == {""}
     assert shop.api.calls == {STABLE: 1}
     values = {value for value, _ in answers}
@@ -389,29 +364,29 @@ def test_processes_that_hit_expiry_at_once_make_one_call(racing, database, shop,
 
 
 @pytest.mark.slow
-def test_processes_whose_token_is_rejected_at_once_make_one_call(racing, database, shop):
-    racing.apply(prepare, (database, kept_token(60)))
-    answers = race(racing, database, shop, rejected="x" * 136)
+def test_processes_whose_token_is_rejected_at_once_make_one_call(racers, race_database, shop):
+    racers.call(prepare, race_database, kept_token(60))
+    answers = race(racers, race_database, shop, rejected="x" * 136)
     assert {error for _, error in answers} == {""}
     assert len({value for value, _ in answers}) == 1
     assert shop.api.calls == {STABLE: 1}
 
 
 @pytest.mark.slow
-def test_processes_that_fail_at_once_make_one_call(racing, database, shop):
-    racing.apply(prepare, (database, {}))
+def test_processes_that_fail_at_once_make_one_call(racers, race_database, shop):
+    racers.call(prepare, race_database, {})
     shop.api.account("wx3a9f0c27d81be645").refuses_tokens = 40164
-    errors = sorted(error for _, error in race(racing, database, shop))
+    errors = sorted(error for _, error in race(racers, race_database, shop))
     assert errors == ["AddressNotAllowed"] + ["TokenPaused"] * (PROCESSES - 1)
     assert shop.api.calls == {STABLE: 1}
 
 
 @pytest.mark.slow
-def test_a_refresher_that_is_killed_loses_nothing(racing, database, shop):
-    racing.apply(prepare, (database, {}))
+def test_a_refresher_that_is_killed_loses_nothing(racers, race_database, shop):
+    racers.call(prepare, race_database, {})
     shop.api.make_trouble(STABLE, Fault(delay=60))
     victim = multiprocessing.get_context("spawn").Process(
-        target=ask, args=(database, shop.url, 2.0)
+        target=ask, args=(race_database, shop.url, 2.0)
     )
     victim.start()
     while not shop.api.calls:
@@ -419,7 +394,7 @@ def test_a_refresher_that_is_killed_loses_nothing(racing, database, shop):
         time.sleep(0.01)
     os.kill(victim.pid, signal.SIGKILL)
     victim.join()
-    answers = race(racing, database, shop, lease=2.0)
+    answers = race(racers, race_database, shop, lease=2.0)
     assert {error for _, error in answers} == {""}
     assert len({value for value, _ in answers}) == 1
     assert shop.api.calls == {STABLE: 2}

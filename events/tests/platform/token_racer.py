@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import os
-from multiprocessing.synchronize import Barrier
 from typing import TYPE_CHECKING
+
+from wechat_site.tests.racing import set_up, wait_for_others
 
 if TYPE_CHECKING:
     from events.models import OfficialAccount
-
-_start: Barrier | None = None
-
-
-def wait_at(start: Barrier) -> None:
-    """Makes `ask` in this process wait until all others are ready too."""
-    global _start
-    _start = start
-
-
-def _set_up(database: str) -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_site.settings")
-    import django
-    from django.conf import settings
-
-    settings.DATABASES["default"]["NAME"] = database
-    django.setup()
 
 
 def put(
@@ -44,24 +27,13 @@ def put(
     )
 
 
-def prepare(database: str, columns: dict[str, object]) -> int:
-    """Makes the tables where they are missing, and one account; returns its id.
-
-    `columns` are those of a SharedAccessToken that it begins with.
-    """
-    _set_up(database)
-    from django.core.management import call_command
-    from django.db import connections
-
-    from events.models import OfficialAccount
+def prepare(database: str, columns: dict[str, object]) -> None:
+    """Makes one account. `columns` are those of a SharedAccessToken that it begins with."""
+    set_up(database)
     from events.testing import make_account
 
-    call_command("migrate", verbosity=0)
-    OfficialAccount.objects.all().delete()
     account = make_account(app_secret="secret")
     put(account, app_id=account.app_id, **columns)
-    connections.close_all()
-    return account.pk
 
 
 def ask(database: str, api_base: str, lease: float, rejected: str = "") -> tuple[str, str]:
@@ -69,9 +41,7 @@ def ask(database: str, api_base: str, lease: float, rejected: str = "") -> tuple
 
     With `rejected`, it asks for another one than that.
     """
-    _set_up(database)
-    from django.db import connections
-
+    set_up(database)
     from events.models import OfficialAccount
     from events.platform.tokens import SharedTokens
     from events.wechat.api import AccessToken, APIError, Wire
@@ -80,13 +50,11 @@ def ask(database: str, api_base: str, lease: float, rejected: str = "") -> tuple
     tokens = SharedTokens(
         OfficialAccount.objects.get(), wire, lease=datetime.timedelta(seconds=lease)
     )
-    if _start is not None:
-        _start.wait(timeout=60)
+    wait_for_others()
     try:
         token = tokens.refresh(AccessToken(rejected, 0, 0)) if rejected else tokens.get()
         return token.value, ""
     except APIError as error:
         return "", type(error).__name__
     finally:
-        connections.close_all()
         wire.close()

@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
-from events.log import registry
+from events.log import retention_hooks
 from events.log.process import deliver, process
 from events.models import EventLog, PrunedMonth
 from events.models.event_log import EventLogQuerySet
@@ -57,7 +57,9 @@ def announced(monkeypatch):
     def listen(events: EventLogQuerySet) -> None:
         ids.extend(events.order_by("pk").values_list("pk", flat=True))
 
-    monkeypatch.setattr(registry, "_before_removal", [*registry._before_removal, listen])
+    monkeypatch.setattr(
+        retention_hooks, "_before_removal", [*retention_hooks._before_removal, listen]
+    )
     return ids
 
 
@@ -155,7 +157,9 @@ def test_a_keeper_that_fails_keeps_the_rows(account, months, monkeypatch):
     def refuse(events: EventLogQuerySet) -> None:
         raise RuntimeError("no room")
 
-    monkeypatch.setattr(registry, "_before_removal", [*registry._before_removal, refuse])
+    monkeypatch.setattr(
+        retention_hooks, "_before_removal", [*retention_hooks._before_removal, refuse]
+    )
     with pytest.raises(RuntimeError, match="no room"):
         remove_month(OLD)
     assert EventLog.objects.count() == 1
@@ -309,7 +313,9 @@ def test_a_row_that_comes_while_the_keepers_read_puts_it_off(account, partition,
             thread.join()
             late.extend(results)
 
-    monkeypatch.setattr(registry, "_before_removal", [*registry._before_removal, arrives])
+    monkeypatch.setattr(
+        retention_hooks, "_before_removal", [*retention_hooks._before_removal, arrives]
+    )
     with pytest.raises(Postponed, match="meanwhile"):
         remove_month(OLD)
     assert EventLog.objects.count() == 2
@@ -327,7 +333,9 @@ def test_a_row_that_is_folded_while_the_keepers_read_puts_it_off(account, partit
         thread, _ = in_thread(lambda: again.update(status="processed", folded_at=NOW))
         thread.join()
 
-    monkeypatch.setattr(registry, "_before_removal", [*registry._before_removal, folds])
+    monkeypatch.setattr(
+        retention_hooks, "_before_removal", [*retention_hooks._before_removal, folds]
+    )
     with pytest.raises(Postponed, match="meanwhile"):
         remove_month(OLD)
     assert EventLog.objects.count() == 1
@@ -415,7 +423,7 @@ def test_nothing_is_lost_while_a_writer_inserts(account, months):
         pending.extend(events.values_list("pk", flat=True))
 
     pending: list[int] = []
-    registry.before_removal(listen)
+    retention_hooks.before_removal(listen)
     written: list[int] = []
     stop = threading.Event()
 
@@ -449,7 +457,7 @@ def test_nothing_is_lost_while_a_writer_inserts(account, months):
             announced.extend(pending)
         thread.join()
     finally:
-        registry._before_removal.remove(listen)
+        retention_hooks._before_removal.remove(listen)
     assert results == [None]
     left = list(EventLog.objects.values_list("pk", flat=True))
     assert sorted(announced + left) == sorted(written)

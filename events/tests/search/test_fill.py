@@ -7,7 +7,7 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from events.log.registry import announce_erasure, announce_removal
+from events.log.retention_hooks import announce_erasure, announce_removal
 from events.models import EventLog, EventToIndex, MessageText
 from events.retention.erase import pseudonymise_log
 from events.search.fill import forget_old_texts, index_texts

@@ -34,7 +34,7 @@ from events.wechat.api import (
     Wire,
 )
 from events.wechat.api.custom_messages import Choice, ChoiceMessage, TextMessage
-from events.wechat.api.menus import Button, Menu
+from events.wechat.api.menu_model import Button, Menu
 
 pytestmark = pytest.mark.any_database
 

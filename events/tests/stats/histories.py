@@ -13,9 +13,9 @@ from django.utils import timezone
 from hypothesis import strategies as st
 
 from events.log.process import deliver
-from events.log.registry import announce_erasure, announce_removal
+from events.log.retention_hooks import announce_erasure, announce_removal
 from events.models import EventLog, OfficialAccount, OpenEvent, StatisticsProgress
-from events.stats.roll_up import roll_up
+from events.stats.counting.roll_up import roll_up
 from events.stats.series import ANSWERABLE, MENU_KINDS, MESSAGE_KINDS
 
 __all__ = ["ZONES", "History", "count_by_hand", "labels", "steps"]
@@ -89,6 +89,7 @@ class Row:
     waited_ms: int
     deliveries: int = 1
     is_folded: bool = True
+    text: str = ""
 
     @property
     def is_event(self) -> bool:
@@ -148,6 +149,7 @@ class History:
             status, has_reply = "processed", False
         scene = name if kind in {"event.subscribe", "event.scan"} else ""
         key = name if kind in MENU_KINDS else ""
+        text = name if kind == "text" and not name.startswith("bind-") else ""
         followed = None
         if kind in {"import.follower", "reconcile.follow"} and followed_before is not None:
             followed = at - datetime.timedelta(minutes=followed_before)
@@ -166,7 +168,7 @@ class History:
             followed_at=followed,
             received_at=received,
             last_delivered_at=received,
-            raw=b"",
+            raw=f"<xml><Content>{text}</Content></xml>".encode() if text else b"",
             status=status if status != "dead" else "processed",
             reply="<xml/>" if is_done and has_reply else "",
             processed_at=received if is_done else None,
@@ -194,6 +196,7 @@ class History:
                 has_reply=answered,
                 waited_ms=waited if answered and kind in ANSWERABLE else 0,
                 is_folded=status != "set_aside",
+                text=text,
             )
         )
 
@@ -246,10 +249,10 @@ class History:
         self.rename(openid, pseudonym)
         for row in self.rows:
             if row.openid == openid:
-                row.openid = pseudonym
+                row.openid, row.text = pseudonym, ""
 
     def rename(self, openid: str, pseudonym: str) -> None:
-        EventLog.objects.filter(openid=openid).update(openid=pseudonym)
+        EventLog.objects.filter(openid=openid).update(openid=pseudonym, raw=b"")
         announce_erasure(self.account.pk, openid, pseudonym)
 
 

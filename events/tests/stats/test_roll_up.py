@@ -17,12 +17,15 @@ from events.models import (
     Series,
     StatisticsProgress,
     UnansweredEvent,
+    UnmatchedDay,
 )
-from events.stats.counts import MEASURES
-from events.stats.overview import Days, entry_totals, hours_of_week, kind_totals
-from events.stats.rebuild import follow_time_zones, rebuild
-from events.stats.removal import forget_unseen
-from events.stats.roll_up import roll_up
+from events.stats.counting.counts import MEASURES
+from events.stats.counting.rebuild import follow_time_zones, rebuild
+from events.stats.counting.removal import forget_unseen
+from events.stats.counting.roll_up import roll_up
+from events.stats.days import Days
+from events.stats.reading.overview import entry_totals, hours_of_week, kind_totals
+from events.stats.reading.unmatched_texts import unmatched_texts
 from events.stats.series import MENU_KINDS
 from events.testing import make_account
 from events.tests.stats.histories import ZONES, History, count_by_hand, labels, steps
@@ -79,6 +82,35 @@ def stored_unanswered():
     return set(UnansweredEvent.objects.values_list("event_id", "openid"))
 
 
+def check_texts(history):
+    """The texts without an answer, by day and together."""
+    by_day, last = {}, {}
+    for row in history.rows:
+        if row.text and row.outcome == "unanswered":
+            day = row.at.astimezone(history.account.zone).date()
+            by_day.setdefault((row.text, day), []).append(row.openid)
+            last[row.text] = max(row.at, last.get(row.text, row.at))
+    days = Days([history.account], datetime.date(2026, 1, 1), datetime.date(2026, 12, 31))
+    assert {
+        row.text: (row.messages, row.people, row.last_at) for row in unmatched_texts(days, limit=9)
+    } == {
+        text: (
+            sum(len(people) for (of, _), people in by_day.items() if of == text),
+            sum(len(set(people)) for (of, _), people in by_day.items() if of == text),
+            last[text],
+        )
+        for text, _ in by_day
+    }
+    for text, day in by_day:
+        (row,) = [
+            row
+            for row in unmatched_texts(Days([history.account], day, day), limit=9)
+            if row.text == text
+        ]
+        people = by_day[text, day]
+        assert (row.messages, row.people) == (len(people), len(set(people)))
+
+
 def check_overview(history):
     """What pages ask of several accounts together is what one counts by hand, too."""
     days = Days([history.account], datetime.date(2026, 1, 1), datetime.date(2026, 12, 31))
@@ -116,6 +148,7 @@ class RollUps(TestCase):
         assert stored_health(history) == health_by_hand(history)
         assert stored_unanswered() == unanswered_by_hand(history)
         check_overview(history)
+        check_texts(history)
         # Counting anew finds nothing else than that repetitions came, of which the worker counts
         # those of the last hours.
         differences = rebuild(history.account.pk, _FIRST, _LAST)
@@ -124,6 +157,7 @@ class RollUps(TestCase):
         by_hand = [row.deliveries - 1 for row in history.rows if row.source == "callback"]
         assert repeated == sum(by_hand)
         assert rebuild(history.account.pk, _FIRST, _LAST) == []
+        check_texts(history)
 
     @settings(max_examples=10, deadline=None)
     @given(steps, steps, st.sampled_from(ZONES))
@@ -134,6 +168,7 @@ class RollUps(TestCase):
         kept = [row for row in history.rows if row.status in {"received", "set_aside"}]
         history.remove_before(removed_before)
         assert stored_unanswered() == set()
+        assert not UnmatchedDay.objects.exists()
         for row in kept:
             # They stay in the log; what becomes of them is no longer counted.
             history.rows.remove(row)
@@ -155,6 +190,8 @@ class RollUps(TestCase):
         history.rows.clear()
         history.play(later)
         assert stored_counts(history) == expected | count_by_hand(history)
+        differences = rebuild(history.account.pk, _FIRST, _LAST)
+        assert {difference.what for difference in differences} <= {"repeated of pushes by hour"}
         assert rebuild(history.account.pk, _FIRST, _LAST) == []
 
     def test_a_batch_that_somebody_else_has_counted_is_not_counted_again(self):

@@ -1,9 +1,8 @@
 """A client of WeChat's API (api.weixin.qq.com), as far as an Official Account needs it.
 
-1. `wire.Wire` is the way there: JSON over HTTPS, timeouts, errors by class (`errors`);
-2. `tokens.TokenSource` keeps the account's access token; who keeps it where is the caller's choice;
-3. `client.Client` has the calls: `qr_codes`, `users`, `tags`, `menus`, `custom_messages`,
-   `statistics`, `diagnostics`.
+1. `transport.http.Wire` is the way there: JSON over HTTPS, timeouts, errors by class;
+2. `transport.tokens.TokenSource` keeps the account's access token; the caller chooses where;
+3. `client.Client` has the calls, in one module for each group.
 
 A rejected token is replaced once and the call made once more. Nothing else is tried again here:
 `APIError.is_temporary` says whether it may help, and the caller knows whether it may happen
@@ -12,8 +11,8 @@ twice.
 
 from __future__ import annotations
 
-from .client import Client
-from .errors import (
+from .all_calls import Client
+from .transport.api_errors import (
     AddressNotAllowed,
     APIError,
     BadAnswer,
@@ -29,8 +28,14 @@ from .errors import (
     TokenRejected,
     Unreachable,
 )
-from .http import API_BASE, MP_BASE, Timeouts, Wire
-from .tokens import AccessToken, AppCredentials, MemoryTokens, TokenSource, fetch_stable_token
+from .transport.http import API_BASE, MP_BASE, Timeouts, Wire
+from .transport.token_source import (
+    AccessToken,
+    AppCredentials,
+    MemoryTokens,
+    TokenSource,
+    fetch_stable_token,
+)
 
 __all__ = [
     "API_BASE",

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .calls import Calls
-from .fields import mapping, mappings, number, text
+from .transport.answer_fields import mapping, mappings, number, text
+from .transport.calls import Calls
 
 __all__ = ["AutoReplies", "ConsoleReplies", "ConsoleReply", "KeywordRule"]
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, assert_never
 
 from events.wechat.replies import Article
 
-from .calls import Calls
+from .transport.calls import Calls
 
 __all__ = [
     "LONGEST_TEXT",

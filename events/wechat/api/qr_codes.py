@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from .calls import Calls
-from .errors import BadAnswer, TicketUnknown
-from .fields import number, text
-from .http import Wire
+from .transport.answer_fields import number, text
+from .transport.api_errors import BadAnswer, TicketUnknown
+from .transport.calls import Calls
+from .transport.http import Wire
 
 __all__ = ["LONGEST_LIFE", "LONGEST_SCENE", "PERMANENT_SCENE_IDS", "QRCode", "QRCodes"]
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .calls import Calls
-from .errors import BadAnswer, Refused
-from .fields import mappings, number, text
+from .transport.answer_fields import mappings, number, text
+from .transport.api_errors import BadAnswer, Refused
+from .transport.calls import Calls
 
 __all__ = ["LONGEST_SPAN", "Statistics", "UserCumulate", "UserSummary"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .calls import Calls
-from .fields import mapping, mappings, number, numbers, text
+from .transport.answer_fields import mapping, mappings, number, numbers, text
+from .transport.calls import Calls
 from .users import FollowerPage, follower_page
 
 __all__ = ["LONGEST_TAG", "TAGGED_AT_ONCE", "Tag", "Tags"]

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .calls import Calls
-from .errors import BadAnswer, RecipientRejected
-from .fields import mapping, mappings, number, numbers, text, texts
+from .transport.answer_fields import mapping, mappings, number, numbers, text, texts
+from .transport.api_errors import BadAnswer, RecipientRejected
+from .transport.calls import Calls
 
-__all__ = ["BATCH_SIZE", "FollowerPage", "Profile", "Profiles", "Users"]
+__all__ = ["BATCH_SIZE", "LONGEST_REMARK", "FollowerPage", "Profile", "Profiles", "Users"]
 
 # OpenIDs in one user/info/batchget.
 BATCH_SIZE = 100
+# Characters of a remark.
+LONGEST_REMARK = 29
 
 _INVALID_OPENID = 40003
 
@@ -96,6 +98,12 @@ class Users:
             self.infos(part, lang=lang) for part in (openids[:middle], openids[middle:])
         )
         return Profiles(first.found + second.found, first.invalid + second.invalid)
+
+    def remark(self, openid: str, text: str) -> None:
+        """Writes what operators note of a person: up to 29 characters, else ValueError."""
+        if len(text) > LONGEST_REMARK:
+            raise ValueError(f"a remark has at most {LONGEST_REMARK} characters")
+        self._calls.post("/cgi-bin/user/info/updateremark", {"openid": openid, "remark": text})
 
     def page(self, next_openid: str = "") -> FollowerPage:
         """The followers after `next_openid`; the page after the last one has no OpenIDs."""

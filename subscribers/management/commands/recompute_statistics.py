@@ -9,10 +9,10 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from events.models import OfficialAccount
+from events.stats.counting.rebuild import Difference, follow_time_zones, rebuild
+from events.stats.counting.roll_up import roll_up
 from events.stats.periods import day_start
-from events.stats.rebuild import Difference, follow_time_zones, rebuild
-from events.stats.roll_up import roll_up
-from subscribers.stats.recount import recount_followers
+from subscribers.stats.counting.recount import recount_followers
 
 _DAY = datetime.timedelta(days=1)
 _MOMENT = datetime.timedelta(microseconds=1)

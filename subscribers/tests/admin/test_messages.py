@@ -27,7 +27,7 @@ LIST = "/admin/subscribers/outgoingmessage/"
 
 @pytest.fixture
 def account():
-    return make_account(name="Spruce Books")
+    return make_account(name="Spruce Books", app_secret="0" * 32)
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from events.platform.rights import Right, keep_rights
 from events.simulator.fake_api import Fault
 from events.testing import make_account, message_xml, push
-from subscribers.admin import qr_codes
+from subscribers.admin.qr_codes import qr_codes
 from subscribers.models import QRScene, SceneTag, SeenScene
 from subscribers.qr_codes import create
 from subscribers.qr_codes.create import NewQRCode, create_qr_code, create_qr_codes
@@ -118,7 +119,10 @@ def test_a_failure_is_shown_with_its_reason_and_tried_again(operator, shop, fake
     assert "only for certified service accounts" in page
     assert "48001 api unauthorized" in page
     assert "rid" in page
-    assert page_of(code, "fetch") in page
+    # Not before the account has the right.
+    assert page_of(code, "fetch") not in page
+    keep_rights(shop, [Right(CREATE, True)])
+    assert page_of(code, "fetch") in text_of(operator.get(page_of(code)))
 
     question = text_of(operator.get(page_of(code, "fetch")))
     assert "asks WeChat for this code again" in question
@@ -242,7 +246,7 @@ def listed(response):
 
 def test_the_list_says_what_waits_and_what_failed(operator, shop, fake):
     create_qr_codes(shop, [NewQRCode("One"), NewQRCode("Two")], tags=["spring"])
-    fake.make_trouble(CREATE, Fault(errcode=48001))
+    fake.make_trouble(CREATE, Fault(errcode=40035))
     fetch_scene_tickets()
     create_qr_code(shop, NewQRCode("Three"))
     page = operator.get(LIST)

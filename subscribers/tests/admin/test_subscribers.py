@@ -28,7 +28,7 @@ FOLLOWER = "oT3xk5QmZb7LwR2nVc9Ys0DfHj4E"
 
 @pytest.fixture
 def account():
-    return make_account(name="Spruce Books")
+    return make_account(name="Spruce Books", app_secret="0" * 32)
 
 
 @pytest.fixture
@@ -78,7 +78,9 @@ def test_a_page_of_followers_costs_the_same_however_many_there_are(operator, acc
         Subscriber(account=account, openid=f"o{number}", updated_at=now) for number in range(120)
     )
     many = statements()
-    assert len(many) == len(few) <= 7
+    # One asks what the accounts may not call; on PostgreSQL, three are the time limit of the
+    # segments' counts.
+    assert len(many) == len(few) <= 12
     assert not [sql for sql in many if "COUNT(" in sql.upper() or "OFFSET" in sql.upper()]
 
 

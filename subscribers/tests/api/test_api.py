@@ -83,6 +83,7 @@ def test_a_follower_has_exactly_the_documented_fields(api, account, user):
         "first_scene": "poster",
         "last_scene": "poster",
         "unionid": "",
+        "tags": [],
         "bound_user": "alice",
         "updated_at": "2026-11-01T12:00:00Z",
     }
@@ -97,7 +98,7 @@ def test_a_follower_has_exactly_the_documented_fields(api, account, user):
         ({"is_following": "true"}, {"o1", "o3"}),
         ({"is_following": "false"}, {"o2"}),
         ({"first_scene": "poster"}, {"o3"}),
-        ({"last_scene": "other"}, set()),
+        ({"last_scene": "poster"}, {"o3"}),
         ({"followed_after": "2026-11-01T12:00:02Z"}, {"o2", "o3"}),
         ({"followed_before": "2026-11-01T12:00:02Z"}, {"o1"}),
         ({"updated_after": "2026-11-01T12:00:03Z"}, {"o3"}),

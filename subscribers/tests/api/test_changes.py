@@ -14,7 +14,7 @@ from django.db import IntegrityError, connections, transaction
 from django.test import Client
 from django.utils import timezone
 
-from events.log.changes import forget_old_changes
+from events.log.row_changes import forget_old_changes
 from events.models import ApiKey, EventLog, RowChange
 from events.people.scopes import READ_SCOPES
 from events.testing import make_account

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from events.models import EventLog
 from events.testing import make_account, message_xml, push, reply_in
 from subscribers.binding.bind import LIFETIME, start_binding
 from subscribers.binding.codes import MOST_BY_ACCOUNT, MOST_BY_FOLLOWER, new_code
@@ -117,3 +118,26 @@ def test_tries_are_forgotten_after_a_while(account, alice):
 @pytest.mark.parametrize("text", ["shanghai", "12345678", "SAMSUNG9", "ABCD-2345-X", "你好"])
 def test_ordinary_words_are_answered_as_ever(account, text):
     assert send(account, text) == ""
+
+
+@pytest.mark.parametrize("form", ["{}-{}", "{}{}", "{} – {}"])
+def test_a_right_code_after_too_many_tries_stays_usable_and_is_shown_to_nobody(
+    account, alice, form
+):
+    request = start_binding(account=account, user=alice, way=CODE)
+    for _ in range(MOST_BY_FOLLOWER):
+        send(account, "ABCD-2345", openid="guesser")
+    sent = form.format(request.code[:4], request.code[4:])
+    send(account, sent.lower(), openid="guesser")
+    assert outcome() == ("refused", "too_many")
+    event = EventLog.objects.latest("pk")
+    for shown in (
+        event.masked_payload(event.payload)["Content"],
+        event.masked(event.payload["Content"]),
+    ):
+        assert "••••" in shown
+        assert sent.lower() not in shown
+    event.received_at -= datetime.timedelta(minutes=12)
+    assert event.masked(sent) == sent
+    send(account, request.code, openid="true")
+    assert outcome() == ("bound", "")

@@ -9,11 +9,11 @@ from django.utils import timezone
 
 from events.models import EventLog, OfficialAccount
 from events.simulator.fake_api import Fault
-from events.simulator.population import Follower
+from events.simulator.follower_acts import Follower
 from events.simulator.pushes import Push
 from events.stats.update import update_statistics
 from events.testing import message_xml, push
-from subscribers.datacube.compare import Reason, compare
+from subscribers.datacube.compare_figures import Reason, compare
 from subscribers.datacube.fetch import BEIJING, fetch_figures
 from subscribers.models import FollowerSync, WeChatDay
 

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from events.log.registry import announce_erasure
+from events.log.retention_hooks import announce_erasure
 from events.models import AuditEntry
 from events.stats.update import update_statistics
 from events.testing import make_account, make_rule, message_xml, push

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
+from django.utils import timezone
 
 from events.models import EventLog
 from events.testing import make_account, message_xml, push
-from subscribers.models import Erasure, Subscriber
+from subscribers.models import Binding, Conversation, Erasure, Subscriber
+from subscribers.personal_data.collect import collect
+from subscribers.personal_data.in_words import _TABLES
 
 OPENID = "oT3xk5QmZb7LwR2nVc9Ys0DfHj4E"
 
@@ -74,3 +78,28 @@ def test_both_need_a_right_of_their_own(client, person, action):
     assert client.get(page(person, action)).status_code == 403
     assert client.post(page(person, action), {"openid": OPENID}).status_code == 403
     assert EventLog.objects.filter(openid=OPENID).exists()
+
+
+def test_the_page_speaks_words(operator, person):
+    user = User.objects.create_user("zhang")
+    event = EventLog.objects.get()
+    Binding.objects.create(
+        account=person.account, subscriber=person, user=user, bound_at=timezone.now(),
+        event_id=event.pk, event_time=event.event_time,
+    )  # fmt: skip
+    conversation = Conversation.objects.create(
+        account=person.account, subscriber=person, last_at=timezone.now()
+    )
+    conversation.notes.create(text="calls back on Monday")
+    operator.cookies["django_language"] = "zh-hans"
+    shown = operator.get(page(person, "export"))
+    cells = re.findall(r'verbatim">([^<]*)<', shown.content.decode())
+    assert {"文本消息", "已处理", "zhang"} <= set(cells)
+    assert "calls back on Monday" in shown.content.decode()
+    assert not {"processed", "callback", "text", "scan"} & set(cells)
+
+
+def test_every_table_that_is_known_has_a_place_on_the_page(person):
+    assert set(collect(person.account, OPENID)) - set(_TABLES) == {
+        *("account", "account_name", "openid", "made_at")
+    }

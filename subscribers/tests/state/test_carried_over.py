@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from events.log.process import deliver, process
-from events.log.registry import announce_removal
+from events.log.retention_hooks import announce_removal
 from events.models import EventLog, PrunedMonth
 from events.months import Month
 from events.retention.archive import ensure_archived, restore
@@ -272,7 +272,7 @@ def test_the_invariant_holds_while_others_fold_into_the_same_followers(racers):
     assert [one for one in outcome if isinstance(one, Exception)] == []
     assert all(found == [] for found in checks)
     assert len(checks) >= 2
-    # Whoever waited too long for a follower's row was left to the worker.
+    # An event that waited too long for a follower's row was left to the worker.
     for event in EventLog.objects.awaiting_outcome().only_key():
         process(event)
     remove_month(old)

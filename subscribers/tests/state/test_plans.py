@@ -65,6 +65,8 @@ def plan_of(sql: str) -> str:
     return "\n".join(lines)
 
 
+# A walk along the list soon meets these: PostgreSQL may prefer it.
+FREQUENT = [{"account": "shop"}, {"first_scene": "poster"}, {"last_scene": "poster"}]
 LED_BY: list[tuple[dict[str, str], str]] = [
     ({"account": "shop"}, "subscriber_account"),
     ({"account": "retired"}, "subscriber_account"),
@@ -90,7 +92,7 @@ def test_each_filter_leads_through_its_index_in_the_lists_order(followers, subte
             plan = plan_of(
                 next(q["sql"] for q in queries.captured_queries if f'FROM "{TABLE}"' in q["sql"])
             )
-            walked = query == {"account": "shop"} and "pkey" in plan
+            walked = query in FREQUENT and "pkey" in plan
             assert walked or re.search(rf"\b{index}\b", plan), plan
             # The index has the hour of a change: the changes within it are sorted.
             if index != "subscriber_updated":

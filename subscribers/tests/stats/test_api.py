@@ -14,9 +14,10 @@ from django.utils import timezone
 
 from events.log.process import deliver
 from events.models import ApiKey, EventLog, MenuVersion
-from events.stats.roll_up import roll_up
+from events.stats.counting.roll_up import roll_up
 from events.testing import make_account
 from subscribers.models import Binding, OutgoingMessage, QRScene, Subscriber
+from subscribers.stats.counting.update import count_changed_people
 
 pytestmark = pytest.mark.django_db
 
@@ -24,9 +25,20 @@ NOON = datetime.datetime(2026, 3, 2, 4, tzinfo=datetime.UTC)  # Monday, noon in 
 DAY = datetime.timedelta(days=1)
 SPAN = {"account": "shop", "from": "2026-03-02", "to": "2026-03-04"}
 ENDPOINTS = [
-    *("events", "followers", "health", "hours", "menu", "messages", "scenes", "summary", "top"),
+    *(
+        "events",
+        "followers",
+        "health",
+        "hours",
+        "menu",
+        "messages",
+        "people",
+        "scenes",
+        "summary",
+        "top",
+    ),
 ]
-NO_INTERVAL = {"hours", "scenes", "summary", "top"}
+NO_INTERVAL = {"hours", "people", "scenes", "summary", "top"}
 
 
 @pytest.fixture
@@ -179,6 +191,7 @@ def test_what_came_of_each_code(get, log, account):
         account=account, subscriber=Subscriber.objects.get(openid="o2"), bound_at=now,
         user=User.objects.create_user("alice"), event_id=1, event_time=now,
     )  # fmt: skip
+    count_changed_people()
     span = {"account": "shop", "from": str((now - 45 * DAY).date()), "to": str(now.date())}
     poster, elsewhere = rows_of(get("scenes", **span))
     assert poster == {

@@ -9,12 +9,14 @@ import io
 import json
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
+from django.utils import timezone
 
 from events.db import keyset
 from events.log.process import deliver
 from events.models import ApiKey, EventLog
 from events.testing import make_account
+from subscribers.models import Binding, FollowerTag, Subscriber
 
 pytestmark = pytest.mark.django_db
 
@@ -80,6 +82,73 @@ def test_csv_and_gzip(api, log):
     assert [row["openid"] for row in rows] == [f"o{number}" for number in range(10)]
     assert rows[0]["payload"] == '{"A":"1"}'
     assert "bind-x" not in text
+
+
+OPENID, OTHER = "oT3xk5QmPv9Wd2Lr8Ns4Jc7Hb1Ya", "oT3xk5QmZz8Rf4Kp2Mx6Vq0Tn5Ge"
+SCENE = "bind-" + "Ab3_" * 8
+# Rows that an export takes by its quick way, and others.
+LOG = [
+    {"raw": "<xml><FromUserName><![CDATA[%s]]></FromUserName><Content>一二 =3</Content></xml>"},
+    {"raw": "<xml><MsgType>event</MsgType><EventKey>to %s</EventKey></xml>", "event_key": "=1+1"},
+    {"raw": "<xml><PicList>one</PicList><A>%s</A></xml>", "event_key": f"of {OPENID}"},
+    {"raw": "<xml><A>1</A><A>%s</A></xml>"},
+    {"raw": "<xml><Content>A7KD-9QXT</Content></xml>", "kind": "text"},
+    {"raw": "<xml><Content>A7KD-9QXT</Content></xml>", "kind": "text", "received_at": NOON},
+    {"raw": f"<xml><EventKey>{SCENE}</EventKey><Ticket>gQ</Ticket></xml>", "scene": SCENE,
+     "ticket": "gQ", "event_key": SCENE},
+    {"raw": f"<xml><EventKey>&#98;{SCENE[1:]}</EventKey></xml>"},
+    {"raw": "", "event_key": SCENE, "scene": SCENE, "ticket": "gQ"},
+    {"raw": "", "event_key": "MENU", "scene": "poster", "ticket": "gQ"},
+    {"raw": "<xml><A>]]></A><FromUserName>%s</FromUserName></xml>", "mended": True},
+    {"raw": "not XML %s", "status": "unreadable"},
+    {"raw": "<xml><ScanCodeInfo><ScanResult>%s</ScanResult></ScanCodeInfo></xml>"},
+    {"raw": "<xml><A>1</A></xml>", "status": "dead", "error": f"no {OPENID}"},
+    {"raw": f"<xml><OpenID>{OTHER}</OpenID><A>{OPENID}</A></xml>", "openid": OTHER},
+    {"raw": "<xml><A>1</A></xml>", "openid": "", "from_user": ""},
+]  # fmt: skip
+RIGHTS = ("view_openids_in_clear", "view_message_contents", "view_binding")
+
+
+@pytest.mark.parametrize("rights", [(), RIGHTS[:1], RIGHTS[1:2], RIGHTS])
+def test_an_export_shows_of_any_row_what_the_list_shows_of_it(client, rights):
+    account = make_account("shop")
+    now = timezone.now()
+    for number, row in enumerate(LOG):
+        raw = row["raw"].replace("%s", OPENID).encode()
+        EventLog.objects.create(
+            **{"account": account, "dedup_key": f"{number:032}", "kind": "event.click",
+               "openid": OPENID, "from_user": OPENID, "event_time": NOON, "received_at": now,
+               "last_delivered_at": now, "status": "processed"} | row | {"raw": raw}
+        )  # fmt: skip
+    FollowerTag.objects.create(account=account, number=2, name="regulars")
+    bound, _ = (
+        Subscriber.objects.create(account=account, openid=openid, updated_at=now, **values)
+        for openid, values in (
+            (OPENID, {"tag_ids": "2,7", "unionid": "u" * 20, "last_followed_at": NOON}),
+            (OTHER, {"last_unfollowed_at": now}),
+        )
+    )
+    user = User.objects.create_user("analyst")
+    Binding.objects.create(
+        account=account, subscriber=bound, user=user, bound_at=now, event_id=1, event_time=now
+    )
+    names = ("view_eventlog", "view_subscriber", *rights)
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    scopes = ["events:read", "subscribers:read"]
+    headers = {"Authorization": f"Token {ApiKey.issue(user=user, scopes=scopes)[1]}"}
+    for path in ("events", "subscribers"):
+        listed = client.get(f"/api/v1/{path}/", headers=headers).json()["results"]
+        assert len(listed) == (len(LOG) if path == "events" else 2)
+        assert lines(client.get(f"/api/v1/{path}/export/", headers=headers)) == listed[::-1]
+
+
+@pytest.mark.parametrize("name", ["updated_after", "followed_after"])
+def test_followers_since_a_time_are_exported_in_portions_too(api, log, name):
+    Subscriber.objects.filter(openid="o3").update(updated_at=NOON + datetime.timedelta(hours=2))
+    listed = api("subscribers", **{name: NOON.isoformat()}).json()["results"]
+    exported = lines(api("subscribers/export", **{name: NOON.isoformat()}))
+    assert len(exported) > 3
+    assert exported == listed[::-1]
 
 
 @pytest.mark.parametrize(

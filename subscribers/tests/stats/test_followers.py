@@ -4,65 +4,37 @@ from __future__ import annotations
 
 import datetime
 import io
+import itertools
 from collections import Counter
+from unittest import mock
 
 from django.core.management import call_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from events.kinds import Effect, kinds_where
-from events.log.registry import announce_erasure
-from events.models import EventLog
-from events.stats.overview import Days
-from events.stats.rebuild import follow_time_zones
-from events.stats.series import FOLLOW
+from events.stats.counting.rebuild import follow_time_zones
+from events.stats.reading.queries import Span
 from events.testing import make_account
-from events.tests.stats.histories import ZONES, History, labels, steps
-from subscribers.models import FollowingChange, FollowingInterval, SceneAct, Subscriber
-from subscribers.stats.recount import recount_followers
-from subscribers.stats.sources import sources
+from events.tests.stats.histories import ZONES, labels, steps
+from subscribers.models import (
+    FollowerMonth,
+    FollowingChange,
+    FollowingInterval,
+    SceneAct,
+    Subscriber,
+)
+from subscribers.stats.counting.recount import recount_followers
+from subscribers.stats.reading.top import top_followers
+from subscribers.tests.stats.by_hand import (
+    FollowerHistory,
+    check_scenes,
+    check_sources,
+    following_at,
+)
 
 _FIRST = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 _LAST = datetime.datetime(2028, 1, 1, tzinfo=datetime.UTC)
-
-
-def kinds_of(effect):
-    return kinds_where(lambda kind: kind.effect is effect)
-
-
-class FollowerHistory(History):
-    def rename(self, openid, pseudonym):
-        for model in (EventLog, Subscriber):
-            model.objects.filter(openid=openid).update(openid=pseudonym)
-        announce_erasure(self.account.pk, openid, pseudonym)
-
-
-def statements(rows):
-    """Of each person, when proofs of following and unfollows were, by the log."""
-    said = {}
-    for row in rows:
-        if not (row.is_folded and row.openid):
-            continue
-        proofs, unfollows = said.setdefault(row.openid, ([], []))
-        if row.kind in [*kinds_of(Effect.FOLLOW), *kinds_of(Effect.SEEN)]:
-            proofs.append(row.at)
-        elif row.kind in kinds_of(Effect.FOUND_FOLLOWING):
-            proofs += [row.at, row.followed_at or row.at]
-        elif row.kind in [*kinds_of(Effect.UNFOLLOW), *kinds_of(Effect.FOUND_GONE)]:
-            unfollows.append(row.at)
-    return said
-
-
-def following_at(moment, rows):
-    """How many people followed just before a moment."""
-    number = 0
-    for proofs, unfollows in statements(rows).values():
-        last_unfollow = max([at for at in unfollows if at < moment], default=None)
-        number += any(
-            at < moment and (last_unfollow is None or at > last_unfollow) for at in proofs
-        )
-    return number
 
 
 def check_growth(history, rows):
@@ -83,27 +55,54 @@ def check_growth(history, rows):
         assert len(set(begun)) == len(begun)
 
 
-def check_sources(history):
-    """Every follow of the log has one source; those through a code have the code's."""
-    days = Days([history.account], datetime.date(2026, 1, 1), datetime.date(2026, 12, 31))
-    found = sources(days)
-    follows = [row for row in history.rows if row.is_event and row.kind == FOLLOW]
-    assert sum(source.came for source in found) == len(follows)
-    by_code = Counter(row.key for row in follows if row.key and row.openid)
-    assert {source.scene: source.came for source in found if source.scene} == by_code
-    for source in found:
-        assert max(source.still_following, *source.retained.values()) <= source.came
-        assert all(source.retained[number] <= due for number, due in source.due.items())
+def check_top(history, spans):
+    """The most active of any days, by the account's calendar."""
+    acts = [
+        (row.at.astimezone(history.account.zone).date(), row.openid)
+        for row in history.rows
+        if row.is_event and row.openid and row.source == "callback"
+    ]
+    for (first, last), limit in itertools.product(spans, (1, 3, 20)):
+        counted = Counter(openid for day, openid in acts if first <= day <= last)
+        best = sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:limit]
+        span = Span(history.account, first, last)
+        found = top_followers(span, history.account.pk, limit=limit)
+        assert [(row.openid, row.events) for row in found] == best
+
+
+def spans_of(*days):
+    """All the time of the histories, a whole month, and from one day to another."""
+    return [
+        (datetime.date(2026, 1, 1), datetime.date(2026, 12, 31)),
+        (datetime.date(2026, 10, 1), datetime.date(2026, 10, 31)),
+        (min(days), max(days)),
+    ]
+
+
+MARKS = st.lists(
+    st.tuples(
+        st.sampled_from(["o1", "o2", "o3"]),
+        st.sampled_from(["bind", "bind", "unbind", "ADD_SCENE_SEARCH", "ADD_SCENE_OTHERS"]),
+    ),
+    max_size=5,
+)
+DAYS = st.dates(datetime.date(2026, 3, 1), datetime.date(2026, 11, 5))
 
 
 class Followers(TestCase):
     @settings(max_examples=15, deadline=None)
-    @given(steps, st.sampled_from(ZONES))
-    def test_growth_is_what_one_counts_by_hand(self, played, zone):
+    @given(steps, MARKS, steps, st.sampled_from(ZONES), DAYS, DAYS, st.sampled_from([1, 2, 100]))
+    def test_growth_is_what_one_counts_by_hand(
+        self, played, marks, then, zone, day, other_day, looked_at
+    ):
         history = FollowerHistory(make_account(time_zone=zone), follow_time_zones)
-        history.play(played)
+        history.play([*played, *(("mark", each) for each in marks), *then])
         check_growth(history, history.rows)
-        check_sources(history)
+        spans = spans_of(day, other_day)
+        check_scenes(history, spans)
+        check_sources(history, spans)
+        with mock.patch("subscribers.stats.reading.top._FIRST", looked_at):
+            check_top(history, spans)
         opened = FollowingInterval.objects.filter(ended_at=None)
         assert opened.count() == Subscriber.objects.filter(is_following=True).count()
         acts = {
@@ -119,11 +118,14 @@ class Followers(TestCase):
         assert list(recount_followers(history.account.pk, _FIRST, _LAST)) == []
 
     @settings(max_examples=15, deadline=None)
-    @given(steps, steps, st.sampled_from(ZONES))
-    def test_growth_goes_on_where_retention_removed_what_was_before(self, before, after, zone):
+    @given(steps, steps, st.sampled_from(ZONES), DAYS, DAYS)
+    def test_growth_goes_on_where_retention_removed_what_was_before(
+        self, before, after, zone, day, other_day
+    ):
         history = FollowerHistory(make_account(time_zone=zone), follow_time_zones)
         history.play(before)
         history.remove_before(_LAST)
+        check_top(history, spans_of(day, other_day))
         later = [
             (step, [each | {"at": each["at"] + datetime.timedelta(days=365)} for each in argument])
             for step, argument in after
@@ -150,7 +152,9 @@ class Followers(TestCase):
         assert recompute() == "0 numbers changed.\n"
         FollowingInterval.objects.update(ended_at=None)
         FollowingChange.objects.filter(period="d").update(more=5)
+        FollowerMonth.objects.update(events=7)
         told = recompute()
         assert "shop: growth by day from 2019-12-31T16:00:00+00:00: was 5, the log says 1" in told
+        assert "events of one person by month from 2019-12-31T16:00:00+00:00: was 7" in told
         assert recompute() == "0 numbers changed.\n"
         check_growth(history, history.rows)

@@ -8,8 +8,9 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from events.api import parquet
+from events.api.files import parquet
 from events.binding_scenes import MASK, new_binding_scene
+from events.db import keyset
 from events.models import EventLog
 from events.testing import make_account, message_xml
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_each_month_is_a_file_with_the_rows_of_the_list(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "_PAGE", 3)
+    monkeypatch.setattr(keyset, "_PORTION", 3)
     monkeypatch.setattr(parquet, "_GROUP", 6)
     account = make_account(mode="plaintext")
     scene = new_binding_scene()

@@ -379,7 +379,7 @@ def test_the_daily_quota_in_the_middle_loses_nothing(
 
 def test_tokens_that_end_in_the_middle_are_fetched_anew(run, follow_there, people, fake, account):
     run()
-    # Of one that is as new as this there is no other to be had.
+    # A token as new as this one is not replaced.
     SharedAccessToken.objects.update(refreshed_at=timezone.now() - datetime.timedelta(minutes=5))
     follow_there(*(f"o{number:04}" for number in range(700)))
     find = people.find

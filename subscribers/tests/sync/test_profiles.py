@@ -51,11 +51,12 @@ def server(fake, settings):
 
 @pytest.fixture
 def happened(account):
-    """An event of a follower that was pushed, so many seconds ago."""
+    """An event of a follower that was pushed, so many seconds before the test began."""
+    begun = timezone.now()
 
     def store(kind: str, openid: str, *, ago: float = 60) -> None:
         now = timezone.now()
-        moment = (now - datetime.timedelta(seconds=ago)).replace(microsecond=0)
+        moment = (begun - datetime.timedelta(seconds=ago)).replace(microsecond=0)
         deliver(
             [
                 EventLog(

@@ -7,12 +7,12 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils import timezone
 
-from events.admin.api_keys import ending_keys
+from events.admin.people.api_keys import ending_keys
 from events.audit.record import record_look_at_list
 from events.models import EventLog
-from events.stats.overview import kind_totals
+from events.stats.reading.overview import kind_totals
 from subscribers.models import Subscriber
-from subscribers.stats.queries import RETENTION_DAYS
+from subscribers.stats.reading.queries import RETENTION_DAYS
 from wechat_site.admin.dashboard import activity, alive, growth, latest
 from wechat_site.admin.dashboard.choice import accounts_of, choice_of
 from wechat_site.admin.dashboard.download import download, download_url

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext as _
 
-from events.admin.filters import KindFilter
+from events.admin.list_filters import KindFilter
 from events.menus.names import MenuName, MenuNames
-from events.stats.overview import entry_totals, hours_of_week
-from events.stats.rows import Totals
+from events.stats.reading.overview import entry_totals, hours_of_week
+from events.stats.reading.rows import Totals
+from events.stats.reading.unmatched_texts import UnmatchedText, unmatched_texts
 from events.stats.series import MENU_KINDS, MESSAGES
-from events.stats.unanswered import UnmatchedText, unmatched_texts
 from wechat_site.admin.dashboard.choice import Choice
 from wechat_site.admin.dashboard.figure import Figure, both
 from wechat_site.admin.dashboard.links import log_url, unanswered_url

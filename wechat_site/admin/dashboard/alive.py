@@ -16,11 +16,11 @@ from django.utils.translation import gettext_lazy
 from events.callback.refusals import UNKNOWN_ACCOUNT
 from events.models import CallbackRefusal, HealthCount, SharedAccessToken, TaskRun
 from events.platform.failures import explanation
-from events.stats.overview import Days
-from events.stats.rhythm import Pulse, Rhythm, rhythms
+from events.stats.days import Days
+from events.stats.reading.rhythm import Pulse, Rhythm, rhythms
 from events.viewer import account_ids, shown_openid
 from subscribers.models import OutgoingMessage, ProfileFetch
-from subscribers.stats.waiting import waiting_conversations
+from subscribers.stats.reading.waiting import waiting_conversations
 from wechat_site.admin.dashboard.choice import Choice
 from wechat_site.admin.dashboard.links import (
     account_url,

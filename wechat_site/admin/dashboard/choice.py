@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from events.admin.access import visible_accounts
 from events.models import OfficialAccount
-from events.stats.overview import Days
+from events.stats.days import Days
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from events.audit.record import record
 from events.models import EventLog
 from events.spreadsheets import harmless
-from subscribers.stats.queries import RETENTION_DAYS
+from subscribers.stats.reading.queries import RETENTION_DAYS
 from wechat_site.admin.dashboard import activity, growth
 from wechat_site.admin.dashboard.choice import Choice, choice_of
 
@@ -110,7 +110,7 @@ def _hours(choice: Choice) -> _Table:
 
 
 def _texts(choice: Choice) -> _Table:
-    names = (_("Official Account"), _("Text"), _("Times"), _("People"), _("Last"))
+    names = (_("Official Account"), _("Text"), _("Times"), _("People by day"), _("Last"))
     rows = (
         (row.account, row.text.text, row.text.messages, row.text.people, row.text.last_at)
         for row in activity.texts(choice, limit=_MOST_TEXTS)

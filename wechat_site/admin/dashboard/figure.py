@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from events.stats.rows import Totals
+from events.stats.reading.rows import Totals
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

@@ -11,13 +11,13 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from events.stats.overview import people_by_day, people_by_hour
-from events.stats.rows import Totals
+from events.stats.reading.overview import people_by_day, people_by_hour
+from events.stats.reading.rows import Totals
 from events.stats.series import FOLLOW, UNFOLLOW
-from subscribers.admin.came_filter import CameFilter
+from subscribers.admin.followers.follower_filters import CameFilter
 from subscribers.models import QRScene
-from subscribers.stats.sources import Source, sources
-from subscribers.stats.summary import followers_at_end
+from subscribers.stats.reading.sources import Source, sources
+from subscribers.stats.reading.summary import followers_at_end
 from subscribers.sync.follow_channels import way_of_following
 from wechat_site.admin.dashboard.choice import Choice
 from wechat_site.admin.dashboard.figure import Figure, both

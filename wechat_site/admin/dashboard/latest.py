@@ -10,9 +10,9 @@ from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from events.admin.event_log import STATUS_COLOURS
-from events.admin.filters import AnswerFilter
+from events.admin.event_columns import STATUS_COLOURS
 from events.admin.html import menu_name
+from events.admin.list_filters import AnswerFilter
 from events.kinds import KINDS, label
 from events.menus.names import MenuNames
 from events.models import EventLog, OfficialAccount, with_account

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from events.admin.filters import AnswerFilter, EventTimeFilter
+from events.admin.list_filters import AnswerFilter, EventTimeFilter
 from wechat_site.admin.dashboard.choice import Choice
 
 __all__ = ["account_url", "follower_url", "list_url", "log_url", "past_days"]

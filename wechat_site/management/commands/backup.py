@@ -13,9 +13,10 @@ from wechat_site.backup.manifest import digest
 
 class Command(BaseCommand):
     help = (
-        "Writes the whole site to one new file while it runs: the database and the archives of "
-        "EVENT_ARCHIVE_DIR, with digests of all. The keys stay out, but for --with-keys: keep "
-        "SECRET_KEY and FIELD_ENCRYPTION_KEYS elsewhere, without them the secrets are lost."
+        "Writes the whole site to one new file while it runs: the database, the archives of "
+        "EVENT_ARCHIVE_DIR and the private files, with digests of all. The keys stay out, but for "
+        "--with-keys: keep SECRET_KEY and FIELD_ENCRYPTION_KEYS elsewhere, without them the "
+        "secrets are lost."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -31,6 +32,12 @@ class Command(BaseCommand):
             "--without-archives", action="store_true", help="leaves EVENT_ARCHIVE_DIR out"
         )
 
+        parser.add_argument(
+            "--without-files",
+            action="store_true",
+            help="leaves out the media library, what followers sent, and exports",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now().strftime("%Y%m%dT%H%M%SZ")
         file = Path(str(options["file"]).replace("{time}", now))
@@ -39,6 +46,7 @@ class Command(BaseCommand):
                 file,
                 with_keys=options["with_keys"],
                 with_archives=not options["without_archives"],
+                with_files=not options["without_files"],
             )
         except BackupError as error:
             raise CommandError(str(error)) from error
@@ -48,7 +56,7 @@ class Command(BaseCommand):
         rows = sum(manifest.rows.values())
         self.stdout.write(
             f"{rows} rows of {len(manifest.rows)} tables, {len(manifest.archives)} archives, "
-            f"{size} bytes."
+            f"{len(manifest.files)} files, {size} bytes."
         )
         if not options["with_keys"]:
             self.stdout.write(

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from events.callback.address import callback_path
+from events.callback.callback_address import callback_path
 from events.simulator.fake_api import FakeWeChatAPIServer
 from wechat_site.demo import PAST_EVENTS, PER_SECOND, Demonstration, make_account, make_operator
 from wechat_site.serving.supervisor import Site, hold_database, prepare, refuse_taken_port

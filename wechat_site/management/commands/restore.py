@@ -13,9 +13,9 @@ from wechat_site.serving.supervisor import hold_database
 
 class Command(BaseCommand):
     help = (
-        "Brings a backup back to the database of DATABASE_URL and the folder of "
-        "EVENT_ARCHIVE_DIR, while no site runs there. Every digest is checked first, the number "
-        "of rows afterwards; then `migrate` runs."
+        "Brings a backup back to the database of DATABASE_URL, the folder of EVENT_ARCHIVE_DIR "
+        "and the private files, while no site runs there. Every digest is checked first, the "
+        "number of rows afterwards; then `migrate` runs."
     )
     requires_system_checks = []
 
@@ -25,7 +25,9 @@ class Command(BaseCommand):
             "--check", action="store_true", help="verifies the file and changes nothing"
         )
         parser.add_argument(
-            "--replace", action="store_true", help="gives up what the database holds now"
+            "--replace",
+            action="store_true",
+            help="gives up what the database and the private files hold now",
         )
         parser.add_argument(
             "--inactive",
@@ -63,5 +65,5 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{what}: {manifest.engine} {manifest.server_version}, taken at {manifest.taken_at}, "
             f"{sum(manifest.rows.values())} rows of {len(manifest.rows)} tables, "
-            f"{len(manifest.archives)} archives."
+            f"{len(manifest.archives)} archives, {len(manifest.files)} files."
         )

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from events.callback.address import callback_path
+from events.callback.callback_address import callback_path
 from events.models import OfficialAccount
 from wechat_site.serving.supervisor import (
     Site,

@@ -18,7 +18,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from events.callback.address import callback_path
+from events.callback.callback_address import callback_path
 from events.models import OfficialAccount
 from events.simulator import Code, Population, Push, PushSender, acts, disturbed, paced
 from events.simulator.fake_api import (

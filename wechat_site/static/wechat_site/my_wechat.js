@@ -1,5 +1,6 @@
 // Counts the code's time down and asks how far it is; when that changes, its part of the page is
-// fetched anew.
+// fetched anew. The server answers when there is a change, or after a while without one; where it
+// cannot wait it answers at once, and is asked again a moment later.
 "use strict";
 
 (() => {
@@ -11,15 +12,17 @@
         if (!progressUrl) return;
         if (!document.hidden) {
             // Without cookies the server reads no session.
-            const headers = { "If-None-Match": `"${progress}"` };
+            const headers = { "If-None-Match": `"${progress}"`, Prefer: "wait" };
+            const asked = Date.now();
             const response = await fetch(progressUrl, { credentials: "omit", headers, cache: "no-store" });
             if (response.status !== 304) await refresh();
+            else if (Date.now() - asked > EVERY) return again(0);
         }
         again();
     }
 
-    function again() {
-        setTimeout(() => ask().catch(again), EVERY);
+    function again(after = EVERY) {
+        setTimeout(() => ask().catch(() => again()), after);
     }
 
     async function refresh() {
@@ -34,6 +37,12 @@
         section = document.getElementById("my-wechat");
         if (hadFocus) section.focus();
         count();
+        goOn();
+    }
+
+    // Where the person agreed on the phone, the page goes on by itself.
+    function goOn() {
+        section.querySelector("form[data-go-on]")?.submit();
     }
 
     function count() {
@@ -46,6 +55,7 @@
 
     section = document.getElementById("my-wechat");
     count();
+    goOn();
     setInterval(count, 1000);
     again();
 })();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -98,8 +99,8 @@ def demo(database: Path, *options: str) -> Iterator[Demo]:
         running.process.stdout.close()
 
 
-def test_codes_are_made_scanned_and_bound_and_all_else_goes_round(tmp_path):
-    database = tmp_path / "demo.sqlite3"
+def test_codes_are_made_scanned_and_bound_and_all_else_goes_round(tmp_path, empty_sqlite_file):
+    database = shutil.copyfile(empty_sqlite_file, tmp_path / "demo.sqlite3")
     with demo(database, "--past", "300", "--rate", "12") as running:
         finished = "state = 'finished' AND new > 0 AND missed_follows + missed_unfollows > 0"
         running.wait_for(lambda: running.count("subscribers_followersync", finished))
@@ -142,8 +143,8 @@ def test_codes_are_made_scanned_and_bound_and_all_else_goes_round(tmp_path):
         running.stop(signal.SIGHUP)
 
 
-def test_a_past_that_was_interrupted_is_completed(tmp_path):
-    database = tmp_path / "demo.sqlite3"
+def test_a_past_that_was_interrupted_is_completed(tmp_path, empty_sqlite_file):
+    database = shutil.copyfile(empty_sqlite_file, tmp_path / "demo.sqlite3")
     with demo(database, "--past", "2000") as running:
         running.wait_for(lambda: running.count("events_eventlog") > 50)
         running.stop(signal.SIGTERM)

@@ -14,7 +14,7 @@ from events.simulator.fake_api import FakeWeChatAPI, ListedFollowers
 from events.testing import message_xml, push
 from events.wechat.api import AppCredentials, RecipientRejected
 from events.wechat.api.custom_messages import TextMessage
-from events.wechat.api.menus import Button, Menu
+from events.wechat.api.menu_model import Button, Menu
 from subscribers.binding.bind import start_binding
 from subscribers.models import Binding, BindingRequest, QRScene
 from subscribers.qr_codes.create import NewQRCode, create_qr_codes

@@ -39,16 +39,21 @@ def test_a_platform_of_made_up_followers_is_there_until_it_is_told_to_end(site, 
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdout.readline() == "load: 250 followers\n"
-        assert f"WECHAT_API_BASE=http://127.0.0.1:{port}" in process.stdout.readline()
-        # A second one finds the port taken.
-        site.manage(*command[2:], code=1)
-        site.manage("sync_followers", "load")
-        assert (
-            printed_by(site, "print(Subscriber.objects.filter(is_following=True).count())") == "250"
-        )
-        process.send_signal(signal.SIGINT)
-        assert process.wait(LIMIT) == 0
+        try:
+            assert process.stdout.readline() == "load: 250 followers\n"
+            assert f"WECHAT_API_BASE=http://127.0.0.1:{port}" in process.stdout.readline()
+            # A second one finds the port taken.
+            site.manage(*command[2:], code=1)
+            site.manage("sync_followers", "load")
+            assert (
+                printed_by(site, "print(Subscriber.objects.filter(is_following=True).count())")
+                == "250"
+            )
+            process.send_signal(signal.SIGINT)
+            assert process.wait(LIMIT) == 0
+        finally:
+            # A failure above must not wait for its end.
+            process.kill()
 
 
 def test_the_simulation_can_play_the_platform_too(site, port):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from wechat_site.tests.launch import ROOT, free_port
 from wechat_site.tests.serving.behind_nginx import behind_nginx, nginx_before
@@ -40,12 +42,24 @@ def complaints(site: Site, port: int) -> str:
     )
 
 
+def is_healthy(socket: Path) -> bool:
+    """Whether the health check of compose.yaml finds the site on this socket."""
+    compose = yaml.safe_load((ROOT / "docs" / "deployment" / "compose.yaml").read_text())
+    _, _, *arguments = compose["services"]["site"]["healthcheck"]["test"]
+    script = arguments[-1].replace("/run/wechat/site.sock", str(socket))
+    environment = {"ALLOWED_HOSTS": "localhost,wechat.example.com"}
+    command = [sys.executable, *arguments[:-1], script]
+    return subprocess.run(command, env=environment, timeout=LIMIT, check=False).returncode == 0
+
+
 def test_what_nginx_does_wrongly_is_named(site: Site):
     site.environment["CALLBACK_SECONDS"] = "60"
     with behind_nginx(site) as socket:
+        assert is_healthy(socket)
         assert complaints(site, site.port) == ""
         for words, changes in BROKEN.items():
             port = free_port()
             with nginx_before(socket, port, **changes):
                 assert words in complaints(site, port)
+    assert not is_healthy(socket)
     assert site.rows() == []

@@ -39,12 +39,12 @@ def test_ten_thousand_deliveries_are_each_in_the_log_once(site: Site):
     assert "Traceback" not in log
 
 
-def test_six_kills_lose_nothing_that_was_acknowledged(site: Site):
-    """Whether each push has a commit of its own, shares it with one other or with all that wait."""
+def test_four_kills_lose_nothing_that_was_acknowledged(site: Site):
+    """Whether each push has a commit of its own or shares it with all that wait."""
     traffic = site.start(
         *site.simulation("--forever", "--rate", "300", "--reorder", "0.1", "--tolerate-loss")
     )
-    for batch in ("1", "2", "500") * 2:
+    for batch in ("1", "500") * 2:
         site.environment["CALLBACK_BATCH"] = batch
         web = site.start_web()
         site.wait_for_acknowledgements(300)

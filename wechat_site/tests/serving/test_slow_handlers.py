@@ -11,8 +11,8 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -58,14 +58,15 @@ for slug, late in {accounts!r}.items():
 SIGN_IN = """
 from django.contrib.auth.models import User
 from django.test import Client
+from events.models import OfficialAccount
 browser = Client()
 browser.force_login(User.objects.create_superuser("operator"))
-print(browser.cookies["sessionid"].value)
+print(browser.cookies["sessionid"].value, OfficialAccount.objects.get(slug="load").pk)
 """
 ROWS = """
 import json
 from events.models import EventLog
-print(json.dumps(list(EventLog.objects.exclude(openid__startswith="w").order_by("id").values(
+print(json.dumps(list(EventLog.objects.filter(openid__in={openids!r}).order_by("id").values(
     "openid", "kind", "status", "answered_by", "delivery_count", "attempts", "is_cut", "lease",
     "account__slug",
 ))))
@@ -113,30 +114,45 @@ class SlowSite:
             self.people[slug].add(Follower(openid, is_following=True))
             self.at_wechat(slug).note_push(Push(openid, int(time.time()), "text", ""))
 
-    def sent(self, slug: str) -> dict[str, list[str]]:
-        """The customer-service messages that went out, by follower."""
+    def sent(self, openids: Collection[str]) -> dict[str, list[str]]:
+        """The customer-service messages that went out to those, by follower."""
         texts: dict[str, list[str]] = {}
-        for sent in self.at_wechat(slug).sent:
-            texts.setdefault(sent.openid, []).append(sent.body["text"]["content"])
+        for sent in self.at_wechat("service").sent:
+            if sent.openid in openids:
+                texts.setdefault(sent.openid, []).append(sent.body["text"]["content"])
         return texts
 
-    def rows(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = json.loads(self.site.manage("shell", "-v0", "-c", ROWS))
+    def rows(self, openids: Collection[str]) -> list[dict[str, Any]]:
+        code = ROWS.format(openids=list(openids))
+        rows: list[dict[str, Any]] = json.loads(self.site.manage("shell", "-v0", "-c", code))
         return rows
 
-    def ways(self) -> dict[str, str]:
-        return {row["openid"]: row["answered_by"] for row in self.rows()}
+    def ways(self, openids: Collection[str]) -> dict[str, str]:
+        return {row["openid"]: row["answered_by"] for row in self.rows(openids)}
+
+    @contextmanager
+    def worker(self) -> Iterator[None]:
+        worker = self.site.start("manage.py", "worker")
+        try:
+            yield
+        finally:
+            worker.terminate()
+            worker.wait()
 
     def wait_until(self, holds: Callable[[], bool], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not holds():
-            assert time.monotonic() < deadline, (self.rows(), self.site.log.read_text()[-4000:])
+            assert time.monotonic() < deadline, self.site.log.read_text()[-4000:]
             time.sleep(0.2)
 
 
-@pytest.fixture
-def slow_site(tmp_path: Path, prepared_database: str) -> Iterator[SlowSite]:
-    app = tmp_path / "apps" / "slow_answers"
+@pytest.fixture(scope="module")
+def slow_site(
+    tmp_path_factory: pytest.TempPathFactory, prepared_database: str
+) -> Iterator[SlowSite]:
+    """One for all tests here; each has followers of its own."""
+    folder = tmp_path_factory.mktemp("slow")
+    app = folder / "apps" / "slow_answers"
     app.mkdir(parents=True)
     (app / "__init__.py").touch()
     (app / "wechat.py").write_text(HANDLER)
@@ -147,7 +163,7 @@ def slow_site(tmp_path: Path, prepared_database: str) -> Iterator[SlowSite]:
     with (
         FakeWeChatAPIServer(api) as server,
         site_of_its_own(
-            tmp_path,
+            folder,
             prepared_database,
             WECHAT_API_BASE=server.url,
             EXTRA_APPS="slow_answers",
@@ -162,10 +178,11 @@ def test_each_answer_reaches_the_follower_once_by_the_way_the_documentation_says
     slow_site: SlowSite,
 ):
     """docs/extending.md has the table."""
-    slow_site.site.start("manage.py", "worker")
     service, unverified = slow_site.wechat("service"), slow_site.wechat("unverified")
-    slow_site.knows("service", "s3", "s8", "s13", "s20", "long")
-    slow_site.knows("unverified", "u3", "u8", "u13", "u20", "cut")
+    verified, others = ("s3", "s8", "s13", "s20", "long"), ("u3", "u8", "u13", "u20", "cut")
+    everybody = (*verified, *others)
+    slow_site.knows("service", *verified)
+    slow_site.knows("unverified", *others)
 
     async def ask() -> dict[str, Any]:
         askers = {
@@ -176,27 +193,31 @@ def test_each_answer_reaches_the_follower_once_by_the_way_the_documentation_says
         }
         return dict(zip(askers, await asyncio.gather(*askers.values()), strict=True))
 
-    told = asyncio.run(ask())
+    with slow_site.worker():
+        told = asyncio.run(ask())
+        # of the service account's the late one and the rest of the long one go out as messages
+        slow_site.wait_until(lambda: sum(map(len, slow_site.sent(everybody).values())) == 3)
+        # the other one's is kept for the next message
+        slow_site.wait_until(
+            lambda: all(row["status"] == "processed" for row in slow_site.rows(everybody))
+        )
     for account in "su":
         for seconds, tries in ((3, 1), (8, 2), (13, 3)):
             answer = told[f"{account}{seconds}"]
             assert (answer.text, answer.tries) == (f"after {seconds}", tries), answer
-    assert (told["s20"].text, told["s20"].tries) == ("", 3)
+    assert not told["s20"].text, told["s20"]
+    assert told["s20"].tries == 3
     assert (told["u20"].text, told["u20"].tries) == (HOLD, 3)
     assert told["long"].text == "字" * 682
     assert told["cut"].text == "字" * 681 + "…"
 
-    # of the service account's the late one and the rest of the long one go out as messages
-    slow_site.wait_until(lambda: sum(map(len, slow_site.sent("service").values())) == 3)
-    sent = slow_site.sent("service")
+    sent = slow_site.sent(everybody)
     assert sent == {"s20": ["after 20"], "long": ["字" * 682, "字" * 136]}, sent
-    # the other one's is kept for the next message
-    slow_site.wait_until(lambda: all(row["status"] == "processed" for row in slow_site.rows()))
-    assert slow_site.ways()["u20"] == "kept"
+    assert slow_site.ways(everybody)["u20"] == "kept"
     later = asyncio.run(unverified.text("u20", "anything"))
     assert (later.text, later.tries) == ("after 20", 1)
 
-    rows = slow_site.rows()
+    rows = slow_site.rows(everybody)
     ways = {(row["openid"], row["answered_by"], row["is_cut"]) for row in rows}
     heard = {(f"{a}{n}", "reply", False) for a in "su" for n in (3, 8, 13)}
     assert ways == heard | {
@@ -211,15 +232,15 @@ def test_each_answer_reaches_the_follower_once_by_the_way_the_documentation_says
 
 
 def test_slow_askers_of_one_account_delay_nobody_of_another(slow_site: SlowSite):
-    slow_site.site.start("manage.py", "worker")
     service, other = slow_site.wechat("service"), slow_site.wechat("other")
     askers = [f"asker{n}" for n in range(40)]
+    followers = [f"follower{n}" for n in range(100)]
     slow_site.knows("service", *askers)
-    slow_site.knows("other", *(f"follower{number}" for number in range(100)))
+    slow_site.knows("other", *followers)
 
     async def follow(number: int) -> Any:
         await asyncio.sleep(number / 20)
-        return await other.follow(f"follower{number}")
+        return await other.follow(followers[number])
 
     async def both() -> tuple[list[Any], list[Any]]:
         asking = [service.text(openid, "sleep 20") for openid in askers]
@@ -227,12 +248,13 @@ def test_slow_askers_of_one_account_delay_nobody_of_another(slow_site: SlowSite)
         told = await asyncio.gather(*asking, *following)
         return list(told[:40]), list(told[40:])
 
-    asked, followed = asyncio.run(both())
+    with slow_site.worker():
+        asked, followed = asyncio.run(both())
+        slow_site.wait_until(lambda: len(slow_site.sent(askers)) == len(askers), seconds=120)
     assert {tuple(told.statuses) for told in followed} == {(200,)}
     assert all(503 not in told.statuses for told in asked)
-    slow_site.wait_until(lambda: len(slow_site.sent("service")) == len(askers), seconds=120)
-    assert slow_site.sent("service") == {openid: ["after 20"] for openid in askers}
-    rows = slow_site.rows()
+    assert slow_site.sent(askers) == {openid: ["after 20"] for openid in askers}
+    rows = slow_site.rows([*askers, *followers])
     assert len(rows) == 140
     assert {row["status"] for row in rows} == {"processed"}
     assert {row["answered_by"] for row in rows if row["kind"] == "text"} == {"message"}
@@ -240,41 +262,46 @@ def test_slow_askers_of_one_account_delay_nobody_of_another(slow_site: SlowSite)
 
 def test_a_killed_process_is_followed_by_the_worker_which_answers_once(slow_site: SlowSite):
     service = slow_site.wechat("service")
-    slow_site.knows("service", "asker")
+    slow_site.knows("service", "killed")
 
     async def ask_and_kill() -> None:
-        asking = asyncio.ensure_future(service.text("asker", "sleep 8"))
+        asking = asyncio.ensure_future(service.text("killed", "sleep 8"))
         await asyncio.sleep(3 * SCALE)
         for pid in (slow_site.web.pid, *children_of(slow_site.web.pid)):
             os.kill(pid, signal.SIGKILL)
         await asking
 
     asyncio.run(ask_and_kill())
-    [row] = slow_site.rows()
+    [row] = slow_site.rows(["killed"])
     assert (row["status"], row["answered_by"]) == ("received", "")
     assert row["lease"]
-    slow_site.site.start("manage.py", "worker")
-    slow_site.wait_until(lambda: bool(slow_site.sent("service")))
-    slow_site.wait_until(lambda: slow_site.ways() == {"asker": "message"})
-    time.sleep(10 * SCALE)
-    assert slow_site.sent("service") == {"asker": ["after 8"]}
+    slow_site.web = slow_site.site.start_web()
+    with slow_site.worker():
+        slow_site.wait_until(lambda: bool(slow_site.sent(["killed"])))
+        slow_site.wait_until(lambda: slow_site.ways(["killed"]) == {"killed": "message"})
+        time.sleep(10 * SCALE)
+    assert slow_site.sent(["killed"]) == {"killed": ["after 8"]}
 
 
 def test_another_process_waits_for_the_same_run(slow_site: SlowSite):
     """Connections are shared out among the web processes, so a repetition often meets another."""
     service = slow_site.wechat("service")
+    six = [f"six{n}" for n in range(6)]
 
     async def ask() -> list[Any]:
-        return await asyncio.gather(*(service.text(f"asker{n}", "sleep 8") for n in range(6)))
+        return await asyncio.gather(*(service.text(openid, "sleep 8") for openid in six))
 
     told = asyncio.run(ask())
-    assert {(answer.text, answer.tries) for answer in told} == {("after 8", 2)}, told
-    assert {row["answered_by"] for row in slow_site.rows()} == {"reply"}
+    assert {answer.text for answer in told} == {"after 8"}, told
+    # The third try on a machine that takes seconds to begin.
+    assert {answer.tries for answer in told} <= {2, 3}, told
+    rows = slow_site.rows(six)
+    assert {(row["answered_by"], row["attempts"]) for row in rows} == {("reply", 0)}
 
 
 def test_a_page_is_saved_while_a_handler_runs(slow_site: SlowSite):
     service = slow_site.wechat("service")
-    session = slow_site.site.manage("shell", "-v0", "-c", SIGN_IN).strip()
+    session, account = slow_site.site.manage("shell", "-v0", "-c", SIGN_IN).split()
 
     def save() -> httpx.Response:
         with httpx.Client(
@@ -285,14 +312,14 @@ def test_a_page_is_saved_while_a_handler_runs(slow_site: SlowSite):
             browser.get("/admin/events/replyrule/add/")
             form = {
                 "csrfmiddlewaretoken": browser.cookies["csrftoken"],
-                **{"account": "1", "name": "K", "is_active": "on", "on": "message"},
+                **{"account": account, "name": "K", "is_active": "on", "on": "message"},
                 **{"message_kind": "text", "how": "contains_any", "words": "K"},
                 **{"answers0-kind": "text", "answers0-content": "saved"},
             }
             return browser.post("/admin/events/replyrule/add/", data=form)
 
     async def ask_and_save() -> tuple[Any, httpx.Response]:
-        asking = asyncio.ensure_future(service.text("asker", "sleep 13"))
+        asking = asyncio.ensure_future(service.text("beside", "sleep 13"))
         await asyncio.sleep(SCALE)
         saved = await asyncio.to_thread(save)
         return await asking, saved

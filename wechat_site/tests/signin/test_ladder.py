@@ -30,6 +30,7 @@ def clerk() -> User:
 def change(client: Client, user: User, **form: Any) -> Any:
     limit = {
         "account_limit-TOTAL_FORMS": "0", "account_limit-INITIAL_FORMS": "0",
+        "wechat_bindings-TOTAL_FORMS": "0", "wechat_bindings-INITIAL_FORMS": "0",
     }  # fmt: skip
     whole = {
         "username": user.username,

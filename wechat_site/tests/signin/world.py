@@ -8,32 +8,43 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core import serializers
+from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from events.audit.record import record
 from events.models import (
     Alert,
+    AlertLimits,
     AuditEntry,
     EventLog,
     LiveMenu,
     MenuVersion,
     MessageText,
     OfficialAccount,
+    private_files,
 )
 from events.testing import make_account, make_rule, message_xml
 from subscribers.models import (
     Binding,
     BindingRequest,
     BindingScan,
+    BindingText,
     Conversation,
     Erasure,
+    FollowerEdit,
     FollowerSync,
     OutgoingMessage,
     ProfileFetch,
     QRScene,
+    ReceivedMedia,
     SavedAnswer,
     SeenScene,
+    Segment,
     Subscriber,
+    TagRead,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookMessage,
     WeChatDay,
 )
 
@@ -72,6 +83,8 @@ def make_rows(slug: str, name: str, openid: str, words: str) -> Rows:
         last_followed_at=now,
         updated_at=now,
         remark=f"{words}-remark",
+        # The same person under all accounts.
+        unionid="union-of-all",
     )
     event = EventLog.objects.create(
         account=account,
@@ -109,7 +122,18 @@ def make_rows(slug: str, name: str, openid: str, words: str) -> Rows:
         expires_at=now + datetime.timedelta(minutes=10),
         due_at=None,
     )
+    conversation = Conversation.objects.create(
+        account=account, subscriber=subscriber, last_at=now, last_kind="text", last_text=words
+    )
+    webhook = WebhookEndpoint.objects.create(
+        account=account, url=f"https://{slug}-poster.example/", types=["event.*"], secret="s"
+    )
+    told = WebhookMessage.objects.create(
+        account=account, type="event.click", openid=openid, body=f"{words}-sent {openid}"
+    )
     made = [
+        webhook,
+        WebhookDelivery.objects.create(account=account, endpoint=webhook, message=told),
         account,
         subscriber,
         event,
@@ -138,6 +162,7 @@ def make_rows(slug: str, name: str, openid: str, words: str) -> Rows:
             began_at=now,
             last_seen_at=now,
         ),
+        AlertLimits.objects.create(account=account, limits={"refusals": 50}),
         FollowerSync.objects.create(account=account, origin="schedule", requested_at=now),
         ProfileFetch.objects.create(account=account),
         OutgoingMessage.objects.create(
@@ -159,10 +184,28 @@ def make_rows(slug: str, name: str, openid: str, words: str) -> Rows:
             requested_at=now,
             due_at=None,
         ),
-        Conversation.objects.create(
-            account=account, subscriber=subscriber, last_at=now, last_kind="text", last_text=words
+        conversation,
+        BindingText.objects.create(account=account, occasion="bound", text=f"{slug}-poster"),
+        # The page of a file is below conversations and has the file's number.
+        ReceivedMedia.objects.create(
+            pk=conversation.pk,
+            account=account,
+            subscriber=subscriber,
+            event_id=event.pk,
+            event_time=now,
+            kind="image",
+            file=private_files().save("received/picture.png", ContentFile(b"picture")),
+            content_type="image/png",
+            due_at=None,
         ),
         SavedAnswer.objects.create(account=account, title=f"{slug}-poster", text=words),
+        FollowerEdit.objects.create(
+            account=account, act="tag", tag_name=f"{slug}-poster", people=[subscriber.pk]
+        ),
+        TagRead.objects.create(account=account),
+        Segment.objects.create(
+            account=account, name=f"{slug}-poster", conditions={"following": "yes"}
+        ),
         MessageText.objects.create(
             account=account,
             said="f",
@@ -180,7 +223,7 @@ def make_rows(slug: str, name: str, openid: str, words: str) -> Rows:
             outcome="bound",
         ),
     ]
-    made.append(record("change", made[0], name=f"{slug}-poster"))
+    made.append(record("change", account, name=f"{slug}-poster"))
     rows = {row._meta.label_lower: row for row in made}
     return Rows(account, openid, words, rows)
 

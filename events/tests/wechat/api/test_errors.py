@@ -33,9 +33,9 @@ from events.wechat.api import (
     TokenRejected,
     Unreachable,
     Wire,
-    errors,
 )
-from events.wechat.api.errors import refusal
+from events.wechat.api.transport import api_errors
+from events.wechat.api.transport.api_errors import refusal
 
 from .conftest import ANNA, APP_ID, APP_SECRET, BERT, CREDENTIALS, STRANGER
 
@@ -88,7 +88,7 @@ def test_each_code_raises_the_error_of_its_class(client, fake, errcode, expected
 
 
 def test_no_code_belongs_to_two_classes():
-    classes = [value for value in vars(errors).values() if isinstance(value, type)]
+    classes = [value for value in vars(api_errors).values() if isinstance(value, type)]
     refusals = [cls for cls in classes if issubclass(cls, Refused)]
     codes = [code for cls in refusals for code in cls.codes]
     assert len(codes) == len(set(codes))

@@ -4,8 +4,7 @@ import pytest
 
 from events.simulator.fake_api import Fault
 from events.wechat.api import RequestRejected
-from events.wechat.api.calls import Calls
-from events.wechat.api.menus import (
+from events.wechat.api.menu_model import (
     BUTTON_TYPES,
     Button,
     CurrentMenu,
@@ -16,6 +15,7 @@ from events.wechat.api.menus import (
     menu_from_json,
     problems,
 )
+from events.wechat.api.transport.calls import Calls
 
 MENU = Menu(
     (

@@ -1,4 +1,4 @@
-"""When a token is fetched, kept, replaced, and given up on."""
+"""When a token is fetched, kept, replaced, and no longer tried."""
 
 from __future__ import annotations
 

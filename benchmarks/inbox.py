@@ -1,0 +1,130 @@
+"""The inbox with few and with many open conversations: how long each part takes, and statements.
+
+    DATABASE_URL=sqlite:////tmp/inbox.sqlite3 python -m benchmarks.inbox --conversations 100,10000
+
+Each line has milliseconds (median, longest, of the processor) and statements. The database must be
+migrated. Conversations are added up to each number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import statistics
+import time
+from typing import Any
+
+__all__ = ["main"]
+
+_LOOKS = 15
+_MESSAGES = 60
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The inbox with many open conversations.")
+    parser.add_argument("--conversations", default="100,10000")
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_site.settings")
+    import django
+    from django.conf import settings
+
+    django.setup()
+    # As on a public site, but without its keys: statements are not kept, templates are.
+    settings.DEBUG = False
+    settings.ALLOWED_HOSTS = ["testserver"]
+    from django.contrib.auth.models import User
+    from django.db import connection
+    from django.test import Client
+
+    from subscribers.models import Conversation
+
+    user, _ = User.objects.get_or_create(
+        username="agent", defaults={"is_staff": True, "is_superuser": True}
+    )
+    client = Client()
+    client.force_login(user)
+    for number in map(int, options.conversations.split(",")):
+        _fill(number, user.pk)
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+        one = Conversation.objects.order_by("window_until").values_list("pk", flat=True)[0]
+        inbox = "/admin/subscribers/conversation/"
+        parts = {
+            "all": f"{inbox}?list=all",
+            "waiting": f"{inbox}?list=waiting",
+            "closing": f"{inbox}?list=closing",
+            "mine": f"{inbox}?list=mine",
+            "one conversation": f"{inbox}{one}/change/",
+            "rows alone": f"{inbox}rows/?list=waiting",
+            "lines alone": f"{inbox}{one}/lines/",
+        }
+        for name, path in parts.items():
+            times, own = [], []
+            statements: list[str] = []
+
+            def count(execute: Any, sql: str, *rest: Any, to: list[str] = statements) -> Any:
+                to.append(sql)
+                return execute(sql, *rest)
+
+            with connection.execute_wrapper(count):
+                response = client.get(path, secure=True)
+                assert response.status_code == 200, (path, response.status_code)
+            for _look in range(_LOOKS):
+                began, began_own = time.perf_counter(), time.process_time()
+                client.get(path, secure=True)
+                times.append(1000 * (time.perf_counter() - began))
+                own.append(1000 * (time.process_time() - began_own))
+            print(
+                f"| {connection.vendor} | {number} | {name} | {statistics.median(times):.0f} | "
+                f"{max(times):.0f} | {statistics.median(own):.0f} | {len(statements)} |"
+            )
+
+
+def _fill(number: int, user: int) -> None:
+    from django.utils import timezone
+
+    from events.models import OfficialAccount
+    from events.testing import make_account, message_xml, push
+    from subscribers.models import Conversation, Subscriber
+
+    account = OfficialAccount.objects.filter(slug="inbox").first() or make_account("inbox")
+    now = timezone.now()
+    there = Conversation.objects.filter(account=account).count()
+    if not there:
+        # One with a long past, whose window closes first.
+        for minute in range(_MESSAGES):
+            at = int(now.timestamp()) - 47 * 3600 + 60 * minute
+            push(
+                account, message_xml("text", openid="o0", at=at, Content="在吗？", MsgId=minute + 1)
+            )
+    known = set(Subscriber.objects.filter(account=account).values_list("openid", flat=True))
+    Subscriber.objects.bulk_create(
+        [
+            Subscriber(
+                account=account, openid=f"o{place}", last_seen_at=now, first_followed_at=now,
+                last_followed_at=now, updated_at=now,
+            )
+            for place in range(there, number)
+            if f"o{place}" not in known
+        ],
+        batch_size=500,
+    )  # fmt: skip
+    ids = dict(Subscriber.objects.filter(account=account).values_list("openid", "pk"))
+    Conversation.objects.bulk_create(
+        [
+            Conversation(
+                account=account, subscriber_id=ids[f"o{place}"], last_kind="text",
+                last_at=now - datetime.timedelta(seconds=15 * place), last_text="请问几点关门？",
+                waiting_since=now - datetime.timedelta(seconds=15 * place),
+                window_until=now + datetime.timedelta(hours=1, seconds=16 * place),
+                assigned_to_id=user if place % 3 == 0 else None,
+            )
+            for place in range(there, number)
+        ],
+        batch_size=500,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The pages of accounts: what WeChat must know, secrets, the doctor."""

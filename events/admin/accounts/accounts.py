@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminPasswordWidget
+
+from events.admin.access import AccountModelAdmin
+from events.admin.accounts.doctor_page import doctors_page
+from events.admin.accounts.kept_secrets import sealed, unsealed
+from events.admin.accounts.original_id import offer
+from events.admin.accounts.rights import shown_rights
+from events.admin.html import confirmation, moment
+from events.audit.context import recorded_as
+from events.callback.callback_address import callback_path
+from events.doctor.account_settings import addressed_to
+from events.models import PendingJudgement
+from events.models.account import OfficialAccount, new_callback_key
+from events.models.account_rules import checked
+from events.wechat import SecurityMode
+
+__all__ = ["OfficialAccountAdmin"]
+
+_SECRETS = ("new_token", "new_encoding_aes_key", "new_app_secret")
+
+
+class _SecretField(forms.CharField):
+    def __init__(self, setting: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.setting = setting
+
+    def clean(self, value: Any) -> str:
+        return checked(self.setting, super().clean(value))
+
+
+def _secret_field(text: Any, setting: str) -> _SecretField:
+    return _SecretField(
+        setting,
+        label=capfirst(text),
+        required=False,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text=_("Leave empty to keep what is set."),
+    )
+
+
+class OfficialAccountForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Secrets go in and never come out.
+
+    A form that is refused keeps those that were typed, encrypted, for the next attempt.
+    """
+
+    new_token = _secret_field(_("token (令牌)"), "token")
+    new_encoding_aes_key = _secret_field(_("EncodingAESKey (消息加解密密钥)"), "encoding_aes_key")
+    new_app_secret = _secret_field(_("AppSecret"), "app_secret")
+    kept_secrets = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    class Meta:
+        model = OfficialAccount
+        fields = [
+            "slug", "name", "original_id", "app_id", "security_mode", "time_zone", "is_active",
+            "late_answers", "hold_text", "ask_before_binding", "js_hosts",
+        ]  # fmt: skip
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        now = timezone.now()
+        kept = unsealed(cleaned.get("kept_secrets", ""))
+        self._typed = {
+            name: cleaned.get(name) or ("" if name in self.errors else kept.get(name, ""))
+            for name in _SECRETS
+        }
+        if token := self._typed["new_token"]:
+            self.instance.set_token(token, now=now)
+        if key := self._typed["new_encoding_aes_key"]:
+            self.instance.set_encoding_aes_key(key, now=now)
+        if secret := self._typed["new_app_secret"]:
+            self.instance.app_secret = secret
+        # The database's constraint says the same, but could only name the whole form.
+        encrypted = cleaned.get("security_mode") not in {None, SecurityMode.PLAINTEXT.value}
+        missing = encrypted and not self.instance.encoding_aes_key
+        if missing and "new_encoding_aes_key" not in self.errors:
+            self.add_error(
+                "new_encoding_aes_key",
+                _("Compatible and safe mode need an AppID and an EncodingAESKey."),
+            )
+        return cleaned
+
+    def full_clean(self) -> None:
+        super().full_clean()
+        if self.is_bound and self.errors:
+            self._keep_secrets()
+
+    def _keep_secrets(self) -> None:
+        kept = {name: value for name, value in getattr(self, "_typed", {}).items() if value}
+        data: Any = self.data.copy()  # type: ignore[attr-defined]
+        data[self.add_prefix("kept_secrets")] = sealed(kept)
+        self.data = data
+        for name in kept:
+            self.fields[name].widget.attrs["placeholder"] = _("kept from your last attempt")
+
+
+@admin.register(OfficialAccount)
+class OfficialAccountAdmin(AccountModelAdmin):
+    account_path = "pk"
+    form = OfficialAccountForm
+    list_display = ["name", "slug", "original_id", "mode", "is_active"]
+    readonly_fields = [
+        "offered_original_id", "plaintext_warning", "console", "secrets_set", "shown_rights",
+        "created_at", "updated_at",
+    ]  # fmt: skip
+    actions_detail = ["see_doctor", "renew_callback_key"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [*(["slug"] if obj else []), *self.readonly_fields]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        security = ["security_mode", "secrets_set"]
+        if obj is None:
+            security.remove("secrets_set")
+        elif obj.security_mode == SecurityMode.PLAINTEXT.value:
+            security.insert(1, "plaintext_warning")
+        if self.has_change_permission(request, obj):
+            security += [*_SECRETS, "kept_secrets"]
+        names = ["name", "slug", "original_id", "app_id", "time_zone", "is_active"]
+        if obj is not None and self.has_change_permission(request, obj) and addressed_to(obj):
+            names.insert(3, "offered_original_id")
+        fieldsets: list[Any] = [
+            (None, {"fields": names}),
+            (_("Security"), {"fields": security}),
+            (_("Late answers"), {"fields": ["late_answers", "hold_text"]}),
+            (_("Binding"), {"fields": ["ask_before_binding"]}),
+            (_("Pages in WeChat's browser"), {"fields": ["js_hosts"]}),
+        ]
+        if obj is not None:
+            fieldsets += [
+                (_("What to enter in WeChat's console"), {"fields": ["console"]}),
+                (_("What WeChat lets this account call"), {"fields": ["shown_rights"]}),
+                (None, {"fields": [("created_at", "updated_at")]}),
+            ]
+        return fieldsets
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        account = super().get_object(request, object_id, from_field)
+        if account is not None:
+            # The page shows the whole URL, and only the request knows this site's name.
+            account.callback_url = request.build_absolute_uri(callback_path(account))
+        return account
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        # Django would list what stands in the way, and that may be millions of events.
+        kept = [_("the events of %s") % account for account in objs if account.events.exists()]
+        return ([], {}, set(), kept) if kept else super().get_deleted_objects(objs, request)
+
+    def get_urls(self) -> list[Any]:
+        adopt = require_POST(self.admin_site.admin_view(self.adopt_original_id))
+        doctor = self.admin_site.admin_view(partial(doctors_page, self))
+        return [
+            path("<path:object_id>/original-id/", adopt, name="events_officialaccount_original_id"),
+            path("<path:object_id>/doctor/", doctor, name="events_officialaccount_doctor"),
+            *super().get_urls(),
+        ]
+
+    def adopt_original_id(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Takes the original ID that quarantined pushes name; the worker then judges them anew."""
+        account = self.get_object(request, object_id)
+        if account is None:
+            raise Http404
+        if not self.has_change_permission(request, account):
+            raise PermissionDenied
+        told = request.POST.get("told", "")
+        if told in addressed_to(account):
+            account.original_id = told
+            with transaction.atomic(), recorded_as("adopt_original_id"):
+                account.save(update_fields=["original_id", "updated_at"])
+                PendingJudgement.request(account.pk)
+            messages.success(
+                request, _("The original ID is set. The pushes that were set aside are processed.")
+            )
+        return HttpResponseRedirect(
+            reverse("admin:events_officialaccount_change", args=[object_id])
+        )
+
+    @display(description=_("named by pushes"))
+    def offered_original_id(self, account: OfficialAccount) -> str:
+        return offer(account)
+
+    @display(
+        description=_("security mode"),
+        label={
+            SecurityMode.SAFE.value: "success",
+            SecurityMode.COMPATIBLE.value: "info",
+            SecurityMode.PLAINTEXT.value: "warning",
+        },
+    )
+    def mode(self, account: OfficialAccount) -> tuple[str, str]:
+        return account.security_mode, account.get_security_mode_display()
+
+    @display(description=_("Warning"))
+    def plaintext_warning(self, account: OfficialAccount) -> str:
+        return render_to_string("admin/events/officialaccount/plaintext_warning.html")
+
+    @display(description=_("secrets"))
+    def secrets_set(self, account: OfficialAccount) -> str:
+        secrets = [
+            (_("token (令牌)"), account.token, account.token_changed_at),
+            (
+                _("EncodingAESKey (消息加解密密钥)"),
+                account.encoding_aes_key,
+                account.encoding_aes_key_changed_at,
+            ),
+            (_("AppSecret"), account.app_secret, None),
+        ]
+        rows = [
+            (name, bool(value), changed_at and moment(changed_at, account))
+            for name, value, changed_at in secrets
+        ]
+        return render_to_string("admin/events/officialaccount/secrets.html", {"secrets": rows})
+
+    @display(description=_("settings"))
+    def console(self, account: Any) -> str:
+        return render_to_string(
+            "admin/events/officialaccount/console.html",
+            {"account": account, "callback_url": account.callback_url},
+        )
+
+    @display(description=_("rights"))
+    def shown_rights(self, account: OfficialAccount) -> str:
+        return render_to_string("admin/events/officialaccount/rights.html", shown_rights(account))
+
+    @action(description=_("Examine"), permissions=["change"])
+    def see_doctor(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return HttpResponseRedirect(
+            reverse("admin:events_officialaccount_doctor", args=[object_id])
+        )
+
+    @action(description=_("Renew the callback URL"), permissions=["change"])
+    def renew_callback_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        account = self.get_object(request, object_id)
+        page = HttpResponseRedirect(
+            reverse("admin:events_officialaccount_change", args=[object_id])
+        )
+        if account is None:
+            return page
+        if request.method != "POST":
+            return confirmation(
+                request,
+                self,
+                title=_("Renew the callback URL"),
+                sentences=[
+                    _("A new callback URL replaces the present one, which stops working at once."),
+                    _(
+                        "Pushes are lost until you enter the new URL in WeChat's console. Do this "
+                        "only if strangers have learnt the present one."
+                    ),
+                ],
+                back=page.url,
+            )
+        account.callback_key = new_callback_key()
+        with transaction.atomic(), recorded_as("renew_callback_key"):
+            account.save(update_fields=["callback_key", "updated_at"])
+        messages.success(request, _("The callback URL is new. Enter it in WeChat's console now."))
+        return page

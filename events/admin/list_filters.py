@@ -1,0 +1,271 @@
+"""Filters of the large lists. Each looks its choices up cheaply and filters by an index."""
+
+from __future__ import annotations
+
+import datetime
+import zoneinfo
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import F, Q
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext_lazy as _
+
+from events.admin.access import visible_accounts
+from events.kinds import KINDS, label
+from events.models import EventLog, OfficialAccount, UnansweredEvent
+from events.models.event_log.choices import USUAL_ANSWERS
+from events.search.find import Span
+from events.stats.periods import Period, day_start, days_in, next_start, starts_between
+from events.stats.series import MENU_KINDS, MESSAGE_KINDS
+from events.viewer import account_ids, may_see_contents
+
+__all__ = [
+    "AccountFilter",
+    "AnswerFilter",
+    "EventTimeFilter",
+    "KindFilter",
+    "MendedFilter",
+    "StatusFilter",
+    "UnmatchedTextFilter",
+    "WeekHourFilter",
+    "span_of",
+    "zone_of",
+]
+
+_FIRST_TRY = datetime.timedelta(seconds=5)
+# Days of a span whose hours can be chosen.
+_LONGEST = 366
+_A_MONDAY = datetime.date(2026, 11, 23)
+
+
+class AccountFilter(admin.SimpleListFilter):
+    title = _("Official Account")
+    parameter_name = "account"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return list(visible_accounts(request).values_list("slug", "name"))
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if not self.value():
+            return queryset
+        # Looked up first: in a join PostgreSQL could not tell how many rows this account has.
+        accounts = OfficialAccount.objects.filter(slug=self.value())
+        pk = accounts.values_list("pk", flat=True).first()
+        return queryset.none() if pk is None else queryset.filter(account=pk)
+
+
+class KindFilter(admin.SimpleListFilter):
+    """A kind, or a group of kinds that the dashboard counts together; shown where chosen."""
+
+    title = _("kind")
+    parameter_name = "kind"
+    MESSAGES, MENU = "messages", "menu"
+    groups = {
+        MESSAGES: (_("messages of all kinds"), MESSAGE_KINDS),
+        MENU: (_("menu taps of all kinds"), MENU_KINDS),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        chosen = request.GET.get(self.parameter_name, "")
+        group = [(chosen, str(self.groups[chosen][0]))] if chosen in self.groups else []
+        if account_ids(request.user) is not None:
+            # What occurs is known of all accounts together only.
+            return group + [(kind, label(kind)) for kind in KINDS]
+        return group + [
+            (kind, label(kind) if kind in KINDS else str(_("unknown: %s") % kind))
+            for kind in EventLog.objects.kinds()
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        kind = self.value()
+        if not kind:
+            return queryset
+        if kind in self.groups:
+            return queryset.with_kinds(list(self.groups[kind][1]))
+        return queryset.filter(kind=kind)
+
+
+class StatusFilter(admin.SimpleListFilter):
+    title = _("status")
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return EventLog.Status.choices
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.with_status(self.value()) if self.value() else queryset
+
+
+class AnswerFilter(admin.SimpleListFilter):
+    """Unanswered events, and those whose answer took another way than the usual one."""
+
+    title = _("answered by")
+    parameter_name = "answered_by"
+    # An answer was made, and reached nobody.
+    UNANSWERED = "nobody"
+    # Messages and menu taps without an answer, whether one was made or not.
+    NOT_ANSWERED = "not"
+    # After WeChat's first try ended.
+    LATE = "late"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        usual = USUAL_ANSWERS
+        ways = [(way, text) for way, text in EventLog.AnsweredBy.choices if way not in usual]
+        return [
+            (self.UNANSWERED, _("unanswered")),
+            (self.NOT_ANSWERED, _("nobody, in the last 100 days")),
+            (self.LATE, _("after five seconds")),
+            *ways,
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if not self.value():
+            return queryset
+        match self.value():
+            case self.UNANSWERED:
+                return queryset.unanswered()
+            case self.NOT_ANSWERED:
+                return queryset.filter(pk__in=UnansweredEvent.objects.values("pk"))
+            case self.LATE:
+                return queryset.filter(answered_at__gt=F("received_at") + _FIRST_TRY)
+            case way:
+                return queryset.answered_by(way)
+
+
+class UnmatchedTextFilter(admin.SimpleListFilter):
+    """One text that no rule matched, as the dashboard names it; shown where it is chosen."""
+
+    title = _("text without a rule")
+    parameter_name = "text"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        text = request.GET.get(self.parameter_name)
+        return [(text, text)] if text else []
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if not self.value():
+            return queryset
+        if not may_see_contents():
+            return queryset.none()
+        return queryset.filter(
+            pk__in=UnansweredEvent.objects.filter(text=self.value()).values("pk")
+        )
+
+
+class MendedFilter(admin.SimpleListFilter):
+    """Events of which a field was broken."""
+
+    title = _("mended")
+    parameter_name = "mended"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return [("yes", _("yes"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(mended=True) if self.value() == "yes" else queryset
+
+
+class EventTimeFilter(admin.SimpleListFilter):
+    """The last days, or a span such as 2026-11-01..2026-11-30, by the chosen account's calendar."""
+
+    title = _("event time")
+    parameter_name = "days"
+    choices_of_days = (("1", _("today")), ("7", _("last 7 days")), ("30", _("last 30 days")))
+
+    @staticmethod
+    def written(first: datetime.date, last: datetime.date) -> str:
+        """A span as the parameter has it."""
+        return f"{first}..{last}"
+
+    @classmethod
+    def span(cls, request: HttpRequest) -> tuple[datetime.date, datetime.date] | None:
+        """The first and last day of a span that was chosen."""
+        return days_in(request.GET.get(cls.parameter_name, ""))
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        span = self.span(request)
+        chosen = [(self.written(*span), f"{span[0]} – {span[1]}")] if span else []
+        return [*self.choices_of_days, *chosen]
+
+    @classmethod
+    def is_chosen(cls, request: HttpRequest) -> bool:
+        chosen = request.GET.get(cls.parameter_name) in dict(cls.choices_of_days)
+        return chosen or cls.span(request) is not None
+
+    @classmethod
+    def bounds(cls, request: HttpRequest) -> tuple[Any, Any]:
+        """The first moment and the one after the last; None where the list has no end."""
+        span = cls.span(request)
+        if span is not None:
+            zone = zone_of(request)
+            return day_start(span[0], zone), day_start(span[1] + datetime.timedelta(days=1), zone)
+        if not cls.is_chosen(request):
+            return None, None
+        today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+        days = int(request.GET[cls.parameter_name])
+        return today - datetime.timedelta(days=days - 1), None
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        start, end = self.bounds(request)
+        if start is not None:
+            queryset = queryset.filter(event_time__gte=start)
+        return queryset if end is None else queryset.filter(event_time__lt=end)
+
+
+class WeekHourFilter(admin.SimpleListFilter):
+    """One hour of one weekday in a span, such as 1-13 for Mondays from 13 o'clock."""
+
+    title = _("hour of the week")
+    parameter_name = "hour"
+
+    @classmethod
+    def _place(cls, request: HttpRequest) -> tuple[int, int] | None:
+        weekday, _dash, hour = request.GET.get(cls.parameter_name, "").partition("-")
+        if not (weekday.isascii() and weekday.isdigit() and hour.isascii() and hour.isdigit()):
+            return None
+        place = int(weekday[:2]), int(hour[:3])
+        return place if 1 <= place[0] <= 7 and place[1] <= 23 else None
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        place = self._place(request)
+        if place is None:
+            return []
+        weekday = date_format(_A_MONDAY + datetime.timedelta(days=place[0] - 1), "l")
+        return [(f"{place[0]}-{place[1]}", f"{weekday} {place[1]:02}:00")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        place, span = self._place(request), EventTimeFilter.span(request)
+        if place is None or span is None or (span[1] - span[0]).days > _LONGEST:
+            return queryset
+        zone = zone_of(request)
+        hours = Q(pk__in=[])
+        for start in starts_between(*span, Period.HOUR, zone):
+            local = start.astimezone(zone)
+            if (local.isoweekday(), local.hour) == place:
+                end = next_start(start, Period.HOUR, zone)
+                hours |= Q(event_time__gte=start, event_time__lt=end)
+        return queryset.filter(hours)
+
+
+def span_of(request: HttpRequest) -> Span:
+    """Which texts a list with these filters searches: accounts that the user may see, and days."""
+    accounts = visible_accounts(request)
+    if slug := request.GET.get(AccountFilter.parameter_name):
+        accounts = accounts.filter(slug=slug)
+    start, end = EventTimeFilter.bounds(request)
+    return Span(list(accounts.values_list("pk", flat=True)), start, end)
+
+
+def zone_of(request: HttpRequest) -> zoneinfo.ZoneInfo:
+    """The time zone of the account that a list is of; the site's for a list of all."""
+    slug = request.GET.get(AccountFilter.parameter_name)
+    name = (
+        OfficialAccount.objects.filter(slug=slug).values_list("time_zone", flat=True).first()
+        if slug
+        else None
+    )
+    return zoneinfo.ZoneInfo(name or settings.TIME_ZONE)

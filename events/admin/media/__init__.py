@@ -1,0 +1,1 @@
+"""The media library, and choosing one of its files."""

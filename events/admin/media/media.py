@@ -1,0 +1,167 @@
+"""The media library: pictures, voice and video for rules and messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import FileResponse, Http404, HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.template.loader import render_to_string
+from django.urls import path
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action, display
+
+from events.admin.access import AccountModelAdmin
+from events.admin.hindered import NeedsRight
+from events.admin.html import moment
+from events.admin.list_filters import AccountFilter
+from events.media.file_kind import Mistake, Unusable, look_at
+from events.media.lend import add_file, remove_file, used_in_rules
+from events.models import MediaFile, private_files, with_account
+from events.platform.failures import EXPLANATIONS
+from events.viewer import visible_to
+from events.wechat.api.media import LIMITS
+
+__all__ = ["MISTAKES", "MediaFileAdmin"]
+
+MISTAKES = {
+    Mistake.UNKNOWN: _(
+        "WeChat takes pictures (JPG, PNG, GIF), voice (AMR, MP3) and video (MP4); this is none."
+    ),
+    Mistake.LARGE: _("WeChat takes pictures and video of up to 10 MB, voice of up to 2 MB."),
+    Mistake.LONG: _("WeChat takes voice of up to 60 seconds."),
+}
+
+
+class MediaFileForm(forms.ModelForm):  # type: ignore[type-arg]
+    upload = forms.FileField(
+        label=_("file"),
+        help_text=_(
+            "A picture (JPG, PNG, GIF) or video (MP4) of up to 10 MB, or voice (AMR, MP3) of up "
+            "to 2 MB and 60 seconds."
+        ),
+    )
+
+    class Meta:
+        model = MediaFile
+        fields = ["account", "title"]
+
+    def clean_upload(self) -> bytes:
+        upload = self.cleaned_data["upload"]
+        if upload.size > max(LIMITS.values()):
+            raise forms.ValidationError(MISTAKES[Mistake.LARGE])
+        content: bytes = upload.read()
+        try:
+            look_at(content)
+        except Unusable as error:
+            raise forms.ValidationError(MISTAKES[error.mistake]) from None
+        return content
+
+
+@admin.register(MediaFile)
+class MediaFileAdmin(NeedsRight, AccountModelAdmin):
+    form = MediaFileForm
+    needs_right = "/cgi-bin/media/upload"
+    acts_of_right = ("send_now",)
+    list_display = ["preview", "title", "kind", "shown_size", "created", "state", "account"]
+    list_display_links = ["title"]
+    list_filter = [AccountFilter, "kind"]
+    search_fields = ["title"]
+    actions = ["send_now"]
+    readonly_fields = ["preview", "kind", "shown_size", "created", "state"]
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.file_view)
+        return [path("<int:pk>/file/", view, name="events_mediafile_file"), *super().get_urls()]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return with_account(super().get_queryset(request))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields: list[Any] = ["account", "title", "upload"]
+        if obj is not None:
+            fields = ["title", "preview", ("kind", "shown_size"), ("created", "state"), "account"]
+        return [(None, {"fields": fields})]
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        if obj is not None:
+            # Another file is another row, so that messages that were sent show what they had.
+            kwargs["form"] = forms.modelform_factory(MediaFile, fields=["title"])
+        kwargs["fields"] = ["title"] if obj is not None else ["account", "title"]
+        return super().get_form(request, obj, **kwargs)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.readonly_fields if obj is None else [*self.readonly_fields, "account"]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        content = form.cleaned_data["upload"]
+        added = add_file(obj.account, obj.title, content, by=request.user)
+        obj.__dict__.update(added.__dict__)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        if obj is not None and obj.pk in used_in_rules(obj.account).get(obj.account_id, ()):
+            return False
+        allowed: bool = super().has_delete_permission(request, obj)
+        return allowed
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        remove_file(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        for file in queryset:
+            remove_file(file)
+
+    def file_view(self, request: HttpRequest, pk: int) -> FileResponse:
+        """The file itself, for those who may see the library."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        file = visible_to(request.user, MediaFile.objects.all()).filter(pk=pk).first()
+        if file is None:
+            raise Http404
+        try:
+            content = private_files().open(file.path)
+        except FileNotFoundError:
+            raise Http404 from None
+        return FileResponse(content, content_type=file.content_type)
+
+    @display(description=_("preview"))
+    def preview(self, file: MediaFile) -> str:
+        context = {"pk": file.pk, "kind": file.kind, "title": file.title}
+        return render_to_string("admin/events/mediafile/preview.html", context)
+
+    @display(description=_("size"))
+    def shown_size(self, file: MediaFile) -> str:
+        return filesizeformat(file.size)
+
+    @display(description=_("created"))
+    def created(self, file: MediaFile) -> str:
+        return moment(file.created_at, file.account)
+
+    @display(
+        description=_("at WeChat"),
+        label={"there": "success", "waiting": "info", "not": "info", "failed": "danger"},
+    )
+    def state(self, file: MediaFile) -> tuple[str, str]:
+        if file.due_at is not None:
+            return "waiting", str(_("being sent"))
+        if file.failure:
+            return "failed", str(EXPLANATIONS.get(file.failure, file.failure))
+        if file.id_at_wechat(timezone.now()):
+            return "there", str(_("at WeChat"))
+        return "not", str(_("sent when needed"))
+
+    def has_send_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("events.change_mediafile")
+
+    @action(description=_("Send to WeChat now"), permissions=["send"])
+    def send_now(self, request: HttpRequest, queryset: Any) -> None:
+        chosen = list(queryset.values_list("pk", flat=True))
+        MediaFile.objects.filter(pk__in=chosen).update(due_at=timezone.now(), attempts=0)
+        messages.info(request, _("The worker sends these files to WeChat."))

@@ -1,0 +1,43 @@
+"""A list of files of the media library, with the chosen one shown beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from events.models import MediaFile
+
+__all__ = ["MediaSelect", "library"]
+
+
+def library(account_id: int | None, kinds: Iterable[str] = ()) -> list[MediaFile]:
+    """The account's files, newest first, of these kinds or of all."""
+    files = MediaFile.objects.filter(account=account_id)
+    kinds = list(kinds)
+    return list(files.filter(kind__in=kinds) if kinds else files)
+
+
+class MediaSelect(UnfoldAdminSelectWidget):
+    """Chooses a file by its reference; a media_id that stands there already can stay."""
+
+    def __init__(self, files: Iterable[MediaFile], current: str = "", attrs: Any = None) -> None:
+        files = list(files)
+        self._kinds = {f"library:{file.pk}": file.kind for file in files}
+        choices: list[tuple[str, Any]] = [("", _("(none)"))]
+        choices += [
+            (f"library:{file.pk}", f"{file.title} ({file.get_kind_display()})") for file in files
+        ]
+        if current and current not in self._kinds:
+            choices.append((current, current))
+        address = reverse("admin:events_mediafile_file", args=[0])
+        super().__init__(attrs={**(attrs or {}), "data-media": address}, choices=choices)
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option: dict[str, Any] = super().create_option(name, value, *args, **kwargs)
+        if kind := self._kinds.get(str(value)):
+            option["attrs"]["data-kind"] = kind
+        return option

@@ -1,0 +1,1 @@
+"""The pages of menus: writing, publishing, what followers see."""

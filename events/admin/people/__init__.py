@@ -1,0 +1,1 @@
+"""Keys of programs, and the list of what users and keys did."""

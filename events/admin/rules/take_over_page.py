@@ -1,0 +1,162 @@
+"""The page that takes over what WeChat's console answers by itself: its replies and its menu."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from events.admin.access import AccountModelAdmin, visible_accounts
+from events.admin.hindered import say_hindrances
+from events.admin.rules.state import chosen_account, names_of, page_of_rules
+from events.answering.rule_words import Names, answers_in_words, trigger_in_words
+from events.answering.take_over import Candidate, add_rules, candidates, rules_of_console
+from events.answering.take_over_menu import TakenMenu, taken_menu
+from events.audit.record import record
+from events.menus.menu_words import Entry, entries, sentence
+from events.models import MenuVersion, OfficialAccount, ReplyRule
+from events.platform.client import client_for
+from events.platform.failures import explanation
+from events.platform.hindrances import CONSOLE_REPLIES, hindrance
+from events.rules.data import Rule
+from events.wechat.api import APIError
+from events.wechat.api.menu_model import CurrentMenu, Menu, problems
+
+__all__ = ["TakeOverPage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What WeChat says the console has."""
+
+    rules: list[Rule]
+    current: CurrentMenu
+
+    @classmethod
+    def at(cls, account: OfficialAccount) -> Found:
+        """Asks WeChat twice; raises APIError."""
+        client = client_for(account)
+        return cls(list(rules_of_console(client.auto_replies.current())), client.menus.current())
+
+    @property
+    def taken(self) -> TakenMenu:
+        return taken_menu(self.current.menu)
+
+    @property
+    def seen(self) -> str:
+        """A word that changes with what was found, so that nobody takes over unseen."""
+        return hashlib.sha256(repr((self.rules, self.current)).encode()).hexdigest()
+
+
+class TakeOverPage(AccountModelAdmin):
+    """For the admin of ReplyRule."""
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.take_over)
+        return [path("take-over/", view, name="events_replyrule_take_over"), *super().get_urls()]
+
+    def take_over(self, request: HttpRequest) -> HttpResponse:
+        """Asks WeChat on request, shows what would become of it, and takes it over."""
+        if not (self.has_add_permission(request) and self.has_view_permission(request)):
+            raise PermissionDenied
+        account = chosen_account(request)
+        found = None
+        hindered = hindrance(account.pk, CONSOLE_REPLIES) if account else None
+        if account is not None:
+            say_hindrances(request, CONSOLE_REPLIES, account.pk)
+        if account is not None and hindered is None and request.method == "POST":
+            try:
+                found = Found.at(account)
+            except APIError as error:
+                messages.error(request, _says(error))
+            if found is not None and "take" in request.POST:
+                if request.POST.get("seen") == found.seen:
+                    return self._take(request, account, found)
+                messages.warning(
+                    request, _("Something has changed meanwhile. Look at it once more.")
+                )
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("Take over from WeChat's console"),
+            "media": self.media,
+            "accounts": list(visible_accounts(request)),
+            "account": account,
+            "may_ask": hindered is None,
+            "back": page_of_rules(account) if account else "",
+            "found": found,
+            **(_shown(account, found) if account and found else {}),
+            "may_write_menu": request.user.has_perm("events.add_menuversion"),
+        }
+        return TemplateResponse(request, "admin/events/replyrule/take_over.html", context)
+
+    def _take(self, request: HttpRequest, account: OfficialAccount, found: Found) -> HttpResponse:
+        with_menu = "menu" in request.POST and request.user.has_perm("events.add_menuversion")
+        user: Any = request.user
+        rules = [*found.rules, *(found.taken.rules if with_menu else ())]
+        added = add_rules(account, rules)
+        record("take_over", ReplyRule, account=account, details={"rows": len(added)})
+        messages.success(
+            request,
+            ngettext(
+                "%s rule is added to the draft. It answers once you publish.",
+                "%s rules are added to the draft. They answer once you publish.",
+                len(added),
+            )
+            % len(added),
+        )
+        if not with_menu:
+            return HttpResponseRedirect(page_of_rules(account))
+        version = MenuVersion.objects.create(
+            account=account,
+            menu=found.taken.menu.to_json(),
+            note=str(_("Taken over from WeChat's console")),
+            created_by=user,
+            due_at=None,
+        )
+        messages.success(request, _("The menu is version %s, a draft.") % version)
+        return HttpResponseRedirect(reverse("admin:events_menuversion_change", args=[version.pk]))
+
+
+def _shown(account: OfficialAccount, found: Found) -> dict[str, Any]:
+    names = names_of(account.pk)
+    taken = found.taken
+    menu_names = Names({rule.trigger.keys[0]: rule.name for rule in taken.rules}, {})
+    return {
+        "rules": [_line(one, names) for one in candidates(account, found.rules)],
+        "menu_rules": [_line(one, menu_names) for one in candidates(account, list(taken.rules))],
+        "is_open": found.current.is_open,
+        "entries": _entries(found.current.menu, taken.menu),
+        "left": [entry.name for entry in taken.left],
+        "menu_problems": [sentence(problem) for problem in problems(taken.menu)],
+    }
+
+
+def _line(one: Candidate, names: Names) -> dict[str, Any]:
+    return {
+        "name": one.rule.name,
+        "trigger": trigger_in_words(one.rule.trigger, names),
+        "answers": answers_in_words(one.rule),
+        "is_known": one.is_known,
+        "losses": one.losses,
+    }
+
+
+def _entries(menu: Menu, taken: Menu) -> list[tuple[Entry, Entry | None]]:
+    """Each entry, and what becomes of it; None where it stays as it is."""
+    return [
+        (was, becomes if becomes.button.type != was.button.type else None)
+        for was, becomes in zip(entries(menu), entries(taken), strict=True)
+    ]
+
+
+def _says(error: APIError) -> str:
+    return f"{_('WeChat could not be asked.')} {explanation(error.label)} {error}"

@@ -1,0 +1,120 @@
+"""The limits from which alerts begin: good defaults, which operators may change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext_lazy as _
+
+from events.models import AlertLimits
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+__all__ = ["LIMITS", "Limit", "Limits", "mistakes_in", "site_limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A whole number from `least` to `most`. `of_site` has no value of a single account."""
+
+    label: StrOrPromise
+    help: StrOrPromise
+    default: int
+    least: int
+    most: int
+    of_site: bool = False
+
+
+LIMITS: Mapping[str, Limit] = {
+    "silence_late": Limit(
+        _("silence, late"),
+        _("So many pushes would usually have come since the last one."),
+        default=5, least=1, most=100_000,
+    ),
+    "silence_down": Limit(
+        _("silence, down"),
+        _("The same, until pushes count as lost."),
+        default=15, least=2, most=1_000_000,
+    ),
+    "refusals": Limit(
+        _("refused pushes"),
+        _("So many in ten minutes."),
+        default=5, least=1, most=1_000_000,
+    ),
+    "dead": Limit(
+        _("failed events"),
+        _("So many in a day."),
+        default=1, least=1, most=1000,
+    ),
+    "late_answers": Limit(
+        _("late answers"),
+        _("More than this percentage of an hour's answers, of 20 at least."),
+        default=10, least=1, most=100,
+    ),
+    "sync": Limit(
+        _("difference of followers"),
+        _("More follows and unfollows than this were missed, and more than one in 200."),
+        default=10, least=0, most=1_000_000,
+    ),
+    "queue_late": Limit(
+        _("queue stuck, late"),
+        _("A row has been due for so many minutes."),
+        default=10, least=2, most=24 * 60, of_site=True,
+    ),
+    "queue_down": Limit(
+        _("queue stuck, down"),
+        _("A row has been due for so many minutes."),
+        default=60, least=3, most=7 * 24 * 60, of_site=True,
+    ),
+    "api_key": Limit(
+        _("API key about to expire"),
+        _("So many days before."),
+        default=14, least=1, most=90, of_site=True,
+    ),
+}  # fmt: skip
+# The first is milder than the second.
+_PAIRS = (("silence_late", "silence_down"), ("queue_late", "queue_down"))
+
+
+class Limits:
+    """All limits as they are now: two looks are two queries."""
+
+    def __init__(self) -> None:
+        rows = AlertLimits.objects.values_list("account", "limits")
+        self._set: dict[int | None, Mapping[str, int]] = dict(rows)
+
+    def of(self, name: str, account_id: int | None = None) -> int:
+        """The account's own limit, else the site's, else the default."""
+        for whose in (account_id, None):
+            value = self._set.get(whose, {}).get(name)
+            if isinstance(value, int):
+                return value
+        return LIMITS[name].default
+
+
+def site_limits() -> Mapping[str, int]:
+    """What holds for accounts without limits of their own."""
+    limits = Limits()
+    return {name: limits.of(name) for name in LIMITS}
+
+
+def mistakes_in(chosen: Mapping[str, int], rest: Mapping[str, int]) -> Mapping[str, StrOrPromise]:
+    """What is wrong with limits that somebody chose, by name; `rest` holds where none is chosen."""
+    found: dict[str, StrOrPromise] = {}
+    for name, value in chosen.items():
+        limit = LIMITS[name]
+        if not limit.least <= value <= limit.most:
+            words = _("Enter a whole number from %(least)s to %(most)s.")
+            found[name] = words % {"least": limit.least, "most": limit.most}
+    for late, down in _PAIRS:
+        if not (late in chosen or down in chosen):
+            continue
+        lesser, greater = chosen.get(late, rest[late]), chosen.get(down, rest[down])
+        if lesser >= greater and not {late, down} & found.keys():
+            words = _("“Late” must be less than “down”: %(late)s is not less than %(down)s.")
+            where = down if down in chosen else late
+            found[where] = words % {"late": lesser, "down": greater}
+    return found

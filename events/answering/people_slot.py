@@ -1,0 +1,50 @@
+"""The slot for the functions that know followers, QR codes and tags, for the reply rules.
+
+The app that owns followers fills it; this app does not import that one.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from events.models import EventLog
+from events.rules.decide import Follower
+
+__all__ = ["People", "code_names", "follower_of", "people", "tag_names"]
+
+
+class People(Protocol):
+    def follower(self, event: EventLog) -> Follower:
+        """Who did what this stored event says."""
+        ...
+
+    def code_names(self, account_id: int) -> dict[str, str]:
+        """The names of the account's QR codes by scene, newest first."""
+        ...
+
+    def tag_names(self, account_id: int) -> dict[int, str]:
+        """The names of the account's tags (标签) by WeChat's numbers, as last read."""
+        ...
+
+
+_P = TypeVar("_P", bound=People)
+
+_known: list[People] = []
+
+
+def people(known: _P) -> _P:
+    """Registers who knows; the last one counts."""
+    _known.append(known)
+    return known
+
+
+def follower_of(event: EventLog) -> Follower:
+    return _known[-1].follower(event) if _known else Follower()
+
+
+def code_names(account_id: int) -> dict[str, str]:
+    return _known[-1].code_names(account_id) if _known else {}
+
+
+def tag_names(account_id: int) -> dict[int, str]:
+    return _known[-1].tag_names(account_id) if _known else {}

@@ -1,0 +1,174 @@
+"""Makes the reply to a stored event, once.
+
+Claim, run, save: two short transactions, and between them nothing is held, however long the handler
+takes. Which way the reply goes is in reply_ways.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.db import DatabaseError
+from django.utils import timezone
+
+from events.db.transactions import release_connection, short_transaction
+from events.delays import EVENT
+from events.log.registry import DEFER, early_reply_for, reply_handler_for
+from events.log.replies.leases import claim, renewed
+from events.log.replies.reply_ways import (
+    By,
+    give_kept,
+    go_late,
+    kept_for,
+    set_columns,
+    take_reply,
+    tries_end,
+    written,
+)
+from events.models import EventLog, OfficialAccount
+from events.wechat import Reply, parse_reply
+from events.wechat.api.transport.answer_fields import storable
+
+__all__ = ["make_answer", "note_failure"]
+
+logger = logging.getLogger(__name__)
+
+_ERROR_LENGTH = 4000
+# A reply was made and could not be saved: the handler is not run again for a database that is busy.
+_SAVE_AGAIN_AFTER = (0.2, 1, 2)
+
+
+def make_answer(
+    event: EventLog, *, is_heard: Callable[[], bool] = lambda: False
+) -> EventLog | None:
+    """Asks the reply handler of a folded row that has no outcome, and keeps what it says.
+
+    Of `event` only the key is read. Returns the row as it is then; or None when it is not such a
+    row, another process is at it, or the lease ended before the handler did. `is_heard` is asked
+    once there is a reply: whether a connection waits that it will be handed to at once.
+    """
+    row = claim(event, most_attempts=len(EVENT))
+    if row is None:
+        return None
+    lease = row.lease
+    with renewed(row):
+        while True:
+            made = _make(row)
+            try:
+                return _saved(row, lease, made, is_heard)
+            except _GivenElsewhere:
+                logger.info("The answer kept for event %s went another way", row.pk)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A reply, and the row whose kept answer it is."""
+
+    reply: Reply | None = None
+    kept: EventLog | None = None
+
+
+class _GivenElsewhere(Exception):
+    """Another message, or a repetition of its own push, took a kept answer first."""
+
+
+def _make(row: EventLog) -> _Made:
+    """Asks for the reply, and gives the row the columns of its outcome; saves nothing."""
+    started = timezone.now()
+    made = _Made()
+    # Whatever the claim took from the pool of connections goes back before the handler runs.
+    release_connection()
+    try:
+        made = _reply_to(row)
+        row.reply = written(made.reply, row, started)
+    except Exception as error:
+        logger.exception("Event %s could not be answered", row.pk)
+        made = _Made()
+        row.status = EventLog.Status.FAILED
+        note_failure(row, error)
+    else:
+        row.status = EventLog.Status.PROCESSED
+        row.error = ""
+        row.next_attempt_at = None
+        row.processed_at = timezone.now()
+        row.duration_ms = round((row.processed_at - started).total_seconds() * 1000)
+    # What the handler used goes back too.
+    release_connection()
+    return made
+
+
+def _reply_to(row: EventLog) -> _Made:
+    if row.account.late_answers == OfficialAccount.LateAnswers.NEXT:
+        kept = kept_for(row)
+        if kept is not None:
+            return _Made(parse_reply(kept.reply), kept)
+    # No early reply came with the row if the account keeps answers, or if the text is too long for
+    # one message.
+    early = early_reply_for(row.kind)
+    try:
+        reply = early(row) if early else DEFER
+    except Exception:
+        reply = DEFER
+    if reply is not DEFER:
+        return _Made(reply)
+    handler = reply_handler_for(row.kind)
+    return _Made(handler(row) if handler else None)
+
+
+def _saved(row: EventLog, lease: str, made: _Made, is_heard: Callable[[], bool]) -> EventLog | None:
+    for pause in (*_SAVE_AGAIN_AFTER, None):
+        try:
+            with short_transaction():
+                return row if _save(row, lease, made, is_heard) else None
+        except DatabaseError:
+            if pause is None:
+                raise
+            logger.warning("The reply to event %s could not be saved yet", row.pk, exc_info=True)
+            time.sleep(pause)
+    return None
+
+
+def _save(row: EventLog, lease: str, made: _Made, is_heard: Callable[[], bool]) -> bool:
+    reply = made.reply
+    rows = EventLog.objects.with_key_of(row)
+    row.lease, row.leased_until = "", None
+    names = (
+        "status", "error", "attempts", "next_attempt_at", "processed_at", "duration_ms", "reply",
+        "lease", "leased_until",
+    )  # fmt: skip
+    if not rows.filter(lease=lease).update(**{name: getattr(row, name) for name in names}):
+        logger.warning("The reply to event %s came after its lease had ended", row.pk)
+        return False
+    # Only now: a process that is killed before leaves the kept answer to the next message.
+    if made.kept is not None and not give_kept(made.kept):
+        raise _GivenElsewhere
+    # A connection may meanwhile have told the follower to ask again.
+    row.answered_by, row.delivery_count = rows.values_list("answered_by", "delivery_count").get()
+    if reply is None:
+        if row.answered_by == By.KEPT and row.status == EventLog.Status.PROCESSED:
+            set_columns(row, answered_by=By.NOBODY_YET)
+    elif is_heard():
+        take_reply(row, reply)
+    elif row.answered_by == By.NOBODY_YET and timezone.now() >= tries_end(row):
+        go_late(row, reply)
+    elif row.answered_by == By.NOBODY_YET:
+        set_columns(row, next_attempt_at=tries_end(row))
+    return True
+
+
+def note_failure(event: EventLog, error: Exception) -> None:
+    """Gives the row the error and the time of its next attempt, or gives it up; saves nothing."""
+    event.error = storable("".join(traceback.format_exception(error)))[-_ERROR_LENGTH:]
+    if event.attempts < len(EVENT):
+        event.next_attempt_at = timezone.now() + EVENT[event.attempts]
+    else:
+        event.status = EventLog.Status.DEAD
+        event.next_attempt_at = None
+    event.attempts += 1
+
+
+# --- The ways ----------------------------------------------------------------------------------

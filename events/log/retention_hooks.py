@@ -1,0 +1,104 @@
+"""Registries where apps with state of their own say what they do when rows leave the log.
+
+Rows leave by retention (events/retention/prune.py), come back from an archive
+(events/retention/archive/), or change their person in an erasure:
+
+    @before_removal
+    def keep_what_they_say(events: EventLogQuerySet) -> None: ...
+
+    @after_restoring
+    def compute_anew(events: EventLogQuerySet) -> None: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from events.models import EventLog
+    from events.models.event_log import EventLogQuerySet
+
+__all__ = [
+    "ErasureHook",
+    "RetentionHook",
+    "ReturnHook",
+    "after_restoring",
+    "announce_erasure",
+    "announce_removal",
+    "announce_restoring",
+    "announce_return",
+    "before_removal",
+    "before_restoring",
+    "on_erasure",
+]
+
+RetentionHook: TypeAlias = "Callable[[EventLogQuerySet], None]"
+ReturnHook: TypeAlias = "Callable[[list[EventLog]], None]"
+ErasureHook: TypeAlias = "Callable[[int, str, str], None]"
+_K = TypeVar("_K", bound=RetentionHook)
+_on_erasure: list[ErasureHook] = []
+_before_restoring: list[ReturnHook] = []
+_before_removal: list[RetentionHook] = []
+_after_restoring: list[RetentionHook] = []
+
+
+def before_removal(function: _K) -> _K:
+    """Registers a function for rows that are about to leave the log.
+
+    It runs in the transaction that removes them and touches the database only; if it raises, the
+    rows stay. They can be a whole month's, so it works in sets. Only `events.not_carried_over()`
+    counts towards state.
+    """
+    _before_removal.append(function)
+    return function
+
+
+def after_restoring(function: _K) -> _K:
+    """Registers a function for rows that an archive brought back, after their transaction.
+
+    Rows whose removal the app has seen are marked is_carried_over and change nothing. The others
+    are not in the state that this site has now.
+    """
+    _after_restoring.append(function)
+    return function
+
+
+def before_restoring(function: ReturnHook) -> ReturnHook:
+    """Registers a function for unsaved rows that an archive is about to bring back.
+
+    It may change them, and runs before the transaction that inserts them.
+    """
+    _before_restoring.append(function)
+    return function
+
+
+def announce_removal(events: EventLogQuerySet) -> None:
+    for keep in _before_removal:
+        keep(events)
+
+
+def announce_return(events: list[EventLog]) -> None:
+    for change in _before_restoring:
+        change(events)
+
+
+def announce_restoring(events: EventLogQuerySet) -> None:
+    for keep in _after_restoring:
+        keep(events)
+
+
+def on_erasure(function: ErasureHook) -> ErasureHook:
+    """Registers a function that renames one person in the tables of an app.
+
+    It takes the account's id, the OpenID, and the pseudonym that replaces it from now on, and runs
+    in the transaction that erases the person from the log. It touches the database only, keeps
+    every count, and removes what the person wrote.
+    """
+    _on_erasure.append(function)
+    return function
+
+
+def announce_erasure(account_id: int, openid: str, pseudonym: str) -> None:
+    for rename in _on_erasure:
+        rename(account_id, openid, pseudonym)

@@ -1,0 +1,96 @@
+"""What a file is, by its content, whatever it is called."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import IO
+
+from PIL import Image, UnidentifiedImageError
+
+from events.wechat.api.media import LIMITS
+
+__all__ = ["Found", "Mistake", "Unusable", "look_at"]
+
+# Milliseconds that one frame of AMR lasts, and the bytes of a frame by its mode.
+_AMR_FRAME = 20
+_AMR_SIZES = (12, 13, 15, 17, 19, 20, 26, 31, 5, 0, 0, 0, 0, 0, 0, 0)
+_LONGEST_VOICE = 60
+_AMR = b"#!AMR\n"
+_PICTURES = {
+    "JPEG": ("image/jpeg", "jpg"),
+    "PNG": ("image/png", "png"),
+    "GIF": ("image/gif", "gif"),
+}
+
+
+class Mistake:
+    """Why WeChat would not take a file."""
+
+    UNKNOWN = "unknown"
+    LARGE = "large"
+    LONG = "long"
+
+
+class Unusable(Exception):
+    """WeChat would not take this file; `mistake` says why."""
+
+    def __init__(self, mistake: str) -> None:
+        super().__init__(mistake)
+        self.mistake = mistake
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Kind (image, voice, video), type and usual extension."""
+
+    kind: str
+    content_type: str
+    extension: str
+
+
+def look_at(content: bytes) -> Found:
+    """What the content is; Unusable for what WeChat does not take, too large or too long."""
+    found = _known(content)
+    if found is None:
+        raise Unusable(Mistake.UNKNOWN)
+    if len(content) > LIMITS[found.kind]:
+        raise Unusable(Mistake.LARGE)
+    if found.extension == "amr" and _amr_seconds(content) > _LONGEST_VOICE:
+        raise Unusable(Mistake.LONG)
+    return found
+
+
+def _known(content: bytes) -> Found | None:
+    if content.startswith(_AMR):
+        return Found("voice", "audio/amr", "amr")
+    is_mpeg = content[:2] in {b"\xff\xfb", b"\xff\xf3", b"\xff\xf2"}
+    if content.startswith(b"ID3") or is_mpeg:
+        return Found("voice", "audio/mpeg", "mp3")
+    if content[4:8] == b"ftyp":
+        return Found("video", "video/mp4", "mp4")
+    return _picture(io.BytesIO(content))
+
+
+def _picture(content: IO[bytes]) -> Found | None:
+    try:
+        with warnings.catch_warnings():
+            # A picture of many more pixels than bytes is an attack.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(content, formats=tuple(_PICTURES)) as picture:
+                kind = _PICTURES[str(picture.format)]
+                picture.verify()
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Warning):
+        return None
+    except Image.DecompressionBombError:
+        return None
+    return Found("image", *kind)
+
+
+def _amr_seconds(content: bytes) -> float:
+    at, frames = len(_AMR), 0
+    while at < len(content):
+        at += 1 + _AMR_SIZES[content[at] >> 3 & 15]
+        frames += 1
+    return frames * _AMR_FRAME / 1000

@@ -1,0 +1,185 @@
+"""Lends files to WeChat: sends them when needed, and again before WeChat forgets them.
+
+A message or rule names a file of the library by a reference in the place of a media_id.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from django.core.files.base import ContentFile
+from django.db import transaction
+from django.utils import timezone
+
+from events.jobs.run import GaveUp, serve
+from events.media.file_kind import look_at
+from events.models import MediaFile, OfficialAccount, RuleVersion, private_files
+from events.models.job import LeaseLost
+from events.platform.client import client_for
+from events.wechat import Reply
+from events.wechat.api.custom_messages import (
+    CustomMessage,
+    ImageMessage,
+    VideoMessage,
+    VoiceMessage,
+)
+
+__all__ = [
+    "add_file",
+    "file_of",
+    "is_at_wechat",
+    "keep_fresh",
+    "message_of_file",
+    "reference",
+    "remove_file",
+    "send_files",
+    "used_in_rules",
+    "with_media_id",
+]
+
+_PREFIX = "library:"
+# In the place of a file that WeChat does not have.
+_NOT_AT_WECHAT = ""
+# Longer than an upload may take.
+_LEASE = datetime.timedelta(minutes=3)
+# Where replies and messages name a file; a thumbnail is a picture.
+_FIELDS = ("media_id", "thumb_media_id")
+
+_M = TypeVar("_M", bound=Reply | CustomMessage)
+
+
+def reference(pk: int) -> str:
+    """How messages and rules name the file of this number."""
+    return f"{_PREFIX}{pk}"
+
+
+def file_of(written: str, account_id: int) -> MediaFile | None:
+    """The file of the account that a reference names; None for a media_id and for no file."""
+    number = written.removeprefix(_PREFIX)
+    if number == written or not (number.isascii() and number.isdigit() and len(number) < 19):
+        return None
+    return MediaFile.objects.filter(pk=int(number), account=account_id).first()
+
+
+def message_of_file(file: MediaFile) -> ImageMessage | VoiceMessage | VideoMessage:
+    """A message with this file, which is sent to WeChat when the message is."""
+    match file.kind:
+        case MediaFile.Kind.IMAGE:
+            return ImageMessage(reference(file.pk))
+        case MediaFile.Kind.VOICE:
+            return VoiceMessage(reference(file.pk))
+        case _:
+            return VideoMessage(reference(file.pk), title=file.title)
+
+
+def with_media_id(message: _M, account: OfficialAccount, *, may_send: bool = False) -> _M:
+    """The reply or message with WeChat's media_id in the place of each reference.
+
+    A file that WeChat does not have is sent first if it may be (outside a transaction; raises
+    `APIError`), else is_at_wechat() is false.
+    """
+    found: dict[str, Any] = {
+        name: _id_of(written, account, may_send=may_send)
+        for name in _FIELDS
+        if (written := getattr(message, name, "")).startswith(_PREFIX)
+    }
+    return replace(message, **found) if found else message
+
+
+def is_at_wechat(message: object) -> bool:
+    """Whether WeChat has all files of what with_media_id() made."""
+    return all(getattr(message, name, None) != _NOT_AT_WECHAT for name in _FIELDS)
+
+
+def _id_of(written: str, account: OfficialAccount, *, may_send: bool) -> str:
+    file = file_of(written, account.pk)
+    media_id = file.id_at_wechat(timezone.now()) if file is not None else _NOT_AT_WECHAT
+    if not media_id and file is not None and may_send:
+        media_id = _send(file)
+    if not media_id and may_send:
+        raise GaveUp("media")
+    return media_id
+
+
+def send_files() -> int:
+    """Sends the files that are due to WeChat; returns how many (`serve`)."""
+    return serve(MediaFile.objects.all(), _send_job, lease=_LEASE)
+
+
+def keep_fresh() -> int:
+    """Makes files due that published rules use and that WeChat soon forgets; returns how many."""
+    now = timezone.now()
+    used = [pk for numbers in used_in_rules().values() for pk in numbers]
+    return (
+        MediaFile.objects.stale(now)
+        .filter(pk__in=used, account__is_active=True)
+        .update(due_at=now, attempts=0)
+    )
+
+
+def used_in_rules(account: OfficialAccount | None = None) -> dict[int, set[int]]:
+    """The numbers of the files that published rules use, by account."""
+    live = RuleVersion.objects.filter(is_live=True)
+    if account is not None:
+        live = live.filter(account=account)
+    return {version.account_id: set(_numbers(version.rules)) for version in live}
+
+
+def _numbers(part: object) -> Iterable[int]:
+    """The references anywhere in the data of rules."""
+    match part:
+        case str() if part.startswith(_PREFIX) and part.removeprefix(_PREFIX).isdigit():
+            yield int(part.removeprefix(_PREFIX))
+        case dict():
+            for value in part.values():
+                yield from _numbers(value)
+        case list():
+            for value in part:
+                yield from _numbers(value)
+
+
+def add_file(account: OfficialAccount, title: str, content: bytes, *, by: Any) -> MediaFile:
+    """Keeps a file; Unusable for what WeChat does not take."""
+    found = look_at(content)
+    name = private_files().save(f"media/{found.kind}.{found.extension}", ContentFile(content))
+    return MediaFile.objects.create(
+        account=account,
+        kind=found.kind,
+        title=title,
+        file=name,
+        content_type=found.content_type,
+        size=len(content),
+        created_by=by,
+        due_at=None,
+    )
+
+
+def remove_file(file: MediaFile) -> None:
+    """Removes the row, and the file as soon as the transaction is committed."""
+    name = file.path
+    file.delete()
+    transaction.on_commit(lambda: private_files().delete(name))
+
+
+def _send_job(file: MediaFile) -> None:
+    now = timezone.now()
+    media_id = _upload(file)
+    if not MediaFile.objects.finish(file, media_id=media_id, uploaded_at=now):
+        raise LeaseLost
+
+
+def _send(file: MediaFile) -> str:
+    now = timezone.now()
+    media_id = _upload(file)
+    MediaFile.objects.filter(pk=file.pk).update(media_id=media_id, uploaded_at=now)
+    return media_id
+
+
+def _upload(file: MediaFile) -> str:
+    with private_files().open(file.path) as opened:
+        content = opened.read()
+    name = f"{file.kind}-{file.pk}.{file.path.rpartition('.')[2]}"
+    return client_for(file.account).media.upload(file.kind, name, file.content_type, content)

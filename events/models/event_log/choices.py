@@ -1,0 +1,36 @@
+"""What a row of the log can be: where from, how far, how answered."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Source(models.TextChoices):
+    CALLBACK = "callback", _("callback")
+    IMPORT = "import", _("import")
+    RECONCILE = "reconcile", _("reconcile")
+
+
+class Status(models.TextChoices):
+    RECEIVED = "received", _("received")
+    PROCESSED = "processed", _("processed")
+    FAILED = "failed", _("failed")
+    DEAD = "dead", _("given up")
+    UNREADABLE = "unreadable", _("unreadable")
+    QUARANTINED = "set_aside", _("quarantined")
+
+
+class AnsweredBy(models.TextChoices):
+    """How a reply reached the follower: KEPT and NONE are those that have not."""
+
+    NOBODY_YET = "", _("no answer")
+    REPLY = "reply", _("reply")
+    MESSAGE = "message", _("customer-service message")
+    NEXT = "next", _("reply to the next message")
+    KEPT = "kept", _("unanswered: kept for the next message")
+    NONE = "none", _("unanswered: reached nobody")
+
+
+# Of most rows, so no index has them.
+USUAL_ANSWERS = ("", "reply")

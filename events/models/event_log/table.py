@@ -1,0 +1,268 @@
+"""The event log: its table, and the queries that its readers use."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import connections, models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from events import binding_scenes, viewer
+from events.db.upsert import Upsert
+from events.kinds import label
+from events.models.account import OfficialAccount
+from events.models.event_log.choices import AnsweredBy, Source, Status
+from events.models.event_log.filters import IndexedFilters
+from events.models.event_log.indexes import CONSTRAINTS, INDEXES
+from events.months import Month
+from events.wechat import Unreadable, fitting, mending, xml
+
+# Fields of a body that say what came, not what somebody wrote or where he is.
+ENVELOPE = {
+    *("ToUserName", "FromUserName", "CreateTime", "MsgType", "Event", "EventKey", "Ticket"),
+    *("MsgId", "MsgID", "MenuId", "OpenID", "Encrypt", "Status"),
+}
+
+# The unique key of the log.
+_KEY = ("account_id", "event_time", "dedup_key")
+
+
+# The values that a new row brings; all other columns begin with their defaults.
+_VALUES = (
+    *("source", "msg_type", "event", "kind", "from_user", "openid", "event_key", "scene", "ticket"),
+    *("msg_id", "received_at", "last_delivered_at", "delivery_count", "raw", "folded_at", "status"),
+    *("next_attempt_at", "error", "processed_at", "duration_ms", "reply", "followed_at"),
+    *("answered_at", "answered_by", "mended"),
+)
+
+
+_row_of = operator.attrgetter(*_KEY, *_VALUES)
+
+
+@functools.cache
+def delivery_statement(model: type[EventLog]) -> Upsert:
+    """Stores new events, and counts one more delivery of those that are there."""
+    return Upsert(
+        model,
+        key=_KEY,
+        values=_VALUES,
+        update={
+            "delivery_count": "old.delivery_count + excluded.delivery_count",
+            "last_delivered_at": "{greatest}(old.last_delivered_at, excluded.last_delivered_at)",
+        },
+        returning=("id", "delivery_count"),
+    )
+
+
+class EventLogQuerySet(IndexedFilters["EventLog"]):
+    def deliver(self, events: Sequence[EventLog]) -> list[bool]:
+        """Inserts each row, or counts one more delivery of the row with the same key.
+
+        The order of the keys keeps processes that store the same pushes from waiting for each other
+        in a circle. One statement counts, so the count is exact under races. Sets the pk of each
+        event. Returns which events are new; of one push that occurs twice, one is.
+        """
+        deliveries: dict[tuple[Any, ...], list[EventLog]] = {}
+        for event in events:
+            key = (event.account_id, event.event_time, event.dedup_key)
+            deliveries.setdefault(key, []).append(event)
+        pushes = [same for _, same in sorted(deliveries.items())]
+        for same in pushes:
+            same[0].delivery_count = len(same)
+        stored = delivery_statement(self.model).execute(
+            connections[self.db], [_row_of(same[0]) for same in pushes]
+        )
+        new: set[int] = set()
+        for same, (pk, count) in zip(pushes, stored, strict=True):
+            for event in same:
+                event.pk = pk
+            if count == len(same):
+                new.add(id(same[0]))
+        return [id(event) in new for event in events]
+
+    def same_push(self, event: EventLog) -> EventLogQuerySet:
+        """The stored row of the push that this unsaved row holds, if there is one."""
+        return self.filter(
+            account=event.account_id, event_time=event.event_time, dedup_key=event.dedup_key
+        )
+
+    def with_key_of(self, event: EventLog) -> EventLogQuerySet:
+        """This row. Its event_time leads PostgreSQL to the one partition that can hold it."""
+        return self.filter(pk=event.pk, event_time=event.event_time)
+
+    def only_key(self) -> EventLogQuerySet:
+        return self.only("pk", "event_time")
+
+    def awaiting_outcome(self) -> EventLogQuerySet:
+        return self.filter(status__in=[self.model.Status.RECEIVED, self.model.Status.FAILED])
+
+    def due(self, now: datetime.datetime) -> EventLogQuerySet:
+        """The rows that a worker should take now, longest waiting first."""
+        return self.filter(next_attempt_at__lte=now).order_by("next_attempt_at")
+
+    def kept_for(self, account_id: int, openid: str) -> EventLogQuerySet:
+        """Rows whose answer waits for this follower's next message."""
+        kept = self.model.AnsweredBy.KEPT
+        return self.filter(openid=openid, account=account_id, answered_by=kept)
+
+    def folded(self) -> EventLogQuerySet:
+        return self.filter(folded_at__isnull=False)
+
+    def not_carried_over(self) -> EventLogQuerySet:
+        """The rows that add to the state that removed rows left behind."""
+        return self.folded().filter(is_carried_over=False)
+
+    def in_month(self, month: Month) -> EventLogQuerySet:
+        return self.filter(event_time__gte=month.start, event_time__lt=month.end)
+
+    def newest_first(self) -> EventLogQuerySet:
+        return self.order_by("-id")
+
+
+class EventLog(models.Model):
+    """One authentic push of WeChat, or one answer of its API. The truth of this site.
+
+    Rows are only ever added; what happened to them since (folding, replying) is kept beside what
+    arrived. On PostgreSQL the table is partitioned by month of event_time
+    (events/retention/partitions.py), so no foreign key may point at it; others keep id and time.
+    """
+
+    Source = Source
+    Status = Status
+    AnsweredBy = AnsweredBy
+
+    account = models.ForeignKey(
+        OfficialAccount,
+        on_delete=models.PROTECT,
+        db_index=False,  # the unique constraint begins with it
+        related_name="events",
+        verbose_name=_("Official Account"),
+    )
+    source = models.CharField(
+        _("source"), max_length=10, choices=Source.choices, default=Source.CALLBACK
+    )
+    dedup_key = models.CharField(max_length=32)
+    msg_type = models.CharField("MsgType", max_length=64, blank=True)
+    event = models.CharField("Event", max_length=64, blank=True)
+    kind = models.CharField(_("kind"), max_length=64)
+    from_user = models.CharField("FromUserName", max_length=64, blank=True)
+    openid = models.CharField("OpenID", max_length=64, blank=True)
+    event_key = models.TextField("EventKey", blank=True)
+    scene = models.CharField(_("scene"), max_length=64, blank=True)
+    ticket = models.TextField("Ticket", blank=True)
+    msg_id = models.CharField("MsgId", max_length=64, blank=True)
+    event_time = models.DateTimeField(_("event time"))
+    received_at = models.DateTimeField(_("received at"))
+    last_delivered_at = models.DateTimeField(_("last delivery"))
+    delivery_count = models.PositiveIntegerField(_("deliveries"), default=1)
+    raw = models.BinaryField(_("body"))
+    folded_at = models.DateTimeField(_("folded"), null=True, blank=True)
+    status = models.CharField(_("status"), max_length=10, choices=Status.choices)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
+    error = models.TextField(_("error"), blank=True, default="")
+    processed_at = models.DateTimeField(_("outcome"), null=True, blank=True)
+    duration_ms = models.PositiveIntegerField(_("duration (ms)"), null=True, blank=True)
+    reply = models.TextField(_("reply"), blank=True, default="")
+    mended = models.BooleanField(
+        _("mended"),
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text=_("A field of the body is broken; it is shown as well as it can be read."),
+    )
+    # Who makes the reply, and how long the others wait for that (events/log/replies/leases.py).
+    lease = models.CharField(max_length=16, blank=True, default="", db_default="", editable=False)
+    leased_until = models.DateTimeField(null=True, editable=False)
+    # By MESSAGE, once it is sent.
+    answered_at = models.DateTimeField(_("answered"), null=True, blank=True)
+    answered_by = models.CharField(
+        _("answered by"),
+        max_length=7,
+        choices=AnsweredBy.choices,
+        blank=True,
+        default=AnsweredBy.NOBODY_YET,
+        db_default="",
+    )
+    is_cut = models.BooleanField(_("answer cut short"), default=False, db_default=False)
+    # Restored from an archive after its removal: the carried-over state has it already.
+    is_carried_over = models.BooleanField(default=False, db_default=False, editable=False)
+    # When retention or an erasure emptied `raw`.
+    body_removed_at = models.DateTimeField(_("body removed"), null=True, blank=True)
+    # Set if the row is an answer of the API and no push: the last follow as WeChat tells it.
+    followed_at = models.DateTimeField(_("followed"), null=True, blank=True)
+
+    objects = EventLogQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        constraints = CONSTRAINTS
+        indexes = INDEXES
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {label(self.kind)}"
+
+    @functools.cached_property
+    def payload(self) -> Mapping[str, Any] | None:
+        """The body as nested mappings; None when it cannot be read."""
+        try:
+            body = bytes(self.raw)
+            # What an unreadable row holds is not read here: nothing in it could be masked.
+            return mending.read(body).fields if self.mended else xml.parse(body)
+        except Unreadable:
+            return None
+
+    @property
+    def awaits_outcome(self) -> bool:
+        return self.status in {self.Status.RECEIVED, self.Status.FAILED}
+
+    @property
+    def passive_reply(self) -> str:
+        """The reply's XML as WeChat takes it: a longer text only as far as it goes."""
+        return fitting(self.reply, is_cut=self.is_cut)
+
+    @property
+    def is_binding_scan(self) -> bool:
+        """Whether the row carries a binding scene, which must not be shown."""
+        return binding_scenes.is_binding_scene(self.scene)
+
+    def masked(self, text: str) -> str:
+        """A text of this row as it may be shown: without binding scenes and their tickets."""
+        text = binding_scenes.mask(text)
+        if self.kind == "text" and (
+            timezone.now() - self.received_at < binding_scenes.CODE_MAY_BE_VALID
+        ):
+            text = binding_scenes.mask_codes(text)
+        if self.ticket and self.is_binding_scan:
+            text = text.replace(self.ticket, viewer.HIDDEN)
+        if not viewer.may_see_openids():
+            for openid in {self.openid, self.from_user} - {""}:
+                text = text.replace(openid, viewer.shown_openid(openid))
+        return text
+
+    def masked_content(self, text: str) -> str:
+        """A text in which the follower's or our own words may stand."""
+        return self.masked(text) if viewer.may_see_contents() or not text else viewer.HIDDEN
+
+    def masked_payload(self, payload: Any) -> Any:
+        """A payload of this row, or a part of one, with every text masked."""
+        match payload:
+            case str():
+                return self.masked(payload)
+            case dict():
+                return {
+                    name: self.masked_payload(value)
+                    if name in ENVELOPE or viewer.may_see_contents()
+                    else viewer.HIDDEN
+                    for name, value in payload.items()
+                }
+            case list():
+                return [self.masked_payload(value) for value in payload]
+            case _:
+                return payload

@@ -1,0 +1,1 @@
+"""Who may do what here, what they did, and the keys of programs."""

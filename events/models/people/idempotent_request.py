@@ -1,0 +1,94 @@
+"""The table of POSTs that bore an Idempotency-Key, and what they were answered."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from typing import Any
+
+from django.db import IntegrityError, models, transaction
+from django.utils import timezone
+
+from events.models.fields import EncryptedTextField
+from events.models.people.api_key import ApiKey
+
+__all__ = ["IdempotentRequest"]
+
+_BATCH = 5000
+
+
+class IdempotentRequestQuerySet(models.QuerySet["IdempotentRequest"]):
+    def claim(
+        self, key: ApiKey, name: str, fingerprint: str, now: datetime.datetime
+    ) -> tuple[IdempotentRequest, bool]:
+        """The row of this key and name, and whether the caller is to carry the request out.
+
+        A request under way has LEASE to end; then it is taken for dead, and has changed nothing.
+        """
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        mine = self.filter(key=key, digest=digest)
+        mine.filter(created_at__lte=now - self.model.KEPT_FOR).delete()
+        try:
+            with transaction.atomic():
+                made = self.create(
+                    key=key, digest=digest, fingerprint=fingerprint, created_at=now, started_at=now
+                )
+            return made, True
+        except IntegrityError:
+            found = mine.first()
+        if found is None:
+            # The first request failed and took its row away between the two statements.
+            return self.claim(key, name, fingerprint, now)
+        dead = mine.filter(status=None, started_at__lte=now - self.model.LEASE)
+        if found.fingerprint == fingerprint and dead.update(started_at=now):
+            found.started_at = now
+            return found, True
+        return found, False
+
+    def running(self, row: IdempotentRequest) -> IdempotentRequestQuerySet:
+        """The row, while the run that claimed it holds it."""
+        return self.filter(pk=row.pk, status=None, started_at=row.started_at)
+
+    def forget_old(self, now: datetime.datetime | None = None) -> int:
+        """Removes rows that are older than KEPT_FOR, up to a batch; returns how many."""
+        old = self.filter(created_at__lte=(now or timezone.now()) - self.model.KEPT_FOR)
+        chosen = list(old.order_by("created_at").values_list("pk", flat=True)[:_BATCH])
+        removed, _ = self.filter(pk__in=chosen).delete()
+        return removed
+
+
+class IdempotentRequest(models.Model):
+    """A request of an API key under a name that it chose, and its answer when there is one.
+
+    The answer is encrypted, since that to a binding request has a one-time code in it.
+    """
+
+    KEPT_FOR = datetime.timedelta(hours=24)
+    LEASE = datetime.timedelta(seconds=60)
+
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, db_index=False, related_name="+")
+    digest = models.CharField(max_length=64)
+    # Of address and body.
+    fingerprint = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField(null=True)
+    content = EncryptedTextField(blank=True, default="", editable=False)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField()
+
+    objects = IdempotentRequestQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["key", "digest"], name="idempotent_request_once"),
+        ]
+        indexes = [models.Index(fields=["created_at"], name="idempotent_request_age")]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+    @staticmethod
+    def fingerprint_of(address: str, data: Any) -> str:
+        """Of the meaning of a body: the order of fields and white space do not count."""
+        written = json.dumps([address, data], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()

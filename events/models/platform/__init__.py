@@ -1,0 +1,1 @@
+"""What WeChat lends an account, and how the account was found."""

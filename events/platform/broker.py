@@ -1,0 +1,148 @@
+"""Access tokens and JS-SDK tickets for other programs of the company.
+
+WeChat gives an account one token. A program that fetches its own may end the one in use here, so
+all take it from one place. The ticket is shared through the database like the token
+(events/platform/tokens.py): one process fetches at a time, the others go on with the old one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+import time
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from django.utils import timezone
+
+from events.delays import TOKEN, TOKEN_REFUSED, lasting
+from events.models import OfficialAccount, SharedJsTicket
+from events.platform.client import client_for, wire
+from events.platform.tokens import LEASE, AccountSwitchedOff, SharedTokens
+from events.wechat.api import APIError, Unreachable
+from events.wechat.api.js_tickets import signature_of_page
+
+__all__ = ["Lent", "Paused", "UnknownHost", "js_config", "lend_js_ticket", "lend_token"]
+
+# Before its end by so much a ticket is replaced; both work for a while.
+_AHEAD = datetime.timedelta(minutes=5)
+# Seconds between two looks at the row while another process fetches.
+_LOOK_EVERY = 0.1
+
+
+class UnknownHost(Exception):
+    """The page is on no host that the account allows."""
+
+
+class Paused(APIError):
+    """There is no ticket, and WeChat is not asked again before `until`."""
+
+    label = "ticket_paused"
+    is_temporary = True
+
+    def __init__(self, until: datetime.datetime) -> None:
+        super().__init__(f"no ticket until {until}")
+        self.until = until
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """A token or ticket, and until when it is to be used: then it is to be asked for again."""
+
+    value: str = field(repr=False)
+    use_until: datetime.datetime
+
+
+def lend_token(account: OfficialAccount) -> Lent:
+    """The account's access token. Raises APIError. Call it outside a transaction."""
+    token = SharedTokens(account, wire()).get()
+    # This site replaces it ahead of its end; a caller that keeps it longer has a dead one.
+    until = max(token.refresh_at, timezone.now().timestamp() + 1)
+    return Lent(token.value, datetime.datetime.fromtimestamp(until, datetime.UTC))
+
+
+def lend_js_ticket(account: OfficialAccount) -> Lent:
+    """The account's JS-SDK ticket. Raises APIError. Call it outside a transaction."""
+    if not account.is_active:
+        raise AccountSwitchedOff(account.slug)
+    give_up_at = time.monotonic() + LEASE.total_seconds()
+    while True:
+        now = timezone.now()
+        row = SharedJsTicket.objects.of(account.pk)
+        lent = _in_row(row, account, now)
+        if lent is not None and now < lent.use_until:
+            return lent
+        if row.next_attempt_at is not None and now < row.next_attempt_at:
+            if lent is not None:
+                return lent
+            raise Paused(row.next_attempt_at)
+        if SharedJsTicket.objects.claim(account.pk, now, now + LEASE):
+            return _fetch(account, row)
+        if lent is not None:
+            return lent
+        if time.monotonic() > give_up_at:
+            raise Unreachable("ticket", "another process did not fetch it", may_have_arrived=False)
+        time.sleep(_LOOK_EVERY)
+
+
+def js_config(account: OfficialAccount, url: str) -> dict[str, str | int]:
+    """What `wx.config` takes for a page at this address. Raises UnknownHost, APIError."""
+    page = url.partition("#")[0]
+    if not _is_allowed(account, page):
+        raise UnknownHost
+    ticket = lend_js_ticket(account)
+    nonce, timestamp = secrets.token_hex(8), int(time.time())
+    return {
+        "appId": account.app_id,
+        "timestamp": timestamp,
+        "nonceStr": nonce,
+        "signature": signature_of_page(ticket.value, nonce=nonce, timestamp=timestamp, url=page),
+    }
+
+
+def _is_allowed(account: OfficialAccount, page: str) -> bool:
+    try:
+        parts = urlsplit(page)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and host in account.js_hosts.lower().split()
+
+
+def _in_row(row: SharedJsTicket, account: OfficialAccount, now: datetime.datetime) -> Lent | None:
+    """The row's ticket, if it is of this AppID and still works."""
+    if not row.ticket or row.app_id != account.app_id or row.expires_at is None:
+        return None
+    if row.expires_at <= now or row.refreshed_at is None:
+        return None
+    return Lent(row.ticket, _use_until(row.refreshed_at, row.expires_at))
+
+
+def _use_until(refreshed_at: datetime.datetime, expires_at: datetime.datetime) -> datetime.datetime:
+    """When to replace it. Its life may be short: then half of it is used."""
+    return expires_at - min(_AHEAD, (expires_at - refreshed_at) / 2)
+
+
+def _fetch(account: OfficialAccount, row: SharedJsTicket) -> Lent:
+    this = SharedJsTicket.objects.filter(pk=account.pk)
+    asked_at = timezone.now()
+    try:
+        ticket = client_for(account).js_tickets.fetch()
+    except APIError as error:
+        pause = lasting(TOKEN if error.is_temporary else TOKEN_REFUSED, row.failures + 1)
+        this.update(
+            failures=row.failures + 1, next_attempt_at=timezone.now() + pause, lease_until=None
+        )
+        lent = _in_row(row, account, timezone.now())
+        if lent is None:
+            raise
+        return lent
+    expires_at = asked_at + datetime.timedelta(seconds=ticket.expires_in)
+    fresh = {
+        "app_id": account.app_id,
+        "ticket": ticket.value,
+        "refreshed_at": asked_at,
+        "expires_at": expires_at,
+    }
+    this.update(**fresh, failures=0, next_attempt_at=None, lease_until=None)
+    return Lent(ticket.value, _use_until(asked_at, expires_at))

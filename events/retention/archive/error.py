@@ -1,0 +1,9 @@
+"""What can be wrong with an archive."""
+
+from __future__ import annotations
+
+__all__ = ["ArchiveError"]
+
+
+class ArchiveError(Exception):
+    """An archive is missing, broken, or does not fit the database; the text gives the reason."""

@@ -1,0 +1,80 @@
+"""Bringing a month back from its archives."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+from django.db import connection, transaction
+
+from events.log.retention_hooks import announce_restoring, announce_return
+from events.models import EventLog, OfficialAccount, PrunedMonth
+from events.months import Month
+from events.retention.archive.error import ArchiveError
+from events.retention.archive.manifest import Archive, archives
+from events.retention.archive.records import batched, event_of
+
+__all__ = ["restore"]
+
+_BATCH = 500
+
+
+def restore(month: Month, folder: Path, *, keep_until: datetime.datetime | None = None) -> int:
+    """Brings a month back from its archives, with the ids it had; returns how many rows came.
+
+    Rows that are there already stay as they are. What was removed here before is marked as being in
+    the base, so that it counts once. Raises ArchiveError, before any row is written, when a file is
+    not what its manifest says or its accounts are not here.
+    """
+    parts = [archive for archive in archives(folder) if archive.month == month]
+    if not parts:
+        raise ArchiveError(f"There is no archive of {month} in {folder}.")
+    pruned, _ = PrunedMonth.objects.get_or_create(month=month.start.date())
+    if pruned.is_under_way:
+        raise ArchiveError(f"The removal of {month} is under way: run prune_events first.")
+    for archive in parts:
+        archive.verify()
+    # Before the rows are there, so that no worker takes them away again.
+    PrunedMonth.objects.filter(pk=pruned.pk).update(keep_until=keep_until)
+    restored = 0
+    for archive in parts:
+        accounts = _local_accounts(archive)
+        for records in batched(archive.records(), _BATCH):
+            events = [
+                event_of(record, accounts, was_removed=archive.part <= pruned.part)
+                for record in records
+            ]
+            announce_return(events)
+            restored += _insert(events, month)
+    _advance_sequence()
+    announce_restoring(EventLog.objects.in_month(month))
+    return restored
+
+
+def _local_accounts(archive: Archive) -> dict[int, int]:
+    """From the accounts' ids when it was written to those of the same handles here."""
+    here = dict(OfficialAccount.objects.values_list("slug", "pk"))
+    return {pk: here[slug] for pk, slug in archive.accounts.items() if slug in here}
+
+
+def _insert(events: list[EventLog], month: Month) -> int:
+    times = {event.pk: event.event_time for event in events}
+    with transaction.atomic():
+        taken = dict(EventLog.objects.filter(pk__in=times).values_list("pk", "event_time"))
+        for pk, moment in taken.items():
+            if moment != times[pk]:
+                raise ArchiveError(f"The id {pk} belongs to another event here.")
+        before = EventLog.objects.in_month(month).filter(pk__in=times).count()
+        EventLog.objects.bulk_create(events, ignore_conflicts=True)
+        return EventLog.objects.in_month(month).filter(pk__in=times).count() - before
+
+
+def _advance_sequence() -> None:
+    """Lets new rows have ids above the restored ones, in a database that never knew them."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT setval(sequence, greatest(nextval(sequence), "
+                "(SELECT max(id) FROM events_eventlog))) "
+                "FROM CAST(pg_get_serial_sequence('events_eventlog', 'id') AS regclass) AS sequence"
+            )

@@ -1,0 +1,46 @@
+"""A call that was let through, and the entry of an API in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from events.simulator.fake_api.call_answers import Refusal
+from events.simulator.fake_api.fake_account import FakeAccount
+
+__all__ = ["FILE", "OK", "Api", "ApiCall", "Fields", "object_in"]
+
+Fields: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiCall:
+    """One call that was let through; `now` is in Unix seconds."""
+
+    query: Mapping[str, str]
+    body: Fields
+    now: float
+    raw: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """`needs_certification`: without, the account is answered 48001."""
+
+    method: str
+    answer: Callable[[FakeAccount, ApiCall], Fields]
+    needs_certification: bool = False
+    takes_file: bool = False
+
+
+# An answer under this name goes out as a file.
+FILE = "file"
+OK: Fields = {"errcode": 0, "errmsg": "ok"}
+
+
+def object_in(fields: Fields, name: str) -> Fields:
+    value = fields.get(name)
+    if not isinstance(value, dict):
+        raise Refusal(47001)
+    return value

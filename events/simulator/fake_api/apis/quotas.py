@@ -1,0 +1,58 @@
+"""Quotas of calls: asking for them, and clearing them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, TypeAlias
+
+from events.simulator.fake_api.apis.call import OK, Api, ApiCall, Fields
+from events.simulator.fake_api.call_answers import Refusal
+from events.simulator.fake_api.fake_account import FakeAccount
+
+__all__ = ["quota_apis"]
+
+Known: TypeAlias = Mapping[str, Api]
+
+
+def quota_apis(known: Known) -> dict[str, Api]:
+    """The APIs about the quotas of all that are known, these among them."""
+    return {
+        "/cgi-bin/openapi/quota/get": Api("POST", partial(_quota, known)),
+        "/cgi-bin/openapi/quota/clear": Api("POST", partial(_clear_quota, known)),
+        "/cgi-bin/clear_quota": Api("POST", _clear_all_quotas),
+    }
+
+
+def _quota(known: Known, account: FakeAccount, call: ApiCall) -> Fields:
+    path = _known_path(known, call)
+    if known[path].needs_certification and not account.is_certified:
+        raise Refusal(76022)
+    limit, used = account.quotas.limit(path), account.quotas.used(path, call.now)
+    answer: dict[str, Any] = {
+        **OK,
+        "quota": {"daily_limit": limit, "used": used, "remain": max(0, limit - used)},
+    }
+    if path in account.quotas.per_minute:
+        rate = account.quotas.per_minute[path]
+        answer["rate_limit"] = {"call_count": rate, "refresh_second": 60}
+    return answer
+
+
+def _clear_quota(known: Known, account: FakeAccount, call: ApiCall) -> Fields:
+    account.quotas.clear(_known_path(known, call))
+    return OK
+
+
+def _clear_all_quotas(account: FakeAccount, call: ApiCall) -> Fields:
+    if call.body.get("appid") != account.app_id:
+        raise Refusal(40013)
+    account.quotas.clear_all(call.now)
+    return OK
+
+
+def _known_path(known: Known, call: ApiCall) -> str:
+    path = call.body.get("cgi_path")
+    if not isinstance(path, str) or path not in known:
+        raise Refusal(76021)
+    return path

@@ -1,0 +1,79 @@
+"""Daily and per-minute limits of each API (接口调用频次限制)."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+from .call_answers import Refusal
+
+__all__ = ["DAILY_LIMITS", "Quotas"]
+
+# What a verified service account with few followers has; WeChat raises some with their number.
+DAILY_LIMITS = {
+    "/cgi-bin/token": 2000,
+    "/cgi-bin/stable_token": 500_000,
+    "/cgi-bin/menu/create": 1000,
+    "/cgi-bin/menu/get": 10_000,
+    "/cgi-bin/menu/delete": 1000,
+    "/cgi-bin/message/custom/send": 500_000,
+    "/cgi-bin/qrcode/create": 100_000,
+    "/cgi-bin/user/get": 500,
+    "/cgi-bin/user/info": 5_000_000,
+    "/cgi-bin/user/info/batchget": 500_000,
+}
+_OTHERS = 100_000
+_CLEARED_PER_MONTH = 10
+_BEIJING = 8 * 3600
+
+
+class Quotas:
+    """One account's counts. Times are in Unix seconds; a day begins at 00:00 in Beijing."""
+
+    def __init__(self) -> None:
+        self.daily = dict(DAILY_LIMITS)
+        self.per_minute: dict[str, int] = {}
+        self._day = 0
+        self._used: Counter[str] = Counter()
+        self._recent: dict[str, deque[float]] = {}
+        self._cleared: list[float] = []
+
+    def count(self, path: str, now: float) -> None:
+        """Counts a call. Raises `Refusal` if it is one too many."""
+        if self.used(path, now) >= self.limit(path):
+            raise Refusal(45009)
+        if path in self.per_minute:
+            recent = self._recent.setdefault(path, deque())
+            while recent and recent[0] <= now - 60:
+                recent.popleft()
+            if len(recent) >= self.per_minute[path]:
+                raise Refusal(45011)
+            recent.append(now)
+        self._used[path] += 1
+
+    def used(self, path: str, now: float) -> int:
+        """How many calls there were today."""
+        day = int(now + _BEIJING) // (24 * 3600)
+        if day != self._day:
+            self._day = day
+            self._used.clear()
+        return self._used[path]
+
+    def limit(self, path: str) -> int:
+        """How many calls a day has."""
+        return self.daily.get(path, _OTHERS)
+
+    def exhaust(self, path: str, now: float) -> None:
+        """Uses up what is left of today."""
+        self._used[path] = max(self.used(path, now), self.limit(path))
+
+    def clear(self, path: str) -> None:
+        """Sets one API's count back."""
+        self._used[path] = 0
+
+    def clear_all(self, now: float) -> None:
+        """Sets all counts back; raises `Refusal` at the eleventh time in thirty days."""
+        self._cleared = [at for at in self._cleared if at > now - 30 * 24 * 3600]
+        if len(self._cleared) >= _CLEARED_PER_MONTH:
+            raise Refusal(48006)
+        self._cleared.append(now)
+        self._used.clear()

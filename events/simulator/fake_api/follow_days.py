@@ -1,0 +1,60 @@
+"""Follows and unfollows by day, which WeChat's statistics are made of (数据统计)."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from dataclasses import dataclass, field
+
+from events.simulator.pushes import Push
+
+__all__ = ["FollowDays", "beijing_day"]
+
+
+@dataclass(slots=True)
+class _Day:
+    new: Counter[int] = field(default_factory=Counter)
+    cancelled: Counter[int] = field(default_factory=Counter)
+
+
+class FollowDays:
+    """The days of one account, by their date in Beijing."""
+
+    def __init__(self) -> None:
+        self._days: dict[datetime.date, _Day] = {}
+
+    def note(self, push: Push, follow_key: str) -> None:
+        """Counts a follow, or an unfollow of somebody who had followed with that EventKey."""
+        if push.kind == "event.subscribe":
+            self._day(push).new[_source(push.event_key)] += 1
+        elif push.kind == "event.unsubscribe":
+            self._day(push).cancelled[_source(follow_key)] += 1
+
+    def summary(self, day: datetime.date) -> list[tuple[int, int, int]]:
+        """Source, follows and unfollows of a day, for the sources that had any."""
+        counted = self._days.get(day, _Day())
+        return [
+            (source, counted.new[source], counted.cancelled[source])
+            for source in sorted({*counted.new, *counted.cancelled})
+        ]
+
+    def gained_since(self, day: datetime.date) -> int:
+        """How many more follow now than at the end of a day."""
+        since = [counted for date, counted in self._days.items() if date > day]
+        return sum(counted.new.total() - counted.cancelled.total() for counted in since)
+
+    def _day(self, push: Push) -> _Day:
+        return self._days.setdefault(beijing_day(push.create_time), _Day())
+
+
+def beijing_day(at: float) -> datetime.date:
+    """The date in Beijing at a moment in Unix seconds."""
+    zone = datetime.timezone(datetime.timedelta(hours=8))
+    return datetime.datetime.fromtimestamp(at, zone).date()
+
+
+def _source(follow_key: str) -> int:
+    """The user_source of a follow with this EventKey."""
+    if follow_key.startswith("qrscene_"):
+        return 30
+    return 0 if follow_key else 1

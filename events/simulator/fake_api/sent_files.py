@@ -1,0 +1,65 @@
+"""The files that simulated followers send: a striped picture, silence, a video without pictures."""
+
+from __future__ import annotations
+
+import functools
+import re
+import struct
+import zlib
+
+from events.simulator.pushes import Push
+
+__all__ = ["file_of", "media_id_of"]
+
+_MEDIA_ID = re.compile(rb"<MediaId>(?:<!\[CDATA\[)?([^\]<]+)")
+_KINDS = {"image": "image", "voice": "voice", "video": "video", "shortvideo": "video"}
+_WIDTH, _HEIGHT = 240, 160
+# Different pictures: no more, since each is kept in memory.
+_PICTURES = 12
+# One frame of AMR at 12.2 kbit/s lasts 20 ms.
+_SILENCE = b"\x3c" + b"\0" * 31
+_VOICE_FRAMES = 150
+
+
+def media_id_of(push: Push) -> str:
+    """The media_id that the message carries; "" for one without a file."""
+    found = _MEDIA_ID.search(push.body) if push.msg_type in _KINDS else None
+    return found[1].decode() if found else ""
+
+
+def file_of(push: Push) -> tuple[str, bytes]:
+    """Kind (image, voice, video) and content of the file, the same for a push each time."""
+    kind = _KINDS[push.msg_type]
+    match kind:
+        case "image":
+            return kind, _picture(zlib.crc32(push.body) % _PICTURES)
+        case "voice":
+            return kind, b"#!AMR\n" + _SILENCE * _VOICE_FRAMES
+        case _:
+            return kind, _box(b"ftyp", b"isom\0\0\2\0isomiso2mp41") + _box(b"free", b"")
+
+
+def _box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content) + 8) + name + content
+
+
+@functools.cache
+def _picture(number: int) -> bytes:
+    """A PNG of stripes in a colour of its own."""
+    dark = [40 + number * 37 % 160, 40 + number * 71 % 160, 40 + number * 113 % 160]
+    light = [value + 50 for value in dark]
+    lines = (
+        b"\0" + b"".join(bytes(light if (x + y) // 20 % 2 else dark) for x in range(_WIDTH))
+        for y in range(_HEIGHT)
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in (
+            (b"IHDR", struct.pack(">IIBBBBB", _WIDTH, _HEIGHT, 8, 2, 0, 0, 0)),
+            (b"IDAT", zlib.compress(b"".join(lines))),
+            (b"IEND", b""),
+        )
+    )

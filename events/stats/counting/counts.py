@@ -1,0 +1,256 @@
+"""Counts events and distinct people by hour, day, week and month.
+
+A person counts once in a period, at the first event that is counted there. For events in the order
+of their times it is enough to know when the person was last seen (`LastSeen`): the person is new in
+every period that begins after that. For an event that comes late, the person's other events are
+read from the log. So the count of people is exact, whatever the order, and costs no row per day.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import zoneinfo
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from django.db import connection
+
+from events.db.upsert import Upsert
+from events.models import EventLog, LastSeen, OpenEvent, PeriodCount
+from events.stats.changes import Batch, Change, counter
+from events.stats.facts import NOT_COUNTED, Counted, facts
+from events.stats.periods import Period, microseconds, next_start, starts_at
+from events.stats.series import SeriesKey, stored_series
+
+__all__ = ["MEASURES", "Deltas", "add_deltas", "count_events", "measures", "note_seen"]
+
+# The columns of a count, in the order of the values of Deltas.
+MEASURES = ("events", "people", "answered", "unanswered", "waited_ms")
+_PERIODS = tuple(Period)
+
+# Pairs of OpenID and series in one statement.
+_PAIRS = 400
+
+_Person: TypeAlias = "tuple[SeriesKey, str]"
+# By OpenID and the series' id.
+_Seen: TypeAlias = "tuple[str, int]"
+# By series, and the starts of the hour, day, week and month.
+_Place: TypeAlias = "tuple[SeriesKey, tuple[datetime.datetime, ...]]"
+# By series, place of the period in Period, and start of the period.
+Deltas: TypeAlias = "defaultdict[tuple[SeriesKey, int, datetime.datetime], list[int]]"
+
+
+@counter
+def count_events(batch: Batch) -> None:
+    totals: defaultdict[_Place, list[int]] = defaultdict(lambda: [0] * len(MEASURES))
+    arrivals: defaultdict[_Person, list[int]] = defaultdict(list)
+    for change in batch.changes:
+        _count(change, batch.zones[change.fact.account_id], totals, arrivals)
+    deltas: Deltas = defaultdict(lambda: [0] * len(MEASURES))
+    for (key, starts), total in totals.items():
+        for place, start in enumerate(starts):
+            values = deltas[key, place, start]
+            for measure, more in enumerate(total):
+                values[measure] += more
+    series = stored_series({key for key, _, _ in deltas} | {key for key, _ in arrivals})
+    _count_people(batch, arrivals, series, deltas)
+    add_deltas(deltas, series)
+
+
+def measures(counted: Counted) -> tuple[int, ...]:
+    """What one event adds to a count; people are counted apart."""
+    return (
+        int(counted.is_event),
+        0,
+        int(counted.outcome == "answered"),
+        int(counted.outcome == "unanswered"),
+        counted.waited_ms,
+    )
+
+
+def _count(
+    change: Change,
+    zone: zoneinfo.ZoneInfo,
+    totals: defaultdict[_Place, list[int]],
+    arrivals: defaultdict[_Person, list[int]],
+) -> None:
+    fact = change.fact
+    difference = measures(fact.counted)
+    if change.before is not NOT_COUNTED:
+        before = measures(change.before)
+        difference = tuple(now - was for now, was in zip(difference, before, strict=True))
+    is_arrival = change.is_new_event and fact.openid
+    if not (is_arrival or any(difference)):
+        return
+    at = microseconds(fact.event_time)
+    starts = starts_at(at, zone)
+    for key in fact.series:
+        total = totals[key, starts]
+        for measure, more in enumerate(difference):
+            if more:
+                total[measure] += more
+        if is_arrival:
+            arrivals[key, fact.openid].append(at)
+
+
+def _count_people(
+    batch: Batch,
+    arrivals: Mapping[_Person, list[int]],
+    series: Mapping[SeriesKey, int],
+    deltas: Deltas,
+) -> None:
+    seen = _seen({(openid, series[key]) for key, openid in arrivals})
+    floors = {pk: microseconds(moment) for pk, moment in batch.seen_since.items()}
+    late: dict[_Person, list[int]] = {}
+    newest: dict[_Seen, int] = {}
+    for person, moments in arrivals.items():
+        key, openid = person
+        moments.sort()
+        place_of_last = (openid, series[key])
+        last = seen.get(place_of_last)
+        if moments[0] < (floors.get(key[0], moments[0]) if last is None else last):
+            late[person] = moments
+        else:
+            _count_in_order(key, moments, last, batch.zones[key[0]], deltas)
+        if last is None or last < moments[-1]:
+            newest[place_of_last] = moments[-1]
+    if late:
+        others = _others(batch, late)
+        for (key, openid), moments in late.items():
+            zone = batch.zones[key[0]]
+            known = {
+                pair
+                for moment in others[key, openid]
+                for pair in enumerate(starts_at(moment, zone))
+            }
+            for moment in moments:
+                for pair in enumerate(starts_at(moment, zone)):
+                    if pair not in known:
+                        known.add(pair)
+                        deltas[key, *pair][1] += 1
+    note_seen(newest)
+
+
+def _count_in_order(
+    key: SeriesKey,
+    moments: Iterable[int],
+    last: int | None,
+    zone: zoneinfo.ZoneInfo,
+    deltas: Deltas,
+) -> None:
+    """Counts a person who was last seen in this series before all these moments."""
+    former = None if last is None else starts_at(last, zone)
+    for moment in moments:
+        starts = starts_at(moment, zone)
+        if starts is former:
+            continue
+        for place, start in enumerate(starts):
+            if former is None or former[place] != start:
+                deltas[key, place, start][1] += 1
+        former = starts
+
+
+def _seen(people: Iterable[_Seen]) -> dict[_Seen, int]:
+    """When these people were last seen, by OpenID and series: exactly these pairs.
+
+    The ORM could only ask for all series of all people.
+    """
+    pairs = sorted(people)
+    table = connection.ops.quote_name(LastSeen._meta.db_table)
+    found: dict[_Seen, int] = {}
+    with connection.cursor() as cursor:
+        for first in range(0, len(pairs), _PAIRS):
+            some = pairs[first : first + _PAIRS]
+            values = ", ".join(["(%s, %s)"] * len(some))
+            # Joined from the wanted rows to the stored ones: for an IN, SQLite may read the whole
+            # table.
+            cursor.execute(
+                f"WITH wanted (openid, series_id) AS (VALUES {values}) "
+                f"SELECT stored.openid, stored.series_id, stored.at "
+                f"FROM wanted CROSS JOIN {table} AS stored WHERE stored.openid = wanted.openid "
+                "AND stored.series_id = wanted.series_id",
+                [value for pair in some for value in pair],
+            )
+            found |= {(openid, pk): at for openid, pk, at in cursor.fetchall()}
+    return found
+
+
+def _others(batch: Batch, late: Mapping[_Person, Sequence[int]]) -> Mapping[_Person, list[int]]:
+    """When these people's events were that are counted, as far as they share a period with late."""
+    spans: dict[tuple[int, str], tuple[datetime.datetime, datetime.datetime]] = {}
+    for (key, openid), moments in late.items():
+        zone = batch.zones[key[0]]
+        for moment in moments:
+            _, _, week, month = starts_at(moment, zone)
+            first = min(week, month)
+            end = max(next_start(week, Period.WEEK, zone), next_start(month, Period.MONTH, zone))
+            known = spans.get((key[0], openid), (first, end))
+            spans[key[0], openid] = (min(known[0], first), max(known[1], end))
+    arriving = {change.fact.pk for change in batch.changes if change.is_new_event}
+    found: defaultdict[_Person, list[int]] = defaultdict(list)
+    rows = (
+        EventLog.objects.filter(
+            openid__in={openid for _, openid in spans},
+            account__in={account_id for account_id, _ in spans},
+            event_time__gte=min(first for first, _ in spans.values()),
+            event_time__lt=max(end for _, end in spans.values()),
+            pk__lte=batch.counted_to,
+        )
+        # Tells SQLite that it may use the partial index on openid.
+        .exclude(openid="")
+    )
+    near = [fact for fact in facts(rows) if fact.counted.is_event and fact.pk not in arriving]
+    # Events by now that were none when they were counted.
+    uncounted = set(
+        OpenEvent.objects.filter(
+            pk__in=[fact.pk for fact in near], status=EventLog.Status.QUARANTINED
+        ).values_list("pk", flat=True)
+    )
+    for fact in near:
+        if fact.pk in uncounted:
+            continue
+        for key in fact.series:
+            if (key, fact.openid) in late:
+                found[key, fact.openid].append(microseconds(fact.event_time))
+    return found
+
+
+# --- Writing -------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _addition() -> Upsert:
+    return Upsert(
+        PeriodCount,
+        key=("series_id", "period", "start"),
+        values=MEASURES,
+        update={name: f"old.{name} + excluded.{name}" for name in MEASURES},
+    )
+
+
+@functools.cache
+def _sighting() -> Upsert:
+    return Upsert(
+        LastSeen,
+        key=("openid", "series_id"),
+        values=("at",),
+        update={"at": "{greatest}(old.at, excluded.at)"},
+    )
+
+
+def add_deltas(deltas: Deltas, series: Mapping[SeriesKey, int]) -> None:
+    rows = sorted(
+        (series[key], _PERIODS[place].code, start, *values)
+        for (key, place, start), values in deltas.items()
+        if any(values)
+    )
+    if rows:
+        _addition().execute(connection, rows)
+
+
+def note_seen(last: Mapping[_Seen, int]) -> None:
+    """Notes when people were last seen, in microseconds, by OpenID and series."""
+    if last:
+        _sighting().execute(connection, sorted((*person, at) for person, at in last.items()))

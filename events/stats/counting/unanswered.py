@@ -1,0 +1,173 @@
+"""Keeps the messages and menu taps of the last months that nobody answered, texts with their words.
+
+So an operator finds what no rule matches, and who waits for an answer, without a walk through the
+log. A row goes when its event is answered or leaves the log; its text goes with the body.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+
+from django.db import connection
+from django.utils import timezone
+
+from events import binding_scenes
+from events.db.upsert import Upsert
+from events.log.retention_hooks import on_erasure
+from events.models import EventLog, OpenEvent, UnansweredEvent, UnmatchedDay
+from events.stats.changes import Batch, counter
+from events.stats.counting.unmatched import recount_days_of, recounted_texts
+from events.stats.facts import Fact, facts
+from events.wechat import Unreadable, mending, xml
+from events.wechat.api.transport.answer_fields import storable
+
+__all__ = [
+    "KEPT",
+    "forget_old",
+    "keep_unanswered",
+    "recount_unanswered",
+    "rename_person",
+]
+
+KEPT = datetime.timedelta(days=100)
+_DAY = datetime.timedelta(days=1)
+_UNANSWERED, _TEXT = "unanswered", "text"
+
+
+@counter
+def keep_unanswered(batch: Batch) -> None:
+    new = [
+        change.fact
+        for change in batch.changes
+        if change.fact.counted.outcome == _UNANSWERED and change.before.outcome != _UNANSWERED
+    ]
+    over = [
+        change.fact
+        for change in batch.changes
+        if change.before.outcome == _UNANSWERED and change.fact.counted.outcome != _UNANSWERED
+    ]
+    rows = UnansweredEvent.objects.filter(pk__in=[fact.pk for fact in over])
+    people = {(fact.account_id, fact.openid) for fact in new if fact.kind == _TEXT}
+    if over:
+        people.update(rows.exclude(text="").values_list("account_id", "openid"))
+    with recounted_texts(people, [fact.event_time for fact in (*new, *over)]):
+        if over:
+            rows.delete()
+        _keep(new)
+
+
+def _keep(new: Sequence[Fact]) -> None:
+    if not new:
+        return
+    texts = _texts(new)
+    rows = sorted(
+        (
+            *(fact.pk, fact.account_id, fact.event_time, fact.kind, fact.openid),
+            texts.get(fact.pk, ""),
+        )
+        for fact in new
+    )
+    _keeping().execute(connection, rows)
+
+
+@functools.cache
+def _keeping() -> Upsert:
+    """A third of the time that the ORM takes."""
+    return Upsert(
+        UnansweredEvent,
+        key=("event_id",),
+        values=("account_id", "event_time", "kind", "openid", "text"),
+        update={"text": "excluded.text"},
+    )
+
+
+def _texts(found: Iterable[Fact]) -> dict[int, str]:
+    """The words of those texts for which no answer was made, by the ids of their events."""
+    times = {fact.pk: fact.event_time for fact in found if fact.kind == _TEXT}
+    if not times:
+        return {}
+    rows = EventLog.objects.filter(
+        pk__in=times,
+        # Leads PostgreSQL to the partitions that can hold them.
+        event_time__gte=min(times.values()),
+        event_time__lte=max(times.values()),
+        reply="",
+    )
+    return {
+        pk: _words(bytes(raw), mended=mended)
+        for pk, raw, mended in rows.values_list("pk", "raw", "mended")
+    }
+
+
+def _words(raw: bytes, *, mended: bool) -> str:
+    """How a text begins, without what must not be shown; "" if its body was removed."""
+    if not raw:
+        return ""
+    try:
+        fields = mending.read(raw).fields if mended else xml.parse(raw)
+    except Unreadable:
+        return ""
+    content = fields.get("Content")
+    if not isinstance(content, str):
+        return ""
+    words = " ".join(storable(binding_scenes.mask(content)).split())
+    return words[: UnansweredEvent.TEXT_LENGTH]
+
+
+def forget_old(now: datetime.datetime) -> int:
+    """Removes rows of more than 100 days ago; returns how many."""
+    forgotten, _ = UnansweredEvent.objects.filter(event_time__lt=now - KEPT).delete()
+    # Of a day that is kept in part, the numbers stay whole.
+    UnmatchedDay.objects.filter(start__lt=now - KEPT - _DAY).delete()
+    return forgotten
+
+
+def recount_unanswered(
+    account_id: int,
+    first: datetime.datetime,
+    end: datetime.datetime,
+    *,
+    counted_to: int,
+    frozen: datetime.datetime | None,
+) -> Iterator[tuple[datetime.datetime, int, int]]:
+    """Keeps what the log says is unanswered from `first` to before `end`, in the caller's
+    transaction; gives the time, stored and counted number where they differed.
+    """
+    first = max(first, timezone.now() - KEPT, frozen or first)
+    if first >= end:
+        return
+    rows = EventLog.objects.filter(
+        account=account_id, event_time__gte=first, event_time__lt=end, pk__lte=counted_to
+    )
+    opened = dict(OpenEvent.objects.values_list("pk", "outcome"))
+    unanswered = {
+        fact.pk: fact
+        for fact in facts(rows)
+        if opened.get(fact.pk, fact.counted.outcome) == _UNANSWERED
+    }
+    kept = UnansweredEvent.objects.filter(
+        account=account_id, event_time__gte=first, event_time__lt=end
+    )
+    known = set(kept.values_list("pk", flat=True))
+    over = known - unanswered.keys()
+    new = [fact for pk, fact in unanswered.items() if pk not in known]
+    gone = UnansweredEvent.objects.filter(pk__in=over)
+    changed = list(gone.values_list("event_time", flat=True))
+    gone.delete()
+    _keep(new)
+    if over or new:
+        recount_days_of(
+            {(account_id, at) for at in changed}
+            | {(fact.account_id, fact.event_time) for fact in new}
+        )
+        yield first, len(known), len(unanswered)
+
+
+@on_erasure
+def rename_person(account_id: int, openid: str, pseudonym: str) -> None:
+    """Gives a person another name, and removes what the person wrote."""
+    with recounted_texts([(account_id, openid)]):
+        rows = UnansweredEvent.objects.filter(account=account_id, openid=openid)
+        rows.update(openid=pseudonym, text="")

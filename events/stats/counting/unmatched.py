@@ -1,0 +1,161 @@
+"""Keeps by day the texts that no rule matched: how often each came, from how many people.
+
+The rows of unanswered events say it. What a change of them changes is found by counting the rows of
+the people concerned before and after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import zoneinfo
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from django.db import connection
+from django.db.models import Max, Q
+
+from events.db.upsert import Upsert
+from events.models import AccountStatistics, UnansweredEvent, UnmatchedDay
+from events.stats.changes import on_zone_change
+from events.stats.periods import Period, next_start, starts_of
+
+__all__ = ["count_in_zone", "forget_texts", "recount_days_of", "recount_texts", "recounted_texts"]
+
+_DAY = datetime.timedelta(days=1)
+
+# Account id and OpenID.
+_Person: TypeAlias = "tuple[int, str]"
+# Account id, start of the day, text.
+_Cell: TypeAlias = "tuple[int, datetime.datetime, str]"
+# Account id, OpenID, time and text.
+_Text: TypeAlias = "tuple[int, str, datetime.datetime, str]"
+# Messages and people.
+_Cells: TypeAlias = "defaultdict[_Cell, list[int]]"
+
+
+@contextlib.contextmanager
+def recounted_texts(
+    people: Iterable[_Person], moments: Collection[datetime.datetime] = ()
+) -> Iterator[None]:
+    """Counts what changes meanwhile in the unanswered texts of these people.
+
+    With `moments`, only events of these change.
+    """
+    wanted = set(people)
+    if not wanted:
+        yield
+        return
+    zones = _zones()
+    rows = UnansweredEvent.objects.filter(
+        openid__in={openid for _, openid in wanted}, account__in={pk for pk, _ in wanted}
+    )
+    if moments:
+        # What the days have that have these moments; they last up to 25 hours.
+        rows = rows.filter(
+            event_time__gt=min(moments) - 2 * _DAY, event_time__lt=max(moments) + 2 * _DAY
+        )
+    before, _ = _tally((row for row in _texts(rows) if row[:2] in wanted), zones)
+    yield
+    after, last = _tally((row for row in _texts(rows) if row[:2] in wanted), zones)
+    cells: _Cells = defaultdict(lambda: [0, 0])
+    fewer: set[_Cell] = set()
+    for person, cell in before.keys() | after.keys():
+        was, now = before[person, cell], after[person, cell]
+        if was != now:
+            cells[cell][0] += now - was
+            cells[cell][1] += bool(now) - bool(was)
+            if now < was:
+                fewer.add(cell)
+    sums = [(*cell, *more, last[cell]) for cell, more in sorted(cells.items()) if cell not in fewer]
+    if sums:
+        _addition().execute(connection, sums)
+    for account_id, start, text in fewer:
+        recount_texts(account_id, start, next_start(start, Period.DAY, zones[account_id]), text)
+
+
+def _texts(rows: Any) -> Iterator[_Text]:
+    columns = rows.exclude(text="").values_list("account_id", "openid", "event_time", "text")
+    found: Iterator[_Text] = columns.iterator(chunk_size=2000)
+    return found
+
+
+def _tally(
+    texts: Iterable[_Text], zones: Mapping[int, zoneinfo.ZoneInfo]
+) -> tuple[Counter[tuple[_Person, _Cell]], dict[_Cell, datetime.datetime]]:
+    """How often each person wrote each text on each day, and when it came last."""
+    found: Counter[tuple[_Person, _Cell]] = Counter()
+    last: dict[_Cell, datetime.datetime] = {}
+    for account_id, openid, at, text in texts:
+        cell = (account_id, starts_of(at, zones[account_id])[1], text)
+        found[(account_id, openid), cell] += 1
+        last[cell] = max(at, last.get(cell, at))
+    return found, last
+
+
+@functools.cache
+def _addition() -> Upsert:
+    return Upsert(
+        UnmatchedDay,
+        key=("account_id", "start", "text"),
+        values=("messages", "people", "last_at"),
+        update={
+            "messages": "old.messages + excluded.messages",
+            "people": "old.people + excluded.people",
+            "last_at": "{greatest}(old.last_at, excluded.last_at)",
+        },
+    )
+
+
+def recount_texts(
+    account_id: int, begin: datetime.datetime, end: datetime.datetime, text: str | None = None
+) -> None:
+    """Counts anew an account's texts of the days from `begin` to before `end`; or one of them."""
+    which = Q(account=account_id) if text is None else Q(account=account_id, text=text)
+    UnmatchedDay.objects.filter(which, start__gte=begin, start__lt=end).delete()
+    rows = UnansweredEvent.objects.filter(which, event_time__gte=begin, event_time__lt=end)
+    _count(account_id, rows)
+
+
+def recount_days_of(events: Iterable[tuple[int, datetime.datetime]]) -> None:
+    """Counts the days anew that have these moments, each of an account."""
+    zones = _zones()
+    days = {(pk, starts_of(at, zones[pk])[1]) for pk, at in events}
+    for account_id, start in sorted(days):
+        recount_texts(account_id, start, next_start(start, Period.DAY, zones[account_id]))
+
+
+def forget_texts(before: datetime.datetime) -> None:
+    """Forgets the words of texts before a moment, and their numbers."""
+    rows = UnansweredEvent.objects.exclude(text="").filter(event_time__lt=before)
+    last = rows.order_by().values_list("account").annotate(last=Max("event_time"))
+    days = [(account_id, at) for account_id, at in last]
+    rows.update(text="")
+    UnmatchedDay.objects.filter(start__lt=before - 2 * _DAY).delete()
+    # A day lasts up to 25 hours, so the moment is in one of these.
+    recount_days_of((pk, before - number * _DAY) for pk, _ in days for number in (0, 1, 2))
+
+
+@on_zone_change
+def count_in_zone(account_id: int, zone: zoneinfo.ZoneInfo) -> None:
+    """Counts an account's texts anew, which no zone changes, by the days of another zone."""
+    UnmatchedDay.objects.filter(account=account_id).delete()
+    _count(account_id, UnansweredEvent.objects.filter(account=account_id), zone)
+
+
+def _count(account_id: int, rows: Any, zone: zoneinfo.ZoneInfo | None = None) -> None:
+    found, last = _tally(_texts(rows), {account_id: zone or _zones()[account_id]})
+    cells: _Cells = defaultdict(lambda: [0, 0])
+    for (_person, cell), number in found.items():
+        cells[cell][0] += number
+        cells[cell][1] += 1
+    if cells:
+        _addition().execute(
+            connection, [(*cell, *more, last[cell]) for cell, more in sorted(cells.items())]
+        )
+
+
+def _zones() -> dict[int, zoneinfo.ZoneInfo]:
+    return {state.account_id: state.zone for state in AccountStatistics.objects.all()}

@@ -1,0 +1,136 @@
+"""Numbers of several accounts together, each by its own calendar.
+
+People of different accounts are different people, since an OpenID is of one account, so their
+numbers may be added up. Over several days `people` are the people of each day, added up.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Sum
+
+from events.models import PeriodCount
+from events.stats.days import Days
+from events.stats.periods import Period
+from events.stats.reading.queries import NOT_EVENTS, Seconds
+from events.stats.reading.rows import Totals
+from events.stats.series import MENU_KINDS
+
+__all__ = [
+    "EntryTotals",
+    "entry_totals",
+    "hours_of_week",
+    "kind_totals",
+    "people_by_day",
+    "people_by_hour",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryTotals:
+    """Taps on one menu entry, those of as many days before, and those that nobody answered."""
+
+    account_id: int
+    kind: str
+    key: str
+    taps: int
+    people: int
+    unanswered: int
+    taps_before: int
+
+
+_MEASURES = ("events", "people", "answered", "unanswered", "waited_ms")
+
+
+def kind_totals(days: Days) -> Mapping[str, tuple[Totals, Totals]]:
+    """What happened by kind, and what happened in as many days before."""
+    now, before = (each.within("series__account", "start") for each in (days, days.before))
+    rows = (
+        PeriodCount.objects.filter(now | before, series__key="", period=Period.DAY.code)
+        .order_by()
+        .values_list("series__kind")
+        .annotate(
+            **{f"now_{name}": Sum(name, filter=now, default=0) for name in _MEASURES},
+            **{f"before_{name}": Sum(name, filter=before, default=0) for name in _MEASURES},
+        )
+    )
+    half = len(_MEASURES)
+    return {kind: (Totals(*values[:half]), Totals(*values[half:])) for kind, *values in rows}
+
+
+def entry_totals(days: Days) -> list[EntryTotals]:
+    """The menu entries that followers tapped, most taps first, with the days before beside them."""
+    now, before = (each.within("series__account", "start") for each in (days, days.before))
+    rows = (
+        PeriodCount.objects.filter(
+            now | before, series__kind__in=MENU_KINDS, period=Period.DAY.code
+        )
+        .exclude(series__key="")
+        .order_by()
+        .values_list("series__account", "series__kind", "series__key")
+        .annotate(
+            taps=Sum("events", filter=now, default=0),
+            persons=Sum("people", filter=now, default=0),
+            missed=Sum("unanswered", filter=now, default=0),
+            taps_before=Sum("events", filter=before, default=0),
+        )
+    )
+    found = [EntryTotals(*row) for row in rows]
+    return sorted(found, key=lambda row: (-row.taps, -row.taps_before, row.kind, row.key))
+
+
+def people_by_day(days: Days, kinds: Sequence[str]) -> Mapping[str, Mapping[datetime.date, int]]:
+    """Distinct people of each kind on each day."""
+    found: Mapping[str, defaultdict[datetime.date, int]] = {
+        kind: defaultdict(int) for kind in kinds
+    }
+    for account_id, kind, start, people in _people(days, kinds, Period.DAY):
+        found[kind][start.astimezone(days.zones[account_id]).date()] += people
+    return found
+
+
+def people_by_hour(days: Days, kinds: Sequence[str]) -> Mapping[str, Mapping[int, int]]:
+    """Distinct people of each kind in each hour of the clock, of a single day."""
+    found: Mapping[str, defaultdict[int, int]] = {kind: defaultdict(int) for kind in kinds}
+    for account_id, kind, start, people in _people(days, kinds, Period.HOUR):
+        found[kind][start.astimezone(days.zones[account_id]).hour] += people
+    return found
+
+
+def _people(
+    days: Days, kinds: Sequence[str], period: Period
+) -> Iterable[tuple[int, str, datetime.datetime, int]]:
+    return (
+        PeriodCount.objects.filter(
+            days.within("series__account", "start"),
+            series__kind__in=kinds,
+            series__key="",
+            period=period.code,
+        )
+        .order_by()
+        .values_list("series__account", "series__kind", "start", "people")
+    )
+
+
+def hours_of_week(days: Days) -> Sequence[Sequence[int]]:
+    """Events of followers by weekday, from Monday, and hour of the accounts' clocks."""
+    rows = PeriodCount.objects.filter(
+        days.within("series__account", "start"), series__key="", period=Period.HOUR.code
+    )
+    for prefix in NOT_EVENTS:
+        rows = rows.exclude(series__kind__startswith=prefix)
+    numbers = [[0] * 24 for _ in range(7)]
+    counted = (
+        rows.order_by()
+        .annotate(seconds=Seconds("start"))
+        .values_list("series__account", "seconds")
+        .annotate(Sum("events"))
+    )
+    for account_id, seconds, events in counted:
+        local = datetime.datetime.fromtimestamp(seconds, days.zones[account_id])
+        numbers[local.weekday()][local.hour] += events
+    return numbers

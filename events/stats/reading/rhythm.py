@@ -1,0 +1,94 @@
+"""Whether an account's pushes come as usual: its last push against its usual rhythm.
+
+What is usual is the mean of the last four weeks for each hour of the day. So silence at night is
+no trouble, and the same silence at noon may be.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from django.db.models import F, Min, Sum
+
+from events.models import HealthCount
+from events.stats.reading.queries import Seconds
+
+__all__ = ["Pulse", "Rhythm", "rhythms"]
+
+_WEEKS = datetime.timedelta(days=28)
+_DAY = datetime.timedelta(days=1)
+_HOUR = datetime.timedelta(hours=1)
+# After so long a silence the hours before say no more.
+_LONGEST = datetime.timedelta(days=14)
+# So many pushes that would usually have come since the last one. If each came by itself, five
+# would be missing by chance once in 150 times; but pushes come in bursts.
+_LATE, _SILENT = 5, 15
+
+
+class Pulse(enum.Enum):
+    """How an account's silence compares with its rhythm."""
+
+    ALIVE = "alive"
+    LATE = "late"
+    SILENT = "silent"
+    # Less than a day is known of it, or nothing ever came.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How many pushes usually come in each hour of the day (UTC); `days` are known of."""
+
+    days: float = 0
+    hours: Mapping[int, float] = field(default_factory=dict)
+
+    def expected(self, since: datetime.datetime, now: datetime.datetime) -> float:
+        """How many pushes would usually have come since then."""
+        at, number = max(since, now - _LONGEST), 0.0
+        while at < now:
+            end = min(at.replace(minute=0, second=0, microsecond=0) + _HOUR, now)
+            number += self.hours.get(at.astimezone(datetime.UTC).hour, 0) * ((end - at) / _HOUR)
+            at = end
+        return number
+
+    def pulse(
+        self,
+        last: datetime.datetime | None,
+        now: datetime.datetime,
+        *,
+        late: int = _LATE,
+        silent: int = _SILENT,
+    ) -> Pulse:
+        """`late` and `silent` are pushes that would usually have come since the last one."""
+        if last is None or self.days < 1:
+            return Pulse.UNKNOWN
+        missing = self.expected(last, now)
+        if missing >= silent:
+            return Pulse.SILENT
+        return Pulse.LATE if missing >= late else Pulse.ALIVE
+
+
+def rhythms(account_ids: Sequence[int], now: datetime.datetime) -> Mapping[int, Rhythm]:
+    """The usual rhythm of each of these accounts that ever had pushes."""
+    lately = HealthCount.objects.filter(account__in=account_ids, start__gte=now - _WEEKS)
+    rows = (
+        lately.order_by()
+        .annotate(hour=(Seconds("start") / 3600) % 24)
+        .values_list("account", "hour")
+        .annotate(received=Sum("received"), first=Min(F("start")))
+    )
+    received: dict[int, dict[int, int]] = {}
+    first: dict[int, datetime.datetime] = {}
+    for account_id, hour, number, begun in rows:
+        received.setdefault(account_id, {})[hour] = number
+        first[account_id] = min(first.get(account_id, begun), begun)
+    return {
+        pk: Rhythm(
+            (now - first[pk]) / _DAY,
+            {hour: number / max((now - first[pk]) / _DAY, 1) for hour, number in hours.items()},
+        )
+        for pk, hours in received.items()
+    }

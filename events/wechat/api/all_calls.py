@@ -1,0 +1,40 @@
+"""All calls of one account in one place."""
+
+from __future__ import annotations
+
+from .auto_replies import AutoReplies
+from .custom_messages import CustomMessages
+from .diagnostics import Diagnostics
+from .js_tickets import JsTickets
+from .media import Media
+from .menus import Menus
+from .qr_codes import QRCodes
+from .statistics import Statistics
+from .tags import Tags
+from .transport.calls import Calls
+from .transport.http import Wire
+from .transport.token_source import TokenSource
+from .users import Users
+
+__all__ = ["Client"]
+
+
+class Client:
+    """WeChat's API as one account sees it. Safe to share between threads, if `tokens` is.
+
+    Every call raises `APIError` and its subclasses; ValueError, before anything is sent, for
+    what is outside WeChat's documented limits.
+    """
+
+    def __init__(self, wire: Wire, tokens: TokenSource) -> None:
+        calls = Calls(wire, tokens)
+        self.qr_codes = QRCodes(calls, wire)
+        self.users = Users(calls)
+        self.tags = Tags(calls)
+        self.media = Media(calls)
+        self.menus = Menus(calls)
+        self.auto_replies = AutoReplies(calls)
+        self.custom_messages = CustomMessages(calls)
+        self.statistics = Statistics(calls)
+        self.diagnostics = Diagnostics(calls)
+        self.js_tickets = JsTickets(calls)

@@ -1,0 +1,57 @@
+"""Temporary material (临时素材): files that WeChat keeps for three days."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .transport.answer_fields import text
+from .transport.api_errors import BadAnswer
+from .transport.calls import Calls
+
+__all__ = ["KEPT_DAYS", "LIMITS", "Content", "Media"]
+
+KEPT_DAYS = 3
+# Bytes, by the kind of file.
+LIMITS: Mapping[str, int] = {
+    "image": 10 * 1024 * 1024,
+    "voice": 2 * 1024 * 1024,
+    "video": 10 * 1024 * 1024,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file as WeChat sent it; the type is what the answer's header says."""
+
+    content_type: str
+    data: bytes
+
+
+class Media:
+    """Uploads files, and fetches those that followers sent."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def upload(self, kind: str, name: str, content_type: str, data: bytes) -> str:
+        """Sends a file of a kind in LIMITS and returns its media_id, good for three days.
+
+        ValueError for a file larger than its limit.
+        """
+        if len(data) > LIMITS[kind]:
+            raise ValueError(f"a {kind} has at most {LIMITS[kind]} bytes")
+        path = "/cgi-bin/media/upload"
+        answer = self._calls.upload(path, {"type": kind}, "media", (name, data, content_type))
+        if not (media_id := text(answer, "media_id")):
+            raise BadAnswer(path, "no media_id in the answer")
+        return media_id
+
+    def get(self, media_id: str, *, most: int) -> Content:
+        """The file of a media_id, `most` bytes at the most, else BadAnswer.
+
+        For a video WeChat answers with an address of its own, which is fetched too.
+        """
+        path = "/cgi-bin/media/get"
+        found = self._calls.download(path, {"media_id": media_id}, most=most)
+        return Content(*found)

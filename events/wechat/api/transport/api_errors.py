@@ -1,0 +1,222 @@
+"""What can go wrong with a call to WeChat's API, by what the caller has to do about it.
+
+A call that was answered with an `errcode` raises `Refused` or one of its subclasses, one for each
+class of codes (全局返回码). Nothing here, in text, repr or attributes, holds an access token or an
+AppSecret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import ClassVar
+
+__all__ = [
+    "APIError",
+    "AddressNotAllowed",
+    "BadAnswer",
+    "CredentialsRejected",
+    "DailyQuotaReached",
+    "NotPermitted",
+    "RateLimitReached",
+    "RecipientRejected",
+    "Refused",
+    "RequestRejected",
+    "SystemBusy",
+    "TicketUnknown",
+    "TokenRejected",
+    "Unreachable",
+    "refusal",
+]
+
+
+class APIError(Exception):
+    """Base of every error of a call. `label` names the class in stored rows and metrics.
+
+    `is_temporary` tells whether the same call may succeed later without anybody's doing.
+    """
+
+    label: ClassVar[str] = "platform"
+    is_temporary: ClassVar[bool] = False
+
+
+class Unreachable(APIError):
+    """No complete answer in time, or none at all.
+
+    `may_have_arrived` is false if the request certainly did not reach WeChat. Where it is
+    true, a message may have been sent and a QR code made.
+    """
+
+    label = "unreachable"
+    is_temporary = True
+
+    def __init__(self, path: str, reason: str, *, may_have_arrived: bool) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.may_have_arrived = may_have_arrived
+
+
+class BadAnswer(APIError):
+    """An answer that is not WeChat's: a status other than 200, or no JSON."""
+
+    label = "bad_answer"
+    is_temporary = True
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+
+
+class TicketUnknown(APIError):
+    """There is no picture for this ticket: it is wrong, or its code has expired."""
+
+    label = "ticket"
+
+
+class Refused(APIError):
+    """WeChat answered with an error; this class itself stands for codes of no known class.
+
+    `errcode` is WeChat's number, `errmsg` its text without the `rid`, which WeChat's support asks
+    for ("" if there was none). `path` is the API that was called.
+    """
+
+    label = "refused"
+    codes: ClassVar[frozenset[int]] = frozenset()
+
+    def __init__(self, path: str, errcode: int, errmsg: str) -> None:
+        found = _RID.search(errmsg)
+        self.path = path
+        self.errcode = errcode
+        self.rid = found.group(1) if found else ""
+        self.errmsg = _RID.sub("", errmsg).strip()
+        rid = f" (rid {self.rid})" if self.rid else ""
+        super().__init__(f"{path}: {errcode} {self.errmsg}{rid}")
+
+
+class SystemBusy(Refused):
+    """WeChat is busy (系统繁忙): try again after a pause, three times at most."""
+
+    label = "busy"
+    is_temporary = True
+    codes = frozenset({-1})
+
+
+class TokenRejected(Refused):
+    """The access token is expired, invalid, or not the latest, and a fresh one did not help."""
+
+    label = "token"
+    codes = frozenset({40001, 40014, 41001, 42001, 42007})
+
+
+class DailyQuotaReached(Refused):
+    """This API's calls of the day are used up: nothing more until 00:00 in Beijing."""
+
+    label = "daily_quota"
+    is_temporary = True
+    codes = frozenset({45009})
+
+
+class RateLimitReached(Refused):
+    """Too many calls in one minute: pause for one."""
+
+    label = "rate_limit"
+    is_temporary = True
+    codes = frozenset({45011})
+
+
+class AddressNotAllowed(Refused):
+    """Our IP address is not on the account's list (IP白名单); `address` is ours as WeChat sees it.
+
+    An operator has to add it. `address` is "" if the text does not name it.
+    """
+
+    label = "address"
+    codes = frozenset({40164})
+
+    def __init__(self, path: str, errcode: int, errmsg: str) -> None:
+        super().__init__(path, errcode, errmsg)
+        found = re.search(r"invalid ip (?:::ffff:)?([0-9a-fA-F.:]+)", errmsg)
+        self.address = found.group(1) if found else ""
+
+
+class CredentialsRejected(Refused):
+    """AppID or AppSecret is wrong, frozen, or an administrator has to confirm its use."""
+
+    label = "credentials"
+    codes = frozenset(
+        {40002, 40013, 40125, 40243, 41002, 41004, 50004, 50007, 89501, 89503, 89506, 89507}
+    )
+
+
+class NotPermitted(Refused):
+    """The account has no right to this API (接口未授权): show it, and do not ask again."""
+
+    label = "permission"
+    codes = frozenset({40200, 48001, 48002, 48004, 48006, 50002, 76022})
+
+
+class RecipientRejected(Refused):
+    """Nothing can be done for this OpenID: not ours, not following, or outside its window."""
+
+    label = "recipient"
+    codes = frozenset({40003, 43004, 43101, 45015, 45047, 45080, 45081, 49003})
+
+
+class RequestRejected(Refused):
+    """The request is wrong: the fault is ours, or in what an operator entered."""
+
+    label = "request"
+    codes = frozenset(
+        {
+            *(
+                40004,
+                40005,
+                40006,
+                40007,
+                40009,
+                41005,
+                45001,
+                40032,
+                40033,
+                40035,
+                40037,
+                40054,
+                40055,
+                40165,
+                40201,
+                40202,
+                40203,
+            ),
+            *range(40015, 40029),  # menus
+            *(41030, 43001, 43002, 44002, 45002, 45008, 45072, 46003, 47001, 47003),
+            *(45056, 45057, 45058, 45059, 45157, 45158, 45159),  # tags
+            *(61500, 61501, 76021),
+            *range(65301, 65318),  # conditional menus
+        }
+    )
+
+
+_RID = re.compile(r"[\s,]*\brid:\s*([0-9a-fA-F-]+)")
+_CLASSES: tuple[type[Refused], ...] = (
+    SystemBusy,
+    TokenRejected,
+    DailyQuotaReached,
+    RateLimitReached,
+    AddressNotAllowed,
+    CredentialsRejected,
+    NotPermitted,
+    RecipientRejected,
+    RequestRejected,
+)
+_CLASS_OF = {code: cls for cls in _CLASSES for code in cls.codes}
+
+
+def refusal(path: str, errcode: int, errmsg: str, *, secrets: Iterable[str] = ()) -> Refused:
+    """Return the error of the class that `errcode` belongs to.
+
+    Its text has none of `secrets`, even if WeChat repeated one.
+    """
+    for secret in secrets:
+        if secret:
+            errmsg = errmsg.replace(secret, "••••")
+    return _CLASS_OF.get(errcode, Refused)(path, errcode, errmsg)

@@ -1,0 +1,208 @@
+"""The filters of the list of followers, and of what is saved or exported from it."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import Http404, HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from events.admin.access import visible_accounts
+from events.admin.list_filters import AccountFilter, zone_of
+from events.models import OfficialAccount
+from events.stats.periods import days_in
+from events.viewer import may, visible_to
+from subscribers.models import FollowerTag, QRScene, Segment
+from subscribers.segments.conditions import CONDITIONS, UNKNOWN_WAY, in_segment, taken
+from subscribers.segments.of_codes import STEPS, parts_of
+
+__all__ = [
+    "FILTERS",
+    "CameFilter",
+    "CodeFilter",
+    "SegmentFilter",
+    "asked_for",
+    "code_in_words",
+    "may_see_bindings",
+    "usable_segments",
+]
+
+# More codes than these make no list to choose from.
+_MOST_CODES = 50
+
+
+def may_see_bindings() -> bool:
+    return may("subscribers.view_binding")
+
+
+class ConditionFilter(admin.SimpleListFilter):
+    """One of CONDITIONS; a value that is not offered is shown where it is chosen."""
+
+    condition: ClassVar[str]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return list(CONDITIONS[self.condition].choices.items())
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        condition, value = CONDITIONS[self.condition], self.value() or ""
+        if not condition.takes(value):
+            return queryset
+        return condition.apply(queryset, value, zone_of(request))
+
+
+def _filter(name: str) -> type[ConditionFilter]:
+    return type(
+        f"{name.title()}Filter",
+        (ConditionFilter,),
+        {"condition": name, "title": CONDITIONS[name].title, "parameter_name": name},
+    )
+
+
+class ChannelFilter(ConditionFilter):
+    """The code that came first, by its name."""
+
+    condition = parameter_name = "channel"
+    title = CONDITIONS["channel"].title
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        chosen = request.GET.get(self.parameter_name, "")
+        codes = visible_to(request.user, QRScene.objects.all()).order_by("name", "pk")
+        if slug := request.GET.get(AccountFilter.parameter_name):
+            codes = codes.filter(account__slug=slug)
+        found = dict(codes.values_list("scene", "name")[: _MOST_CODES + 1])
+        if len(found) > _MOST_CODES:
+            found = dict(codes.filter(scene=chosen).values_list("scene", "name")[:1])
+        if chosen:
+            found.setdefault(chosen, chosen)
+        return [(scene, name or scene) for scene, name in found.items()]
+
+
+class TagFilter(ConditionFilter):
+    """A tag by its name, offered for one account: others have other numbers."""
+
+    condition = parameter_name = "tag"
+    title = CONDITIONS["tag"].title
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        accounts = visible_accounts(request)
+        if slug := request.GET.get(AccountFilter.parameter_name):
+            accounts = accounts.filter(slug=slug)
+        ids = list(accounts.values_list("pk", flat=True)[:2])
+        chosen = request.GET.get(self.parameter_name, "")
+        names: dict[str, str] = {}
+        if len(ids) == 1:
+            tags = FollowerTag.objects.filter(account=ids[0])
+            names = {str(number): name for number, name in tags.values_list("number", "name")}
+        if chosen:
+            names.setdefault(chosen, f"#{chosen}")
+        return list(names.items())
+
+
+class CameFilter(ConditionFilter):
+    """The people behind a source on the dashboard: who followed in some days, and by what."""
+
+    condition = parameter_name = "came"
+    title = CONDITIONS["came"].title
+
+    @staticmethod
+    def written(span: str, scene: str, way: str) -> str:
+        """The parameter's value for a source."""
+        return f"{span}:qr:{scene}" if scene else f"{span}:{way or UNKNOWN_WAY}"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        chosen = request.GET.get(self.parameter_name, "")
+        span = days_in(chosen.partition(":")[0])
+        return [(chosen, f"{span[0]} – {span[1]}")] if span else []
+
+
+class CodeFilter(ConditionFilter):
+    """The people behind a number of a code's results; shown where it is chosen."""
+
+    condition = parameter_name = "code"
+    title = CONDITIONS["code"].title
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        chosen = request.GET.get(self.parameter_name, "")
+        return [(chosen, code_in_words(chosen))] if parts_of(chosen) else []
+
+
+def code_in_words(value: str) -> str:
+    """The condition `code` as a sentence; as it stands if it is none."""
+    parts = parts_of(value)
+    if parts is None:
+        return value
+    (first, last), step, scene = parts
+    codes = QRScene.objects.filter(scene=scene).order_by("pk")
+    name = codes.values_list("name", flat=True).first() or scene
+    return f"{name} · {STEPS[step]} · {first} – {last}"
+
+
+class SegmentFilter(admin.SimpleListFilter):
+    title = _("segment")
+    parameter_name = "segment"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        segments = usable_segments(request)
+        if slug := request.GET.get(AccountFilter.parameter_name):
+            segments = segments.filter(account__slug=slug)
+        return [(str(pk), name) for pk, name in segments.values_list("pk", "name")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if not self.value():
+            return queryset
+        number = str(self.value())
+        is_number = number.isascii() and number.isdigit()
+        segment = usable_segments(request).filter(pk=number).first() if is_number else None
+        return queryset.none() if segment is None else in_segment(queryset, segment)
+
+
+def usable_segments(request: HttpRequest) -> Any:
+    """The segments of which the user may see every condition."""
+    segments = visible_to(request.user, Segment.objects.select_related("account"))
+    if not request.user.has_perm("subscribers.view_segment"):
+        return segments.none()
+    return segments if may_see_bindings() else segments.exclude(conditions__has_key="bound")
+
+
+def asked_for(
+    request: HttpRequest, asked: Mapping[str, Any]
+) -> tuple[OfficialAccount | None, dict[str, str], zoneinfo.ZoneInfo]:
+    """Account, conditions and time zone of the list with this address; 404 for unknown ones.
+
+    A segment's conditions are among them; what the user may not see is left out.
+    """
+    account = None
+    conditions = taken(asked)
+    if slug := asked.get(AccountFilter.parameter_name):
+        account = visible_accounts(request).filter(slug=slug).first()
+        if account is None:
+            raise Http404
+    if number := str(asked.get(SegmentFilter.parameter_name, "")):
+        is_number = number.isascii() and number.isdigit() and len(number) < 19
+        segment = usable_segments(request).filter(pk=number).first() if is_number else None
+        if segment is None or account not in (None, segment.account):
+            raise Http404
+        account = segment.account
+        conditions = {**taken(segment.conditions), **conditions}
+    if not may_see_bindings():
+        conditions.pop("bound", None)
+    zone = account.zone if account is not None else zoneinfo.ZoneInfo(settings.TIME_ZONE)
+    return account, conditions, zone
+
+
+FILTERS: list[Any] = [
+    SegmentFilter,
+    _filter("following"),
+    _filter("bound"),
+    _filter("window"),
+    ChannelFilter,
+    TagFilter,
+    _filter("followed"),
+    _filter("seen"),
+    CameFilter,
+    CodeFilter,
+]

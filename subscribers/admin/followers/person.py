@@ -1,0 +1,89 @@
+"""One person across accounts: the page that a follower's page leads to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action
+
+from events.admin.html import moment
+from events.audit.record import record
+from events.viewer import may_see_contents, may_see_openids, shown_openid
+from subscribers.admin.followers.follower_filters import may_see_bindings
+from subscribers.admin.messages.conversation_page import shown_utterance
+from subscribers.models import Subscriber
+from subscribers.person.followers import followers_of_person
+from subscribers.person.timeline import Moment, Part, timeline
+
+__all__ = ["WithPerson"]
+
+
+class WithPerson:
+    """The same person under other accounts, with the acts under all of them in one timeline."""
+
+    def has_person_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("subscribers.view_subscriber")
+
+    @action(description=_("Other accounts"), url_path="person", permissions=["person"])
+    def person(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Shows the accounts that the operator may see, and is silent about the others."""
+        subscriber = self.get_object(request, object_id)  # type: ignore[attr-defined]
+        if not isinstance(subscriber, Subscriber):
+            raise Http404
+        followers = followers_of_person(subscriber, seen_by=request.user)
+        for follower in followers:
+            record("look", follower)
+        context = {
+            **self.admin_site.each_context(request),  # type: ignore[attr-defined]
+            "opts": self.opts,  # type: ignore[attr-defined]
+            "original": subscriber,
+            "title": _("One person across accounts"),
+            "has_unionid": bool(subscriber.unionid),
+            "unionid": subscriber.unionid if may_see_openids() else "",
+            "sees_bindings": may_see_bindings(),
+            "followers": [_row(follower) for follower in followers],
+            "moments": [_shown(each) for each in timeline(followers, _parts(request))],
+        }
+        return TemplateResponse(request, "admin/subscribers/subscriber/person.html", context)
+
+
+def _parts(request: HttpRequest) -> frozenset[Part]:
+    parts: set[Part] = set()
+    if request.user.has_perm("events.view_eventlog"):
+        parts.add("events")
+        if request.user.has_perm("subscribers.view_outgoingmessage") and may_see_contents():
+            parts.add("words")
+    if may_see_bindings():
+        parts.add("bindings")
+    return frozenset(parts)
+
+
+def _row(follower: Any) -> dict[str, Any]:
+    return {
+        "pk": follower.pk,
+        "account": follower.account.name,
+        "openid": shown_openid(follower.openid),
+        "follows": follower.is_following,
+        "first": moment(follower.first_followed_at, follower.account),
+        "seen": moment(follower.last_seen_at, follower.account),
+        "events": follower.event_count,
+        "user": follower.bound_username or "–",
+    }
+
+
+def _shown(each: Moment) -> dict[str, Any]:
+    account = each.subscriber.account
+    shown: dict[str, Any] = {"account": account.name, "at": moment(each.at, account)}
+    if each.said is not None:
+        shown["said"] = shown_utterance(each.said, each.subscriber)
+    elif each.event is not None:
+        shown |= {"event": each.event.pk, "act": each.act}
+        shown["key"] = each.event.masked(each.event.scene or each.event.event_key)
+    elif each.binding is not None:
+        user = each.binding.user
+        shown |= {"binding": True, "user": user.get_username() if user else "–"}
+        shown["ends"] = each.ends_binding
+    return shown

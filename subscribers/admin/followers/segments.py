@@ -1,0 +1,187 @@
+"""Segments: named filters of the list of followers."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from events.admin.list_filters import AccountFilter
+from events.admin.put_back import WithEarlierStates
+from events.db.cached_count import cached_count
+from events.db.time_limit import TookTooLong, time_limit
+from events.models import OfficialAccount, with_account
+from events.viewer import visible_to
+from subscribers.admin.followers.follower_filters import (
+    code_in_words,
+    may_see_bindings,
+    usable_segments,
+)
+from subscribers.models import FollowerTag, QRScene, Segment, Subscriber
+from subscribers.segments.conditions import CONDITIONS, LONGEST, in_segment, taken
+from subscribers.tagging.names import tag_names
+
+__all__ = ["SegmentAdmin", "number_of"]
+
+# Seconds for counting one segment.
+_PATIENCE = 2.0
+
+
+def number_of(name: str, rows: Any) -> int | None:
+    """How many rows there are, counted seldom if that takes long; None if it takes too long."""
+    try:
+        with time_limit(_PATIENCE):
+            return cached_count(name, rows.order_by().count, rows=int)
+    except TookTooLong:
+        return None
+
+
+# Conditions that pages of results write; nobody types them.
+_WRITTEN_ELSEWHERE = {"came", "code"}
+
+
+class SegmentForm(forms.ModelForm):  # type: ignore[type-arg]
+    # Set by the admin: whose accounts' tags are offered.
+    viewer: Any = None
+
+    class Meta:
+        model = Segment
+        fields = ["account", "name"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        stored = {**taken(self.instance.conditions), **taken(self.initial)}
+        for name, condition in CONDITIONS.items():
+            if name == "bound" and not may_see_bindings():
+                continue
+            title = capfirst(condition.title)
+            if condition.choices:
+                self.fields[name] = forms.ChoiceField(
+                    label=title,
+                    required=False,
+                    choices=[("", "–"), *condition.choices.items()],
+                    widget=UnfoldAdminSelectWidget(),
+                )
+            elif name == "tag":
+                tags = visible_to(self.viewer, FollowerTag.objects.select_related("account"))
+                if self.instance.pk:
+                    tags = tags.filter(account=self.instance.account_id)
+                self.fields[name] = forms.ChoiceField(
+                    label=title,
+                    required=False,
+                    choices=[
+                        ("", "–"),
+                        *((str(tag.number), f"{tag.name} ({tag.account.name})") for tag in tags),
+                    ],
+                    widget=UnfoldAdminSelectWidget(),
+                )
+            elif name not in _WRITTEN_ELSEWHERE or name in stored:
+                self.fields[name] = forms.CharField(
+                    label=title,
+                    required=False,
+                    max_length=LONGEST,
+                    widget=UnfoldAdminTextInputWidget(),
+                )
+            if name in self.fields:
+                self.initial[name] = stored.get(name, "")
+            if name == "channel":
+                self.fields[name].help_text = _("The scene value of a QR code.")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        conditions = taken(cleaned)
+        account = cleaned.get("account") or getattr(self.instance, "account", None)
+        channel = conditions.get("channel")
+        if (
+            account
+            and channel
+            and not QRScene.objects.filter(account=account, scene=channel).exists()
+            and not Subscriber.objects.filter(account=account, first_scene=channel).exists()
+        ):
+            self.add_error("channel", _("No follower came by this scene, and no code carries it."))
+        if (
+            account
+            and "tag" in conditions
+            and not FollowerTag.objects.filter(account=account, number=conditions["tag"]).exists()
+        ):
+            self.add_error("tag", _("This tag belongs to another account."))
+        if not conditions and not self.errors:
+            self.add_error(None, _("Choose at least one condition."))
+        self.instance.conditions = conditions
+        return cleaned
+
+
+@admin.register(Segment)
+class SegmentAdmin(WithEarlierStates):
+    form = SegmentForm
+    list_display = ["name", "who", "number", "account"]
+    list_filter = [AccountFilter]
+    search_fields = ["name"]
+    list_fullwidth = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Segment]:
+        usable = usable_segments(request).values("pk")
+        return with_account(super().get_queryset(request).filter(pk__in=usable))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        # The form's own fields, which Django's check of a list of fields does not know.
+        form = self.get_form(request, obj)(instance=obj, initial=request.GET.dict())
+        conditions = [name for name in form.fields if name in CONDITIONS]
+        return [(None, {"fields": ["account", "name"]}), (_("Conditions"), {"fields": conditions})]
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        kwargs["fields"] = ["account", "name"]
+        form = super().get_form(request, obj, **kwargs)
+        form.viewer = request.user
+        return form
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        initial = super().get_changeform_initial_data(request)
+        accounts = visible_to(request.user, OfficialAccount.objects.all(), "pk")
+        chosen = accounts.filter(slug=initial.pop("account", "")).first()
+        if chosen is None and accounts.count() == 1:
+            chosen = accounts.first()
+        return {**initial, "account": chosen.pk if chosen else None}
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ["account"] if obj is not None else []
+
+    @display(description=_("conditions"))
+    def who(self, segment: Segment) -> str:
+        return "; ".join(_in_words(segment))
+
+    @display(description=_("followers"))
+    def number(self, segment: Segment) -> str:
+        name = f"segment {segment.pk} {sorted(segment.conditions.items())}"
+        followers = reverse("admin:subscribers_subscriber_changelist")
+        query = urlencode({"account": segment.account.slug, "segment": segment.pk})
+        return render_to_string(
+            "admin/subscribers/segment/number.html",
+            {
+                "number": number_of(name, in_segment(Subscriber.objects.all(), segment)),
+                "url": f"{followers}?{query}",
+            },
+        )
+
+
+def _in_words(segment: Segment) -> list[str]:
+    conditions = taken(segment.conditions)
+    words = {
+        name: str(CONDITIONS[name].choices.get(value, value)) for name, value in conditions.items()
+    }
+    if "tag" in words:
+        names = tag_names([segment.account_id])
+        words["tag"] = names.get((segment.account_id, int(conditions["tag"])), words["tag"])
+    if "code" in words:
+        words["code"] = code_in_words(conditions["code"])
+    return [f"{capfirst(CONDITIONS[name].title)}: {value}" for name, value in words.items()]

@@ -1,0 +1,1 @@
+"""The inbox: who waits for an answer, and the conversation with them."""

@@ -1,0 +1,51 @@
+"""Colleagues at a conversation: who may have it, and who looks at it now."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+
+from subscribers.models import Conversation, ConversationLook
+
+__all__ = ["agents_of", "others_at", "signed_in"]
+
+# Seconds in which one look at a conversation is written once, and after which it is over.
+_LOOK_EVERY, _LOOK_LASTS = datetime.timedelta(seconds=10), datetime.timedelta(seconds=30)
+
+
+def signed_in(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def agents_of(request: HttpRequest, conversation: Conversation) -> list[User]:
+    """Who may have the conversation: colleagues who look at it, who has it, and oneself."""
+    looks = User.objects.filter(
+        pk__in=ConversationLook.objects.filter(
+            conversation__account=conversation.account_id
+        ).values("user")
+    )
+    found = {user.pk: user for user in looks.filter(is_active=True)[:50]}
+    for user in (signed_in(request), conversation.assigned_to):
+        if user is not None:
+            found[user.pk] = user
+    return sorted(found.values(), key=lambda user: user.get_username())
+
+
+def others_at(
+    request: HttpRequest, conversation: Conversation, now: datetime.datetime
+) -> list[str]:
+    """Notes that the user looks, and returns the names of the others who do."""
+    looks = {look.user_id: look for look in conversation.looks.select_related("user")}
+    user = signed_in(request)
+    own = looks.pop(user.pk, None)
+    if own is None or own.at < now - _LOOK_EVERY:
+        ConversationLook.objects.bulk_create(
+            [ConversationLook(conversation=conversation, user=user, at=now)],
+            update_conflicts=True,
+            unique_fields=["conversation", "user"],
+            update_fields=["at"],
+        )
+    return [look.user.get_username() for look in looks.values() if look.at > now - _LOOK_LASTS]

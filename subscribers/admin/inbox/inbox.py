@@ -1,0 +1,293 @@
+"""The inbox: who waits for an answer, the conversation, and who the follower is."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Prefetch, QuerySet
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from events.admin.access import AccountModelAdmin
+from events.admin.changelist import ReadOnly
+from events.admin.media.media_widget import MediaSelect, library
+from events.audit.record import record, record_look_at_list
+from events.media.lend import file_of, message_of_file
+from events.models import ACCOUNT_SECRETS, OfficialAccount, private_files
+from events.viewer import may_see_contents, visible_to
+from events.wechat.api.custom_messages import TextMessage
+from subscribers.admin.inbox.answer_form import AnswerForm
+from subscribers.admin.inbox.colleagues import agents_of, others_at, signed_in
+from subscribers.admin.inbox.inbox_list import list_of
+from subscribers.admin.inbox.inbox_parts import facts_of, said_in
+from subscribers.admin.messages.conversation_page import shown_window, why_not
+from subscribers.inbox.keep import note_messages
+from subscribers.messages.conversation import summary
+from subscribers.messages.send import NotDeliverable, send_message
+from subscribers.messages.window import window_of
+from subscribers.models import (
+    Conversation,
+    ConversationNote,
+    ReceivedMedia,
+    SavedAnswer,
+)
+
+__all__ = ["ConversationAdmin"]
+
+_LOOK = "admin/subscribers/conversation/"
+
+
+@admin.register(Conversation)
+class ConversationAdmin(ReadOnly, AccountModelAdmin):
+    """Each page is the inbox, with or without a conversation; acts are forms of its own."""
+
+    holds_personal_data = True
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        acts = ("lines", "write", "note", "assign", "done", "reopen")
+        return [
+            path("", view(self.inbox), name="subscribers_conversation_changelist"),
+            path("<int:pk>/file/", view(self.file), name="subscribers_conversation_file"),
+            path("rows/", view(self.rows), name="subscribers_conversation_rows"),
+            path(
+                "<int:object_id>/change/",
+                view(self.inbox),
+                name="subscribers_conversation_change",
+            ),
+            *(
+                path(
+                    f"<int:object_id>/{act}/",
+                    view(getattr(self, act)),
+                    name=f"subscribers_conversation_{act}",
+                )
+                for act in acts
+            ),
+        ]
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        may = request.user.has_perms
+        neighbours = ("subscribers.view_subscriber", "events.view_eventlog")
+        rights = ("subscribers.view_conversation", "subscribers.view_outgoingmessage", *neighbours)
+        return bool(may(rights)) and may_see_contents()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # Few accounts and agents have many conversations: SQLite begins with those in a join, and
+        # then sorts the conversations instead of walking along their index.
+        accounts = OfficialAccount.objects.defer(*ACCOUNT_SECRETS)
+        rows = super().get_queryset(request).select_related("subscriber")
+        return rows.prefetch_related("assigned_to", Prefetch("account", accounts))
+
+    def file(self, request: HttpRequest, pk: int) -> FileResponse:
+        """A picture, voice or video that a follower sent."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        media = visible_to(request.user, ReceivedMedia.objects.exclude(file="")).filter(pk=pk)
+        found = media.first()
+        if found is None:
+            raise Http404
+        try:
+            content = private_files().open(found.file.name or "")
+        except FileNotFoundError:
+            raise Http404 from None
+        response = FileResponse(content, content_type=found.content_type)
+        # The lines are drawn anew every few seconds.
+        response["Cache-Control"] = "private, max-age=300"
+        return response
+
+    # --- What is shown --------------------------------------------------------------------------
+
+    def inbox(self, request: HttpRequest, object_id: int | None = None) -> HttpResponse:
+        """The list, and the conversation with this number."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if object_id is None:
+            record_look_at_list(Conversation, list(request.GET))
+            return self._page(request, None, AnswerForm())
+        conversation = self._conversation(request, object_id)
+        record("look", conversation)
+        return self._page(request, conversation, AnswerForm())
+
+    def rows(self, request: HttpRequest) -> HttpResponse:
+        """The list alone, which the page asks for again and again."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        opened = request.GET.get("open", "")
+        chosen = int(opened) if opened.isascii() and opened.isdigit() else None
+        return _fragment(request, "rows.html", list_of(request, self.get_queryset(request), chosen))
+
+    def lines(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """What was said, and who else looks, likewise."""
+        conversation = self._conversation(request, object_id)
+        return _fragment(request, "lines.html", self._lines(request, conversation))
+
+    def _page(
+        self, request: HttpRequest, conversation: Conversation | None, form: AnswerForm
+    ) -> HttpResponse:
+        context: dict[str, Any] = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("Inbox"),
+            **list_of(
+                request, self.get_queryset(request), conversation.pk if conversation else None
+            ),
+        }
+        if conversation is not None:
+            answers = SavedAnswer.objects.filter(account=conversation.account_id)
+            context |= self._lines(request, conversation)
+            context |= {
+                "form": form,
+                "saved_answers": answers,
+                "files": _files_to_send(conversation),
+                "facts": facts_of(request, conversation),
+                "may_write": request.user.has_perm("subscribers.add_outgoingmessage"),
+                "may_keep": request.user.has_perm("subscribers.change_conversation"),
+                "agents": agents_of(request, conversation),
+            }
+        return TemplateResponse(request, f"{_LOOK}inbox.html", context)
+
+    def _lines(self, request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
+        now = timezone.now()
+        subscriber = conversation.subscriber
+        window = window_of(subscriber, now)
+        refusal = why_not(subscriber, window)
+        return {
+            "conversation": conversation,
+            "subscriber": subscriber,
+            "said": said_in(conversation),
+            "window": shown_window(window, now) if window else None,
+            "refusal": refusal,
+            "others": others_at(request, conversation, now),
+        }
+
+    def _conversation(self, request: HttpRequest, object_id: int) -> Conversation:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = self.get_queryset(request).filter(pk=object_id).first()
+        if found is None:
+            raise Http404
+        assert isinstance(found, Conversation)
+        return found
+
+    # --- What people do -------------------------------------------------------------------------
+
+    def write(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Queues a text or a file to the follower; a refusal is shown with what was written."""
+        conversation = self._to_change(request, object_id, "subscribers.add_outgoingmessage")
+        if isinstance(conversation, HttpResponse):
+            return conversation
+        file = file_of(request.POST.get("file", ""), conversation.account_id)
+        form = AnswerForm(request.POST)
+        if file is None and not form.is_valid():
+            return self._page(request, conversation, form)
+        content = message_of_file(file) if file else TextMessage(form.cleaned_data["text"])
+        try:
+            with transaction.atomic():
+                message = send_message(conversation.subscriber, content, by=signed_in(request))
+                note_messages([message], summary(message))
+                if conversation.assigned_to_id is None:
+                    Conversation.objects.filter(pk=conversation.pk).update(assigned_to=request.user)
+                record("write", conversation.subscriber)
+        except NotDeliverable as refused:
+            form.add_error(None, str(refused))
+            return self._page(request, conversation, form)
+        return self._back(request, conversation)
+
+    def note(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Keeps a note for colleagues."""
+        conversation = self._to_change(request, object_id, "subscribers.change_conversation")
+        if isinstance(conversation, HttpResponse):
+            return conversation
+        form = AnswerForm(request.POST)
+        if not form.is_valid():
+            return self._page(request, conversation, form)
+        with transaction.atomic():
+            ConversationNote.objects.create(
+                conversation=conversation,
+                written_by=signed_in(request),
+                text=form.cleaned_data["text"],
+            )
+            record("note", conversation)
+        return self._back(request, conversation)
+
+    def assign(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Gives the conversation to a colleague, or to nobody."""
+        conversation = self._to_change(request, object_id, "subscribers.change_conversation")
+        if isinstance(conversation, HttpResponse):
+            return conversation
+        chosen = request.POST.get("to", "")
+        agents = {str(agent.pk): agent for agent in agents_of(request, conversation)}
+        if chosen and chosen not in agents:
+            raise Http404
+        return self._change(request, conversation, "assign", assigned_to=agents.get(chosen))
+
+    def done(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Ends the conversation until the follower writes again."""
+        conversation = self._to_change(request, object_id, "subscribers.change_conversation")
+        if isinstance(conversation, HttpResponse):
+            return conversation
+        ended = {"is_done": True, "ended_at": timezone.now(), "waiting_since": None}
+        return self._change(request, conversation, "done", **ended)
+
+    def reopen(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        conversation = self._to_change(request, object_id, "subscribers.change_conversation")
+        if isinstance(conversation, HttpResponse):
+            return conversation
+        return self._change(request, conversation, "reopen", is_done=False)
+
+    def _to_change(
+        self, request: HttpRequest, object_id: int, right: str
+    ) -> Conversation | HttpResponse:
+        conversation = self._conversation(request, object_id)
+        if not request.user.has_perm(right):
+            raise PermissionDenied
+        return conversation if request.method == "POST" else HttpResponseNotAllowed(["POST"])
+
+    def _change(
+        self, request: HttpRequest, conversation: Conversation, act: str, **columns: Any
+    ) -> HttpResponse:
+        with transaction.atomic():
+            Conversation.objects.filter(pk=conversation.pk).update(**columns)
+            record(act, conversation)
+        return self._back(request, conversation)
+
+    def _back(self, request: HttpRequest, conversation: Conversation) -> HttpResponse:
+        page = reverse("admin:subscribers_conversation_change", args=[conversation.pk])
+        query = urlencode({k: request.GET[k] for k in ("list", "account") if k in request.GET})
+        return HttpResponseRedirect(f"{page}?{query}" if query else page)
+
+
+def _fragment(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    """A part of the page; 304 where the browser has the same."""
+    html = render_to_string(f"{_LOOK}{template}", context, request)
+    etag = f'"{hashlib.blake2b(html.encode(), digest_size=12).hexdigest()}"'
+    # It comes back as a weak one where the answer was compressed.
+    if request.headers.get("If-None-Match", "").removeprefix("W/") == etag:
+        response = HttpResponse(status=304)
+    else:
+        response = HttpResponse(html)
+    response["ETag"] = etag
+    response["Cache-Control"] = "private, no-cache"
+    return response
+
+
+def _files_to_send(conversation: Conversation) -> str:
+    """The list of the media library, "" if there is nothing in it."""
+    files = library(conversation.account_id)
+    return MediaSelect(files).render("file", "", attrs={"id": "id_file"}) if files else ""

@@ -1,0 +1,140 @@
+"""Parts of the inbox as its templates show them."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.timesince import timeuntil
+from django.utils.translation import gettext_lazy as _
+
+from events.admin.html import menu_name, moment
+from events.kinds import label
+from events.menus.names import MenuNames
+from events.models import EventLog
+from events.viewer import may_see_openids, shown_openid
+from subscribers.admin.messages.conversation_page import shown_utterance
+from subscribers.messages.conversation import conversation_with
+from subscribers.models import Binding, Conversation, QRScene, Subscriber
+from subscribers.tagging.names import tag_names, tags_of
+
+__all__ = ["facts_of", "name_of_follower", "row_of", "said_in"]
+
+_LENGTH = 50
+_LATEST = 30
+_SHORT = 6
+
+
+def name_of_follower(subscriber: Subscriber) -> str:
+    """The remark, for those who may see it, or the end of the OpenID."""
+    if may_see_openids():
+        return subscriber.remark or f"…{subscriber.openid[-_SHORT:]}"
+    return shown_openid(subscriber.openid)
+
+
+def row_of(
+    conversation: Conversation, now: datetime.datetime, opened: int | None
+) -> dict[str, Any]:
+    """One line of the list."""
+    text, kind = conversation.last_text, conversation.last_kind
+    if kind and kind != "text":
+        text = f"[{label(kind)}] {text}".strip()
+    until = conversation.window_until
+    left = ""
+    if until is not None and until > now and conversation.subscriber.is_following:
+        left = timeuntil(until, now, depth=1)
+    return {
+        "pk": conversation.pk,
+        "name": name_of_follower(conversation.subscriber),
+        "account": conversation.account.name,
+        "text": text,
+        "is_ours": not kind,
+        "waits": conversation.waiting_since is not None,
+        "left": left,
+        "has": conversation.assigned_to.get_username() if conversation.assigned_to else "",
+        "is_done": conversation.is_done,
+        "is_open": conversation.pk == opened,
+        "url": reverse("admin:subscribers_conversation_change", args=[conversation.pk]),
+    }
+
+
+def said_in(conversation: Conversation) -> list[dict[str, Any]]:
+    """What was said and noted, oldest first."""
+    subscriber = conversation.subscriber
+    lines = [
+        (said.at, shown_utterance(said, subscriber))
+        for said in conversation_with(subscriber, length=_LENGTH)
+    ]
+    notes = conversation.notes.select_related("written_by").order_by("-pk")[:_LENGTH]
+    lines += [
+        (
+            note.at,
+            {
+                "said_by": "colleague",
+                "at": moment(note.at, conversation.account),
+                "text": note.text,
+                "key": f"n{note.pk}",
+                "note_by": note.written_by.get_username() if note.written_by else "–",
+            },
+        )
+        for note in notes
+    ]
+    return [line for _at, line in sorted(lines, key=lambda each: each[0])]
+
+
+def facts_of(request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
+    """Who the follower is, and what they did lately."""
+    subscriber, account = conversation.subscriber, conversation.account
+    rows: list[tuple[Any, Any]] = [
+        (_("status"), _("following") if subscriber.is_following else _("not following")),
+        ("OpenID", shown_openid(subscriber.openid)),
+        (_("Official Account"), account.name),
+        (_("first followed"), moment(subscriber.first_followed_at, account)),
+        (_("last followed"), moment(subscriber.last_followed_at, account)),
+        (_("last seen"), moment(subscriber.last_seen_at, account)),
+        (_("channel"), _channel(subscriber)),
+        (_("tags (标签)"), ", ".join(_tags(subscriber)) or "–"),
+    ]
+    if request.user.has_perm("subscribers.view_binding"):
+        binding = (
+            Binding.objects.active().filter(subscriber=subscriber).select_related("user").first()
+        )
+        bound = binding.user.get_username() if binding and binding.user else "–"
+        rows.append((_("bound user"), bound))
+    events = list(
+        EventLog.objects.with_openid(subscriber.openid)
+        .filter(account=conversation.account_id)
+        .newest_first()[:_LATEST]
+    )
+    names = MenuNames.for_events(events)
+    return {
+        "rows": rows,
+        "page": reverse("admin:subscribers_subscriber_change", args=[subscriber.pk]),
+        "events": [
+            {
+                "url": reverse("admin:events_eventlog_change", args=[event.pk]),
+                "at": moment(event.event_time, account),
+                "label": label(event.kind),
+                "menu_name": menu_name(names.of(event)),
+                "key": event.masked(event.scene or event.event_key),
+            }
+            for event in events
+        ],
+    }
+
+
+def _channel(subscriber: Subscriber) -> str:
+    """The name of the code by which the follower came first."""
+    scene = subscriber.first_scene
+    if not scene:
+        return "–"
+    codes = QRScene.objects.filter(account=subscriber.account_id, scene=scene)
+    name = codes.values_list("name", flat=True).first()
+    return name or scene
+
+
+def _tags(subscriber: Subscriber) -> list[str]:
+    names = tag_names([subscriber.account_id]) if subscriber.tag_ids else {}
+    return tags_of(subscriber, names)

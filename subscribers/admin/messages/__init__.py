@@ -1,0 +1,1 @@
+"""The pages of messages: writing one, the list, searching what was said."""

@@ -1,0 +1,1 @@
+"""The pages of fetching followers and profiles from WeChat."""

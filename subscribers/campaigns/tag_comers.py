@@ -1,0 +1,56 @@
+"""Puts a code's tags (用户标签) on who comes by it.
+
+It takes part where the statistics count what is new, so the callback does nothing for it.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+
+from django.db.models import Q
+from django.utils import timezone
+
+from events.models import EventLog, OfficialAccount
+from events.stats.changes import Batch, counter
+from events.stats.series import FOLLOW, SCAN, key_of
+from subscribers.models import QRScene, Subscriber
+from subscribers.models.qr_code import tag_names_in
+from subscribers.tagging.edit_jobs import change_tag
+
+__all__ = ["tag_comers"]
+
+# Events that are counted later, in a rebuild, put no tags on.
+_LATE = datetime.timedelta(days=2)
+
+
+@counter
+def tag_comers(batch: Batch) -> None:
+    """Has the worker tag those who followed by or scanned a code with tags, while it runs."""
+    came: dict[tuple[int, str], dict[str, datetime.datetime]] = defaultdict(dict)
+    since = timezone.now() - _LATE
+    for change in batch.changes:
+        fact = change.fact
+        if not (change.is_new_event and fact.openid and fact.kind in (FOLLOW, SCAN)):
+            continue
+        scene = key_of(fact.kind, "", fact.scene)
+        if scene and fact.event_time > since and fact.source == EventLog.Source.CALLBACK:
+            came[fact.account_id, scene][fact.openid] = fact.event_time
+    if not came:
+        return
+    codes = QRScene.objects.exclude(follower_tags="").filter(
+        account__in={account for account, _scene in came},
+        scene__in={scene for _account, scene in came},
+    )
+    people: dict[tuple[int, str], set[str]] = defaultdict(set)
+    for code in codes:
+        for openid, at in came.get((code.account_id, code.scene), {}).items():
+            if code.runs_at(at):
+                for name in tag_names_in(code.follower_tags):
+                    people[code.account_id, name].add(openid)
+    accounts = OfficialAccount.objects.in_bulk({account for account, _name in people})
+    for (account, name), openids in sorted(people.items()):
+        chosen = Subscriber.objects.filter(
+            Q(account=account, openid__in=openids, erased_at=None)
+        ).values_list("pk", flat=True)
+        change_tag(accounts[account], "tag", name, chosen)

@@ -1,0 +1,130 @@
+"""Fetches what followers sent as files, while WeChat has it, and removes it in time.
+
+The statistics note the message, and the worker asks WeChat; the callback does nothing for it.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from django.core.files.base import ContentFile
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from events.jobs.run import CALL_LEASE, GaveUp, serve
+from events.log.retention_hooks import on_erasure
+from events.media.file_kind import Unusable, look_at
+from events.models import EventLog, private_files, remove_with_files
+from events.models.job import LeaseLost
+from events.platform.client import client_for
+from events.platform.failures import EXPLANATIONS
+from events.platform.rights import able_accounts
+from events.retention.bodies import body_limit
+from events.stats.changes import Batch, counter
+from events.wechat.api.media import KEPT_DAYS, LIMITS
+from subscribers.models import ReceivedMedia, Subscriber
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+__all__ = ["FAILURES", "fetch_media", "files_of", "note_media", "remove_old_media"]
+
+FAILURES: dict[str, StrOrPromise] = {
+    **EXPLANATIONS,
+    "request": _("WeChat does not have this file any more."),
+    "too_late": _("WeChat keeps what followers send for three days; it was fetched too late."),
+    "no_file": _("This is no picture, voice or video, or it is too large."),
+}
+_KINDS = frozenset({"image", "voice", "video", "shortvideo"})
+_LARGEST = max(LIMITS.values())
+_AVAILABLE = datetime.timedelta(days=KEPT_DAYS)
+# Removed at a time.
+_PORTION = 500
+
+
+@counter
+def note_media(batch: Batch) -> None:
+    """Takes over the messages of a batch of events that have a file."""
+    found = {
+        change.fact.pk: change.fact
+        for change in batch.changes
+        if change.fact.kind in _KINDS
+        and change.fact.counted.is_event
+        and change.fact.openid
+        and change.fact.source == EventLog.Source.CALLBACK
+        and change.fact.event_time > timezone.now() - _AVAILABLE
+    }
+    # Without an AppSecret WeChat gives no file, and a job for each would only fail.
+    asked = able_accounts().filter(pk__in={fact.account_id for fact in found.values()})
+    able = set(asked.values_list("pk", flat=True)) if found else set()
+    found = {pk: fact for pk, fact in found.items() if fact.account_id in able}
+    if not found:
+        return
+    people = Subscriber.objects.filter(
+        openid__in={fact.openid for fact in found.values()}, erased_at=None
+    )
+    ids = {(account, openid): pk for account, openid, pk in people.values_list(
+        "account", "openid", "pk"
+    )}  # fmt: skip
+    ReceivedMedia.objects.bulk_create(
+        [
+            ReceivedMedia(
+                account_id=fact.account_id,
+                subscriber_id=ids[fact.account_id, fact.openid],
+                event_id=fact.pk,
+                event_time=fact.event_time,
+                kind=fact.kind,
+            )
+            for fact in found.values()
+            if (fact.account_id, fact.openid) in ids
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def fetch_media() -> int:
+    """Fetches files that are due from WeChat; returns how many (`serve`)."""
+    return serve(ReceivedMedia.objects.all(), _fetch, lease=CALL_LEASE)
+
+
+def files_of(events: Collection[int]) -> dict[int, ReceivedMedia]:
+    """The files of these messages, by the numbers of their events."""
+    return {media.event_id: media for media in ReceivedMedia.objects.filter(event_id__in=events)}
+
+
+def remove_old_media() -> int:
+    """Removes the files of messages whose bodies are past their time; returns how many."""
+    limit = body_limit(timezone.now())
+    if limit is None:
+        return 0
+    return remove_with_files(ReceivedMedia.objects.filter(event_time__lt=limit)[:_PORTION])
+
+
+@on_erasure
+def remove_of_person(account_id: int, openid: str, pseudonym: str) -> None:
+    """Removes what an erased person sent."""
+    names = (openid, pseudonym)
+    remove_with_files(
+        ReceivedMedia.objects.filter(subscriber__account=account_id, subscriber__openid__in=names)
+    )
+
+
+def _fetch(media: ReceivedMedia) -> None:
+    if media.event_time <= timezone.now() - _AVAILABLE:
+        raise GaveUp("too_late")
+    event = EventLog.objects.filter(pk=media.event_id, event_time=media.event_time).first()
+    media_id = str((event.payload or {}).get("MediaId", "")) if event is not None else ""
+    if not media_id:
+        raise GaveUp("no_file")
+    content = client_for(media.account).media.get(media_id, most=_LARGEST).data
+    try:
+        found = look_at(content)
+    except Unusable as error:
+        raise GaveUp("no_file") from error
+    name = private_files().save(f"received/{found.kind}.{found.extension}", ContentFile(content))
+    if not ReceivedMedia.objects.finish(media, file=name, content_type=found.content_type):
+        # Erased meanwhile, or another worker has it.
+        private_files().delete(name)
+        raise LeaseLost

@@ -1,0 +1,1 @@
+"""Jobs and lists about followers: profiles, tags, exports, segments, syncs."""

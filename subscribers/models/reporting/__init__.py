@@ -1,0 +1,1 @@
+"""What the database keeps for readers of SQL: views, notes of changed rows."""

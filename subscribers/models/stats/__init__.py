@@ -1,0 +1,1 @@
+"""Roll-ups of followers and codes, and WeChat's own figures."""

@@ -1,0 +1,269 @@
+"""The tables of webhooks: who is told, what is told, each delivery and each attempt."""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from events.models import OfficialAccount
+from events.models.fields import EncryptedTextField
+from events.models.job import Job, JobQuerySet
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+__all__ = [
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookLateEvent",
+    "WebhookMessage",
+    "WebhookOutbox",
+    "WebhookPosition",
+]
+
+
+class WebhookEndpoint(models.Model):
+    """An address of another system, and the types of events of one account that it is told.
+
+    `url` may hold a password of the other system, `secret` signs. While the endpoint fails,
+    `failures` counts the failed attempts in a row, and until `retry_at` none is made. `paused_at`
+    is set after an hour of failures: then one delivery at a time tries whether it is back.
+    """
+
+    class Stopped(models.TextChoices):
+        GONE = "gone", _("it answered 410 Gone")
+
+    account = models.ForeignKey(
+        OfficialAccount,
+        on_delete=models.CASCADE,
+        related_name="webhooks",
+        verbose_name=_("Official Account"),
+    )
+    url = models.CharField(_("address"), max_length=2000)
+    types = models.JSONField(_("types of events"), default=list)
+    is_active = models.BooleanField(_("active"), default=True)
+    secret = EncryptedTextField(editable=False)
+    previous_secret = EncryptedTextField(blank=True, default="", editable=False)
+    previous_until = models.DateTimeField(null=True, editable=False)
+    # Events of the log with a larger id are told.
+    after_event_id = models.BigIntegerField(default=0, editable=False)
+    failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
+    failing_since = models.DateTimeField(_("failing since"), null=True, editable=False)
+    retry_at = models.DateTimeField(_("tried again"), null=True, editable=False)
+    paused_at = models.DateTimeField(_("paused"), null=True, editable=False)
+    stopped_because = models.CharField(
+        _("stopped because"),
+        max_length=10,
+        choices=Stopped.choices,
+        blank=True,
+        default="",
+        editable=False,
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("webhook")
+        verbose_name_plural = _("webhooks")
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.host
+
+    @property
+    def host(self) -> str:
+        """The address without what may be a password: scheme, host and port."""
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}://{rest.partition('/')[0].partition('?')[0].rpartition('@')[2]}"
+
+    @property
+    def is_told_now(self) -> bool:
+        """Whether new deliveries are due at once; else they are held until it is back."""
+        return self.is_active and self.paused_at is None
+
+    def secrets_at(self, now: datetime.datetime) -> list[str]:
+        """The secrets that sign: the current one, and for a day the one before it."""
+        is_overlap = self.previous_until is not None and now < self.previous_until
+        return [self.secret, self.previous_secret] if is_overlap else [self.secret]
+
+
+def _new_message_id() -> str:
+    return f"msg_{secrets.token_hex(14)}"
+
+
+class WebhookMessage(models.Model):
+    """One payload, as it goes to every endpoint that wants its type. `openid` is whom it names."""
+
+    message_id = models.CharField(max_length=40, unique=True, default=_new_message_id)
+    account = models.ForeignKey(
+        OfficialAccount,
+        on_delete=models.CASCADE,
+        db_index=False,  # an index below begins with it
+        related_name="+",
+        verbose_name=_("Official Account"),
+    )
+    type = models.CharField(_("type of event"), max_length=70)
+    openid = models.CharField("OpenID", max_length=64, blank=True, default="")
+    event_id = models.BigIntegerField(_("event"), null=True, blank=True)
+    body = models.TextField(_("payload"))
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("webhook message")
+        verbose_name_plural = _("webhook messages")
+        default_permissions = ()
+        indexes = [
+            models.Index(fields=["account", "openid"], name="webhook_message_person"),
+            models.Index(fields=["created_at"], name="webhook_message_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.message_id}"
+
+
+class WebhookDelivery(Job):
+    """One message to one endpoint, sent until the endpoint takes it.
+
+    A held delivery waits for its endpoint, which is paused or off, and is not due.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        HELD = "held", _("held until the webhook is back")
+        SENT = "sent", _("delivered")
+        FAILED = "failed", _("failed")
+
+    account = models.ForeignKey(
+        OfficialAccount,
+        on_delete=models.CASCADE,
+        related_name="+",
+        verbose_name=_("Official Account"),
+    )
+    endpoint = models.ForeignKey(
+        WebhookEndpoint,
+        on_delete=models.CASCADE,
+        db_index=False,  # the unique constraint begins with it
+        related_name="deliveries",
+        verbose_name=_("webhook"),
+    )
+    message = models.ForeignKey(
+        WebhookMessage,
+        on_delete=models.CASCADE,
+        related_name="deliveries",
+        verbose_name=_("webhook message"),
+    )
+    state = models.CharField(
+        _("status"), max_length=8, choices=State.choices, default=State.WAITING, editable=False
+    )
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+    sent_at = models.DateTimeField(_("delivered"), null=True, blank=True, editable=False)
+
+    objects = JobQuerySet["WebhookDelivery"].as_manager()
+
+    class Meta:
+        verbose_name = _("webhook delivery")
+        verbose_name_plural = _("webhook deliveries")
+        default_permissions = ("view", "change")
+        constraints = [
+            models.UniqueConstraint(fields=["endpoint", "message"], name="webhook_delivery_once"),
+            models.CheckConstraint(
+                name="webhook_delivery_due",
+                condition=Q(state="waiting", due_at__isnull=False)
+                | Q(state__in=["held", "sent", "failed"], due_at=None),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["endpoint", "due_at"],
+                name="webhook_delivery_due",
+                condition=Q(due_at__isnull=False),
+            ),
+            models.Index(
+                fields=["endpoint", "id"],
+                name="webhook_delivery_held",
+                condition=Q(state="held"),
+            ),
+            models.Index(
+                fields=["endpoint", "id"],
+                name="webhook_delivery_failed",
+                condition=Q(state="failed"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+
+class WebhookAttempt(models.Model):
+    """One request to an endpoint, and its answer as far as it is kept; `error` if there is none."""
+
+    delivery = models.ForeignKey(
+        WebhookDelivery, on_delete=models.CASCADE, related_name="tries", verbose_name=_("delivery")
+    )
+    at = models.DateTimeField(_("time"))
+    duration_ms = models.PositiveIntegerField(_("duration (ms)"))
+    headers = models.JSONField(_("headers"), default=dict)
+    status = models.PositiveSmallIntegerField(_("status"), null=True, blank=True)
+    answer = models.TextField(_("answer"), blank=True, default="")
+    error = models.CharField(_("error"), max_length=200, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("webhook attempt")
+        verbose_name_plural = _("webhook attempts")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+    @property
+    def outcome(self) -> StrOrPromise:
+        return str(self.status) if self.status is not None else self.error
+
+
+class WebhookOutbox(models.Model):
+    """What changed in other tables and is to be told: triggers write it in the same transaction."""
+
+    type = models.CharField(max_length=20)
+    object_id = models.BigIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.type} #{self.object_id}"
+
+
+class WebhookPosition(models.Model):
+    """The one row that says up to which id the log was read. It is there since the first webhook.
+
+    Who writes messages, or removes a person from them, locks it first.
+    """
+
+    event_id = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"#{self.event_id}"
+
+
+class WebhookLateEvent(models.Model):
+    """An event that was not folded when the log was read; it is told when it is."""
+
+    event_id = models.BigIntegerField(unique=True)
+    looked_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["looked_at"], name="webhook_late_event_look")]
+
+    def __str__(self) -> str:
+        return f"#{self.event_id}"

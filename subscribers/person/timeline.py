@@ -1,0 +1,71 @@
+"""What one person and a company's accounts did lately, in one order of time."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from events.kinds import label
+from events.models import EventLog
+from subscribers.messages.conversation import Utterance, conversation_with
+from subscribers.messages.window import ACT_KINDS
+from subscribers.models import Binding, Subscriber
+
+__all__ = ["Moment", "timeline"]
+
+# Of each follower and each sort; the page shows the latest of them all.
+_OF_EACH = 20
+_MOST = 100
+
+Part = Literal["words", "events", "bindings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What happened under one account: something said, an event, or a binding's begin or end."""
+
+    subscriber: Subscriber
+    at: datetime.datetime
+    said: Utterance | None = None
+    event: EventLog | None = None
+    binding: Binding | None = None
+
+    @property
+    def act(self) -> str:
+        return label(self.event.kind) if self.event is not None else ""
+
+    @property
+    def ends_binding(self) -> bool:
+        return self.binding is not None and self.binding.unbound_at == self.at
+
+
+def timeline(followers: Iterable[Subscriber], parts: frozenset[Part]) -> list[Moment]:
+    """The latest moments of these followers, newest first.
+
+    `words` are messages and the acts that open a window, `events` all other events; without words
+    `events` are all.
+    """
+    moments = [moment for each in followers for moment in _moments(each, parts)]
+    return sorted(moments, key=lambda moment: moment.at, reverse=True)[:_MOST]
+
+
+def _moments(subscriber: Subscriber, parts: frozenset[Part]) -> Iterator[Moment]:
+    if "words" in parts:
+        for said in conversation_with(subscriber, length=_OF_EACH):
+            yield Moment(subscriber, said.at, said=said)
+    if "events" in parts:
+        events = EventLog.objects.with_openid(subscriber.openid).filter(
+            account=subscriber.account_id
+        )
+        if "words" in parts:
+            events = events.exclude(kind__in=ACT_KINDS)
+        for event in events.newest_first()[:_OF_EACH]:
+            yield Moment(subscriber, event.event_time, event=event)
+    if "bindings" in parts:
+        bindings = subscriber.bindings.select_related("user").order_by("-bound_at")[:_OF_EACH]
+        for binding in bindings:
+            yield Moment(subscriber, binding.bound_at, binding=binding)
+            if binding.unbound_at is not None:
+                yield Moment(subscriber, binding.unbound_at, binding=binding)

@@ -1,0 +1,20 @@
+"""The picture in the middle of a code."""
+
+from __future__ import annotations
+
+from events.models import private_files
+from subscribers.models import QRScene
+
+__all__ = ["logo_of"]
+
+
+def logo_of(code: QRScene) -> bytes | None:
+    """The picture's file; None for a code without one, or if the file is gone."""
+    if code.logo is None:
+        return None
+    try:
+        with private_files().open(code.logo.path) as file:
+            content: bytes = file.read()
+    except OSError:
+        return None
+    return content

@@ -1,0 +1,242 @@
+"""Counts by month and day how often each person acted, for the most active followers."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import zoneinfo
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from django.db import connection, transaction
+from django.db.models import Q
+
+from events.db.upsert import Upsert
+from events.models import EventLog, OpenEvent
+from events.stats.changes import Batch, counter, on_zone_change
+from events.stats.counting.rebuild import Difference
+from events.stats.counting.roll_up import held_progress, states_of_accounts
+from events.stats.facts import Counted
+from events.stats.periods import day_start, starts_of
+from subscribers.models import FollowerMonth
+
+__all__ = ["count_activity", "days_of", "recount_months"]
+
+_NO_EVENTS = (EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED)
+# Rows that one statement reads.
+_KEYS = 300
+# By account id, OpenID and first day of the month.
+_Month: TypeAlias = "tuple[int, str, datetime.date]"
+# Events by day of the month.
+_Days: TypeAlias = "Counter[int]"
+
+
+@counter
+def count_activity(batch: Batch) -> None:
+    more: defaultdict[_Month, _Days] = defaultdict(Counter)
+    for change in batch.changes:
+        fact = change.fact
+        difference = _counts(fact.counted) - _counts(change.before)
+        if difference and fact.openid and fact.source == EventLog.Source.CALLBACK:
+            day = _day(fact.event_time, batch.zones[fact.account_id])
+            more[fact.account_id, fact.openid, day.replace(day=1)][day.day] += difference
+    _write(_sums(more))
+
+
+def _counts(counted: Counted) -> int:
+    return int(counted.is_event)
+
+
+def _day(moment: datetime.datetime, zone: zoneinfo.ZoneInfo) -> datetime.date:
+    return starts_of(moment, zone)[1].astimezone(zone).date()
+
+
+def days_of(written: str) -> _Days:
+    """The events by day of the month that `FollowerMonth.days` tells."""
+    pairs = (pair.split(":") for pair in written.split())
+    return Counter({int(day): int(events) for day, events in pairs})
+
+
+def _sums(more: Mapping[_Month, _Days]) -> dict[_Month, _Days]:
+    """What is stored of these months, and what is more."""
+    if not more:
+        return {}
+    sums = dict(more)
+    keys = sorted((openid, account_id, month) for account_id, openid, month in more)
+    table = connection.ops.quote_name(FollowerMonth._meta.db_table)
+    row = "(%s, %s, %s::date)" if connection.vendor == "postgresql" else "(%s, %s, %s)"
+    with connection.cursor() as cursor:
+        for place in range(0, len(keys), _KEYS):
+            some = keys[place : place + _KEYS]
+            # Exactly these rows: the ORM could only ask for all of these people and months. Joined
+            # from the wanted rows to the stored ones: for an IN, SQLite may read the whole table.
+            values = ", ".join([row] * len(some))
+            cursor.execute(
+                f"WITH wanted (openid, account_id, month) AS (VALUES {values}) "
+                f"SELECT stored.account_id, stored.openid, stored.month, stored.days "
+                f"FROM wanted CROSS JOIN {table} AS stored WHERE stored.openid = wanted.openid "
+                "AND stored.account_id = wanted.account_id AND stored.month = wanted.month",
+                [_stored(value) for key in some for value in key],
+            )
+            for account_id, openid, month, written in cursor.fetchall():
+                stored = days_of(written)
+                where = (account_id, openid, _date(month))
+                stored.update(sums[where])
+                sums[where] = stored
+    return sums
+
+
+def _stored(value: Any) -> Any:
+    """A value as the driver takes it: SQLite's takes no date."""
+    is_text = isinstance(value, datetime.date) and connection.vendor == "sqlite"
+    return value.isoformat() if is_text else value
+
+
+def _date(value: Any) -> datetime.date:
+    return datetime.date.fromisoformat(value) if isinstance(value, str) else value
+
+
+@functools.cache
+def _replacement() -> Upsert:
+    return Upsert(
+        FollowerMonth,
+        key=("openid", "account_id", "month"),
+        values=("events", "days"),
+        update={name: f"excluded.{name}" for name in ("events", "days")},
+    )
+
+
+def _write(months: Mapping[_Month, _Days]) -> None:
+    rows = [
+        (
+            openid,
+            account_id,
+            _stored(month),
+            sum(days.values()),
+            " ".join(f"{day}:{days[day]}" for day in sorted(days) if days[day]),
+        )
+        for (account_id, openid, month), days in months.items()
+    ]
+    if rows:
+        _replacement().execute(connection, sorted(rows))
+
+
+# --- Counting anew -------------------------------------------------------------------------------
+
+
+@on_zone_change
+def count_in_zone(account_id: int, zone: zoneinfo.ZoneInfo) -> None:
+    """Counts all months of an account anew but those from which retention removed events."""
+    frozen = states_of_accounts()[account_id].frozen_before
+    known = FollowerMonth.objects.filter(account=account_id).order_by("month")
+    first = known.values_list("month", flat=True).first()
+    last = known.values_list("month", flat=True).last()
+    if first is None or last is None:
+        return
+    # The other zone's first and last days may be in the months beside.
+    for month in _months(_before(first), _after(last)):
+        if frozen is None or day_start(month, zone) >= frozen:
+            _recount(account_id, month, zone)
+
+
+def recount_months(
+    account_id: int, first: datetime.datetime, last: datetime.datetime
+) -> Iterator[Difference]:
+    """Counts the months anew that have these moments, and says which were different."""
+    state = states_of_accounts()[account_id]
+    zone, frozen = state.zone, state.frozen_before
+    for month in _known_months(account_id, first, last, zone):
+        start = day_start(month, zone)
+        if frozen is not None and start < frozen:
+            continue
+        with transaction.atomic():
+            held_progress()
+            for was, now in _recount(account_id, month, zone):
+                yield Difference("events of one person by month", start, was, now)
+
+
+def _known_months(
+    account_id: int, first: datetime.datetime, last: datetime.datetime, zone: zoneinfo.ZoneInfo
+) -> list[datetime.date]:
+    """The months with these moments of which anything is known."""
+    wanted = [_day(moment, zone).replace(day=1) for moment in (first, last)]
+    stored = set(
+        FollowerMonth.objects.filter(account=account_id, month__range=wanted)
+        .values_list("month", flat=True)
+        .distinct()
+    )
+    rows = EventLog.objects.filter(account=account_id, event_time__range=(first, last))
+    oldest, newest = (
+        rows.order_by(order).values_list("event_time", flat=True).first()
+        for order in ("event_time", "-event_time")
+    )
+    if oldest is not None and newest is not None:
+        stored |= set(_months(_day(oldest, zone).replace(day=1), _day(newest, zone)))
+    return sorted(stored)
+
+
+def _recount(
+    account_id: int, month: datetime.date, zone: zoneinfo.ZoneInfo
+) -> list[tuple[int, int]]:
+    """Counts one month anew; returns what was stored of each person that differs, and what is."""
+    counted = _of_log(account_id, month, zone)
+    rows = FollowerMonth.objects.filter(account=account_id, month=month)
+    stored = {openid: (events, days_of(days)) for openid, events, days in rows.values_list(
+        "openid", "events", "days"
+    )}  # fmt: skip
+    differences = []
+    changed: dict[_Month, _Days] = {}
+    gone = []
+    for openid in sorted(stored.keys() | counted.keys()):
+        events, days = stored.get(openid, (0, Counter()))
+        now = counted.get(openid, Counter())
+        if days == now and events == now.total():
+            if not now:
+                gone.append(openid)
+            continue
+        differences.append((events, now.total()))
+        if now:
+            changed[account_id, openid, month] = now
+        else:
+            gone.append(openid)
+    rows.filter(openid__in=gone).delete()
+    _write(changed)
+    return differences
+
+
+def _of_log(account_id: int, month: datetime.date, zone: zoneinfo.ZoneInfo) -> dict[str, _Days]:
+    """By person, the counted events of each day of a month, by the log."""
+    uncounted = OpenEvent.objects.filter(status=EventLog.Status.QUARANTINED)
+    rows = (
+        EventLog.objects.filter(
+            ~Q(openid=""),
+            ~Q(status__in=_NO_EVENTS),
+            account=account_id,
+            source=EventLog.Source.CALLBACK,
+            event_time__gte=day_start(month, zone),
+            event_time__lt=day_start(_after(month), zone),
+            pk__lte=held_progress().last_id,
+        )
+        .exclude(pk__in=uncounted.values("pk"))
+        .values_list("openid", "event_time")
+    )
+    found: defaultdict[str, _Days] = defaultdict(Counter)
+    for openid, at in rows.iterator(chunk_size=2000):
+        found[openid][_day(at, zone).day] += 1
+    return found
+
+
+def _before(month: datetime.date) -> datetime.date:
+    return (month - datetime.timedelta(days=1)).replace(day=1)
+
+
+def _after(month: datetime.date) -> datetime.date:
+    return (month + datetime.timedelta(days=31)).replace(day=1)
+
+
+def _months(first: datetime.date, last: datetime.date) -> Iterable[datetime.date]:
+    month = first
+    while month <= last:
+        yield month
+        month = _after(month)

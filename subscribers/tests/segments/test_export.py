@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import zipfile
+from xml.etree import ElementTree
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.files.storage import storages
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from events.models import AccountLimit, AuditEntry
+from events.testing import make_account, message_xml, push
+from subscribers.models import Conversation, Erasure, FollowerExport, QRScene, Segment, Subscriber
+from subscribers.personal_data.erase import erase
+from subscribers.segments.conditions import in_segment
+from subscribers.segments.export import remove_expired, write_exports
+
+pytestmark = pytest.mark.django_db
+
+LISTING = reverse("admin:subscribers_subscriber_changelist")
+EXPORT = reverse("admin:subscribers_subscriber_export")
+
+
+@pytest.fixture(autouse=True)
+def files(settings, tmp_path):
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "private": {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {"location": tmp_path / "files"},
+        },
+    }
+    yield tmp_path / "files" / "exports"
+    del storages._storages
+
+
+@pytest.fixture
+def account():
+    return make_account(name="Spruce Books")
+
+
+@pytest.fixture
+def people(account):
+    """One who came by a code and writes, one who left."""
+    QRScene.objects.create(account=account, scene="shop-1", name="=Shop 1", due_at=None)
+    push(account, message_xml("event.subscribe", openid="oStays", EventKey="qrscene_shop-1"))
+    push(account, message_xml("event.subscribe", openid="oLeaves"))
+    push(account, message_xml("event.unsubscribe", openid="oLeaves"))
+    stays = Subscriber.objects.get(openid="oStays")
+    Subscriber.objects.filter(pk=stays.pk).update(remark="@SUM(1)")
+    now = timezone.now()
+    Conversation.objects.create(
+        account=account, subscriber=stays, last_at=now, window_until=now + datetime.timedelta(1)
+    )
+    return stays
+
+
+def exported(client, **post):
+    assert client.post(EXPORT, post).status_code == 302
+    write_exports()
+    export = FollowerExport.objects.latest("pk")
+    url = reverse("admin:subscribers_followerexport_file", args=[export.pk])
+    return b"".join(client.get(url).streaming_content)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "found"),
+    [
+        ({"following": "yes"}, ["oStays"]),
+        ({"following": "no"}, ["oLeaves"]),
+        ({"bound": "no"}, ["oLeaves", "oStays"]),
+        ({"bound": "yes"}, []),
+        ({"window": "open"}, ["oStays"]),
+        ({"channel": "shop-1"}, ["oStays"]),
+        ({"channel": "shop-1", "following": "no"}, []),
+        ({"followed": "7"}, ["oLeaves", "oStays"]),
+        ({"seen": "not-30"}, []),
+        ({"seen": "30"}, ["oLeaves", "oStays"]),
+        ({"nonsense": "1", "following": "yes"}, ["oStays"]),
+    ],
+)
+def test_a_segment_lists_and_counts_whom_its_conditions_describe(
+    operator, account, people, conditions, found
+):
+    segment = Segment.objects.create(account=account, name="Some", conditions=conditions)
+    make_account("other")
+    rows = in_segment(Subscriber.objects.all(), segment)
+    assert sorted(rows.values_list("openid", flat=True)) == found
+    listed = operator.get(LISTING, {"segment": segment.pk}).context["cl"].result_list
+    assert sorted(row.openid for row in listed) == found
+    page = operator.get(reverse("admin:subscribers_segment_changelist")).content.decode()
+    assert f">{len(found)}</a>" in page
+
+
+def test_filters_are_saved_under_a_name_and_changes_are_recorded(operator, account, people):
+    shown = operator.get(LISTING, {"following": "yes"}).content.decode()
+    assert "1 follower." in shown
+    add = reverse("admin:subscribers_segment_add")
+    assert f"{add}?following=yes" in shown
+    form = operator.get(f"{add}?following=yes").context["adminform"].form
+    assert (form["account"].value(), form["following"].value()) == (account.pk, "yes")
+    operator.post(add, {"account": account.pk, "name": "Here", "following": "yes"})
+    segment = Segment.objects.get()
+    assert segment.conditions == {"following": "yes"}
+    page = reverse("admin:subscribers_segment_change", args=[segment.pk])
+    assert operator.post(page, {"name": "Here", "following": "no"}).status_code == 302
+    entry = AuditEntry.objects.filter(model="subscribers.segment").latest("pk")
+    assert entry.changes == {"conditions": [{"following": "yes"}, {"following": "no"}]}
+    for wrong in ({}, {"channel": "nobody-came-by-this"}):
+        form = operator.post(page, {"name": "Here", **wrong}).context["adminform"].form
+        assert form.errors
+    segment.refresh_from_db()
+    assert segment.conditions == {"following": "no"}
+
+
+def test_an_export_has_what_the_list_shows_and_no_formula(operator, account, people):
+    operator.cookies["django_language"] = "zh-hans"
+    text = exported(operator, format="csv", query="following=yes").decode("utf-8-sig")
+    headings, row = csv.reader(io.StringIO(text))
+    assert headings[0] == "OpenID"
+    line = dict(zip(headings, row, strict=True))
+    assert line["OpenID"] == "oStays"
+    assert line["备注"] == "'@SUM(1)"
+    assert "'=Shop 1" in row
+    workbook = exported(operator, format="xlsx", query="")
+    with zipfile.ZipFile(io.BytesIO(workbook)) as parts:
+        sheet = ElementTree.fromstring(parts.read("xl/worksheets/sheet1.xml"))
+    names = [element.tag.rpartition("}")[2] for element in sheet.iter()]
+    assert names.count("row") == 3
+    assert "f" not in names
+    assert set(AuditEntry.objects.values_list("act", flat=True)) >= {"export", "download"}
+
+
+def test_an_export_shows_no_more_than_its_user_may_see(account, people, operator):
+    other = make_account("other")
+    push(other, message_xml("event.subscribe", openid="oElsewhere1234"))
+    user = User.objects.create_user("analyst", is_staff=True)
+    names = ("view_subscriber", "add_followerexport", "view_followerexport", "view_segment")
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    AccountLimit.objects.create(user=user).accounts.add(account)
+    client = Client()
+    client.force_login(user)
+    text = exported(client, format="csv", query="bound=yes").decode("utf-8-sig")
+    rows = list(csv.reader(io.StringIO(text)))
+    assert len(rows) == 3  # a condition that may not be seen is not applied
+    assert "oStays" not in text
+    assert "SUM(1)" not in text
+    assert "oElsewhere" not in text
+    assert client.post(EXPORT, {"format": "csv", "query": "account=other"}).status_code == 404
+    assert client.post(EXPORT, {"format": "pdf", "query": ""}).status_code == 400
+    export = FollowerExport.objects.latest("pk")
+    theirs = reverse("admin:subscribers_followerexport_file", args=[export.pk])
+    assert operator.get(theirs).status_code == 404
+    # A right that is taken away meanwhile counts.
+    client.post(EXPORT, {"format": "csv", "query": ""})
+    user.user_permissions.clear()
+    write_exports()
+    assert FollowerExport.objects.latest("pk").failure == "not_allowed"
+
+
+def test_files_go_in_time_and_with_a_person(
+    operator, account, people, files, django_capture_on_commit_callbacks
+):
+    exported(operator, format="csv", query="")
+    assert len(list(files.iterdir())) == 1
+    erasure = Erasure.objects.create(
+        account=account, openid="oStays", openid_digest="x", pseudonym="gone", reason="requested",
+        requested_at=timezone.now(),
+    )  # fmt: skip
+    with django_capture_on_commit_callbacks(execute=True):
+        erase(erasure)
+    assert list(files.iterdir()) == []
+    exported(operator, format="xlsx", query="")
+    export = FollowerExport.objects.get()
+    FollowerExport.objects.update(expires_at=timezone.now())
+    url = reverse("admin:subscribers_followerexport_file", args=[export.pk])
+    assert operator.get(url).status_code == 404
+    with django_capture_on_commit_callbacks(execute=True):
+        assert remove_expired() == 1
+    assert list(files.iterdir()) == []

@@ -1,0 +1,91 @@
+"""Makes endpoints, and changes their secrets."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import secrets
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from events.models import EventLog, OfficialAccount
+from subscribers.models import WebhookEndpoint, WebhookPosition
+from subscribers.webhooks.endpoint_standing import release
+from subscribers.webhooks.event_types import is_type
+
+__all__ = [
+    "OVERLAP",
+    "activate",
+    "make_endpoint",
+    "rotate_secret",
+    "validate_types",
+    "validate_url",
+]
+
+# For so long both secrets sign, so that a receiver can change over.
+OVERLAP = datetime.timedelta(hours=24)
+
+
+def validate_url(url: str) -> None:
+    """Raises ValidationError for what is no address of a web server."""
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or not url.isascii() or not url.isprintable() or " " in url:
+        raise ValidationError(_("Give an address that begins with https:// or http://."))
+    if parts.username is not None or parts.fragment:
+        raise ValidationError(_("An address has no user name and no # in it."))
+
+
+def validate_types(types: list[str]) -> None:
+    """Raises ValidationError unless all are types of events."""
+    if not types:
+        raise ValidationError(_("Choose at least one type."))
+    for name in types:
+        if not is_type(name):
+            raise ValidationError(_("There is no type %s.") % name[:80])
+
+
+def make_endpoint(account: OfficialAccount, url: str, types: list[str]) -> WebhookEndpoint:
+    """Stores an endpoint that is told of what happens from now on; `secret` is to be shown once."""
+    with transaction.atomic():
+        newest = EventLog.objects.aggregate(newest=Max("id"))["newest"] or 0
+        if not WebhookPosition.objects.exists():
+            WebhookPosition.objects.get_or_create(pk=1, defaults={"event_id": newest})
+        return WebhookEndpoint.objects.create(
+            account=account,
+            url=url,
+            types=sorted(set(types)),
+            secret=_new_secret(),
+            after_event_id=newest,
+        )
+
+
+def rotate_secret(endpoint: WebhookEndpoint) -> str:
+    """Gives the endpoint a new secret and returns it; the former one signs too for a day."""
+    endpoint.previous_secret = endpoint.secret
+    endpoint.previous_until = timezone.now() + OVERLAP
+    endpoint.secret = secret = _new_secret()
+    endpoint.save(update_fields=["secret", "previous_secret", "previous_until"])
+    return secret
+
+
+def activate(endpoint: WebhookEndpoint) -> int:
+    """Has an endpoint told again, at once; returns how many deliveries had been held."""
+    endpoint.is_active = True
+    endpoint.stopped_because = ""
+    endpoint.failures = 0
+    endpoint.failing_since = endpoint.retry_at = endpoint.paused_at = None
+    endpoint.save()
+    return release(WebhookEndpoint.objects.filter(pk=endpoint.pk))
+
+
+def _new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()

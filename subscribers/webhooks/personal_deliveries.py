@@ -1,0 +1,52 @@
+"""What deliveries know of one person: shown in the copy of their data, removed by an erasure."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from events.log.retention_hooks import on_erasure
+from events.models import OfficialAccount
+from events.retention.erase import KINDS_WITH_TWO_PEOPLE
+from subscribers.models import WebhookMessage, WebhookPosition
+from subscribers.personal_data.collect import personal_data
+
+__all__ = ["forget_old_messages"]
+
+_BATCH = 2000
+
+
+@personal_data("webhook_messages")
+def _messages(account: OfficialAccount, openid: str) -> Iterator[dict[str, Any]]:
+    rows = WebhookMessage.objects.filter(account=account, openid=openid).order_by("pk")
+    for message in rows.iterator(chunk_size=500):
+        told = message.deliveries.select_related("endpoint").order_by("pk")
+        yield {
+            "type": message.type,
+            "created_at": message.created_at.astimezone(datetime.UTC).isoformat(),
+            "payload": message.body,
+            "told": [delivery.endpoint.host for delivery in told],
+        }
+
+
+@on_erasure
+def _erase(account_id: int, openid: str, pseudonym: str) -> None:
+    """Removes the person's messages with their deliveries, and with what was answered to them."""
+    # Nobody writes messages meanwhile that were made of the person's events.
+    list(WebhookPosition.objects.select_for_update())
+    ours = WebhookMessage.objects.filter(account=account_id)
+    ours.filter(openid=openid).delete()
+    ours.filter(type__in=KINDS_WITH_TWO_PEOPLE, body__contains=openid).delete()
+
+
+def forget_old_messages() -> int:
+    """Removes messages past their days, and no later than the bodies of events; up to a batch."""
+    days = min(settings.WEBHOOK_RETENTION_DAYS, settings.EVENT_BODY_RETENTION_DAYS or 36500)
+    old = WebhookMessage.objects.filter(created_at__lt=timezone.now() - datetime.timedelta(days))
+    chosen = list(old.order_by("created_at").values_list("pk", flat=True)[:_BATCH])
+    WebhookMessage.objects.filter(pk__in=chosen).delete()
+    return len(chosen)

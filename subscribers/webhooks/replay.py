@@ -1,0 +1,70 @@
+"""Sends again: one delivery, failed ones, those of a span of time; and a test."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from events.models.job import JobQuerySet
+from subscribers.models import WebhookDelivery, WebhookEndpoint
+from subscribers.webhooks import payload
+from subscribers.webhooks.event_types import TEST
+from subscribers.webhooks.write import deliveries_of
+
+__all__ = ["chosen", "send_again", "send_test"]
+
+_State = WebhookDelivery.State
+
+
+def chosen(
+    endpoint: WebhookEndpoint,
+    *,
+    ids: list[int] | None = None,
+    begin: datetime.datetime | None = None,
+    end: datetime.datetime | None = None,
+    with_successes: bool = False,
+) -> JobQuerySet[WebhookDelivery]:
+    """An endpoint's deliveries by their ids, or those that failed, from `begin` until `end`.
+
+    With `with_successes` also those that arrived. Named ones are taken whatever they are.
+    """
+    rows = WebhookDelivery.objects.filter(endpoint=endpoint)
+    if ids is not None:
+        return rows.filter(pk__in=ids)
+    states = [_State.FAILED, _State.SENT] if with_successes else [_State.FAILED]
+    rows = rows.filter(state__in=states)
+    if begin is not None:
+        rows = rows.filter(created_at__gte=begin)
+    return rows if end is None else rows.filter(created_at__lt=end)
+
+
+def send_again(deliveries: JobQuerySet[WebhookDelivery], now: datetime.datetime) -> int:
+    """Makes them due, with all their tries; returns how many.
+
+    One that a worker has in its hands is left to it. Where the endpoint is paused or off, they are
+    held until it is back.
+    """
+    ours = WebhookDelivery.objects.filter(pk__in=deliveries.values("pk"))
+    free = ours.filter(Q(lease="") | Q(leased_until__lte=now)).exclude(state=_State.HELD)
+    again = {"attempts": 0, "lease": "", "leased_until": None, "failure": "", "failure_text": ""}
+    away = Q(endpoint__is_active=False) | Q(endpoint__paused_at__isnull=False)
+    with transaction.atomic():
+        held = WebhookDelivery.objects.filter(
+            pk__in=list(free.filter(away).values_list("pk", flat=True))
+        )
+        number = held.update(state=_State.HELD, due_at=None, **again)
+        return number + free.exclude(away).update(state=_State.WAITING, due_at=now, **again)
+
+
+def send_test(endpoint: WebhookEndpoint) -> WebhookDelivery:
+    """Queues a message of the type `webhook.test` for one endpoint."""
+    now = timezone.now()
+    message = payload.of_test(endpoint.account, TEST, now)
+    with transaction.atomic():
+        message.save()
+        [delivery] = deliveries_of(message, [endpoint], now)
+        delivery.save()
+    return delivery

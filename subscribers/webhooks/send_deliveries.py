@@ -1,0 +1,249 @@
+"""Sends deliveries, as jobs of the worker: signed, tried again for three days, each try kept.
+
+A turn takes some deliveries of one endpoint and sends them side by side; an endpoint that fails
+gets one at a time. A delivery that a killed worker had in its hands is sent again when its lease
+ends, so an endpoint hears of each at least once.
+"""
+
+from __future__ import annotations
+
+import datetime
+import random
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from standardwebhooks import Webhook
+
+from events.delays import WEBHOOK, WEBHOOK_ENDPOINT, lasting
+from events.jobs.queues import JobQueue
+from events.models.job import JobQuerySet
+from events.wechat.api.transport.answer_fields import storable
+from subscribers.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookMessage
+from subscribers.webhooks.endpoint_standing import FAILING, note_failures, note_success, stop
+from subscribers.webhooks.pace import paced
+from subscribers.webhooks.post import Answer, NoAnswer, post
+from subscribers.webhooks.replay import send_again
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+__all__ = ["FAILURES", "DeliveryQueue", "send_due"]
+
+FAILURES: dict[str, StrOrPromise] = {
+    "timeout": _("It did not answer in time."),
+    "connection": _("No connection, or it broke."),
+    "name": _("The name of the address leads nowhere."),
+    "address": _("The address is private, which this site does not allow."),
+    "redirect": _("It answered with a redirect, which is not followed."),
+    "refused": _("It answered with an error."),
+    "gone": _("It answered 410 Gone, which ends the webhook."),
+}
+
+_State = WebhookDelivery.State
+# Deliveries of one turn, and how many requests of one turn run side by side.
+_BATCH = 16
+_SIDE_BY_SIDE = 8
+_LONGEST_WAIT = datetime.timedelta(hours=1)
+_AGENT = "wechat-site-webhooks"
+
+
+class DeliveryQueue(JobQueue):
+    """The deliveries, without those whose endpoint is left alone for a while."""
+
+    def __init__(self) -> None:
+        super().__init__(WebhookDelivery, FAILURES, _send_again)
+
+    def _rows(self) -> JobQuerySet[WebhookDelivery]:
+        later = Q(endpoint__retry_at__gt=timezone.now(), endpoint__paused_at=None)
+        return WebhookDelivery.objects.exclude(later).exclude(endpoint__is_active=False)
+
+
+def _send_again(deliveries: JobQuerySet[WebhookDelivery], now: datetime.datetime) -> int:
+    return send_again(deliveries, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """What became of one request."""
+
+    delivery: WebhookDelivery
+    attempt: WebhookAttempt
+    reason: str
+    wait: datetime.timedelta | None = None
+
+
+def send_due() -> int:
+    """Sends some due deliveries of one endpoint; returns how many attempts it made.
+
+    Call it outside a transaction. Any number of processes may do so.
+    """
+    now = timezone.now()
+    for endpoint in _with_due_deliveries(now):
+        if endpoint.failures >= FAILING and not _may_try(endpoint, now):
+            continue
+        limit = 1 if endpoint.failures >= FAILING else _BATCH
+        due = WebhookDelivery.objects.filter(endpoint=endpoint.pk)
+        claimed = due.claim(now, limit=limit, lease=_lease())
+        if claimed:
+            with paced():
+                _send_all(endpoint, claimed)
+            return len(claimed)
+    return 0
+
+
+def _lease() -> datetime.timedelta:
+    """Longer than all requests of a turn may take, and their names."""
+    return datetime.timedelta(seconds=(_BATCH / _SIDE_BY_SIDE + 1) * settings.WEBHOOK_SECONDS + 10)
+
+
+def _with_due_deliveries(now: datetime.datetime) -> list[WebhookEndpoint]:
+    due = WebhookDelivery.objects.filter(endpoint=OuterRef("pk")).free(now)
+    may_try = Q(retry_at=None) | Q(retry_at__lte=now) | Q(paused_at__isnull=False)
+    found = list(WebhookEndpoint.objects.filter(Exists(due), may_try, is_active=True))
+    # Not all threads at one endpoint.
+    random.shuffle(found)
+    return found
+
+
+def _may_try(endpoint: WebhookEndpoint, now: datetime.datetime) -> bool:
+    """Whether this worker makes the one attempt at an endpoint that fails."""
+    if endpoint.paused_at is not None:
+        return True
+    again = now + lasting(WEBHOOK_ENDPOINT, endpoint.failures - FAILING + 1)
+    this = WebhookEndpoint.objects.filter(pk=endpoint.pk)
+    is_time = Q(retry_at=None) | Q(retry_at__lte=now)
+    return bool(this.filter(is_time, paused_at=None).update(retry_at=again))
+
+
+def _send_all(endpoint: WebhookEndpoint, deliveries: Sequence[WebhookDelivery]) -> None:
+    messages = WebhookMessage.objects.in_bulk([delivery.message_id for delivery in deliveries])
+    signers = [Webhook(secret) for secret in endpoint.secrets_at(timezone.now())]
+
+    def send(delivery: WebhookDelivery) -> _Try:
+        return _send(endpoint.url, signers, delivery, messages[delivery.message_id])
+
+    # Only requests run in the threads; the database is this thread's.
+    there = [delivery for delivery in deliveries if delivery.message_id in messages]
+    with ThreadPoolExecutor(min(_SIDE_BY_SIDE, len(there) or 1)) as threads:
+        for begin in range(0, len(there), _SIDE_BY_SIDE):
+            _note(endpoint, list(threads.map(send, there[begin : begin + _SIDE_BY_SIDE])))
+
+
+def _send(
+    url: str, signers: Sequence[Webhook], delivery: WebhookDelivery, message: WebhookMessage
+) -> _Try:
+    at = timezone.now()
+    began = time.monotonic()
+    headers = {
+        "content-type": "application/json",
+        "user-agent": _AGENT,
+        "webhook-id": message.message_id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": " ".join(
+            signer.sign(message.message_id, at, message.body) for signer in signers
+        ),
+    }
+    answer: Answer | None = None
+    reason = error = ""
+    try:
+        answer = post(url, headers, message.body.encode())
+        reason = _reason(answer.status)
+    except NoAnswer as failed:
+        reason, error = failed.reason, str(failed)
+    attempt = WebhookAttempt(
+        delivery=delivery,
+        at=at,
+        duration_ms=round((time.monotonic() - began) * 1000),
+        headers=headers,
+        status=answer.status if answer else None,
+        answer=storable(answer.text) if answer else "",
+        error=storable(error)[:200],
+    )
+    return _Try(delivery, attempt, reason, _asked_wait(answer.headers) if answer else None)
+
+
+def _reason(status: int) -> str:
+    if 200 <= status < 300:
+        return ""
+    if 300 <= status < 400:
+        return "redirect"
+    return "gone" if status == 410 else "refused"
+
+
+def _asked_wait(headers: Mapping[str, str]) -> datetime.timedelta | None:
+    """Retry-After, if it says a number of seconds; an hour at the most."""
+    written = headers.get("retry-after", "")
+    if not (written.isascii() and written.isdigit() and len(written) < 6):
+        return None
+    return min(datetime.timedelta(seconds=int(written)), _LONGEST_WAIT)
+
+
+def _note(endpoint: WebhookEndpoint, tries: Sequence[_Try]) -> None:
+    """Writes what became of the requests, in one transaction."""
+    now = timezone.now()
+    rows = WebhookDelivery.objects
+    with transaction.atomic():
+        # An erasure may have removed some meanwhile.
+        there = set(
+            rows.select_for_update()
+            .filter(pk__in=[one.delivery.pk for one in tries])
+            .values_list("pk", flat=True)
+        )
+        tries = [one for one in tries if one.delivery.pk in there]
+        WebhookAttempt.objects.bulk_create([one.attempt for one in tries])
+        _finish([one.delivery for one in tries if not one.reason], now)
+        failed = [one for one in tries if one.reason]
+        for one in failed:
+            _retry_later(endpoint, one, now)
+    if any(one.reason == "gone" for one in failed):
+        stop(endpoint, WebhookEndpoint.Stopped.GONE)
+    elif len(failed) < len(tries):
+        note_success(endpoint)
+    elif failed:
+        note_failures(endpoint, len(failed), now)
+
+
+def _finish(deliveries: Sequence[WebhookDelivery], now: datetime.datetime) -> None:
+    """Ends deliveries of one claim, by one statement: most arrive."""
+    if not deliveries:
+        return
+    mine = WebhookDelivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries])
+    mine.filter(lease=deliveries[0].lease).update(
+        state=_State.SENT,
+        sent_at=now,
+        due_at=None,
+        lease="",
+        leased_until=None,
+        attempts=0,
+        failure="",
+        failure_text="",
+        failed_at=None,
+    )
+
+
+def _retry_later(endpoint: WebhookEndpoint, one: _Try, now: datetime.datetime) -> None:
+    text = f"{one.attempt.status}: {one.attempt.answer}" if one.attempt.status else ""
+    again_at: datetime.datetime | None = None
+    state = _State.FAILED
+    if endpoint.paused_at is not None or one.reason == "gone":
+        # It waits for the endpoint, however long that takes.
+        state = _State.HELD
+    elif one.delivery.attempts <= len(WEBHOOK):
+        state = _State.WAITING
+        again_at = now + max(WEBHOOK[one.delivery.attempts - 1], one.wait or datetime.timedelta())
+    WebhookDelivery.objects.retry_later(
+        one.delivery,
+        again_at=again_at,
+        failure=one.reason,
+        text=(text or one.attempt.error)[:500],
+        now=now,
+        state=state,
+    )

@@ -1,0 +1,60 @@
+"""Tickets to ask how far one request is: no session is needed, and the answer is one word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core import signing
+from django.urls import reverse
+
+from subscribers.binding.asking import LIFETIME
+from subscribers.binding.standing import Progress, progress_of, words_of_requests
+from subscribers.models import BindingRequest, SignInRequest
+from subscribers.signing_in.start import progress_of_sign_in, words_of_sign_ins
+
+__all__ = ["name_in", "progress_url", "word_of", "words_of"]
+
+# A code and then a question, each with its time.
+_LONGEST = 2 * LIFETIME
+# Parameters of one query.
+_BATCH = 500
+
+
+def progress_url(row: BindingRequest | SignInRequest) -> str:
+    """Where the page of this request asks how far it is."""
+    letter = "b" if isinstance(row, BindingRequest) else "s"
+    return reverse("my_wechat_progress", args=[_signer().sign(f"{letter}{row.pk}")])
+
+
+def name_in(ticket: str) -> str:
+    """The request that the ticket names, such as `b17`; "" for what is no ticket, or an old one."""
+    try:
+        return _signer().unsign(ticket, max_age=_LONGEST)
+    except signing.BadSignature:
+        return ""
+
+
+def word_of(ticket: str) -> Progress | None:
+    """How far the ticket's request is, with one query; None for what is no ticket."""
+    name = name_in(ticket)
+    if not name:
+        return None
+    return (progress_of if name[0] == "b" else progress_of_sign_in)(int(name[1:]))
+
+
+def words_of(names: Sequence[str]) -> dict[str, str]:
+    """How far these requests are, with a query for each five hundred."""
+    # Nearly all are ready to be scanned, and stay so: the database finds the others.
+    words: dict[str, str] = dict.fromkeys(names, Progress.READY.value)
+    kinds: dict[str, Any] = {"b": words_of_requests, "s": words_of_sign_ins}
+    for letter, read in kinds.items():
+        numbers = [int(name[1:]) for name in names if name[0] == letter]
+        for start in range(0, len(numbers), _BATCH):
+            found = read(numbers[start : start + _BATCH], but_ready=True)
+            words |= {f"{letter}{pk}": word.value for pk, word in found.items()}
+    return words
+
+
+def _signer() -> signing.TimestampSigner:
+    return signing.TimestampSigner(salt="my_wechat_progress")
