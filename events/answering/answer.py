@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from events.account_cache import live_rules
 from events.answering.people_slot import follower_of
+from events.db.upsert import Upsert
 from events.log.messages import NotDeliverable, send_message
 from events.log.registry import InStatement, NotYet, projection, reply_handler
 from events.media.lend import is_at_wechat, with_media_id
@@ -133,12 +135,18 @@ def _note(event: EventLog, rule_id: int, answer: Said) -> None:
 def _count_early(events: Sequence[EventLog]) -> None:
     """Counts the answers that were known before their events were stored."""
     hits = [
-        RuleHit(event_id=event.pk, event_time=event.event_time, rule_id=event.__dict__[_WON_BY])
+        (event.pk, event.event_time, event.__dict__[_WON_BY])
         for event in events
         if _WON_BY in event.__dict__ and event.status == EventLog.Status.PROCESSED
     ]
     if hits:
-        RuleHit.objects.bulk_create(hits, ignore_conflicts=True)
+        # Django's bulk_create takes longer than all else that a push writes.
+        _note_hits().execute(connection, hits)
+
+
+@functools.cache
+def _note_hits() -> Upsert:
+    return Upsert(RuleHit, key=["event_id"], values=["event_time", "rule_id"], update={})
 
 
 def _won_by(event: EventLog) -> Mapping[str, int] | None:

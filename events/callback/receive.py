@@ -26,6 +26,7 @@ from events.log.process import deliver
 from events.models import EventLog, OfficialAccount
 from events.wechat import (
     ACKNOWLEDGEMENT,
+    Credentials,
     NotAuthentic,
     Opened,
     Parameters,
@@ -88,6 +89,7 @@ class Push:
     """A request whose account and signature are right; its body may still be on the way."""
 
     account: OfficialAccount
+    credentials: Credentials
     parameters: Parameters
     now: datetime.datetime
     body: bytes = b""
@@ -122,12 +124,13 @@ def admit(
     """The push of an account whose signature its query carries, or the refusal."""
     if account is None:
         return _refuse(UNKNOWN_ACCOUNT, callback_key)
+    credentials = account.credentials(now)
     try:
-        parameters = authenticate(account.credentials(now), parse_query(query_string))
+        parameters = authenticate(credentials, parse_query(query_string))
         _check_age(int(parameters.timestamp), account, now)
     except NotAuthentic as refusal:
         return _refuse(_reason(refusal), account.slug, type(refusal).__name__)
-    return Push(account, parameters, now)
+    return Push(account, credentials, parameters, now)
 
 
 class _Probed(Exception):
@@ -140,8 +143,7 @@ class _Probed(Exception):
 
 def open_push(push: Push) -> Arrival:
     """Decrypts and reads a push; what it raises is for not_stored()."""
-    credentials = push.account.credentials(push.now)
-    opened = open_authentic(credentials, push.parameters, push.body)
+    opened = open_authentic(push.credentials, push.parameters, push.body)
     reply_xml = answer_to_probe(push.account, opened.body, at=int(push.now.timestamp()))
     if reply_xml is not None:
         raise _Probed(_sealed(push, opened, reply_xml))

@@ -94,6 +94,14 @@ def _when(watched: Watched, act: str, differs: str) -> str:
     return f"WHEN ({' OR '.join(conditions)})"
 
 
+def _act(watched: Watched, act: str) -> str:
+    if act != "UPDATE":
+        return act
+    # A statement that sets none of them pays nothing.
+    columns = ", ".join(f'"{name}"' for name in (*watched.columns, *watched.nullness))
+    return f"UPDATE OF {columns}"
+
+
 def _row(act: str) -> str:
     return "OLD" if act == "DELETE" else "NEW"
 
@@ -126,7 +134,8 @@ def _make_function(cursor: object) -> None:
 
 def _postgres_trigger(watched: Watched, act: str) -> str:
     return (
-        f'CREATE TRIGGER "{watched.name(act)}" AFTER {act} ON "{watched.table}" FOR EACH ROW '
+        f'CREATE TRIGGER "{watched.name(act)}" AFTER {_act(watched, act)} '
+        f'ON "{watched.table}" FOR EACH ROW '
         f"{_when(watched, act, 'IS DISTINCT FROM')} "
         f"EXECUTE FUNCTION {_FUNCTION}('{watched.type}', '{watched.id_column}')"
     )
@@ -136,7 +145,8 @@ def _sqlite_trigger(watched: Watched, act: str) -> str:
     now = FUNCTIONS["sqlite"]["now"]
     following = f"(SELECT COALESCE(MAX(seq), 0) + 1 FROM {CHANGES} WHERE type = '{watched.type}')"
     return (
-        f'CREATE TRIGGER "{watched.name(act)}" AFTER {act} ON "{watched.table}" FOR EACH ROW '
+        f'CREATE TRIGGER "{watched.name(act)}" AFTER {_act(watched, act)} '
+        f'ON "{watched.table}" FOR EACH ROW '
         f"{_when(watched, act, 'IS NOT')} BEGIN "
         f"INSERT INTO {CHANGES} (type, object_id, seq, changed_at) "
         f"VALUES ('{watched.type}', {_row(act)}.\"{watched.id_column}\", {following}, {now}) "

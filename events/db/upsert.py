@@ -33,7 +33,7 @@ _Row = Sequence[Any]
 
 
 class Upsert:
-    """An INSERT of a model's rows, with an update for rows whose key exists.
+    """An INSERT of a model's rows, with an update for rows whose key exists, or none for these.
 
     A row has `key`, the columns of a unique constraint, then the columns in `values`; the other
     columns get their field's default. `update` has, by column of the stored row, an SQL expression:
@@ -148,9 +148,10 @@ class Upsert:
             f"{quote(name)} = {expression.format(**functions)}"
             for name, expression in self._update.items()
         )
+        conflict = f"UPDATE SET {assignments}" if assignments else "NOTHING"
         statement = (
             f"INSERT INTO {quote(self._table)} AS old ({columns}) "
-            f"{source} ON CONFLICT ({', '.join(map(quote, self._key))}) DO UPDATE SET {assignments}"
+            f"{source} ON CONFLICT ({', '.join(map(quote, self._key))}) DO {conflict}"
         )
         if self._returning:
             # In which order PostgreSQL gives the rows back is not promised.

@@ -114,6 +114,9 @@ class _Projection:
     def takes(self, kind: str) -> bool:
         return kind in self.kinds or ANY_KIND in self.kinds
 
+    def is_concerned(self, event: EventLog) -> bool:
+        return self.takes(event.kind) and not (self.leaves and self.leaves(event))
+
 
 @dataclass(frozen=True, slots=True)
 class _ReplyHandler:
@@ -207,9 +210,7 @@ def in_statement_for(event: EventLog) -> list[InStatement] | None:
     """The projections of an unsaved event in SQL; None if it needs one that is not."""
     found = []
     for registered in _projections:
-        if not registered.takes(event.kind):
-            continue
-        if registered.leaves is not None and registered.leaves(event):
+        if not registered.is_concerned(event):
             continue
         if registered.in_statement is None:
             return None
@@ -220,7 +221,7 @@ def in_statement_for(event: EventLog) -> list[InStatement] | None:
 def project_together(events: Sequence[EventLog]) -> None:
     """Runs all projections of these events; raises what the first failing one raised."""
     for registered in _projections:
-        taken = [event for event in events if registered.takes(event.kind)]
+        taken = [event for event in events if registered.is_concerned(event)]
         if not taken:
             continue
         if registered.project_batch is not None:

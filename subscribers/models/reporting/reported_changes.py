@@ -37,7 +37,7 @@ _TABLES = (
     ),
     # The tags are among what is shown of a code.
     Watched(QRScene.tags.through, "scene", (), id_column="qrscene_id"),
-    # No event writes this column, so the trigger costs the callback a comparison.
+    # No event sets this column, so the trigger costs the callback nothing.
     Watched(Subscriber, "way", ("subscribe_scene",), inserts=False, deletes=False),
 )
 
