@@ -132,10 +132,8 @@ def run_job(
         logger.warning("%s: another worker has taken it over", name)
     except Exception as error:
         at = now()
-        if isinstance(error, APIError):
-            account_id = getattr(job, "account_id", None)
-            if account_id is not None:
-                note_unauthorized(account_id, error)
+        if isinstance(error, APIError) and job.account_id is not None:
+            note_unauthorized(job.account_id, error)
         failure = amend(job, error, _failure_of(error, job.attempts, at, delays, fault_delays))
         if failure.reason == FAULT:
             logger.exception("%s failed", name)

@@ -107,6 +107,9 @@ class JobQuerySet(models.QuerySet[_J], Generic[_J]):
 class Job(models.Model):
     """The columns of a row that a worker has to act on."""
 
+    # Whose API the work calls; a job of the whole site has none, and calls none.
+    account_id: int | None = None
+
     due_at = models.DateTimeField(_("due"), null=True, blank=True, default=timezone.now)
     lease = models.CharField(max_length=16, blank=True, default="", editable=False)
     leased_until = models.DateTimeField(null=True, blank=True, editable=False)

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, QuerySet
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from events.models import OfficialAccount
-from events.platform.rights import RIGHTS, known_rights
+from events.platform.rights import CAN_ASK, RIGHTS, known_rights
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -88,7 +88,7 @@ class Ability:
 
 def abilities(accounts: QuerySet[OfficialAccount]) -> list[Ability]:
     """Those of the active ones among these accounts, in one query."""
-    lacking = ExpressionWrapper(Q(app_id="") | Q(app_secret=""), BooleanField())
+    lacking = ExpressionWrapper(~CAN_ASK, BooleanField())
     rows = accounts.filter(is_active=True).annotate(lacks_secret=lacking)
     return [
         Ability(

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 __all__ = [
-    "RIGHTS", "Right", "able_accounts", "ask_for_rights", "ask_regularly", "keep_rights",
-    "known_rights", "note_unauthorized", "right_of",
+    "CAN_ASK", "RIGHTS", "Right", "able_accounts", "ask_for_rights", "ask_regularly",
+    "keep_rights", "known_rights", "note_unauthorized", "right_of",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ _FAMILIES = (
     ("/cgi-bin/media/", "/cgi-bin/media/upload"),
     ("/datacube/", "/datacube/getusersummary"),
 )
+# Of an account: WeChat gives it an access token for these two.
+CAN_ASK = ~Q(app_id="") & ~Q(app_secret="")
 _UNAUTHORIZED = 48001
 _DAY = datetime.timedelta(days=1)
 _HOUR = datetime.timedelta(hours=1)
@@ -154,5 +156,4 @@ def ask_regularly() -> int:
 
 def able_accounts() -> QuerySet[OfficialAccount]:
     """The accounts of which WeChat can be asked anything."""
-    active = OfficialAccount.objects.filter(is_active=True)
-    return active.exclude(app_id="").exclude(app_secret="")
+    return OfficialAccount.objects.filter(CAN_ASK, is_active=True)

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from events.models import OfficialAccount
 from events.platform.client import client_for
+from events.platform.rights import note_unauthorized
 from events.wechat.api import APIError
 from events.wechat.api.statistics import LONGEST_SPAN
 from subscribers.models import ProfileFetch, WeChatDay
@@ -44,6 +45,7 @@ def fetch_figures(now: datetime.datetime | None = None) -> int:
             for begin, end in _spans(account, now):
                 fetched += _fetch(account, begin, end, now)
         except APIError as error:
+            note_unauthorized(account.pk, error)
             # The account's page and its alerts tell why; the next hour tries again.
             logger.warning("No figures of %s from WeChat: %s", account.slug, error)
     return fetched

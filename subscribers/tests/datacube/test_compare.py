@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from events.models import EventLog, OfficialAccount
+from events.platform.hindrances import hindrance
 from events.simulator.fake_api import Fault
 from events.simulator.follower_acts import Follower
 from events.simulator.pushes import Push
@@ -125,6 +126,10 @@ def test_figures_are_fetched_once_a_day_and_kept(shop, act, fake, at_wechat, ope
     assert fetch_figures() == 0
     page = operator.get("/admin/subscribers/wechatday/").content.decode()
     assert "alike" in page
+    fake.end_trouble()
     at_wechat.is_certified = False
     WeChatDay.objects.all().delete()
     assert fetch_figures() == 0
+    # Said above the page from now on.
+    assert hindrance(shop.pk, "/datacube/getusersummary") is not None
+    assert hindrance(shop.pk, "/cgi-bin/menu/create") is None
