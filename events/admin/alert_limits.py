@@ -13,7 +13,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from events.admin.access import AccountModelAdmin
-from events.alerts.limits import LIMITS, mistakes_in, site_limits
+from events.limits import LIMITS, mistakes_in, site_limits
 from events.models import AlertLimits, OfficialAccount
 from events.viewer import account_ids, visible_to
 

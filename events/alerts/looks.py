@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 
 from django.db.models import F, Sum
 
-from events.alerts.limits import Limits
 from events.alerts.rules import Condition, sees
 from events.doctor.examine import disks_short_of_space
+from events.limits import Limits
 from events.models import (
     Alert,
     ApiKey,

@@ -17,6 +17,7 @@ from events.doctor.at_wechat import look_at_wechat
 from events.doctor.door import try_the_door
 from events.doctor.exchange import Line
 from events.doctor.findings import FAULTS, Finding, Severity
+from events.limits import Limits
 from events.models import LastExamination, OfficialAccount, TaskRun
 from events.platform.rights import Right, keep_rights
 
@@ -24,8 +25,7 @@ __all__ = [
     "Examination", "Visit", "disks_short_of_space", "examine", "keep", "last_examination",
 ]  # fmt: skip
 
-# Less than this share, and less than these bytes, are too little.
-_FREE_SHARE, _FREE_BYTES = 0.1, 5 * 1024**3
+_GIGABYTE = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +105,14 @@ def disks_short_of_space() -> list[tuple[Path, int]]:
     folders = [settings.VAR_DIR, settings.EVENT_ARCHIVE_DIR]
     if connection.vendor == "sqlite":
         folders.append(Path(str(connection.settings_dict["NAME"])).parent)
+    limits = Limits()
+    percent, gigabytes = limits.of("disk_percent"), limits.of("disk_gigabytes")
     short: dict[int, tuple[Path, int]] = {}
     for folder in folders:
         if folder is None or not folder.is_dir():
             continue
         usage = shutil.disk_usage(folder)
-        if usage.free < min(usage.total * _FREE_SHARE, _FREE_BYTES):
+        if usage.free < min(usage.total * percent / 100, gigabytes * _GIGABYTE):
             short.setdefault(folder.stat().st_dev, (folder, int(usage.free * 100 / usage.total)))
     return list(short.values())
 

@@ -14,7 +14,7 @@ __all__ = ["AlertLimits"]
 
 
 class AlertLimits(models.Model):
-    """The limits that somebody has set, by their names in `events.alerts.limits`.
+    """The limits that somebody has set, by their names in `events.limits`.
 
     Without an account they are those of the site, and of each account that has none of its own.
     """

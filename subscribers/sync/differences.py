@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from django.db.models import Max
 
-from events.alerts.limits import Limits
 from events.alerts.rules import Condition, sees
+from events.limits import Limits
 from events.models import Alert
 from subscribers.models import FollowerSync
 

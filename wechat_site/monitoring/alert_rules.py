@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 
-from events.alerts.limits import Limits
 from events.alerts.rules import Condition, sees
+from events.limits import Limits
 from events.models import Alert, AlertMessage
 from subscribers.models import WebhookDelivery, WebhookEndpoint
 from wechat_site.tasks import TASKS

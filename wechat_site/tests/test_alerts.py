@@ -15,9 +15,10 @@ from django.utils import timezone
 
 from events.alerts import rules
 from events.alerts.guard import look_for_worker
-from events.alerts.limits import Limits
 from events.alerts.send import send_messages
 from events.alerts.watch import watch
+from events.doctor.examine import Visit, examine
+from events.limits import Limits
 from events.models import (
     Alert,
     AlertChannel,
@@ -349,11 +350,43 @@ def test_limits_are_changed_in_the_admin_for_the_site_and_for_one_account(shop, 
     assert '"refusals": 20' in json.dumps(list(entries.values_list("changes", flat=True)))
 
 
+def test_how_full_a_disk_may_be_is_set_for_the_site(
+    shop, operator, channel, received, now, monkeypatch
+):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(400 << 30, 360 << 30, 40 << 30))
+    page = "/admin/events/alertlimits/"
+    assert watch(now) == 0
+    text = operator.get(f"{page}add/").content.decode()
+    assert 'placeholder="10"' in text
+    form = {"disk_percent": 20}
+    assert operator.post(f"{page}add/", form).status_code == 302
+    # Less than 20 %, but not less than 5 GB.
+    assert watch(now) == 0
+    assert "disk" not in found_by_doctor(shop)
+    change = f"{page}{AlertLimits.objects.get().pk}/change/"
+    assert operator.post(change, form | {"disk_gigabytes": 50}).status_code == 302
+    assert watch(now) == 1
+    assert told(received) == ["failure"]
+    assert "10 % are free" in received[0]["message"]
+    assert "disk" in found_by_doctor(shop)
+    entries = AuditEntry.objects.filter(model="events.alertlimits")
+    assert '"disk_gigabytes": 50' in json.dumps(list(entries.values_list("changes", flat=True)))
+    assert operator.post(change, {"disk_percent": "", "disk_gigabytes": ""}).status_code == 302
+    assert "disk" not in found_by_doctor(shop)
+
+
+def found_by_doctor(account):
+    return {finding.code for finding in examine(account, Visit(line=None)).findings}
+
+
 WRONG_LIMITS = {
     "refusals 0": ({"refusals": 0}, "greater than or equal to 1", "大于或等于"),
     "late_answers 101": ({"late_answers": 101}, "less than or equal to 100", "小于或等于"),
     "silence_late 15": ({"silence_late": 15}, "must be less than “down”", "须小于“中断”"),
     "queue_down 10": ({"queue_down": 10}, "must be less than “down”", "须小于“中断”"),
+    "disk_percent 91": ({"disk_percent": 91}, "less than or equal to 90", "小于或等于"),
+    "disk_gigabytes 0": ({"disk_gigabytes": 0}, "greater than or equal to 1", "大于或等于"),
     "a word": ({"dead": "many"}, "whole number", "整数"),
 }
 
@@ -369,9 +402,10 @@ def test_wrong_limits_are_refused_in_both_languages(case, operator):
 
 
 def test_limits_of_the_whole_site_are_not_set_for_one_account(shop, operator):
-    form = {"account": shop.pk, "queue_late": 20}
-    text = operator.post("/admin/events/alertlimits/add/", form).content.decode()
-    assert "This limit is of the whole site" in text
+    for name in ("queue_late", "disk_percent", "disk_gigabytes"):
+        form = {"account": shop.pk, name: 20}
+        text = operator.post("/admin/events/alertlimits/add/", form).content.decode()
+        assert "This limit is of the whole site" in text
     for _ in range(2):
         text = operator.post("/admin/events/alertlimits/add/", {"dead": 5}).content.decode()
     assert "There are limits of these already" in text

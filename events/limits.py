@@ -1,4 +1,4 @@
-"""The limits from which alerts begin: good defaults, which operators may change."""
+"""The limits from which alerts begin and the doctor warns: defaults that operators may change."""
 
 from __future__ import annotations
 
@@ -73,6 +73,16 @@ LIMITS: Mapping[str, Limit] = {
         _("API key about to expire"),
         _("So many days before."),
         default=14, least=1, most=90, of_site=True,
+    ),
+    "disk_percent": Limit(
+        _("disk nearly full, percent"),
+        _("Less than this percentage of a disk is free, and less than the gigabytes below."),
+        default=10, least=1, most=90, of_site=True,
+    ),
+    "disk_gigabytes": Limit(
+        _("disk nearly full, GB"),
+        _("Less than so many gigabytes are free, and less than the percentage above."),
+        default=5, least=1, most=100_000, of_site=True,
     ),
 }  # fmt: skip
 # The first is milder than the second.
