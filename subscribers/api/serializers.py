@@ -16,7 +16,7 @@ from events.wechat.api.qr_codes import LONGEST_LIFE, LONGEST_SCENE
 from subscribers.api import examples
 from subscribers.api.fields import NamedField, OpenIDField
 from subscribers.models import QRScene, SceneTag, Subscriber
-from subscribers.models.qr_code import validate_one_line, validate_scene, validate_tag
+from subscribers.models.scene import validate_one_line, validate_scene, validate_tag
 from subscribers.qr_codes.create import (
     LONGEST_TAG,
     NewQRCode,

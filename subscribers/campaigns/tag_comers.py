@@ -15,7 +15,7 @@ from events.models import EventLog, OfficialAccount
 from events.stats.changes import Batch, counter
 from events.stats.series import FOLLOW, SCAN, key_of
 from subscribers.models import QRScene, Subscriber
-from subscribers.models.qr_code import tag_names_in
+from subscribers.models.scene import tag_names_in
 from subscribers.tagging.edit_jobs import change_tag
 
 __all__ = ["tag_comers"]

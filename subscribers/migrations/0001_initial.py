@@ -4,7 +4,7 @@ import django.utils.timezone
 import events.models.fields
 import events.models.media_file
 import subscribers.models.hour
-import subscribers.models.qr_code
+import subscribers.models.scene
 import subscribers.models.webhook
 from django.conf import settings
 from django.db import migrations, models
@@ -116,7 +116,7 @@ class Migration(migrations.Migration):
                         models.CharField(
                             max_length=30,
                             unique=True,
-                            validators=[subscribers.models.qr_code.validate_tag],
+                            validators=[subscribers.models.scene.validate_tag],
                             verbose_name="name",
                         ),
                     ),
@@ -688,7 +688,7 @@ class Migration(migrations.Migration):
                         "scene",
                         models.CharField(
                             max_length=64,
-                            validators=[subscribers.models.qr_code.validate_scene],
+                            validators=[subscribers.models.scene.validate_scene],
                             verbose_name="scene",
                         ),
                     ),
@@ -696,7 +696,7 @@ class Migration(migrations.Migration):
                         "name",
                         models.CharField(
                             max_length=100,
-                            validators=[subscribers.models.qr_code.validate_one_line],
+                            validators=[subscribers.models.scene.validate_one_line],
                             verbose_name="name",
                         ),
                     ),
@@ -756,7 +756,7 @@ class Migration(migrations.Migration):
                             default="",
                             help_text="Codes of one group are compared and added up.",
                             max_length=60,
-                            validators=[subscribers.models.qr_code.validate_one_line],
+                            validators=[subscribers.models.scene.validate_one_line],
                             verbose_name="group",
                         ),
                     ),
@@ -778,7 +778,7 @@ class Migration(migrations.Migration):
                             blank=True,
                             default="",
                             max_length=60,
-                            validators=[subscribers.models.qr_code.validate_one_line],
+                            validators=[subscribers.models.scene.validate_one_line],
                             verbose_name="person in charge",
                         ),
                     ),

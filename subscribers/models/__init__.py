@@ -22,8 +22,9 @@ from subscribers.models.followers.follower_tag import FollowerEdit, FollowerTag,
 from subscribers.models.followers.profile_fetch import ProfileFetch
 from subscribers.models.followers.segment import Segment
 from subscribers.models.outgoing_message import OutgoingMessage
-from subscribers.models.qr_code import QRScene, SceneTag
+from subscribers.models.qr_code import QRScene
 from subscribers.models.received_media import ReceivedMedia
+from subscribers.models.scene import SceneTag
 from subscribers.models.seen_scene import SeenScene
 from subscribers.models.sign_in import SignInRequest
 from subscribers.models.stats.roll_ups import (

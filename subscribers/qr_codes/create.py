@@ -18,12 +18,8 @@ from django.utils.translation import gettext as _
 
 from events.models import EventLog, OfficialAccount
 from subscribers.models import QRScene, SceneTag
-from subscribers.models.qr_code import (
-    MOST_PERMANENT_CODES,
-    new_scene,
-    validate_one_line,
-    validate_scene,
-)
+from subscribers.models.qr_code import MOST_PERMANENT_CODES
+from subscribers.models.scene import new_scene, validate_one_line, validate_scene
 
 __all__ = [
     "LONGEST_LIST",

@@ -17,7 +17,7 @@ from subscribers.binding.bind import complete_binding, is_unbind_request, unbind
 from subscribers.binding.codes import code_in
 from subscribers.fold.rules import STATE_KINDS, State, combine, state_of
 from subscribers.models import SeenScene, Subscriber
-from subscribers.models.qr_code import is_scene
+from subscribers.models.scene import is_scene
 from subscribers.models.seen_scene import is_noted
 from subscribers.signing_in.allow import decide_sign_in
 from subscribers.state.fold_in_statement import FOLD_IN_STATEMENT

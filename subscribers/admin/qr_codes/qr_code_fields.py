@@ -13,7 +13,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from subscribers.models.qr_code import tag_names_in, validate_tag
+from subscribers.models.scene import tag_names_in, validate_tag
 from subscribers.qr_codes.create import LONGEST_TAG
 
 __all__ = ["QR_CODES", "AdoptField", "LifetimeField", "TagsField", "only_account"]

@@ -21,7 +21,7 @@ from subscribers.admin.qr_codes.qr_code_fields import (
 )
 from subscribers.campaigns.welcome import welcome_of, welcome_rule
 from subscribers.models import QRScene
-from subscribers.models.qr_code import new_scene, tag_names_in
+from subscribers.models.scene import new_scene, tag_names_in
 from subscribers.qr_codes.create import LONGEST_TAG, permanent_codes_left, ticket_in_log
 
 __all__ = ["NewSceneForm", "SceneForm"]

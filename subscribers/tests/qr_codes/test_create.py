@@ -21,7 +21,7 @@ from events.testing import make_account, message_xml, push
 from subscribers.admin.qr_codes import qr_code_list_form
 from subscribers.binding.bind import end_expired_requests, start_binding
 from subscribers.models import BindingRequest, QRScene, SceneTag, SeenScene
-from subscribers.models.qr_code import is_scene, tag_names_in, validate_one_line
+from subscribers.models.scene import is_scene, tag_names_in, validate_one_line
 from subscribers.qr_codes import create, zip
 from subscribers.qr_codes.create import (
     NewQRCode,
