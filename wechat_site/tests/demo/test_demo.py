@@ -45,6 +45,8 @@ class Demo:
             },
             stdout=subprocess.PIPE,
             text=True,
+            # Under nohup the tests do not hear this signal, and the demo would not either.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         assert self.process.stdout is not None
         self.printed = ""
