@@ -29,7 +29,7 @@ __all__ = ["describe"]
 def describe(
     model: type[Model], *, rows: int, sharing: Mapping[str, int], few: Mapping[str, int], using: str
 ) -> None:
-    """Writes a model's statistics, if the database is SQLite.
+    """Writes a model's statistics, if the database is SQLite and has its table.
 
     `sharing` has, by column, how many of the `rows` share a value, and under "" the same for an
     expression; a column that is not named has one row for each value. `few` has the rows of partial
@@ -41,6 +41,8 @@ def describe(
         return
     table = model._meta.db_table
     with connection.cursor() as cursor:
+        if table not in connection.introspection.table_names(cursor):
+            return
         # Creates the table of statistics; reads hardly more than one row of each index.
         cursor.execute("PRAGMA analysis_limit = 1")
         cursor.execute(f'ANALYZE "{table}"')
