@@ -82,7 +82,8 @@ def serve(
 ) -> int:
     """Runs the jobs that are due, for about two seconds; returns how many.
 
-    Call it outside a transaction. Any number of processes may serve the same rows.
+    Call it outside a transaction. Any number of processes may serve the same rows, which are
+    claimed under a lock and so cannot have `select_related`.
     """
     served = 0
     for job in claimed(rows, lease=lease):

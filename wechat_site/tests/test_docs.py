@@ -14,7 +14,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 # api.md has none of them: there `events/` is a part of a URL.
 PATH = re.compile(r"`((?:benchmarks|events|subscribers|wechat_site)/[\w./]+)`")
 # Files that a recipe of CONTRIBUTING.md tells to make.
-MADE_BY_RECIPES = re.compile(r"coupon|remark")
+MADE_BY_RECIPES = re.compile(r"coupon|block")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

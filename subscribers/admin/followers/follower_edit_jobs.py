@@ -23,7 +23,7 @@ from subscribers.inbox import media
 from subscribers.models import FollowerEdit, ReceivedMedia, TagRead
 from subscribers.tagging.edit_jobs import FAILURES
 
-__all__ = ["FollowerEditAdmin", "ReceivedMediaAdmin", "TagReadAdmin"]
+__all__ = ["FollowerEditAdmin", "JobAdmin", "ReceivedMediaAdmin", "TagReadAdmin"]
 
 
 class JobAdmin(ReadOnly, AccountModelAdmin):

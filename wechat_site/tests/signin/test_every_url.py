@@ -216,6 +216,7 @@ def page_of(route: str) -> Page | None:
     if lends and lends[1] in BROKER:
         return Page(route, "", BROKER[lends[1]])
     if found := re.match(r"api/v1/\^?([a-z-]+)", route):
+        assert found[1] in API, f"API has no rule for {route}"
         table = API[found[1]]
         if not table:
             return Page(route, "", NO_TABLE[found[1]])
@@ -228,9 +229,10 @@ def page_of(route: str) -> Page | None:
     table = f"{app}.{name}"
     if f"{table} {page}" in PAGES:
         return Page(route, table, PAGES[f"{table} {page}"])
+    assert table in TABLES, f"TABLES has no rule for {route}"
     acts = TABLES[table].split()
     act = {"": "view", "change": "view", "history": "view"}.get(page, page)
-    assert act in {"view", "add", "delete"}, f"a rule for {route} is missing"
+    assert act in {"view", "add", "delete"}, f"PAGES has no rule for {route}"
     return Page(route, table, f"{app}.{act}_{name}" if act in acts else "")
 
 
