@@ -17,6 +17,9 @@ from django.utils.translation import gettext_lazy as _
 
 from events.models import OfficialAccount
 from events.platform.rights import CAN_ASK, RIGHTS, known_rights
+from events.platform.tokens import NoAppSecret
+from events.wechat.api import NotPermitted
+from events.wechat.api.qr_codes import CREATE_PATH
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -27,7 +30,7 @@ __all__ = ["CONSOLE_REPLIES", "Ability", "Hindrance", "abilities", "hindrance", 
 CONSOLE_REPLIES = "/cgi-bin/get_current_autoreply_info"
 _ELSE: dict[str, StrOrPromise] = {CONSOLE_REPLIES: _("what its console answers (自动回复)")}
 # WeChat grants these to certified service accounts alone.
-_SERVICE_ACCOUNTS = {"/cgi-bin/qrcode/create"}
+_SERVICE_ACCOUNTS = {CREATE_PATH}
 _NAMED = 3
 
 
@@ -64,6 +67,11 @@ class Hindrance:
             )
             % words
         )
+
+    @property
+    def code(self) -> str:
+        """For programs: what `Job.failure` would say of a job that is tried all the same."""
+        return NoAppSecret.label if self.lacks_secret else NotPermitted.label
 
     @property
     def _names(self) -> str:

@@ -8,10 +8,17 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from events.models import OfficialAccount
+from events.platform.hindrances import hindrance
 from events.viewer import shown_openid, visible_to
 from events.wechat.api.transport.answer_fields import storable
 
-__all__ = ["NamedField", "OpenIDField"]
+__all__ = ["NamedField", "OpenIDField", "refuse_hindered"]
+
+
+def refuse_hindered(account_id: int, path: str) -> None:
+    """Raises ValidationError, of the field `account`, if it cannot use WeChat's API."""
+    if (hindered := hindrance(account_id, path)) is not None:
+        raise serializers.ValidationError({"account": [str(hindered)]}, code=hindered.code)
 
 
 class OpenIDField(serializers.CharField):

@@ -12,8 +12,9 @@ from events.api.openapi.examples import of_answer, of_body
 from events.api.serializers import StrictFields
 from events.models import OfficialAccount
 from events.viewer import may_see_contents
+from events.wechat.api.custom_messages import SEND_PATH
 from subscribers.api import examples
-from subscribers.api.fields import NamedField, OpenIDField
+from subscribers.api.fields import NamedField, OpenIDField, refuse_hindered
 from subscribers.messages.send import NotDeliverable, send_message
 from subscribers.models import OutgoingMessage, Subscriber
 from subscribers.models.outgoing_message import MESSAGE_KINDS, unpacked
@@ -74,6 +75,7 @@ class NewMessageSerializer(StrictFields, serializers.Serializer[OutgoingMessage]
             raise serializers.ValidationError(
                 {"openid": [_("There is no such follower.")]}, code="does_not_exist"
             )
+        refuse_hindered(found.account_id, SEND_PATH)
         try:
             message = unpacked(attrs["kind"], attrs["payload"])
         except ValueError:

@@ -12,9 +12,9 @@ from events.api.openapi.examples import of_answer, of_body
 from events.api.serializers import StrictFields
 from events.models import OfficialAccount
 from events.viewer import may, shown_openid
-from events.wechat.api.qr_codes import LONGEST_LIFE, LONGEST_SCENE
+from events.wechat.api.qr_codes import CREATE_PATH, LONGEST_LIFE, LONGEST_SCENE
 from subscribers.api import examples
-from subscribers.api.fields import NamedField, OpenIDField
+from subscribers.api.fields import NamedField, OpenIDField, refuse_hindered
 from subscribers.models import QRScene, SceneTag, Subscriber
 from subscribers.models.scene import validate_one_line, validate_scene, validate_tag
 from subscribers.qr_codes.create import (
@@ -133,6 +133,8 @@ class NewQRSceneSerializer(StrictFields, serializers.Serializer[QRScene]):
             raise serializers.ValidationError(
                 {"expire_seconds": _("An existing code keeps the lifetime it was made with.")}
             )
+        if not attrs["adopt"]:
+            refuse_hindered(attrs["account"].pk, CREATE_PATH)
         return attrs
 
     def create(self, validated_data: dict[str, Any]) -> QRScene:

@@ -22,12 +22,14 @@ from events.api.serializers import NoFieldsSerializer
 from events.api.views import ReadViewSet
 from events.db.keyset import Leading
 from events.models import with_account
+from events.wechat.api.qr_codes import CREATE_PATH
 from subscribers.api.binding_serializers import (
     BindingRequestDetailSerializer,
     BindingRequestSerializer,
     BindingSerializer,
     StartedBindingSerializer,
 )
+from subscribers.api.fields import refuse_hindered
 from subscribers.api.filters import (
     BindingFilter,
     BindingRequestFilter,
@@ -144,6 +146,7 @@ class QRSceneViewSet(ReadViewSet[QRScene]):
         """
         NoFieldsSerializer(data=request.data).is_valid(raise_exception=True)
         scene = self.get_object()
+        refuse_hindered(scene.account_id, CREATE_PATH)
         this = QRScene.objects.filter(pk=scene.pk)
         now = timezone.now()
         if not (this.renew(now) or this.try_again(now)):

@@ -10,7 +10,7 @@ from django.core.cache import caches
 from django.urls import reverse
 from django.utils import timezone
 
-from events.models import ApiKey, AuditEntry, EventLog, MediaFile, MenuVersion
+from events.models import ApiKey, AuditEntry, EventLog, MediaFile, MenuVersion, OfficialAccount
 from events.people.scopes import SCOPES
 from events.testing import make_account, make_rule, message_xml, push
 from subscribers.models import (
@@ -282,6 +282,7 @@ def test_erasure_renewal_sync_and_tasks(operator, person, since):
 )
 def test_a_page_that_acts_records_it_once(operator, page, table, act, request):
     rows = make_rows("books", "Birch Books", OPENID, "ownwords")
+    OfficialAccount.objects.update(app_secret="0" * 32)
     since = request.getfixturevalue("since")
     address = reverse(f"admin:{page}", args=[rows.rows[table].pk])
     assert operator.get(address).status_code in {200, 405}

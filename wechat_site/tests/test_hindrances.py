@@ -5,15 +5,25 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone, translation
+from django.utils.html import escape
 
 from events.menus.publish import look_at_menus
-from events.models import AccountRights, LiveMenu, MenuVersion, OfficialAccount
+from events.models import (
+    AccountRights,
+    ApiKey,
+    LiveMenu,
+    MenuVersion,
+    OfficialAccount,
+    ReplyRule,
+)
+from events.people.scopes import SCOPES
 from events.platform.hindrances import hindrance
 from events.platform.rights import RIGHTS, Right, ask_regularly, keep_rights, known_rights
 from events.simulator.fake_api import Fault
 from events.testing import make_account
-from subscribers.models import FollowerEdit, QRScene, Subscriber
+from subscribers.models import FollowerEdit, OutgoingMessage, QRScene, Subscriber
 
 NO_SECRET = "Without an AppSecret"
 NO_RIGHT = "(48001)"
@@ -25,6 +35,10 @@ def take_secret(shop):
 
 def take_rights(shop):
     keep_rights(shop, [Right(path, False) for path in RIGHTS])
+
+
+def take_tags(shop):
+    keep_rights(shop, [Right("/cgi-bin/tags/get", False)])
 
 
 @pytest.fixture
@@ -44,6 +58,10 @@ def rows(shop):
             account=shop, openid="oAnother5QmZb7LwR2nVc9Ys0DfH", last_followed_at=now,
             updated_at=now,
         ),
+        "rule": ReplyRule.objects.create(
+            account=shop, position=1, name="Opening hours", trigger={"on": "other"},
+            answers=[{"kind": "text", "content": "9 to 5"}, {"kind": "text", "content": "Sundays"}],
+        ),
     }  # fmt: skip
 
 
@@ -52,6 +70,8 @@ PAGES = {
     "/admin/events/menuversion/?account=shop": "Ask WeChat",
     "/admin/events/menuversion/{version}/change/": "publish_version",
     "/admin/events/mediafile/": "",
+    "/admin/events/replyrule/add/?account=shop": "",
+    "/admin/events/replyrule/{rule}/change/": "",
     "/admin/subscribers/qrscene/": 'value="renew"',
     "/admin/subscribers/qrscene/add/": "",
     "/admin/subscribers/qrscene/several/": "",
@@ -110,9 +130,99 @@ def test_what_is_sent_all_the_same_makes_no_job(take, shop, rows, operator):
     assert not MenuVersion.objects.filter(due_at__isnull=False).exists()
     assert not QRScene.objects.filter(scene="new").exists()
     assert not FollowerEdit.objects.exists()
+    operator.post(f"/admin/subscribers/qrscene/{rows['scene'].pk}/fetch/", {"post": "yes"})
+    assert not QRScene.objects.waiting().exists()
     # A code that exists already needs no call.
     operator.post("/admin/subscribers/qrscene/add/", form | {"adopt": "on"})
     assert QRScene.objects.filter(scene="new", due_at=None).exists()
+
+
+@pytest.mark.parametrize("take", [take_secret, take_rights])
+def test_a_rule_says_what_of_it_is_not_sent(take, shop, rows, operator):
+    pages = ("/admin/events/replyrule/", f"/admin/events/replyrule/publish/{shop.pk}/")
+    for page in pages:
+        assert "passive reply is not sent" not in operator.get(page).content.decode()
+    take(shop)
+    for language, unsent in (
+        ("en", "What it says beside its passive reply is not sent. "),
+        ("zh-hans", "除被动回复外，其余内容都不会发出。"),
+    ):
+        unsent += sentence_of(shop, "/cgi-bin/message/custom/send", language)
+        operator.cookies["django_language"] = language
+        for page in pages:
+            text = operator.get(page).content.decode()
+            assert text.count(escape(unsent)) == 1, page
+    # One reply, or one of several, is all that WeChat asks for.
+    operator.cookies["django_language"] = "en"
+    for change in ({"choice": "one"}, {"answers": rows["rule"].answers[:1]}):
+        ReplyRule.objects.filter(pk=rows["rule"].pk).update(**change)
+        assert "is not sent" not in operator.get(pages[0]).content.decode()
+    article = [{"kind": "article", "article_id": "a1"}]
+    for change in ({"answers": article}, {"answers": [], "later": rows["rule"].answers}):
+        ReplyRule.objects.filter(pk=rows["rule"].pk).update(**change)
+        assert "is not sent" in operator.get(pages[0]).content.decode()
+
+
+@pytest.mark.parametrize("take", [take_secret, take_tags])
+def test_tags_for_who_comes_are_refused_where_nobody_can_put_them_on(take, shop, rows, operator):
+    scene = rows["scene"]
+    page = f"/admin/subscribers/qrscene/{scene.pk}/change/"
+    form = {"name": "Poster", "follower_tags": "VIP, North"}
+    assert "use tags" not in operator.get(page).content.decode()
+    QRScene.objects.filter(pk=scene.pk).update(follower_tags="VIP")
+    OfficialAccount.objects.filter(pk=shop.pk).update(name="Spruce <Books>")
+    take(shop)
+    for language, words in (("en", "use tags (用户标签)"), ("zh-hans", "标签")):
+        operator.cookies["django_language"] = language
+        sentence = sentence_of(shop, "/cgi-bin/tags/get", language)
+        assert words in sentence
+        assert operator.get(page).content.decode().count(escape(sentence)) == 1
+        answer = operator.post(page, form)
+        errors = answer.context["adminform"].form.errors
+        assert errors["follower_tags"] == [sentence]
+    # What is there already keeps nobody from changing the rest.
+    assert operator.post(page, {"name": "Shop", "follower_tags": "VIP"}).status_code == 302
+    assert operator.post(page, {"name": "Shop", "follower_tags": ""}).status_code == 302
+    scene.refresh_from_db()
+    assert (scene.name, scene.follower_tags) == ("Shop", "")
+
+
+def sentence_of(shop, path, language):
+    with translation.override(language):
+        return str(hindrance(shop.pk, path))
+
+
+@pytest.mark.parametrize(
+    ("take", "code"), [(take_secret, "no_app_secret"), (take_rights, "permission")]
+)
+def test_the_api_refuses_what_the_pages_refuse(take, code, shop, rows, client):
+    _, key = ApiKey.issue(user=User.objects.create_superuser("robot"), scopes=list(SCOPES))
+    scenes, messages = "/cgi-bin/qrcode/create", "/cgi-bin/message/custom/send"
+    new = {"account": "shop", "name": "New", "scene": "new"}
+    text = {"account": "shop", "kind": "text", "payload": {"content": "Hello"}}
+
+    def post(path, data, language="en"):
+        return client.post(
+            f"/api/v1/{path}", data, content_type="application/json",
+            headers={"Authorization": f"Token {key}", "Accept-Language": language},
+        )  # fmt: skip
+
+    take(shop)
+    for path, data, right in (
+        ("scenes/", new, scenes),
+        (f"scenes/{rows['scene'].pk}/renew/", {}, scenes),
+        ("messages/", text | {"openid": rows["follower"].openid}, messages),
+    ):
+        for language in ("en", "zh-hans"):
+            answer = post(path, data, language)
+            assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
+            problem, sentence = answer.json(), sentence_of(shop, right, language)
+            assert (problem["code"], problem["detail"]) == ("invalid", f"account: {sentence}")
+            assert problem["errors"] == {"account": [{"code": code, "detail": sentence}]}
+    assert not QRScene.objects.waiting().exists()
+    assert not OutgoingMessage.objects.exists()
+    # A code that exists already needs no call.
+    assert post("scenes/", new | {"adopt": True}).status_code == 201
 
 
 def test_the_sentence_names_the_account_in_both_languages(shop):

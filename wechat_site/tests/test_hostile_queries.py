@@ -62,7 +62,7 @@ def names_of_filters(model):
 
 @pytest.fixture
 def rows(operator):
-    account = make_account(mode="plaintext")
+    account = make_account(mode="plaintext", app_secret="0" * 32)
     for number in range(3):
         push(account, message_xml("event.subscribe", openid=f"o{number}", at=1767225661 + number))
     return account

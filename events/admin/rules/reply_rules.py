@@ -33,7 +33,9 @@ from events.answering.publish_rules import (
 from events.answering.rule_words import Names
 from events.audit.record import record
 from events.models import OfficialAccount, ReplyRule, RuleVersion
+from events.platform.hindrances import hindrance
 from events.rules.data import Answer, AnswerKind, How, MessageKind, On, Rule, Trigger
+from events.wechat.api.custom_messages import SEND_PATH
 
 __all__ = ["ReplyRuleAdmin"]
 
@@ -245,6 +247,7 @@ class ReplyRuleAdmin(TakeOverPage, TryingPages, WithEarlierStates):
                 "editor": context["adminform"].form if may else None,
                 "shown": RulesPage.of(obj.account).row_of(obj) if obj else None,
                 "account": account,
+                "hindered": hindrance(account.pk, SEND_PATH) if account else None,
                 "back": page_of_rules(account) if account else "",
             },
             add,

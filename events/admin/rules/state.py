@@ -27,8 +27,11 @@ from events.answering.rule_words import (
 )
 from events.menus.names import keys_of_live_menus
 from events.models import OfficialAccount, ReplyRule, RuleVersion
+from events.platform.hindrances import Hindrance, hindrance
 from events.rules.check import never_wins, problems
 from events.rules.data import On, Rule
+from events.rules.rule_answers import needs_messages
+from events.wechat.api.custom_messages import SEND_PATH
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -81,6 +84,8 @@ class RuleRow:
     last: str
     state: tuple[str, StrOrPromise] | None
     notes: list[str]
+    # Why its messages are not sent, "" if they are; the editor says it beside the answers.
+    unsent: str
 
     @property
     def is_apart(self) -> bool:
@@ -110,9 +115,11 @@ class RulesPage:
         here = timezone.now().astimezone(account.zone).replace(tzinfo=None)
         beaten = never_wins(rules, here)
         numbers = {rule.id: number for number, rule in enumerate(rules, start=1)}
+        speaks = any(map(needs_messages, rules))
+        hindered = hindrance(account.pk, SEND_PATH) if speaks else None
         hits = hits_of(row.pk for row in stored)
         rows = [
-            _row(account, names, row, rule, number, hits.get(row.pk, Hits()), former)
+            _row(account, names, row, rule, number, hits.get(row.pk, Hits()), former, hindered)
             for number, (row, rule) in enumerate(zip(stored, rules, strict=True), start=1)
         ]
         for shown in rows:
@@ -151,7 +158,7 @@ def keys_answered(rules: Sequence[Rule]) -> dict[str, Rule]:
 
 def _row(
     account: OfficialAccount, names: Names, row: ReplyRule, rule: Rule, number: int, hits: Hits,
-    former: Sequence[Rule],
+    former: Sequence[Rule], hindered: Hindrance | None,
 ) -> RuleRow:  # fmt: skip
     unknown = [key for key, name in names.of(rule.trigger) if not name]
     notes = [sentence(problem) for problem in problems(rule)]
@@ -165,6 +172,9 @@ def _row(
             _("The account has no such tag, or its tags were not read yet: %s")
             % ", ".join(map(names.of_tag, without_name))
         )
+    unsent = ""
+    if hindered is not None and needs_messages(rule):
+        unsent = _("What it says beside its passive reply is not sent. %s") % hindered
     return RuleRow(
         number=number,
         row=row,
@@ -176,6 +186,7 @@ def _row(
         last=moment(hits.last_at, account) if hits.last_at else "–",
         state=_state(rule, former),
         notes=notes,
+        unsent=unsent,
     )
 
 

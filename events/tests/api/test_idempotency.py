@@ -20,7 +20,7 @@ BODY = {"account": "shop", "name": "Poster"}
 
 @pytest.fixture
 def post(db):
-    make_account(mode="plaintext")
+    make_account(mode="plaintext", app_secret="0" * 32)
     user = User.objects.create_superuser("system")
     _, own = ApiKey.issue(user=user, scopes=list(SCOPES))
 

@@ -11,14 +11,21 @@ from .transport.api_errors import BadAnswer, TicketUnknown
 from .transport.calls import Calls
 from .transport.http import Wire
 
-__all__ = ["LONGEST_LIFE", "LONGEST_SCENE", "PERMANENT_SCENE_IDS", "QRCode", "QRCodes"]
+__all__ = [
+    "CREATE_PATH",
+    "LONGEST_LIFE",
+    "LONGEST_SCENE",
+    "PERMANENT_SCENE_IDS",
+    "QRCode",
+    "QRCodes",
+]
 
 # Seconds a temporary code may live, characters of a scene, and the numbers of permanent ones.
 LONGEST_LIFE = 30 * 24 * 3600
 LONGEST_SCENE = 64
 PERMANENT_SCENE_IDS = range(1, 100_001)
 
-_CREATE = "/cgi-bin/qrcode/create"
+CREATE_PATH = "/cgi-bin/qrcode/create"
 _SHOW = "/cgi-bin/showqrcode"
 
 
@@ -94,11 +101,11 @@ class QRCodes:
         else:
             action, wrapped = number_action, {"scene_id": scene}
         answer = self._calls.post(
-            _CREATE,
+            CREATE_PATH,
             {**more, "action_name": action, "action_info": {"scene": wrapped}},
             secret=secret,
         )
         ticket = text(answer, "ticket")
         if not ticket:
-            raise BadAnswer(_CREATE, "no ticket in the answer")
+            raise BadAnswer(CREATE_PATH, "no ticket in the answer")
         return QRCode(ticket, text(answer, "url"), number(answer, "expire_seconds") or None)

@@ -18,8 +18,10 @@ from unfold.decorators import action
 from events.admin.base import ModelAdmin
 from events.admin.html import confirmation
 from events.audit.record import record
+from events.platform.hindrances import hindrance
 from events.viewer import visible_to
 from subscribers.admin.qr_codes.qr_code_downloads import bare
+from subscribers.admin.qr_codes.qr_code_fields import QR_CODES
 from subscribers.models import QRScene
 from subscribers.models.qr_code import QRSceneQuerySet
 
@@ -78,6 +80,9 @@ class WithFetching(ModelAdmin):
             return confirmation(
                 request, self, title=fetch_title(scene), sentences=sentences, back=back
             )
+        if (hindered := hindrance(scene.account_id, QR_CODES)) is not None:
+            messages.error(request, str(hindered))
+            return HttpResponseRedirect(back)
         this = QRScene.objects.filter(pk=pk)
         with transaction.atomic():
             record("try_again" if scene.failure else "renew", scene, name=str(scene))

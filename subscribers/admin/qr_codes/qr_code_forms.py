@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.html import escape
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldBooleanSwitchWidget
@@ -14,6 +15,7 @@ from events.platform.hindrances import hindrance
 from events.rules.check import problems
 from subscribers.admin.qr_codes.qr_code_fields import (
     QR_CODES,
+    TAGS,
     AdoptField,
     LifetimeField,
     TagsField,
@@ -64,6 +66,11 @@ class SceneForm(forms.ModelForm):  # type: ignore[type-arg]
             self.initial["tag_names"] = ", ".join(names)
             if "welcome_text" in self.fields:
                 self.initial["welcome_text"] = welcome_of(self.instance).text or ""
+        if "follower_tags" in self.fields:
+            self._no_tags = hindrance(self.instance.account_id, TAGS)
+            if self._no_tags is not None:
+                # Templates take a help text for HTML.
+                self.fields["follower_tags"].help_text = escape(str(self._no_tags))
 
     def clean_welcome_text(self) -> str:
         text: str = self.cleaned_data["welcome_text"].replace("\r\n", "\n").strip()
@@ -77,7 +84,13 @@ class SceneForm(forms.ModelForm):  # type: ignore[type-arg]
         names = tag_names_in(self.cleaned_data["follower_tags"])
         if any(len(name) > LONGEST_TAG for name in names):
             raise forms.ValidationError(_("A tag has at most 30 characters."))
+        if self._no_tags is not None and set(names) - set(tag_names_in(self._former_tags())):
+            raise forms.ValidationError(str(self._no_tags))
         return ", ".join(names)
+
+    def _former_tags(self) -> str:
+        tags: str = self.initial.get("follower_tags", "")
+        return tags
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}

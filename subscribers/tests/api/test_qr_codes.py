@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from events.models import ApiKey
 from events.people.scopes import READ_SCOPES, SCOPES
+from events.platform.rights import ask_regularly
 from events.simulator.fake_api import Fault
 from events.testing import message_xml, push
 from subscribers.binding.bind import start_binding
@@ -120,6 +121,10 @@ def test_a_failure_is_seen_and_tried_again(post, get, shop, fake):
     failed = get(f"scenes/{made['id']}/").json()
     assert (failed["state"], failed["failure"]) == ("failed", "permission")
     assert "48001" in failed["failure_text"]
+    # The account lacks the right until WeChat says otherwise.
+    refused = post(f"scenes/{made['id']}/renew/")
+    assert refused.json()["errors"]["account"][0]["code"] == "permission"
+    ask_regularly()
     assert post(f"scenes/{made['id']}/renew/").status_code == 202
     fetch_scene_tickets()
     assert get(f"scenes/{made['id']}/").json()["state"] == "ready"

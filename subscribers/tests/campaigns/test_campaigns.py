@@ -29,7 +29,7 @@ RESULTS = reverse("admin:subscribers_qrscene_results")
 
 @pytest.fixture
 def account():
-    return make_account(name="Spruce Books")
+    return make_account(name="Spruce Books", app_secret="0" * 32)
 
 
 def code(account, scene, **columns):

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from django.contrib.auth.models import User
 
-from events.models import ApiKey
+from events.models import ApiKey, OfficialAccount
 from events.people.scopes import SCOPES
 from wechat_site.tests.in_process import in_process
 from wechat_site.tests.signin.world import make_rows
@@ -51,6 +51,7 @@ def python_client(file, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_python_client_reads_and_writes(python_client, db):
     make_rows("books", "Birch Books", "oOWNk5QmZb7LwR2nVc9Ys0DfHj4E", "words")
+    OfficialAccount.objects.update(app_secret="0" * 32)
     _, key = ApiKey.issue(user=User.objects.create_superuser("alice"), scopes=list(SCOPES))
 
     def call(module):
