@@ -23,7 +23,7 @@ from events.rules.decide import Incoming, NeedsFollower
 from events.rules.rule_answers import Said, as_message, needs_follower, needs_messages, said
 from events.wechat import ImageReply, MusicReply, Reply, VideoReply, VoiceReply
 
-__all__ = ["KEPT", "forget_old_hits", "incoming_of", "reply_by_rule"]
+__all__ = ["KEPT", "forget_old_hits", "incoming_of", "note_early_replies", "reply_by_rule"]
 
 # As long as the site keeps unanswered texts.
 KEPT = datetime.timedelta(days=100)
@@ -134,10 +134,15 @@ def _note(event: EventLog, rule_id: int, answer: Said) -> None:
 
 def _count_early(events: Sequence[EventLog]) -> None:
     """Counts the answers that were known before their events were stored."""
+    note_early_replies([event for event in events if event.status == EventLog.Status.PROCESSED])
+
+
+def note_early_replies(events: Sequence[EventLog]) -> None:
+    """Counts, of stored events, the answers that reply_by_rule() had before they were stored."""
     hits = [
         (event.pk, event.event_time, event.__dict__[_WON_BY])
         for event in events
-        if _WON_BY in event.__dict__ and event.status == EventLog.Status.PROCESSED
+        if _WON_BY in event.__dict__
     ]
     if hits:
         # Django's bulk_create takes longer than all else that a push writes.

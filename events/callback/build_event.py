@@ -12,22 +12,19 @@ from django.db.models.base import ModelState
 from events import metrics
 from events.kinds import openid_of, scene_of
 from events.log.registry import DEFER, NotYet, early_reply_for, reply_handler_for
-from events.log.replies.reply_ways import tries_end, written
+from events.log.replies.reply_ways import tries_end
+from events.log.replies.with_commit import may_fetch_kept_answer, outcome
 from events.models import EventLog, OfficialAccount, PendingJudgement
 from events.models.account_rules import is_original_id
-from events.wechat import Message, SecurityMode, Unreadable, parse_message, unreadable_key
+from events.wechat import Message, Reply, SecurityMode, Unreadable, parse_message, unreadable_key
 
 __all__ = ["build_event", "reason_to_quarantine"]
 
 logger = logging.getLogger(__name__)
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-# Taps that WeChat lets an account answer, besides messages.
-_ASKING = frozenset({"event.click", "event.scan"})
 # One push dated 2100 would hold a maximum for ever, so what is this far ahead of us is not folded.
 _FURTHEST_AHEAD = datetime.timedelta(days=1)
-# Bytes of a reply's XML that is surely one message; a longer one takes the general way.
-_SURELY_ONE_MESSAGE = 2048
 
 
 def build_event(account: OfficialAccount, body: bytes, now: datetime.datetime) -> EventLog:
@@ -62,10 +59,10 @@ def _learn_original_id(message: Message, account: OfficialAccount) -> None:
 
 def _answer_early(event: EventLog, now: datetime.datetime) -> None:
     """Gives the row its outcome where that is known before it is stored."""
-    if _may_fetch_kept_answer(event):
+    if may_fetch_kept_answer(event):
         is_answered = False
     elif not reply_handler_for(event.kind):
-        is_answered = True
+        is_answered = _is_answered(event, None, now)
     else:
         try:
             is_answered = _has_early_reply(event, now)
@@ -74,37 +71,24 @@ def _answer_early(event: EventLog, now: datetime.datetime) -> None:
         except Exception:
             logger.exception("No early reply to an event of kind %s", event.kind)
             is_answered = False
-    if is_answered:
-        event.status = EventLog.Status.PROCESSED
-        event.processed_at = now
-        event.duration_ms = 0
-    else:
+    if not is_answered:
         event.status = EventLog.Status.RECEIVED
         # WeChat's next tries can still answer the follower where a worker cannot: it waits until
         # they are over.
         event.next_attempt_at = tries_end(event)
 
 
-def _may_fetch_kept_answer(event: EventLog) -> bool:
-    """Whether this is a message in answer to an account's "reply to see the result"."""
-    keeps = event.account.late_answers == OfficialAccount.LateAnswers.NEXT
-    is_message = "." not in event.kind
-    return keeps and bool(event.openid) and (is_message or event.kind in _ASKING)
-
-
 def _has_early_reply(event: EventLog, now: datetime.datetime) -> bool:
     early = early_reply_for(event.kind)
     reply = early(event) if early else DEFER
-    if reply is DEFER:
+    return reply is not DEFER and _is_answered(event, reply, now)
+
+
+def _is_answered(event: EventLog, reply: Reply | None, now: datetime.datetime) -> bool:
+    columns = outcome(event, reply, now)
+    if columns is None:
         return False
-    xml = written(reply, event, now)
-    if len(xml.encode()) > _SURELY_ONE_MESSAGE:
-        return False
-    event.reply = xml
-    if reply is not None:
-        # The connection that brings it waits, and gets it with the commit.
-        event.answered_by = EventLog.AnsweredBy.REPLY
-        event.answered_at = now
+    event.__dict__.update(columns)
     return True
 
 

@@ -152,7 +152,7 @@ def open_push(push: Push) -> Arrival:
 
 def store_pushes(arrivals: Sequence[Arrival], lock_timeout: float) -> Sequence[bool]:
     """Stores them in one transaction; says which are new. As log.process.deliver()."""
-    return deliver([arrival.event for arrival in arrivals], lock_timeout)
+    return deliver([arrival.event for arrival in arrivals], lock_timeout, are_heard=True)
 
 
 def stored_all_the_same(push: Push) -> Arrival | None:

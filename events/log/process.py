@@ -22,6 +22,7 @@ from events.log.registry import project_together, projections_for
 from events.log.replies.answers import make_answer, note_failure
 from events.log.replies.reply_pool import ReplyPool
 from events.log.replies.reply_ways import send_what_is_late
+from events.log.replies.with_commit import answer_folded
 from events.models import EventLog
 from events.models.event_log import EventLogQuerySet
 
@@ -38,13 +39,15 @@ def deliver(
     lock_timeout: float = LOCK_TIMEOUT,
     *,
     then: Callable[[Sequence[bool]], None] | None = None,
+    are_heard: bool = False,
 ) -> list[bool]:
     """Stores unsaved rows and folds those that are new, in one transaction; returns which are.
 
     A row whose projection raises is left unfolded, with its error, for the worker. A duplicate
     changes nothing but the delivery count. The transaction waits up to `lock_timeout` seconds for a
     lock; if it raises DatabaseError, it stored nothing. `then` gets the list that will be returned,
-    in the same transaction: if it raises, nothing is stored.
+    in the same transaction: if it raises, nothing is stored. `are_heard` says that a connection
+    waits for the reply to each row, which is made in this transaction where its handler can.
 
     On PostgreSQL pushes of the usual kinds go by one statement (events/log/one_statement.py).
     """
@@ -60,10 +63,13 @@ def deliver(
             if stored is not None:
                 return stored
     began = time.monotonic()
+    answered = []
     try:
         with short_transaction(lock_timeout):
             are_new, claimed = _insert(events)
             _fold_together(claimed)
+            if are_heard:
+                answered = answer_folded(claimed)
             if then is not None:
                 then(are_new)
     except _FoldFailed as failure:
@@ -78,6 +84,8 @@ def deliver(
                     _fold(event, deadline=began + lock_timeout + 1)
             if then is not None:
                 then(are_new)
+    for event, columns in answered:
+        event.__dict__.update(columns)
     return are_new
 
 

@@ -14,9 +14,9 @@ They stand in an app's `wechat.py`, which the start imports:
     @reply_handler("event.click", override=True)
     def answer_click(event: EventLog) -> Reply | None: ...
 
-Each has an optional quicker form for pushes that arrive together: a projection of many events at
-once or as a part of the statement that stores them (InStatement), and a reply found in memory
-before the event is stored.
+Each has optional quicker forms for pushes that arrive together: a projection of many events at
+once or as a part of the statement that stores them (InStatement); a reply found in memory before
+the event is stored, and replies found together in the transaction that folds their events.
 
 late_reply_sender() registers the function that takes replies which come too late for WeChat.
 
@@ -42,12 +42,14 @@ __all__ = [
     "BatchProjection",
     "Defer",
     "EarlyReply",
+    "FoldReplies",
     "InStatement",
     "LateReplySender",
     "NotYet",
     "Projection",
     "ReplyHandler",
     "early_reply_for",
+    "fold_replies_for",
     "in_statement_for",
     "late_reply_sender",
     "project_together",
@@ -76,6 +78,7 @@ Projection: TypeAlias = "Callable[[EventLog], None]"
 BatchProjection: TypeAlias = "Callable[[Sequence[EventLog]], None]"
 ReplyHandler: TypeAlias = "Callable[[EventLog], Reply | None]"
 EarlyReply: TypeAlias = "Callable[[EventLog], Reply | Defer | None]"
+FoldReplies: TypeAlias = "Callable[[Sequence[EventLog]], Sequence[Reply | Defer | None]]"
 LateReplySender: TypeAlias = "Callable[[EventLog, Reply], bool]"
 
 
@@ -122,6 +125,7 @@ class _Projection:
 class _ReplyHandler:
     answer: ReplyHandler
     early: EarlyReply | None
+    with_fold: FoldReplies | None
     gives_way: bool = False
 
 
@@ -159,15 +163,18 @@ def reply_handler(
     *kinds: str,
     override: bool = False,
     early: EarlyReply | None = None,
+    with_fold: FoldReplies | None = None,
     gives_way: bool = False,
 ) -> Callable[[_R], _R]:
     """Registers the function that answers events of these kinds.
 
     `early` runs first, with the row that is about to be stored. It reads the event and this
     process's memory, nothing else, and returns the reply to store with the row, None for no reply,
-    or DEFER to leave it to the handler, which an exception does too. Raises ValueError if a kind
-    has a handler and `override` is not given, or the other way round: either is a misunderstanding
-    about whose reply a follower gets. A handler that `gives_way` is replaced either way.
+    or DEFER to leave it to the handler, which an exception does too. `with_fold` gets the deferred
+    ones that arrive together, once they are folded, and says the same of each; it reads and writes
+    the database alone, in the transaction that stores them. Raises ValueError if a kind has a
+    handler and `override` is not given, or the other way round: either is a misunderstanding about
+    whose reply a follower gets. A handler that `gives_way` is replaced either way.
     """
     if not kinds:
         raise ValueError("A reply handler names the kinds it answers.")
@@ -179,7 +186,7 @@ def reply_handler(
             if not (present is not None if override else is_free):
                 reason = "has none to override" if override else "has one; say override=True"
                 raise ValueError(f"Reply handler for {kind!r}: this kind {reason}.")
-            _reply_handlers[kind] = _ReplyHandler(function, early, gives_way)
+            _reply_handlers[kind] = _ReplyHandler(function, early, with_fold, gives_way)
         return function
 
     return register
@@ -239,3 +246,8 @@ def reply_handler_for(kind: str) -> ReplyHandler | None:
 def early_reply_for(kind: str) -> EarlyReply | None:
     registered = _reply_handlers.get(kind)
     return registered.early if registered else None
+
+
+def fold_replies_for(kind: str) -> FoldReplies | None:
+    registered = _reply_handlers.get(kind)
+    return registered.with_fold if registered else None

@@ -10,6 +10,8 @@ from __future__ import annotations
 import datetime
 import re
 import secrets
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from django.utils.crypto import salted_hmac
@@ -26,6 +28,7 @@ __all__ = [
     "digest_of",
     "is_shown_form",
     "new_code",
+    "refuse_wrong_codes",
     "tried_too_often",
 ]
 
@@ -86,17 +89,69 @@ def digest_of(code: str, scene: str) -> dict[str, str]:
 
 def tried_too_often(subscriber: Subscriber, event: EventLog) -> bool:
     """Whether this follower may try no further code now. The follower's row must be locked."""
-    since = event.received_at - _WINDOW
-    wrong = BindingScan.objects.filter(refused_reason=Refusal.UNKNOWN, event_time__gt=since)
-    tries = wrong.filter(subscriber=subscriber).count()
-    if tries == 0:
-        return False
-    if tries >= MOST_BY_FOLLOWER:
-        return True
-    of_account = BindingScan.objects.filter(
-        account=subscriber.account_id, refused_reason=Refusal.UNKNOWN
-    ).order_by("-pk")
-    earliest = of_account.values_list("event_time", flat=True)[
-        MOST_BY_ACCOUNT - 1 : MOST_BY_ACCOUNT
-    ]
-    return any(at > since for at in earliest)
+    return _WrongCodes([(event, subscriber)]).are_too_many(event, subscriber)
+
+
+def refuse_wrong_codes(sent: Sequence[tuple[EventLog, Subscriber]]) -> None:
+    """Keeps texts that arrived together, each the code of nothing, as refused scans.
+
+    Their number costs little: they are counted and kept by four statements. The rows of the
+    followers must be locked.
+    """
+    wrong = _WrongCodes(sent)
+    scans = []
+    for event, subscriber in sent:
+        is_late = wrong.are_too_many(event, subscriber)
+        if not is_late:
+            wrong.add(event, subscriber)
+        scans.append(
+            BindingScan(
+                account_id=event.account_id,
+                subscriber=subscriber,
+                event_id=event.pk,
+                event_time=event.event_time,
+                outcome=BindingScan.Outcome.REFUSED,
+                refused_reason=Refusal.TOO_MANY if is_late else Refusal.UNKNOWN,
+            )
+        )
+    BindingScan.objects.bulk_create(scans)
+
+
+class _WrongCodes:
+    """The wrong codes of some followers, and the latest of their accounts."""
+
+    def __init__(self, sent: Sequence[tuple[EventLog, Subscriber]]) -> None:
+        self._of_follower: dict[int, list[datetime.datetime]] = {}
+        self._of_account: dict[int, deque[datetime.datetime]] = {}
+        since = min(event.received_at for event, _ in sent) - _WINDOW
+        rows = _wrong.filter(
+            subscriber__in={subscriber.pk for _, subscriber in sent}, event_time__gt=since
+        )
+        for subscriber_id, at in rows.values_list("subscriber", "event_time"):
+            self._of_follower.setdefault(subscriber_id, []).append(at)
+
+    def are_too_many(self, event: EventLog, subscriber: Subscriber) -> bool:
+        since = event.received_at - _WINDOW
+        own = sum(at > since for at in self._of_follower.get(subscriber.pk, ()))
+        if own == 0:
+            return False
+        if own >= MOST_BY_FOLLOWER:
+            return True
+        latest = self._latest_of(event.account_id)
+        return len(latest) == MOST_BY_ACCOUNT and latest[0] > since
+
+    def add(self, event: EventLog, subscriber: Subscriber) -> None:
+        self._of_follower.setdefault(subscriber.pk, []).append(event.event_time)
+        self._latest_of(event.account_id).append(event.event_time)
+
+    def _latest_of(self, account_id: int) -> deque[datetime.datetime]:
+        """The times of the account's latest hundred, oldest first."""
+        latest = self._of_account.get(account_id)
+        if latest is None:
+            rows = _wrong.filter(account=account_id).order_by("-pk")
+            times = rows.values_list("event_time", flat=True)[:MOST_BY_ACCOUNT]
+            latest = self._of_account[account_id] = deque(reversed(times), maxlen=MOST_BY_ACCOUNT)
+        return latest
+
+
+_wrong = BindingScan.objects.filter(refused_reason=Refusal.UNKNOWN)

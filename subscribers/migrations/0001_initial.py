@@ -2978,7 +2978,12 @@ class Migration(migrations.Migration):
                             condition=models.Q(("refused_reason", "unknown")),
                             fields=["account", "-id"],
                             name="binding_scan_unknown",
-                        )
+                        ),
+                        models.Index(
+                            condition=models.Q(("refused_reason", "unknown")),
+                            fields=["subscriber", "event_time"],
+                            name="binding_scan_wrong",
+                        ),
                     ],
                 },
             ),

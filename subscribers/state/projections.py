@@ -13,13 +13,13 @@ from events.binding_scenes import is_binding_scene
 from events.log.registry import projection
 from events.models import EventLog
 from subscribers.binding.asking import is_answer
-from subscribers.binding.bind import complete_binding, is_unbind_request, unbind_by_follower
+from subscribers.binding.bind import is_unbind_request, unbind_by_follower
 from subscribers.binding.codes import code_in
 from subscribers.fold.rules import STATE_KINDS, State, combine, state_of
 from subscribers.models import SeenScene, Subscriber
 from subscribers.models.scene import is_scene
 from subscribers.models.seen_scene import is_noted
-from subscribers.signing_in.allow import decide_sign_in
+from subscribers.signing_in.texts import decide, decide_texts
 from subscribers.state.fold_in_statement import FOLD_IN_STATEMENT
 
 __all__ = [
@@ -49,14 +49,16 @@ def fold_into_subscriber(event: EventLog) -> None:
 
 @projection("event.subscribe", "event.scan", leaves=lambda event: not is_binding_scene(event.scene))
 def bind_by_scan(event: EventLog) -> None:
-    if event.openid and decide_sign_in(event) is None:
-        complete_binding(event)
+    decide(event)
 
 
-@projection("text", leaves=lambda event: not code_in(event) and not is_answer(event))
+@projection(
+    "text",
+    batch=decide_texts,
+    leaves=lambda event: not code_in(event) and not is_answer(event),
+)
 def bind_by_code(event: EventLog) -> None:
-    if event.openid and decide_sign_in(event) is None:
-        complete_binding(event)
+    decide(event)
 
 
 @projection("text", leaves=lambda event: not is_unbind_request(event))

@@ -633,8 +633,8 @@ def test_who_waits_is_answered_though_the_commit_was_not_confirmed(plain, reques
         request.getfixturevalue("handler")
     store = receive.deliver
 
-    def store_and_lose_the_line(*arguments):
-        store(*arguments)
+    def store_and_lose_the_line(*arguments, **options):
+        store(*arguments, **options)
         raise OperationalError("server closed the connection unexpectedly")
 
     with mock.patch.object(receive, "deliver", store_and_lose_the_line):

@@ -72,6 +72,12 @@ class BindingScan(models.Model):
                 name="binding_scan_unknown",
                 condition=Q(refused_reason="unknown"),
             ),
+            # Those of a follower. Past the limit a guesser's other scans grow without end.
+            models.Index(
+                fields=["subscriber", "event_time"],
+                name="binding_scan_wrong",
+                condition=Q(refused_reason="unknown"),
+            ),
         ]
 
     def __str__(self) -> str:
