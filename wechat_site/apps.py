@@ -24,12 +24,17 @@ class WechatSiteConfig(AppConfig):
         # They register themselves.
         from allauth.idp.oidc.models import Client
         from allauth.mfa.models import Authenticator
+        from django.utils.translation import gettext_lazy as _
 
         from events.audit.watched_tables import watch
         from wechat_site.monitoring import alert_rules  # noqa: F401
         from wechat_site.signin import journal, lifetime, second_factor  # noqa: F401
         from wechat_site.signin.roles import make_roles
 
+        # As the sidebar calls them; "client" is the protocol's word.
+        Client._meta.verbose_name = _("application")
+        Client._meta.verbose_name_plural = _("applications")
+        Client._meta.get_field("id").verbose_name = _("client ID")
         watch(Authenticator, ignore=("data", "created_at", "last_used_at"))
         watch(Client, secret=("secret",), ignore=("created_at", "owner"))
         # Both are told of apps with tables, and this one has none.

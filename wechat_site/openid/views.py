@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -90,6 +91,9 @@ class Authorization(views.AuthorizationView):  # type: ignore[misc]
             if "code" in parse_qs(urlsplit(response.headers.get("Location", "")).query):
                 client = Client.objects.get(pk=self._request_info["client_id"])
                 record("sign_in_to", client, name=client.name)
+        if response.status_code == HTTPStatus.OK and not hasattr(response, "context_data"):
+            # The page that tells a user what is wrong with the request.
+            response.status_code = HTTPStatus.BAD_REQUEST
         client = (getattr(response, "context_data", None) or {}).get("client")
         if client is not None:
             targets = sorted({_target(uri) for uri in client.get_redirect_uris()})

@@ -29,6 +29,19 @@ def shown_secret(page):
     return secret
 
 
+@pytest.mark.parametrize(
+    ("language", "name", "protocols"),
+    [("en", "pplication", r"\b[Cc]lients?\b(?! ID)"), ("zh-hans", "应用", "客户端(?! ID)")],
+)
+def test_the_pages_say_applications(operator, language, name, protocols):
+    operator.cookies["django_language"] = language
+    Application.objects.create(id="app-grafana", name="Grafana", redirect_uris="https://a.example")
+    for page in ("", "add/", "app-grafana/change/", "app-grafana/history/", "app-grafana/delete/"):
+        text = operator.get(f"{LIST}{page}").content.decode()
+        assert name in text
+        assert re.findall(f">[^<]*{protocols}[^<]*<", text) == []
+
+
 def test_the_secret_is_shown_once_stored_as_a_digest_and_can_be_changed(operator):
     account = make_account()
     page = operator.post(f"{LIST}add/", {**GIVEN, "accounts": [account.pk]}, follow=True)

@@ -6,7 +6,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -296,9 +296,43 @@ def test_a_wrong_redirect_uri_is_answered_here(application, user, elsewhere):
     library = ClientLibrary()
     library.session.redirect_uri = elsewhere
     page = Browser(user).page(library.address())
-    assert page.status_code == 200
-    assert "redirect" in page.content.decode().lower()
+    assert page.status_code == 400
+    text = page.content.decode()
+    assert "invalid_request · redirect_uri=" in text
+    assert elsewhere in text
+    assert "本站没有跳转" in text
+    assert "Mismatching" not in text
     assert not Token.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "english", "chinese"),
+    [
+        ({"client_id": "app-gone"}, "client_id=app-gone", "does not know", "本站没有登记"),
+        ({}, "client_id", "left out", "缺少"),
+        ({"client_id": "app-grafana"}, "redirect_uri", "left out", "缺少"),
+    ],
+)
+def test_a_wrong_request_is_told_in_words_and_by_its_code(
+    application, user, asked, code, english, chinese
+):
+    browser = Browser(user)
+    address = f"/openid/authorize?{urlencode({'response_type': 'code', **asked})}"
+    for language, words in (("en", english), ("zh-hans", chinese)):
+        page = browser.client.get(address, secure=True, headers={"accept-language": language})
+        text = page.content.decode()
+        assert page.status_code == 400
+        assert f"<code>invalid_request · {code}</code>" in text
+        assert words in text
+    assert "parameter" not in text
+
+
+def test_what_a_wrong_request_says_is_shown_as_text(application, user):
+    asked = {"response_type": "code", "client_id": "<script>" + "x" * 1000}
+    page = Browser(user).page(f"/openid/authorize?{urlencode(asked)}")
+    code = page.content.decode().partition("<code>")[2].partition("</code>")[0]
+    assert code.startswith("invalid_request · client_id=&lt;script&gt;xxx")
+    assert len(code) < 250
 
 
 def test_a_code_needs_the_secret_the_verifier_and_the_same_address(application, user):
