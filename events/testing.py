@@ -6,7 +6,6 @@ import asyncio
 import queue
 import secrets
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -194,7 +193,7 @@ def message_xml(
     parts: dict[str, str | int] = {
         "ToUserName": to,
         "FromUserName": openid,
-        "CreateTime": int(time.time()) if at is None else at,
+        "CreateTime": int(timezone.now().timestamp()) if at is None else at,
         "MsgType": msg_type,
     }
     if event:
@@ -219,7 +218,7 @@ def push(
         body,
         credentials=account.credentials(timezone.now()),
         mode=SecurityMode(mode or account.security_mode),
-        timestamp=int(time.time()),
+        timestamp=int(timezone.now().timestamp()),
         nonce=str(secrets.randbelow(10**10)),
         random=secrets.token_bytes(16),
     )

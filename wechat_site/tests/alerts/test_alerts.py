@@ -5,9 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
-import threading
 from collections import namedtuple
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from django.contrib.auth.models import User
@@ -34,41 +32,10 @@ from events.models import (
     TaskRun,
 )
 from events.testing import message_xml, push
-from subscribers.models import FollowerSync
+from subscribers.models import FollowerSync, WebhookEndpoint
 
 MINUTE = datetime.timedelta(minutes=1)
 HOUR = 60 * MINUTE
-
-
-@pytest.fixture
-def received():
-    """What arrives at a webhook, oldest first; `.url` is its address for apprise."""
-
-    class Received(list):
-        url = ""
-        status = 200
-
-    got = Received()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if got.status == 200:
-                got.append(body)
-            self.send_response(got.status)
-            self.end_headers()
-
-        def log_message(self, *arguments):
-            """Says nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    got.url = f"json://user:pass-word@127.0.0.1:{server.server_port}/hook"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield got
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture
@@ -144,6 +111,17 @@ def stuck_queue(shop, now):
     return lambda: LiveMenu.objects.all().delete()
 
 
+def failing_webhook(**columns):
+    def begin(shop, now):
+        endpoint = WebhookEndpoint.objects.create(
+            account=shop, url="https://erp.example.com/hook", secret="s" * 32,
+            failing_since=now - 2 * HOUR, **columns,
+        )  # fmt: skip
+        return lambda: endpoint.delete()
+
+    return begin
+
+
 TROUBLES = {
     "dead": (dead_event, "1 events of the last day failed"),
     "refusals": (refused_pushes, "160 pushes were refused in ten minutes (SignatureMismatch)"),
@@ -152,8 +130,23 @@ TROUBLES = {
     "ip_list": (failing_token("address", "40164 invalid ip 203.0.113.9, not in"), "203.0.113.9"),
     "sync": (different_sync, "40 unfollows that were missed"),
     "api_key": (expiring_key, "the first in 5 days: warehouse"),
+    "webhook": (
+        failing_webhook(paused_at=timezone.now()),
+        "erp.example.com takes no messages since 2 hours",
+    ),
+    "webhook that is gone": (
+        failing_webhook(is_active=False, stopped_because=WebhookEndpoint.Stopped.GONE),
+        "erp.example.com has answered 410 Gone",
+    ),
     "queue": (stuck_queue, "Rows have waited for 32 minutes: menus at WeChat."),
 }
+
+
+@pytest.mark.any_database
+def test_every_rule_has_a_trouble_here():
+    elsewhere = {"silence", "disk", "worker"}  # below, and in test_night.py
+    assert rules.RULES.keys() <= TROUBLES.keys() | elsewhere
+    assert set(rules.looks()) == rules.RULES.keys() - {"worker"}
 
 
 @pytest.mark.parametrize("rule", TROUBLES)
