@@ -383,7 +383,7 @@ def test_a_removed_application_is_known_no_more(application, user):
     with pytest.raises(OAuthError, match="invalid_client"):
         library.tokens(landed)
     page = Browser(user).page(library.address())
-    assert page.status_code == 200
+    assert page.status_code == 400
     assert "location" not in page.headers
 
 
