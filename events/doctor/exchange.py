@@ -129,7 +129,8 @@ def _expiry(connected: socket.socket) -> float | None:
 def _read(response: http.client.HTTPResponse, connected: socket.socket, end: float) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    while size < _LARGEST:
+    # From Python 3.12 on the last piece closes the response, and the line with it.
+    while size < _LARGEST and not response.isclosed():
         remaining = end - time.monotonic()
         if remaining <= 0:
             raise TimeoutError

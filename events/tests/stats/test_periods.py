@@ -22,9 +22,9 @@ pytestmark = pytest.mark.any_database
         # Half an hour: the hour that is cut by the change is two.
         ("Australia/Lord_Howe", "2027-04-04", 25),
         ("Australia/Lord_Howe", "2026-10-04", 24),
-        # Midnight is left out; midnight comes twice.
-        ("America/Havana", "2026-03-08", 23),
-        ("America/Havana", "2026-11-01", 25),
+        # Midnight is left out; midnight comes twice. Tables of zones differ on days to come.
+        ("America/Havana", "2024-03-10", 23),
+        ("America/Havana", "2024-11-03", 25),
     ],
 )
 def test_the_hours_of_a_day_are_those_that_its_moments_lie_in(zone, day, hours):
