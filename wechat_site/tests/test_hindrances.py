@@ -137,6 +137,24 @@ def test_what_is_sent_all_the_same_makes_no_job(take, shop, rows, operator):
     assert QRScene.objects.filter(scene="new", due_at=None).exists()
 
 
+@pytest.mark.parametrize(("act", "failure"), [("try_again", "busy"), ("renew", "")])
+def test_of_several_codes_only_those_are_fetched_that_can_be(act, failure, shop, operator):
+    other = make_account("other", name="Other", app_secret="0" * 32)
+    codes = [
+        QRScene.objects.create(
+            account=account, scene="poster", name="Poster", due_at=None, failure=failure,
+            is_permanent=False, expire_seconds=3600,
+        )
+        for account in (shop, other)
+    ]  # fmt: skip
+    take_rights(shop)
+    chosen = {"action": act, "_selected_action": [code.pk for code in codes]}
+    text = operator.post("/admin/subscribers/qrscene/", chosen, follow=True).content.decode()
+    assert escape(sentence_of(shop, "/cgi-bin/qrcode/create", "en")) in text
+    assert "1 code is being fetched" in text
+    assert list(QRScene.objects.waiting()) == [codes[1]]
+
+
 @pytest.mark.parametrize("take", [take_secret, take_rights])
 def test_a_rule_says_what_of_it_is_not_sent(take, shop, rows, operator):
     pages = ("/admin/events/replyrule/", f"/admin/events/replyrule/publish/{shop.pk}/")

@@ -18,7 +18,8 @@ from unfold.decorators import action
 from events.admin.base import ModelAdmin
 from events.admin.html import confirmation
 from events.audit.record import record
-from events.platform.hindrances import hindrance
+from events.models import OfficialAccount
+from events.platform.hindrances import abilities, hindrance, hindrances
 from events.viewer import visible_to
 from subscribers.admin.qr_codes.qr_code_downloads import bare
 from subscribers.admin.qr_codes.qr_code_fields import QR_CODES
@@ -44,18 +45,20 @@ class WithFetching(ModelAdmin):
 
     @action(description=_("Try again"), permissions=["change"])
     def try_again(self, request: HttpRequest, queryset: QRSceneQuerySet) -> None:
-        again = bare(queryset).try_again(timezone.now())
+        able, is_whole = _able(request, queryset)
+        again = able.try_again(timezone.now())
         if again:
             _tell_fetching(request, again)
-        else:
+        elif is_whole:
             messages.info(request, _("Only failed codes can be tried again."))
 
     @action(description=_("Renew"), permissions=["change"])
     def renew(self, request: HttpRequest, queryset: QRSceneQuerySet) -> None:
-        renewed = bare(queryset).renew(timezone.now())
+        able, is_whole = _able(request, queryset)
+        renewed = able.renew(timezone.now())
         if renewed:
             _tell_fetching(request, renewed)
-        else:
+        elif is_whole:
             messages.info(
                 request, _("Only temporary codes, and those made elsewhere, can be renewed.")
             )
@@ -91,6 +94,17 @@ class WithFetching(ModelAdmin):
             else:
                 self.renew(request, this)
         return HttpResponseRedirect(back)
+
+
+def _able(request: HttpRequest, chosen: QRSceneQuerySet) -> tuple[QRSceneQuerySet, bool]:
+    """Those of the codes that WeChat can be asked for, and whether that is all; else says why."""
+    codes = bare(chosen)
+    accounts = OfficialAccount.objects.filter(pk__in=codes.order_by().values("account"))
+    found = hindrances(abilities(accounts), QR_CODES)
+    for each in found:
+        messages.error(request, str(each))
+    hindered = [account.pk for each in found for account in each.accounts]
+    return codes.exclude(account__in=hindered), not found
 
 
 def fetch_title(scene: QRScene) -> StrOrPromise:
