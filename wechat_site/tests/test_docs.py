@@ -29,6 +29,18 @@ def test_a_page_names_only_files_that_are_there(page):
     assert missing == set()
 
 
+def _anchor(heading):
+    """The name of a heading in addresses, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_link_into_a_page_leads_to_one_of_its_headings(page):
+    for path, anchor in re.findall(r"\]\(([\w./-]*)#([^)]+)\)", page.read_text()):
+        text = (page.parent / path if path else page).read_text()
+        assert anchor in {_anchor(heading) for heading in re.findall(r"^#+ (.*)$", text, re.M)}
+
+
 def test_the_map_has_every_room():
     rooms = {
         path.parent.relative_to(ROOT).as_posix()
