@@ -19,6 +19,7 @@ class EventsConfig(AppConfig):
         from events.log.log_proportions import describe_log
         from events.log.report import drop_report_of_events, make_report_of_events
         from events.log.row_changes import forget_changes_of_events, note_changes_of_events
+        from events.media.account_picture import forget_picture
         from events.models.stats.judgement import judge_when_corrected
         from events.retention import bodies, partitions  # noqa: F401
         from events.search import fill  # noqa: F401  (takes words over, and forgets them)
@@ -32,6 +33,7 @@ class EventsConfig(AppConfig):
         for signal in (post_save, post_delete):
             for model in ("OfficialAccount", "RuleVersion"):
                 signal.connect(account_cache.forget, sender=f"events.{model}")
+        post_delete.connect(forget_picture, sender="events.OfficialAccount")
         post_save.connect(judge_when_corrected, sender="events.OfficialAccount")
         connection_created.connect(wait_outside)
         post_migrate.connect(describe_log, sender=self)

@@ -115,6 +115,17 @@ class Migration(migrations.Migration):
                     ),
                     ("name", models.CharField(max_length=100, verbose_name="name")),
                     (
+                        "picture",
+                        models.CharField(
+                            blank=True,
+                            db_default="",
+                            default="",
+                            editable=False,
+                            max_length=200,
+                            verbose_name="profile picture",
+                        ),
+                    ),
+                    (
                         "original_id",
                         models.CharField(
                             blank=True,

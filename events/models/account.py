@@ -91,6 +91,10 @@ class OfficialAccount(models.Model):
         help_text=_("The random part of the callback URL."),
     )
     name = models.CharField(_("name"), max_length=100)
+    # The name that the storage of private files has for it; "" for none.
+    picture = models.CharField(
+        _("profile picture"), max_length=200, blank=True, default="", db_default="", editable=False
+    )
     original_id = models.CharField(
         _("original ID (原始ID)"),
         max_length=64,

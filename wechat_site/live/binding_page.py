@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from events.media.account_picture import inline_picture
 from events.models import OfficialAccount
 from subscribers.binding.bind import start_binding
 from subscribers.binding.standing import ON_THE_WAY, Standing, has_asked_too_often
@@ -23,6 +24,7 @@ def state_of(
     code = pending.sent_code_for(user) if pending else ""
     return {
         "account": account,
+        "account_picture": inline_picture(account),
         "owner": user,
         "binding": now.binding,
         "pending": pending,

@@ -15,7 +15,11 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminPasswordWidget
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminPasswordWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from events.admin.access import AccountModelAdmin
 from events.admin.accounts.doctor_page import doctors_page
@@ -26,6 +30,7 @@ from events.admin.html import confirmation, moment
 from events.audit.context import recorded_as
 from events.callback.callback_address import callback_path
 from events.doctor.account_settings import addressed_to
+from events.media.account_picture import LARGEST, NoPicture, inline_picture, prepared, set_picture
 from events.models import PendingJudgement
 from events.models.account import OfficialAccount, new_callback_key
 from events.models.account_rules import checked
@@ -65,6 +70,18 @@ class OfficialAccountForm(forms.ModelForm):  # type: ignore[type-arg]
     new_encoding_aes_key = _secret_field(_("EncodingAESKey (消息加解密密钥)"), "encoding_aes_key")
     new_app_secret = _secret_field(_("AppSecret"), "app_secret")
     kept_secrets = forms.CharField(required=False, widget=forms.HiddenInput)
+    new_picture = forms.FileField(
+        label=capfirst(_("profile picture")),
+        required=False,
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": "image/jpeg,image/png,image/gif"}),
+        help_text=_(
+            "JPG, PNG or GIF of up to 2 MB and 4096 × 4096 pixels; its middle is shown as a "
+            "square, beside the name where users bind their WeChat."
+        ),
+    )
+    removes_picture = forms.BooleanField(
+        label=_("Remove the profile picture"), required=False, widget=UnfoldBooleanSwitchWidget
+    )
 
     class Meta:
         model = OfficialAccount
@@ -72,6 +89,18 @@ class OfficialAccountForm(forms.ModelForm):  # type: ignore[type-arg]
             "slug", "name", "original_id", "app_id", "security_mode", "time_zone", "is_active",
             "late_answers", "hold_text", "ask_before_binding", "js_hosts",
         ]  # fmt: skip
+
+    def clean_new_picture(self) -> bytes:
+        upload = self.cleaned_data["new_picture"]
+        if upload is None:
+            return b""
+        try:
+            # No more is read than is judged.
+            return prepared(upload.read(LARGEST + 1))
+        except NoPicture:
+            raise forms.ValidationError(
+                _("This is no JPG, PNG or GIF of up to 2 MB and 4096 × 4096 pixels.")
+            ) from None
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
@@ -117,8 +146,8 @@ class OfficialAccountAdmin(AccountModelAdmin):
     form = OfficialAccountForm
     list_display = ["name", "slug", "original_id", "mode", "is_active"]
     readonly_fields = [
-        "offered_original_id", "plaintext_warning", "console", "secrets_set", "shown_rights",
-        "created_at", "updated_at",
+        "offered_original_id", "shown_picture", "plaintext_warning", "console", "secrets_set",
+        "shown_rights", "created_at", "updated_at",
     ]  # fmt: skip
     actions_detail = ["see_doctor", "renew_callback_key"]
 
@@ -136,11 +165,18 @@ class OfficialAccountAdmin(AccountModelAdmin):
         names = ["name", "slug", "original_id", "app_id", "time_zone", "is_active"]
         if obj is not None and self.has_change_permission(request, obj) and addressed_to(obj):
             names.insert(3, "offered_original_id")
+        binding = ["ask_before_binding"]
+        if obj is not None and obj.picture:
+            binding.append("shown_picture")
+        if self.has_change_permission(request, obj):
+            binding.append("new_picture")
+            if obj is not None and obj.picture:
+                binding.append("removes_picture")
         fieldsets: list[Any] = [
             (None, {"fields": names}),
             (_("Security"), {"fields": security}),
             (_("Late answers"), {"fields": ["late_answers", "hold_text"]}),
-            (_("Binding"), {"fields": ["ask_before_binding"]}),
+            (_("Binding"), {"fields": binding}),
             (_("Pages in WeChat's browser"), {"fields": ["js_hosts"]}),
         ]
         if obj is not None:
@@ -150,6 +186,13 @@ class OfficialAccountAdmin(AccountModelAdmin):
                 (None, {"fields": [("created_at", "updated_at")]}),
             ]
         return fieldsets
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if jpeg := form.cleaned_data.get("new_picture"):
+            set_picture(obj, jpeg)
+        elif form.cleaned_data.get("removes_picture"):
+            set_picture(obj, b"")
+        super().save_model(request, obj, form, change)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
         account = super().get_object(request, object_id, from_field)
@@ -190,6 +233,12 @@ class OfficialAccountAdmin(AccountModelAdmin):
             )
         return HttpResponseRedirect(
             reverse("admin:events_officialaccount_change", args=[object_id])
+        )
+
+    @display(description=_("profile picture"))
+    def shown_picture(self, account: OfficialAccount) -> str:
+        return render_to_string(
+            "admin/events/officialaccount/picture.html", {"picture": inline_picture(account)}
         )
 
     @display(description=_("named by pushes"))

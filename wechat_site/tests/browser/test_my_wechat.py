@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from PIL import Image
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -64,6 +66,26 @@ def test_by_keyboard_alone_a_code_that_is_sent_binds(shared_site, chromium):
         code.wait_for()
         shared_site.say("o2", code.inner_text().lower(), at="shop")
         page.get_by_text("is bound to the user user2").wait_for()
+
+
+def test_the_accounts_picture_stands_beside_its_name(shared_site, chromium):
+    drawn = io.BytesIO()
+    Image.linear_gradient("L").resize((600, 400)).convert("RGB").save(drawn, "PNG")
+    upload = {"name": "logo.png", "mimeType": "image/png", "buffer": drawn.getvalue()}
+    [(pk,)] = shared_site.execute("SELECT id FROM events_officialaccount WHERE slug = 'hats'")
+    with shared_site.screen(chromium, "hats") as screen:
+        page = screen.page
+        screen.goto(f"/admin/events/officialaccount/{pk}/change/")
+        page.locator("input[name=new_picture]").set_input_files(upload)
+        page.get_by_role("button", name="Save and continue editing").click()
+        page.get_by_alt_text("picture of the account").wait_for()
+        screen.is_accessible("account-with-picture")
+    with shared_site.screen(chromium, "user3", width=390) as screen:
+        screen.goto("/me/wechat/hats/")
+        shown = screen.page.locator("h1 img")
+        assert shown.evaluate("image => image.naturalWidth") == 128
+        screen.is_accessible("my-wechat-picture")
+        screen.reads_in_other_language("绑定微信：Hats")
 
 
 def press(page: Any, name: str) -> None:

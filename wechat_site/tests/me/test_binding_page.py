@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import datetime
+import io
 import re
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from PIL import Image
 
+from events.media.account_picture import inline_picture, prepared, set_picture
 from events.models import AuditEntry
 from events.testing import make_account, message_xml, push
 from subscribers.binding.standing import MOST_AN_HOUR
 from subscribers.models import Binding, BindingRequest
+from wechat_site.tests.files import private_storage  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 
@@ -188,3 +192,14 @@ def test_without_an_app_secret_there_is_a_code_to_send(account, browser):
     account.save()
     browser.post(PAGE)
     assert BindingRequest.objects.get().way == "code"
+
+
+def test_the_accounts_picture_stands_beside_its_name(account, browser, private_storage):  # noqa: F811
+    assert "<h1>" in text(browser.get(PAGE))
+    content = io.BytesIO()
+    Image.new("RGB", (200, 200), "green").save(content, "PNG")
+    set_picture(account, prepared(content.getvalue()))
+    account.save()
+    page = text(browser.get(PAGE))
+    assert f'<h1 class="of-account"><img src="{inline_picture(account)}"' in page
+    assert "data:image/jpeg" not in text(Client().get(PAGE, follow=True))
