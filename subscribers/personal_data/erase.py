@@ -36,6 +36,7 @@ from subscribers.models import (
     Erasure,
     FollowerEdit,
     FollowerExport,
+    FollowerSync,
     OutgoingMessage,
     PseudonymKey,
     SignInRequest,
@@ -130,6 +131,9 @@ def _erase_from_database(erasure: Erasure, now: datetime.datetime) -> Counter[st
     ).update(openid=pseudonym)
     if subscriber is not None:
         counts += _erase_follower(subscriber, pseudonym, now)
+    # A sync that stopped at this person reads WeChat's list from the beginning.
+    stopped = FollowerSync.objects.filter(account=account_id)
+    stopped.filter(Q(next_openid=openid) | Q(taken_to=openid)).update(next_openid="", taken_to="")
     announce_erasure(account_id, openid, pseudonym)
     # The person may stand in any of them.
     exports = FollowerExport.objects.with_file()

@@ -131,7 +131,8 @@ class SyncRun:
                 if self._take(openids):
                     self._end_step()
             if not page.openids or page.next_openid in {"", sync.next_openid}:
-                self._note(state=FollowerSync.State.COMPARING)
+                # The place is a follower's OpenID, and of no more use.
+                self._note(state=FollowerSync.State.COMPARING, next_openid="", taken_to="")
                 return
             self._note(
                 next_openid=page.next_openid[:_OPENID_LENGTH],
