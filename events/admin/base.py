@@ -1,7 +1,7 @@
-"""What every page of the admin shares: it takes no question that it does not offer.
+"""What every page of the admin shares: a list takes only the filters that it shows.
 
 Django's lists take any lookup on the model's own columns from the URL, such as `openid__regex`, and
-hand any number or word on to the database. Here a list takes the filters that it shows.
+hand any number or word on to the database.
 """
 
 from __future__ import annotations

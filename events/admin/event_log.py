@@ -63,8 +63,7 @@ class EventLogAdmin(EventColumns, ReadOnly, KeysetModelAdmin):
         WeekHourFilter, UnmatchedTextFilter,
     ]  # fmt: skip
     search_help_text = _(
-        "OpenID, QR scene, menu key or URL, or number of the event, as a whole; or words of a "
-        "message"
+        "OpenID, scene, menu key or URL, or number of the event, as a whole; or words of a message"
     )
     actions = ["try_again"]
     actions_detail = ["try_this_again"]

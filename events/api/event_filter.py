@@ -59,7 +59,7 @@ class EventFilter(FilterSet):
         label="Event: `subscribe`, `SCAN`, …, in any letter case.",
     )
     event_key = ExactFilter(method="by_event_key", label="EventKey: a menu key or URL.")
-    scene = SceneFilter(method="by_scene", label="QR scene, without `qrscene_`.")
+    scene = SceneFilter(method="by_scene", label="Scene of a QR code, without `qrscene_`.")
     openid = OpenIDFilter(method="by_openid", label="The follower.")
     status = ValuesFilter(
         choices=EventLog.Status.choices, method="by_status", label="What became of the event."

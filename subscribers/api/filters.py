@@ -80,8 +80,12 @@ class SubscriberFilter(FilterSet):
     openid = OpenIDFilter("openid")
     unionid = OpenIDFilter(method="by_scene", label="The person across accounts.")
     is_following = TruthFilter("is_following")
-    first_scene = SceneFilter(method="by_scene", label="First QR scene of a follow or scan.")
-    last_scene = SceneFilter(method="by_scene", label="Last QR scene of a follow or scan.")
+    first_scene = SceneFilter(
+        method="by_scene", label="Scene of the first follow or scan of a QR code."
+    )
+    last_scene = SceneFilter(
+        method="by_scene", label="Scene of the last follow or scan of a QR code."
+    )
     followed_after = MomentFilter("last_followed_at", "gte", label="Last follow, from then on.")
     followed_before = MomentFilter("last_followed_at", "lt", label="Last follow, before then.")
     updated_after = MomentFilter(method="by_change", label="Changed, from then on.")

@@ -106,7 +106,7 @@ UNFOLD = {
                         _("WeChat's daily figures"), "compare_arrows", "subscribers", "wechatday"
                     ),
                     _admin_link(_("Profiles"), "contact_page", "subscribers", "profilefetch"),
-                    _admin_link(_("QR scenes"), "qr_code_2", "subscribers", "qrscene"),
+                    _admin_link(_("QR codes"), "qr_code_2", "subscribers", "qrscene"),
                     _admin_link(_("Bindings"), "link", "subscribers", "binding"),
                     _admin_link(_("Binding requests"), "add_link", "subscribers", "bindingrequest"),
                     _admin_link(_("Binding texts"), "edit_note", "subscribers", "bindingtext"),

@@ -28,7 +28,7 @@ if API_KEY_DAYS < 1 or API_REQUESTS_PER_MINUTE < 1:
 SPECTACULAR_SETTINGS = {
     "TITLE": "WeChat Official Account events",
     "DESCRIPTION": (
-        "Events, followers, QR scenes and bindings of WeChat Official Accounts. "
+        "Events, followers, QR codes and bindings of WeChat Official Accounts. "
         "Send the header `Authorization: Bearer <key>`; make a key with "
         "`manage.py create_api_key USERNAME`."
     ),

@@ -96,6 +96,6 @@ class SceneTagAdmin(AccountModelAdmin):
         tags: QuerySet[SceneTag] = super().get_queryset(request)
         return tags.annotate(number=Count("qrscene", filter=visible))
 
-    @display(description=_("QR scenes"), ordering="number")
+    @display(description=_("QR codes"), ordering="number")
     def codes(self, tag: Any) -> str:
         return render_to_string("admin/subscribers/scenetag/codes.html", {"tag": tag})
