@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from events.people.scopes import SCOPES
 from wechat_site.tests.launch import ROOT
 
 pytestmark = pytest.mark.any_database
@@ -50,6 +51,21 @@ def test_the_map_has_every_room():
     }
     shown = set(re.findall(r"`([\w/]+)/`", (ROOT / "CONTRIBUTING.md").read_text()))
     assert rooms - shown == set()
+
+
+@pytest.mark.parametrize("page", ["api.md", "roles.md"])
+def test_the_pages_on_keys_have_every_scope(page):
+    text = (ROOT / "docs" / page).read_text()
+    if page == "api.md":
+        # It leads to the page that has those of the token broker.
+        text += (ROOT / "docs/token-broker.md").read_text()
+    assert [scope for scope in SCOPES if f"`{scope}`" not in text] == []
+
+
+def test_a_page_has_every_command():
+    text = "".join(page.read_text() for page in PAGES)
+    commands = {path.stem for path in ROOT.glob("*/management/commands/*.py")} - {"__init__"}
+    assert {name for name in commands if name not in text} == set()
 
 
 @pytest.mark.parametrize("test", re.findall(r"`(test_\w+)`", PAGES[1].read_text()))
