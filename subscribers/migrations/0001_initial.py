@@ -2231,7 +2231,7 @@ class Migration(migrations.Migration):
                     "indexes": [
                         models.Index(
                             condition=models.Q(("due_at__isnull", False)),
-                            fields=["endpoint", "due_at"],
+                            fields=["endpoint", "due_at", "id"],
                             name="webhook_delivery_due",
                         ),
                         models.Index(

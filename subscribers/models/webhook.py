@@ -180,7 +180,8 @@ class WebhookDelivery(Job):
         ]
         indexes = [
             models.Index(
-                fields=["endpoint", "due_at"],
+                # The id too: after a pause thousands are due at one moment.
+                fields=["endpoint", "due_at", "id"],
                 name="webhook_delivery_due",
                 condition=Q(due_at__isnull=False),
             ),

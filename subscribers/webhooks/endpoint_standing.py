@@ -23,6 +23,9 @@ FAILING = 5
 _PAUSED_AFTER = datetime.timedelta(hours=1)
 
 _State = WebhookDelivery.State
+# All that waits is due at some time, as the index of what is due knows: an endpoint may have
+# millions of deliveries that are not.
+_WAITING = {"state": _State.WAITING, "due_at__isnull": False, "lease": ""}
 _WORKS = {"failures": 0, "failing_since": None, "retry_at": None, "paused_at": None}
 
 
@@ -61,7 +64,7 @@ def stop(endpoint: WebhookEndpoint, why: WebhookEndpoint.Stopped) -> None:
 
 def hold(endpoint: WebhookEndpoint) -> None:
     """Holds what waits, but for what a worker has in its hands."""
-    waiting = endpoint.deliveries.filter(state=_State.WAITING, lease="")
+    waiting = endpoint.deliveries.filter(**_WAITING)
     waiting.update(state=_State.HELD, due_at=None)
 
 
@@ -79,8 +82,8 @@ def sweep(now: datetime.datetime) -> int:
 
     Returns how many deliveries are due by it.
     """
-    off = WebhookDelivery.objects.filter(endpoint__is_active=False, state=_State.WAITING)
-    left = list(off.filter(lease="").values_list("pk", flat=True)[:1000])
+    off = WebhookDelivery.objects.filter(endpoint__is_active=False, **_WAITING)
+    left = list(off.values_list("pk", flat=True)[:1000])
     if left:
         WebhookDelivery.objects.filter(pk__in=left, lease="").update(state=_State.HELD, due_at=None)
     return release(WebhookEndpoint.objects.all(), now) + _wake_paused(now)

@@ -11,7 +11,7 @@ import datetime
 import random
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,8 @@ _State = WebhookDelivery.State
 # Deliveries of one turn, and how many requests of one turn run side by side.
 _BATCH = 16
 _SIDE_BY_SIDE = 8
+# Seconds in which most answers come; they are noted together.
+_TOGETHER = 0.1
 _LONGEST_WAIT = datetime.timedelta(hours=1)
 _AGENT = "wechat-site-webhooks"
 
@@ -132,9 +134,15 @@ def _send_all(endpoint: WebhookEndpoint, deliveries: Sequence[WebhookDelivery]) 
 
     # Only requests run in the threads; the database is this thread's.
     there = [delivery for delivery in deliveries if delivery.message_id in messages]
+    takes_some = False
     with ThreadPoolExecutor(min(_SIDE_BY_SIDE, len(there) or 1)) as threads:
-        for begin in range(0, len(there), _SIDE_BY_SIDE):
-            _note(endpoint, list(threads.map(send, there[begin : begin + _SIDE_BY_SIDE])))
+        pending = {threads.submit(send, delivery) for delivery in there}
+        while pending:
+            # What one request waits for holds up the news of no other.
+            if not wait(pending, _TOGETHER).done:
+                wait(pending, return_when=FIRST_COMPLETED)
+            done, pending = wait(pending, 0)
+            takes_some |= _note(endpoint, [one.result() for one in done], takes_some)
 
 
 def _send(
@@ -186,8 +194,11 @@ def _asked_wait(headers: Mapping[str, str]) -> datetime.timedelta | None:
     return min(datetime.timedelta(seconds=int(written)), _LONGEST_WAIT)
 
 
-def _note(endpoint: WebhookEndpoint, tries: Sequence[_Try]) -> None:
-    """Writes what became of the requests, in one transaction."""
+def _note(endpoint: WebhookEndpoint, tries: Sequence[_Try], takes_some: bool) -> bool:
+    """Writes what became of requests, in one transaction; whether the endpoint took any.
+
+    `takes_some` says that it took others of this turn: then what fails does not count against it.
+    """
     now = timezone.now()
     rows = WebhookDelivery.objects
     with transaction.atomic():
@@ -207,8 +218,9 @@ def _note(endpoint: WebhookEndpoint, tries: Sequence[_Try]) -> None:
         stop(endpoint, WebhookEndpoint.Stopped.GONE)
     elif len(failed) < len(tries):
         note_success(endpoint)
-    elif failed:
+    elif failed and not takes_some:
         note_failures(endpoint, len(failed), now)
+    return len(failed) < len(tries)
 
 
 def _finish(deliveries: Sequence[WebhookDelivery], now: datetime.datetime) -> None:

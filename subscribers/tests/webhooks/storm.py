@@ -1,7 +1,9 @@
 """Receivers that fail, hang, redirect, die and come back, and workers that are killed.
 
-By hand with as many events as you like: `python -m subscribers.tests.webhooks.storm 10000 FILE`,
-where FILE is an SQLite database to make.
+By hand with as many events as you like, on SQLite or the server of DATABASE_URL:
+
+    python -m subscribers.tests.webhooks.storm 10000
+    .ci/with-postgres python -m subscribers.tests.webhooks.storm 10000
 """
 
 from __future__ import annotations
@@ -10,18 +12,21 @@ import contextlib
 import json
 import multiprocessing
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Event
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from standardwebhooks import Webhook
 
 from subscribers.tests.webhooks.receiver import Answered, Receiver, running
-from wechat_site.tests.racing import Racers, set_up, wait_for_others
+from wechat_site.tests.racing import LIMIT, Racers, set_up, wait_for_others
+from wechat_site.tests.site import database_of_its_own
 
 __all__ = ["Report", "storm"]
 
@@ -87,7 +92,7 @@ def write(database: str, writer: int, number: int) -> tuple[dict[str, float], li
     return committed, rolled_back
 
 
-def work(database: str) -> None:
+def work(database: str, is_at_work: Event) -> None:
     """A worker with short waits, until it is killed."""
     set_up(database)
     import datetime
@@ -117,6 +122,7 @@ def work(database: str) -> None:
 
     for task in (send_deliveries.send_due, send_deliveries.send_due):
         threading.Thread(target=serve, args=(task,), daemon=True).start()
+    is_at_work.set()
     serve(write_messages)
 
 
@@ -198,22 +204,25 @@ def storm(
         secrets = racers.call(prepare, database, [receiver.url for receiver in all_])
         for receiver, secret in zip(all_, secrets, strict=True):
             receiver.secret = secret
-        workers = [_begin_worker(database) for _ in range(_WORKERS)]
-        stack.callback(lambda: [_kill(worker) for worker in workers])
+        workers = [_Worker(database) for _ in range(_WORKERS)]
+        stack.callback(lambda: [worker.kill() for worker in workers])
         writing = racers.begin(write, [(database, each, events // 2) for each in range(2)])
         kills = 0
         while not all(result.ready() for result in writing):
+            worker = workers[kills % _WORKERS]
+            # One that still begins has nothing in its hands.
+            worker.is_at_work.wait(LIMIT)
             time.sleep(kill_every)
             dies.is_away = kills % 2 == 0
+            worker.kill()
+            workers[kills % _WORKERS] = _Worker(database)
             kills += 1
-            _kill(workers[kills % _WORKERS])
-            workers[kills % _WORKERS] = _begin_worker(database)
         dies.is_away = False
         results = [result.get() for result in writing]
         committed = {mark: at for found, _ in results for mark, at in found.items()}
         rolled_back = {mark for _, marks in results for mark in marks}
-        _kill(workers[0])
-        workers[0] = _begin_worker(database)
+        workers[0].kill()
+        workers[0] = _Worker(database)
         expected = all_[:4]
         while time.monotonic() - began < limit and _missing(expected, committed):
             time.sleep(0.1)
@@ -238,18 +247,31 @@ def _missing(receivers: Sequence[Faulty], committed: dict[str, float]) -> int:
     return sum(len(committed.keys() - receiver.taken.keys()) for receiver in receivers)
 
 
-def _begin_worker(database: str) -> SpawnProcess:
-    worker = multiprocessing.get_context("spawn").Process(target=work, args=(database,))
-    worker.start()
-    return worker
+class _Worker:
+    """A process that works from the moment `is_at_work` is set."""
+
+    def __init__(self, database: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.is_at_work = context.Event()
+        self._process = context.Process(target=work, args=(database, self.is_at_work))
+        self._process.start()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
 
 
-def _kill(worker: SpawnProcess) -> None:
-    worker.kill()
-    worker.join()
+def main(events: int) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        database_of_its_own(Path(folder)) as url,
+        Racers() as processes,
+    ):
+        is_file = url.startswith("sqlite")
+        database = url.removeprefix("sqlite:///") if is_file else url.rpartition("/")[2]
+        processes.call(make_tables, database)
+        print(storm(processes, database, events, limit=1800))
 
 
 if __name__ == "__main__":
-    with Racers() as processes:
-        processes.call(make_tables, sys.argv[2])
-        print(storm(processes, sys.argv[2], int(sys.argv[1]), limit=1800, kill_every=6))
+    main(int(sys.argv[1]))
