@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING
 
 from django.db import connections, models
 from django.db.models import Case, F, Q, Value, When
@@ -17,6 +18,9 @@ from subscribers.fold.rules import STATE_COLUMNS, State
 from subscribers.fold.sql import FOLD_EXPRESSIONS, REFRESH_REQUESTED_AT
 from subscribers.models.clock import CHANGED, CHANGED_NOW, NOW
 from subscribers.models.hour import Hour
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 __all__ = ["CarriedOverState", "Subscriber", "SubscriberQuerySet", "fold_statement"]
 
@@ -251,6 +255,13 @@ class Subscriber(FoldColumns):
     def __str__(self) -> str:
         # The theme capitalises titles, and an OpenID must stay as it is.
         return f"OpenID {shown_openid(self.openid)}"
+
+    @property
+    def follow_status(self) -> StrOrPromise:
+        """Whether the person follows, left, or is not known to have followed, in words."""
+        if self.is_following:
+            return _("following")
+        return _("unfollowed") if self.last_unfollowed_at else _("not following")
 
     @property
     def is_unknowable(self) -> bool:

@@ -139,7 +139,7 @@ def _came(rows: Any, value: str, zone: zoneinfo.ZoneInfo) -> Any:
 
 CONDITIONS: dict[str, Condition] = {
     "following": Condition(
-        _("follow status"), _following, {"yes": _("following"), "no": _("not following")}
+        _("follow status"), _following, {"yes": _("following"), "no": _("unfollowed")}
     ),
     "bound": Condition(
         _("binding status"), _bound, {"yes": _("bound to a user"), "no": _("not bound")}

@@ -123,7 +123,7 @@ def _rows(export: FollowerExport) -> Iterator[list[Any]]:
                 shown_openid(each.openid),
                 each.account.name,
                 *([each.remark] if clear else []),
-                str(_("following") if each.is_following else _("not following")),
+                str(each.follow_status),
                 names.get((each.account_id, each.first_scene), ""),
                 each.first_scene,
                 *(

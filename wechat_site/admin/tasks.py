@@ -56,7 +56,7 @@ class TasksAdmin(ReadOnly, ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": _("Background tasks"),
+            "title": _("Background jobs"),
             "queues": [_queue_row(request, task, now) for task in TASKS if task.queue],
             "tasks": [_task_row(request, task, runs.get(task.name)) for task in TASKS],
             "is_silent": TaskRun.objects.is_silent(now),

@@ -135,7 +135,7 @@ UNFOLD = {
                 "title": _("Operation"),
                 "separator": True,
                 "items": [
-                    _admin_link(_("Background tasks"), "manufacturing", "events", "taskrun"),
+                    _admin_link(_("Background jobs"), "manufacturing", "events", "taskrun"),
                     _admin_link(_("Alerts"), "notification_important", "events", "alert"),
                     _admin_link(_("Alert channels"), "campaign", "events", "alertchannel"),
                     _admin_link(_("Limits of alerts"), "tune", "events", "alertlimits"),

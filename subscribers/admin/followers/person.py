@@ -66,7 +66,7 @@ def _row(follower: Any) -> dict[str, Any]:
         "pk": follower.pk,
         "account": follower.account.name,
         "openid": shown_openid(follower.openid),
-        "follows": follower.is_following,
+        "status": follower.follow_status,
         "first": moment(follower.first_followed_at, follower.account),
         "seen": moment(follower.last_seen_at, follower.account),
         "events": follower.event_count,

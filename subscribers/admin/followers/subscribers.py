@@ -158,9 +158,8 @@ class SubscriberAdmin(
 
     @display(description=_("status"), label={"yes": "success", "no": "warning"})
     def following(self, subscriber: Subscriber) -> tuple[str, str]:
-        if subscriber.is_following:
-            return "yes", str(_("following"))
-        return "no", str(_("not following"))
+        key = "yes" if subscriber.is_following else "no"
+        return key, str(subscriber.follow_status)
 
     @display(description=_("status"))
     def follows_now(self, subscriber: Subscriber) -> str:

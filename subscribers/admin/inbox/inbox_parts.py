@@ -88,13 +88,13 @@ def facts_of(request: HttpRequest, conversation: Conversation) -> dict[str, Any]
     """Who the follower is, and what they did lately."""
     subscriber, account = conversation.subscriber, conversation.account
     rows: list[tuple[Any, Any]] = [
-        (_("status"), _("following") if subscriber.is_following else _("not following")),
+        (_("status"), subscriber.follow_status),
         ("OpenID", shown_openid(subscriber.openid)),
         (_("Official Account"), account.name),
         (_("first followed"), moment(subscriber.first_followed_at, account)),
         (_("last followed"), moment(subscriber.last_followed_at, account)),
         (_("last seen"), moment(subscriber.last_seen_at, account)),
-        (_("channel"), _channel(subscriber)),
+        (_("first channel"), _channel(subscriber)),
         (_("tags (标签)"), ", ".join(_tags(subscriber)) or "–"),
     ]
     if request.user.has_perm("subscribers.view_binding"):

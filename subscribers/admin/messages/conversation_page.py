@@ -12,7 +12,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.timesince import timeuntil
+from django.utils.html import avoid_wrapping
+from django.utils.timesince import TIME_STRINGS
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -169,12 +170,22 @@ def _may_write(request: HttpRequest) -> bool:
     return request.user.has_perm("subscribers.add_outgoingmessage")
 
 
+def _two_parts(seconds: int) -> str:
+    """A duration in its two largest units, such as 1 day 23 hours."""
+    parts = []
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        number, seconds = divmod(seconds, length)
+        if number or parts:
+            parts.append(TIME_STRINGS[unit] % {"num": number} if number else "")
+    return " ".join(avoid_wrapping(part) for part in parts[:2] if part)
+
+
 def shown_window(window: Window, now: datetime.datetime) -> dict[str, Any]:
     seconds = int((window.until - now).total_seconds())
     left = (
         ngettext("%s second", "%s seconds", seconds) % seconds
         if seconds < 120
-        else timeuntil(window.until, now)
+        else _two_parts(seconds)
     )
     return {
         "act": ACTS[window.act],

@@ -24,7 +24,7 @@ WORDS = {
     },
     "en-US": {
         "conversation": "Conversation", "sent": "sent", "failed": "failed",
-        "work": "Background tasks",
+        "work": "Background jobs",
         "again": "Try again", "no_right": "has no right to send", "needed": "required",
     },
 }  # fmt: skip
