@@ -23,7 +23,7 @@ from subscribers.inbox.media import files_of
 from subscribers.messages.window import ACT_KINDS, MESSAGE_KINDS
 from subscribers.models import OutgoingMessage, ReceivedMedia, Subscriber
 
-__all__ = ["KINDS", "Utterance", "conversation_with", "summary"]
+__all__ = ["KINDS", "Link", "Utterance", "conversation_with", "summary"]
 
 KINDS = {
     "text": _("text"),
@@ -38,12 +38,22 @@ KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A link card that a follower sent; `url` is "" unless browsers may follow it."""
+
+    title: str
+    description: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Utterance:
     """One message or act: either of an event, `event_id`, or of the row `message`, sent from here.
 
     For an act, and for a message that is no text, `act` is its name; for an act `text` is its key,
     and `menu_name` the menu's name for the key. `rule` names the rule that made a reply. `received`
-    is the file that the follower sent, `file` the one of the media library that we sent.
+    is the file that the follower sent, `link` the link card, `file` the one of the media library
+    that we sent.
     """
 
     said_by: Literal["follower", "account"]
@@ -56,6 +66,7 @@ class Utterance:
     rule: str = ""
     received: ReceivedMedia | None = None
     file: MediaFile | None = None
+    link: Link | None = None
 
 
 def conversation_with(subscriber: Subscriber, *, length: int = 20) -> list[Utterance]:
@@ -114,7 +125,20 @@ def _received(event: EventLog, names: MenuNames) -> Utterance:
         )
     text = event.masked(_content_of(event))
     act = "" if event.kind == "text" else label(event.kind)
-    return Utterance("follower", event.event_time, text, event_id=event.pk, act=act)
+    link = _link_of(event) if event.kind == "link" else None
+    return Utterance("follower", event.event_time, text, event_id=event.pk, act=act, link=link)
+
+
+def _link_of(event: EventLog) -> Link | None:
+    """The link card of a message; None if its body is gone or has no title."""
+    payload = event.payload or {}
+    title, description, url = (
+        event.masked(value) if isinstance(value, str) else ""
+        for value in map(payload.get, ("Title", "Description", "Url"))
+    )
+    # Whoever follows the link does so from here: no javascript:, no data:.
+    is_address = url.lower().startswith(("https://", "http://"))
+    return Link(title, description, url if is_address else "") if title else None
 
 
 def _content_of(event: EventLog) -> str:

@@ -127,6 +127,7 @@ def shown_utterance(said: Utterance, subscriber: Subscriber) -> dict[str, Any]:
         "at": moment(said.at, subscriber.account),
         "text": _without_taps(said.text) if said.said_by == "account" else said.text,
         "act": said.act,
+        "link": said.link,
         "menu_name": menu_name(said.menu_name),
         "rule": said.rule,
         "url": _page_of(said),
@@ -172,7 +173,7 @@ def _may_write(request: HttpRequest) -> bool:
 
 def _two_parts(seconds: int) -> str:
     """A duration in its two largest units, such as 1 day 23 hours."""
-    parts = []
+    parts: list[str] = []
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         number, seconds = divmod(seconds, length)
         if number or parts:

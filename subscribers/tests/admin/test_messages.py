@@ -61,6 +61,29 @@ def test_both_sides_are_shown_in_order_with_the_window(operator, account, subscr
     assert "47\xa0hours" in page or "1\xa0day 23\xa0hours" in page
 
 
+def test_a_link_card_is_shown_with_its_title_words_and_address(operator, account, subscriber):
+    url = "https://www.example.com/rules?a=1&b=2"
+    card = {"Title": "Rules <spring>", "Description": "Times & places", "MsgId": 2}
+    push(account, message_xml("link", Url=url, **card))
+    page = operator.get(page_of(subscriber)).content.decode()
+    assert 'href="https://www.example.com/rules?a=1&amp;b=2" target="_blank"' in page
+    assert ">Rules &lt;spring&gt;</a>" in page
+    assert "<p>Times &amp; places</p>" in page
+
+
+def test_a_link_card_leads_only_to_web_pages(operator, account, subscriber):
+    push(account, message_xml("link", Title="Look", Url="javascript:alert(1)", MsgId=2))
+    page = operator.get(page_of(subscriber)).content.decode()
+    assert "<b>Look</b>" in page
+    assert "javascript:alert" not in page
+
+
+def test_a_person_who_left_is_told_from_one_who_never_followed():
+    past = timezone.now()
+    assert Subscriber(is_following=False, last_unfollowed_at=past).follow_status == "unfollowed"
+    assert Subscriber(is_following=False).follow_status == "not following"
+
+
 def test_what_opened_a_window_is_shown_with_the_name_of_the_menu_entry(
     operator, account, subscriber
 ):
