@@ -50,10 +50,10 @@ class Link:
 class Utterance:
     """One message or act: either of an event, `event_id`, or of the row `message`, sent from here.
 
-    For an act, and for a message that is no text, `act` is its name; for an act `text` is its key,
-    and `menu_name` the menu's name for the key. `rule` names the rule that made a reply. `received`
-    is the file that the follower sent, `link` the link card, `file` the one of the media library
-    that we sent.
+    For an act, and for a message that is no text, `act` is its name; for an act `text` is its scene
+    or key, and `menu_name` the menu's name for the key. `rule` names the rule that made a reply.
+    `received` is the file that the follower sent, `link` the link card, `file` the one of the media
+    library that we sent.
     """
 
     said_by: Literal["follower", "account"]
@@ -118,7 +118,7 @@ def _received(event: EventLog, names: MenuNames) -> Utterance:
         return Utterance(
             "follower",
             event.event_time,
-            event.masked(event.event_key),
+            event.masked(event.scene or event.event_key),
             event_id=event.pk,
             act=label(event.kind),
             menu_name=names.of(event),

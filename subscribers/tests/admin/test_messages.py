@@ -61,6 +61,14 @@ def test_both_sides_are_shown_in_order_with_the_window(operator, account, subscr
     assert "47\xa0hours" in page or "1\xa0day 23\xa0hours" in page
 
 
+def test_a_follow_by_a_code_shows_the_scene_as_its_list_does(operator, account, subscriber):
+    push(account, message_xml("event.subscribe", EventKey="qrscene_metro", Ticket="t"))
+    page = operator.get(page_of(subscriber)).content.decode()
+    conversation = page[page.index('id="conversation"') :]
+    assert "metro" in conversation
+    assert "qrscene_" not in conversation
+
+
 def test_a_link_card_is_shown_with_its_title_words_and_address(operator, account, subscriber):
     url = "https://www.example.com/rules?a=1&b=2"
     card = {"Title": "Rules <spring>", "Description": "Times & places", "MsgId": 2}
