@@ -119,7 +119,7 @@ def _in_row(row: SharedJsTicket, account: OfficialAccount, now: datetime.datetim
 
 
 def _use_until(refreshed_at: datetime.datetime, expires_at: datetime.datetime) -> datetime.datetime:
-    """When to replace it. Its life may be short: then half of it is used."""
+    """When to replace the ticket: some time before it ends, but not before half its life."""
     return expires_at - min(_AHEAD, (expires_at - refreshed_at) / 2)
 
 

@@ -136,7 +136,7 @@ def _link_of(event: EventLog) -> Link | None:
         event.masked(value) if isinstance(value, str) else ""
         for value in map(payload.get, ("Title", "Description", "Url"))
     )
-    # Whoever follows the link does so from here: no javascript:, no data:.
+    # An agent may click on it, so javascript: and data: make no link.
     is_address = url.lower().startswith(("https://", "http://"))
     return Link(title, description, url if is_address else "") if title else None
 

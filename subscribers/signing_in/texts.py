@@ -1,8 +1,8 @@
 """Decides the texts that arrive together: codes that were sent, and answers to questions.
 
-Anybody may send codes, by the thousand, and anybody says "yes" and "no". Nearly all of it is about
-no request, which a few statements find out for all together. What may be about one is decided text
-by text, in the order of arrival, and so is all else that its sender sent.
+Most texts that look like a code or an answer belong to no request; a few statements find these for
+all texts together. A text that may belong to a request is decided by itself, in the order of
+arrival, and so are the other texts of its sender.
 """
 
 from __future__ import annotations

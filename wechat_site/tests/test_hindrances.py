@@ -198,7 +198,7 @@ def test_tags_for_who_comes_are_refused_where_nobody_can_put_them_on(take, shop,
         answer = operator.post(page, form)
         errors = answer.context["adminform"].form.errors
         assert errors["follower_tags"] == [sentence]
-    # What is there already keeps nobody from changing the rest.
+    # Tags that the code has already do not block other changes.
     assert operator.post(page, {"name": "Shop", "follower_tags": "VIP"}).status_code == 302
     assert operator.post(page, {"name": "Shop", "follower_tags": ""}).status_code == 302
     scene.refresh_from_db()

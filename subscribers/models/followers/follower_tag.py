@@ -1,4 +1,4 @@
-"""Tags (用户标签) by name, and what is to be written on followers at WeChat."""
+"""The tables of tags (用户标签), and of tags and remarks that the worker writes to WeChat."""
 
 from __future__ import annotations
 
