@@ -17,7 +17,7 @@ from events.models.job import LeaseLost
 from events.platform.client import client_for
 from events.platform.failures import EXPLANATIONS
 from events.wechat.api import BadAnswer
-from events.wechat.api.qr_codes import LONGEST_LIFE, QRCode
+from events.wechat.api.qr_codes import CREATE_PATH, LONGEST_LIFE, QRCode
 from subscribers.models import BindingRequest, QRScene, SignInRequest
 
 if TYPE_CHECKING:
@@ -83,5 +83,5 @@ def _fetch_one_time_ticket(request: BindingRequest | SignInRequest) -> None:
 
 def _drawable(code: QRCode) -> dict[str, str]:
     if not code.url:
-        raise BadAnswer("/cgi-bin/qrcode/create", "no url in the answer")
+        raise BadAnswer(CREATE_PATH, "no url in the answer")
     return {"ticket": code.ticket, "url": code.url}

@@ -21,8 +21,8 @@ from events.audit.record import record
 from events.models import OfficialAccount
 from events.platform.hindrances import abilities, hindrance, hindrances
 from events.viewer import visible_to
+from events.wechat.api.qr_codes import CREATE_PATH
 from subscribers.admin.qr_codes.qr_code_downloads import bare
-from subscribers.admin.qr_codes.qr_code_fields import QR_CODES
 from subscribers.models import QRScene
 from subscribers.models.qr_code import QRSceneQuerySet
 
@@ -83,7 +83,7 @@ class WithFetching(ModelAdmin):
             return confirmation(
                 request, self, title=fetch_title(scene), sentences=sentences, back=back
             )
-        if (hindered := hindrance(scene.account_id, QR_CODES)) is not None:
+        if (hindered := hindrance(scene.account_id, CREATE_PATH)) is not None:
             messages.error(request, str(hindered))
             return HttpResponseRedirect(back)
         this = QRScene.objects.filter(pk=pk)
@@ -100,7 +100,7 @@ def _able(request: HttpRequest, chosen: QRSceneQuerySet) -> tuple[QRSceneQuerySe
     """Those of the codes that WeChat can be asked for, and whether that is all; else says why."""
     codes = bare(chosen)
     accounts = OfficialAccount.objects.filter(pk__in=codes.order_by().values("account"))
-    found = hindrances(abilities(accounts), QR_CODES)
+    found = hindrances(abilities(accounts), CREATE_PATH)
     for each in found:
         messages.error(request, str(each))
     hindered = [account.pk for each in found for account in each.accounts]

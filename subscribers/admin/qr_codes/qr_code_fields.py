@@ -13,14 +13,12 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from events.wechat.api.qr_codes import CREATE_PATH
 from subscribers.models.scene import tag_names_in, validate_tag
 from subscribers.qr_codes.create import LONGEST_TAG
 
-__all__ = ["QR_CODES", "TAGS", "AdoptField", "LifetimeField", "TagsField", "only_account"]
+__all__ = ["TAGS", "AdoptField", "LifetimeField", "TagsField", "only_account"]
 
-# The rights that a code needs that WeChat is to make, and one with tags for who comes.
-QR_CODES = CREATE_PATH
+# The right that a code with tags for who comes needs, besides that to make codes.
 TAGS = "/cgi-bin/tags/get"
 
 _HOUR = 3600

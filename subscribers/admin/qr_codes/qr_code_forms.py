@@ -13,8 +13,8 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldBooleanSwitchWidget
 from events.answering.rule_words import sentence
 from events.platform.hindrances import hindrance
 from events.rules.check import problems
+from events.wechat.api.qr_codes import CREATE_PATH
 from subscribers.admin.qr_codes.qr_code_fields import (
-    QR_CODES,
     TAGS,
     AdoptField,
     LifetimeField,
@@ -127,7 +127,7 @@ class NewSceneForm(SceneForm):
             self.add_error("scene", _("Which scene does the code carry?"))
         if adopts and lifetime:
             self.add_error("lifetime", _("An existing code keeps the lifetime it was made with."))
-        if account and not adopts and (hindered := hindrance(account.pk, QR_CODES)):
+        if account and not adopts and (hindered := hindrance(account.pk, CREATE_PATH)):
             self.add_error("account", str(hindered))
         elif account and not adopts and not lifetime and not permanent_codes_left(account):
             self.add_error("lifetime", _("WeChat makes no more permanent codes for this account."))

@@ -16,7 +16,7 @@ from events.admin.access import visible_accounts
 from events.admin.base import ModelAdmin
 from events.admin.hindered import say_hindrances
 from events.audit.record import record
-from subscribers.admin.qr_codes.qr_code_fields import QR_CODES
+from events.wechat.api.qr_codes import CREATE_PATH
 from subscribers.admin.qr_codes.qr_code_list_form import SceneListForm, text_of_upload
 from subscribers.models import QRScene
 from subscribers.qr_codes.create import PermanentCodesUsedUp, SceneTaken, create_qr_codes
@@ -29,7 +29,7 @@ class WithListOfCodes(ModelAdmin):
 
     @action(description=_("Several at once"), url_path="several", permissions=["add"])
     def make_several(self, request: HttpRequest) -> HttpResponse:
-        say_hindrances(request, QR_CODES)
+        say_hindrances(request, CREATE_PATH)
         back = reverse("admin:subscribers_qrscene_changelist")
         form = self._several_form(request)
         if request.method == "POST" and form.is_valid() and self._make(request, form):

@@ -19,8 +19,8 @@ from unfold.widgets import (
 
 from events.models import OfficialAccount
 from events.platform.hindrances import hindrance
+from events.wechat.api.qr_codes import CREATE_PATH
 from subscribers.admin.qr_codes.qr_code_fields import (
-    QR_CODES,
     AdoptField,
     LifetimeField,
     TagsField,
@@ -83,7 +83,7 @@ class SceneListForm(forms.Form):
         account, text = cleaned.get("account"), cleaned.get("codes", "")
         if account is None or "codes" in self.errors:
             return cleaned
-        if not cleaned.get("adopt") and (hindered := hindrance(account.pk, QR_CODES)):
+        if not cleaned.get("adopt") and (hindered := hindrance(account.pk, CREATE_PATH)):
             self.add_error("account", str(hindered))
             return cleaned
         if max(text.count("\n"), text.count("\r")) >= 2 * LONGEST_LIST:

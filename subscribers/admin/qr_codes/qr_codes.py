@@ -25,10 +25,10 @@ from events.models import MediaFile
 from events.platform.client import client_for
 from events.platform.hindrances import hindrance
 from events.viewer import visible_to
+from events.wechat.api.qr_codes import CREATE_PATH
 from subscribers.admin.qr_codes.follower_counts import CountingList, FollowerCounts
 from subscribers.admin.qr_codes.qr_code_downloads import WithDownloads
 from subscribers.admin.qr_codes.qr_code_fetching import WithFetching, fetch_title
-from subscribers.admin.qr_codes.qr_code_fields import QR_CODES
 from subscribers.admin.qr_codes.qr_code_filters import GroupFilter, QRCodeStateFilter
 from subscribers.admin.qr_codes.qr_code_forms import NewSceneForm, SceneForm
 from subscribers.admin.qr_codes.qr_code_list import WithListOfCodes
@@ -69,7 +69,7 @@ class QRSceneAdmin(
     WithWelcome,
     AccountModelAdmin,
 ):
-    needs_right = QR_CODES
+    needs_right = CREATE_PATH
     acts_of_right = ("try_again", "renew")
     list_display = [
         "name", "badge", "scene", "validity", "came_first", "still_following", "tag_list",
@@ -187,7 +187,7 @@ class QRSceneAdmin(
             scene.can_be_fetched = (
                 self.has_change_permission(request)
                 and (scene.is_renewable or scene.state == QRScene.State.FAILED)
-                and hindrance(scene.account_id, QR_CODES) is None
+                and hindrance(scene.account_id, CREATE_PATH) is None
             )
         return scene
 
