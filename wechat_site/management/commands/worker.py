@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from typing import Any
@@ -12,6 +13,9 @@ from wechat_site.serving.parent import end_with_parent
 from wechat_site.serving.stop_signals import on_signals
 from wechat_site.tasks import TASKS, finish_replies
 
+# The pushes of WeChat, which wait five seconds at most, come before what the worker does.
+_NICENESS = 5
+
 
 class Command(BaseCommand):
     help = (
@@ -22,6 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         end_with_parent()
+        os.nice(_NICENESS)
         stop = threading.Event()
         on_signals({signal.SIGTERM: stop.set, signal.SIGINT: stop.set})
         allow_connections(TASKS, besides=settings.REPLY_HANDLER_THREADS)
