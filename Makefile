@@ -13,7 +13,7 @@ help:
 	@echo "make demo      the site with simulated followers, on port $(PORT) (PORT=...)"
 	@echo "make run       the site alone"
 	@echo "make test      make check, then the whole test suite"
-	@echo "make test-quick  the tests without servers, browsers and races, on SQLite"
+	@echo "make test-quick  the tests without servers, browsers, races and admin pages, on SQLite"
 	@echo "make test-large  a follower sync of 200,000 on both databases (FOLLOWERS_IN_TEST=...)"
 	@echo "make check     lint, layers, types, migrations, translations, deployment settings"
 	@echo "make bench     the callback beside its alternatives, as ratios; needs wrk (BENCH=...)"
@@ -53,7 +53,7 @@ test: check
 	@.ci/suite
 
 test-quick: setup
-	$(BIN)/pytest -q -n 2 --no-migrations -m "not slow and not browser"
+	$(BIN)/pytest -q -n 2 -m "not slow and not browser" --ignore-glob "*/tests/admin"
 
 FOLLOWERS_IN_TEST ?= 200000
 LARGE := FOLLOWERS_IN_TEST=$(FOLLOWERS_IN_TEST) $(BIN)/pytest -rP wechat_site/tests/test_follower_sync.py -k killed

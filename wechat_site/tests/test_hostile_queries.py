@@ -18,7 +18,7 @@ from events.people.scopes import SCOPES
 from events.testing import make_account, message_xml, push
 from wechat_site.api import router
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 HUGE = "9" * 25
 VALUES = {

@@ -199,6 +199,7 @@ def filled(kind, only_needed):
     return Answer(kind, **texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["plaintext", "compatible", "safe"])
 def test_wechat_takes_every_reply_that_a_rule_can_make(mode):
     account = make_account(mode=mode)

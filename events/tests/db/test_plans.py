@@ -145,6 +145,7 @@ LED_BY: list[tuple[dict[str, str], str]] = [
 ]
 
 
+@pytest.mark.slow
 def test_each_filter_leads_through_its_index_in_the_lists_order(log, api, subtests):
     for query, index in LED_BY:
         with subtests.test(query=query), CaptureQueriesContext(connection) as queries:

@@ -212,6 +212,7 @@ def test_accounts_are_found_by_their_handle_and_new_ids_follow(account, tmp_path
     assert store(again, 2).pk > event.pk
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_month(account, tmp_path):
     import tracemalloc
 

@@ -203,6 +203,7 @@ def winner_by_reading(rules, incoming, follower):
     return None
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(rule_lists(), incomings, followers)
 def test_a_decision_equals_another_reading_of_the_rules(rules, incoming, follower):
@@ -222,6 +223,7 @@ def test_a_decision_equals_another_reading_of_the_rules(rules, incoming, followe
         )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(rule_lists(), incomings, followers)
 def test_a_rule_that_is_said_to_never_win_never_does(rules, incoming, follower):
@@ -230,6 +232,7 @@ def test_a_rule_that_is_said_to_never_win_never_does(rules, incoming, follower):
     assert won is None or won.id not in beaten
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(rule_lists())
 def test_a_rule_survives_being_stored(rules):

@@ -221,6 +221,7 @@ def test_what_people_do_opens_their_window(client, account, population):
 # --- Many ---
 
 
+@pytest.mark.slow
 def test_many_followers_take_no_memory(fake, client):
     people = NumberedFollowers(200_000)
     fake.add_account(APP_ID, "secret", followers=people)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 
+import pytest
 from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -139,6 +140,7 @@ def check_overview(history):
 
 
 class RollUps(TestCase):
+    @pytest.mark.slow
     @settings(max_examples=15, deadline=None)
     @given(steps, st.sampled_from(ZONES))
     def test_every_count_is_what_one_counts_by_hand(self, played, zone):
@@ -159,6 +161,7 @@ class RollUps(TestCase):
         assert rebuild(history.account.pk, _FIRST, _LAST) == []
         check_texts(history)
 
+    @pytest.mark.slow
     @settings(max_examples=10, deadline=None)
     @given(steps, steps, st.sampled_from(ZONES))
     def test_what_retention_removes_stays_counted(self, before, after, zone):

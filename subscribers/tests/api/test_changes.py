@@ -137,6 +137,7 @@ def account(db):
     return make_account(mode="plaintext")
 
 
+@pytest.mark.slow
 def test_a_copy_made_page_by_page_beside_changes_misses_none(account):
     dice = random.Random(4)
     for number in range(150):

@@ -37,6 +37,7 @@ def parameters(get):
                 yield path, each["name"]
 
 
+@pytest.mark.slow
 def test_what_is_nowhere_is_400_and_names_its_parameter(get):
     tried = set()
     for path, name in parameters(get):

@@ -91,6 +91,7 @@ def test_tags_of_a_code_are_put_on_who_comes_while_it_runs(account):
     assert FollowerEdit.objects.count() == 2
 
 
+@pytest.mark.slow
 def test_a_code_with_a_logo_can_still_be_scanned(account, decoded, private_storage):  # noqa: F811
     made = io.BytesIO()
     Image.new("RGB", (300, 200), "red").save(made, "PNG")
@@ -191,6 +192,7 @@ def posted_page(text, **more):
     return {"name": "Shop 1", "note": "", "tag_names": "", "welcome_text": text, **more}
 
 
+@pytest.mark.slow
 def test_the_welcome_is_written_on_the_codes_page_and_wins(operator, account):
     shop = code(account, "shop-1")
     make_rule(account, "event.subscribe", content="Hello")

@@ -164,6 +164,7 @@ def store(account, chosen: EventLog) -> None:
 class DatabaseFoldTests(TestCase):
     """The one SQL statement of live traffic against the Python fold, on the real database."""
 
+    @pytest.mark.slow
     @settings(max_examples=60, deadline=None)
     @given(chosen=st.lists(events, min_size=1, max_size=7), data=st.data())
     def test_any_order_and_any_repetition_give_the_same_row(self, chosen, data):

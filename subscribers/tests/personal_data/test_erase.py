@@ -302,6 +302,7 @@ happenings = st.lists(
 
 
 class ErasureLaws(TestCase):
+    @pytest.mark.slow
     @settings(max_examples=40, deadline=None)
     @given(happenings)
     def test_state_and_counts_are_equal_before_and_after(self, history):

@@ -279,6 +279,7 @@ def test_a_fault_of_ours_is_told_and_stops_nobody_else(shop, fake, caplog):
     assert again(good).state == State.READY
 
 
+@pytest.mark.slow
 def test_a_thousand_codes_leave_the_other_duties_their_turn(shop, fake):
     fake.latency = (0.05, 0.05)
     create_qr_codes(shop, [NewQRCode(f"Poster {number}") for number in range(1000)])
@@ -524,6 +525,7 @@ def test_names_in_a_zip_are_safe_and_different():
         assert not set(name.removesuffix(".png")) & set('/\\:*?"<>|.\0')
 
 
+@pytest.mark.slow
 @pytest.mark.any_database
 def test_a_zip_of_many_needs_the_memory_of_a_few(shop):
     made = create_qr_codes(

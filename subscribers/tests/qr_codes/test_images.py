@@ -71,6 +71,7 @@ def test_a_long_name_is_broken_within_the_width():
     assert {len(line) for line in lines[:-1]} == {15}
 
 
+@pytest.mark.slow
 def test_every_character_of_gb2312_has_a_letter():
     rows = (bytes([row, cell]) for row in range(0xB0, 0xF8) for cell in range(0xA1, 0xFF))
     characters = "".join(pair.decode("gb2312", "ignore") for pair in rows)

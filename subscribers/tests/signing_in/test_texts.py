@@ -114,6 +114,7 @@ def tried(account, batches, found, *, together):
     return each, [answer and answer.content for answer in answers], bindings
 
 
+@pytest.mark.slow
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -148,6 +149,7 @@ def test_many_wrong_codes_cost_as_many_statements_as_few(given_out):
     assert BindingScan.objects.filter(refused_reason="unknown").count() == 80
 
 
+@pytest.mark.slow
 def test_among_a_thousand_guesses_the_right_one_finds_nothing(given_out):
     account, found = given_out
     letters = itertools.islice(itertools.product("ABCDEFGH", repeat=4), 1000)

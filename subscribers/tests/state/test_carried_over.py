@@ -82,6 +82,7 @@ def wait_for_partition(month: Month) -> None:
 
 
 class BaseLaws(TestCase):
+    @pytest.mark.slow
     @settings(max_examples=40, deadline=None)
     @given(
         steps=st.lists(happenings | st.sampled_from(MONTHS), min_size=1, max_size=14),
@@ -110,6 +111,7 @@ class BaseLaws(TestCase):
             assert (row.state if row else total([])) == total(filter(None, said))
         assert rebuild() == 0
 
+    @pytest.mark.slow
     @settings(max_examples=60, deadline=None)
     @given(batches=st.lists(st.lists(happenings, max_size=5), max_size=3))
     def test_the_set_statement_is_the_fold_in_python(self, batches):

@@ -8,6 +8,7 @@ import itertools
 from collections import Counter
 from unittest import mock
 
+import pytest
 from django.core.management import call_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -90,6 +91,7 @@ DAYS = st.dates(datetime.date(2026, 3, 1), datetime.date(2026, 11, 5))
 
 
 class Followers(TestCase):
+    @pytest.mark.slow
     @settings(max_examples=15, deadline=None)
     @given(steps, MARKS, steps, st.sampled_from(ZONES), DAYS, DAYS, st.sampled_from([1, 2, 100]))
     def test_growth_is_what_one_counts_by_hand(
@@ -117,6 +119,7 @@ class Followers(TestCase):
         assert set(SceneAct.objects.values_list(*names)) == acts
         assert list(recount_followers(history.account.pk, _FIRST, _LAST)) == []
 
+    @pytest.mark.slow
     @settings(max_examples=15, deadline=None)
     @given(steps, steps, st.sampled_from(ZONES), DAYS, DAYS)
     def test_growth_goes_on_where_retention_removed_what_was_before(

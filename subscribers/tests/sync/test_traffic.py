@@ -6,6 +6,7 @@ import datetime
 from dataclasses import dataclass
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
@@ -145,6 +146,7 @@ class World:
 
 
 class SyncTests(TestCase):
+    @pytest.mark.slow
     @settings(max_examples=60, deadline=None)
     @given(
         before=acts(["there", "lost"], 12),
@@ -162,6 +164,7 @@ class SyncTests(TestCase):
         world.settle()
         world.check()
 
+    @pytest.mark.slow
     @settings(max_examples=30, deadline=None)
     @given(
         before=acts(["there", "lost"], 12),
@@ -179,6 +182,7 @@ class SyncTests(TestCase):
         world.settle()
         world.check()
 
+    @pytest.mark.slow
     @settings(max_examples=30, deadline=None)
     @given(before=acts(["there", "lost"], 14), kills=st.sets(st.integers(1, 24), max_size=5))
     def test_the_report_is_right_however_often_it_is_killed(self, before, kills):

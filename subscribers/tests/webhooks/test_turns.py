@@ -33,6 +33,7 @@ def endpoint(account):
     return endpoint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails", [False, True])
 def test_what_was_answered_is_noted_while_one_request_waits(endpoint, monkeypatch, fails):
     """The one that hangs goes on only when it is seen that the others were noted."""

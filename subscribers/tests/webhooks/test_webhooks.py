@@ -230,6 +230,7 @@ def test_a_failure_is_kept_and_tried_again(delivery, receiver, status, headers, 
     assert delivery.tries.count() == 2
 
 
+@pytest.mark.slow
 def test_after_three_days_it_has_failed_and_can_be_sent_again(delivery, receiver):
     receiver.answer = lambda path, body: (400, {}, b"")
     # Other messages arrive, so the endpoint does not fail.
@@ -259,6 +260,7 @@ def test_410_turns_it_off(delivery, receiver):
     assert write_messages() == 0
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_is_away_is_paused_and_gets_its_backlog(delivery, receiver):
     account = delivery.account
     receiver.answer = lambda path, body: (500, {}, b"")
@@ -302,6 +304,7 @@ def test_a_failing_endpoint_gets_one_request_at_a_time(account, receiver):
     assert not DeliveryQueue().is_due(timezone.now())
 
 
+@pytest.mark.slow
 def test_no_answer_in_time(delivery, receiver, settings):
     settings.WEBHOOK_SECONDS = 0.2
 

@@ -33,7 +33,7 @@ from wechat_site.openid.claims import limit_to
 from wechat_site.openid.tokens import forget_expired_tokens
 from wechat_site.tests.in_process import in_process
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 SITE = "https://wechat.example.com"
 BACK = "https://grafana.example.com/login/generic_oauth"
