@@ -58,7 +58,9 @@ def measure(sizes: list[int]) -> Results:
         for turn in range(ROUNDS):
             for same in zip(*(reads[size] for size in sizes), strict=True):
                 for size, read in zip(sizes, same, strict=True):
-                    measured = results.reads.setdefault(read.name, {}).setdefault(size, Measured())
+                    measured = results.reads.setdefault(read.name, {}).setdefault(
+                        size, Measured(expected_status=read.status)
+                    )
                     if turn and measured.slowest > 1000 * _TEDIOUS:
                         continue
                     _use(databases[size])
@@ -103,7 +105,10 @@ def _use(name: str) -> None:
     from django.core.cache import caches
     from django.db import connection
 
+    from events.db import writer_connection
+
     connection.close()
+    writer_connection.close()
     if connection.vendor == "postgresql":
         connection.close_pool()  # type: ignore[attr-defined]
     connection.settings_dict["NAME"] = name

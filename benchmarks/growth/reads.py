@@ -18,6 +18,8 @@ from subscribers.models import Binding, QRScene, Subscriber
 __all__ = ["Read", "all_reads"]
 
 _NEVER = "never-there"
+# Filters that refuse a value that is nowhere in the log.
+_OF_KNOWN_VALUES = {"kind", "msg_type", "event", "scene", "first_scene", "last_scene"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Read:
     name: str
     url: str
     combined: bool = False
+    status: int = 200
 
 
 def all_reads(now: datetime.datetime) -> list[Read]:
@@ -35,7 +38,9 @@ def all_reads(now: datetime.datetime) -> list[Read]:
 
 
 def _api(name: str, path: str, *, combined: bool = False, **query: Any) -> Read:
-    return Read(f"API {name}", f"/api/v1/{path}?{urlencode(query)}", combined)
+    is_refused = any(query.get(name) == _NEVER for name in _OF_KNOWN_VALUES)
+    status = 400 if is_refused else 200
+    return Read(f"API {name}", f"/api/v1/{path}?{urlencode(query)}", combined, status)
 
 
 def _cursor(position: int) -> str:
