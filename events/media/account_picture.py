@@ -7,50 +7,24 @@ that show it hold it.
 from __future__ import annotations
 
 import base64
-import io
-import warnings
 from typing import Any
 
 from django.core.files.base import ContentFile
 from django.db import transaction
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
+from events.media.uploaded_picture import as_jpeg, read_picture
 from events.models import OfficialAccount, private_files
 
-__all__ = ["LARGEST", "NoPicture", "forget_picture", "inline_picture", "prepared", "set_picture"]
+__all__ = ["forget_picture", "inline_picture", "prepared", "set_picture"]
 
-# Bytes of an upload.
-LARGEST = 2 * 1024 * 1024
 # Pixels on each side: twice what pages show, for sharp screens.
 _SIDE = 128
-# A side of an upload; what is larger costs much memory to read.
-_LONGEST_SIDE = 4096
-
-
-class NoPicture(Exception):
-    """The upload is no JPEG, PNG or GIF, or too large."""
 
 
 def prepared(content: bytes) -> bytes:
     """The middle of an uploaded picture, as a small square JPEG; raises NoPicture."""
-    if len(content) > LARGEST:
-        raise NoPicture
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "GIF")) as opened:
-                if max(opened.size) > _LONGEST_SIDE:
-                    raise NoPicture
-                drawn = ImageOps.exif_transpose(opened).convert("RGBA")
-    except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError):
-        raise NoPicture from None
-    square = ImageOps.fit(drawn, (_SIDE, _SIDE))
-    # JPEG knows no transparency.
-    on_white = Image.new("RGBA", square.size, "white")
-    on_white.alpha_composite(square)
-    jpeg = io.BytesIO()
-    on_white.convert("RGB").save(jpeg, "JPEG", quality=85)
-    return jpeg.getvalue()
+    return as_jpeg(ImageOps.fit(read_picture(content), (_SIDE, _SIDE)))
 
 
 def set_picture(account: OfficialAccount, jpeg: bytes) -> None:

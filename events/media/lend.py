@@ -11,12 +11,17 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from django.core.files.base import ContentFile
-from django.db import transaction
 from django.utils import timezone
 
 from events.jobs.run import GaveUp, serve
 from events.media.file_kind import look_at
-from events.models import MediaFile, OfficialAccount, RuleVersion, private_files
+from events.models import (
+    MediaFile,
+    OfficialAccount,
+    RuleVersion,
+    private_files,
+    remove_with_files,
+)
 from events.models.job import LeaseLost
 from events.platform.client import client_for
 from events.wechat import Reply
@@ -79,13 +84,16 @@ def with_media_id(message: _M, account: OfficialAccount, *, may_send: bool = Fal
     """The reply or message with WeChat's media_id in the place of each reference.
 
     A file that WeChat does not have is sent first if it may be (outside a transaction; raises
-    `APIError`), else is_at_wechat() is false.
+    `APIError`), else is_at_wechat() is false. The message of a video gets its poster.
     """
     found: dict[str, Any] = {
         name: _id_of(written, account, may_send=may_send)
         for name in _FIELDS
         if (written := getattr(message, name, "")).startswith(_PREFIX)
     }
+    if isinstance(message, VideoMessage) and "media_id" in found and not message.thumb_media_id:
+        video = file_of(message.media_id, account.pk)
+        found["thumb_media_id"] = video.thumb_media_id if video is not None else ""
     return replace(message, **found) if found else message
 
 
@@ -158,28 +166,35 @@ def add_file(account: OfficialAccount, title: str, content: bytes, *, by: Any) -
 
 
 def remove_file(file: MediaFile) -> None:
-    """Removes the row, and the file as soon as the transaction is committed."""
-    name = file.path
-    file.delete()
-    transaction.on_commit(lambda: private_files().delete(name))
+    """Removes the row, and its files as soon as the transaction is committed."""
+    remove_with_files(MediaFile.objects.filter(pk=file.pk))
 
 
 def _send_job(file: MediaFile) -> None:
     now = timezone.now()
-    media_id = _upload(file)
-    if not MediaFile.objects.finish(file, media_id=media_id, uploaded_at=now):
+    if not MediaFile.objects.finish(file, **_upload(file), uploaded_at=now):
         raise LeaseLost
 
 
 def _send(file: MediaFile) -> str:
     now = timezone.now()
-    media_id = _upload(file)
-    MediaFile.objects.filter(pk=file.pk).update(media_id=media_id, uploaded_at=now)
-    return media_id
+    ids = _upload(file)
+    MediaFile.objects.filter(pk=file.pk).update(**ids, uploaded_at=now)
+    return ids["media_id"]
 
 
-def _upload(file: MediaFile) -> str:
-    with private_files().open(file.path) as opened:
-        content = opened.read()
+def _upload(file: MediaFile) -> dict[str, str]:
+    """Sends the file, with its poster, and returns what WeChat calls them."""
+    upload = client_for(file.account).media.upload
     name = f"{file.kind}-{file.pk}.{file.path.rpartition('.')[2]}"
-    return client_for(file.account).media.upload(file.kind, name, file.content_type, content)
+    ids = {"media_id": upload(file.kind, name, file.content_type, _content(file.path))}
+    if poster := file.poster.name:
+        content = _content(poster)
+        ids["thumb_media_id"] = upload("thumb", f"poster-{file.pk}.jpg", "image/jpeg", content)
+    return ids
+
+
+def _content(name: str) -> bytes:
+    with private_files().open(name) as opened:
+        content: bytes = opened.read()
+    return content

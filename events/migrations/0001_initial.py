@@ -1985,6 +1985,18 @@ class Migration(migrations.Migration):
                             verbose_name="file",
                         ),
                     ),
+                    (
+                        "poster",
+                        models.FileField(
+                            blank=True,
+                            db_default="",
+                            default="",
+                            max_length=200,
+                            storage=events.models.media_file.private_files,
+                            upload_to="media",
+                            verbose_name="poster of the video",
+                        ),
+                    ),
                     ("content_type", models.CharField(max_length=40)),
                     ("size", models.PositiveIntegerField(verbose_name="size")),
                     (
@@ -1994,6 +2006,10 @@ class Migration(migrations.Migration):
                         ),
                     ),
                     ("media_id", models.CharField(blank=True, default="", max_length=128)),
+                    (
+                        "thumb_media_id",
+                        models.CharField(blank=True, db_default="", default="", max_length=128),
+                    ),
                     (
                         "uploaded_at",
                         models.DateTimeField(blank=True, null=True, verbose_name="sent to WeChat"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from itertools import chain
 from typing import Any
 
 from django.conf import settings
@@ -32,10 +33,11 @@ def private_files() -> Storage:
 
 def remove_with_files(rows: models.QuerySet[Any]) -> int:
     """Removes rows, and their files as soon as the transaction is committed; returns how many."""
-    chosen = dict(rows.values_list("pk", "file"))
+    columns = [f.name for f in rows.model._meta.fields if isinstance(f, models.FileField)]
+    chosen = {pk: names for pk, *names in rows.values_list("pk", *columns)}
 
     def remove_files() -> None:
-        for name in filter(None, chosen.values()):
+        for name in filter(None, chain.from_iterable(chosen.values())):
             private_files().delete(name)
 
     with transaction.atomic():
@@ -74,7 +76,17 @@ class MediaFile(Job):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )
     created_at = models.DateTimeField(_("created"), default=timezone.now)
+    poster = models.FileField(
+        _("poster of the video"),
+        storage=private_files,
+        upload_to="media",
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+    )
     media_id = models.CharField(max_length=128, blank=True, default="")
+    thumb_media_id = models.CharField(max_length=128, blank=True, default="", db_default="")
     uploaded_at = models.DateTimeField(_("sent to WeChat"), null=True, blank=True)
 
     objects = MediaFileQuerySet.as_manager()

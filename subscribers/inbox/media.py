@@ -15,14 +15,15 @@ from django.utils.translation import gettext_lazy as _
 
 from events.jobs.run import CALL_LEASE, GaveUp, serve
 from events.log.retention_hooks import on_erasure
-from events.media.file_kind import Unusable, look_at
-from events.models import EventLog, private_files, remove_with_files
+from events.media.file_kind import Found, Unusable, look_at
+from events.models import EventLog, MediaFile, private_files, remove_with_files
 from events.models.job import LeaseLost
 from events.platform.client import client_for
 from events.platform.failures import EXPLANATIONS
 from events.platform.rights import able_accounts
 from events.retention.bodies import body_limit
 from events.stats.changes import Batch, counter
+from events.wechat.api import APIError
 from events.wechat.api.media import KEPT_DAYS, LIMITS
 from subscribers.models import ReceivedMedia, Subscriber
 
@@ -123,8 +124,29 @@ def _fetch(media: ReceivedMedia) -> None:
         found = look_at(content)
     except Unusable as error:
         raise GaveUp("no_file") from error
-    name = private_files().save(f"received/{found.kind}.{found.extension}", ContentFile(content))
-    if not ReceivedMedia.objects.finish(media, file=name, content_type=found.content_type):
+    poster = _poster_of(media, event) if found.kind == MediaFile.Kind.VIDEO else b""
+    names = {"file": _keep(found, content), "poster": ""}
+    if poster:
+        names["poster"] = _keep(look_at(poster), poster)
+    if not ReceivedMedia.objects.finish(media, **names, content_type=found.content_type):
         # Erased meanwhile, or another worker has it.
-        private_files().delete(name)
+        for name in filter(None, names.values()):
+            private_files().delete(name)
         raise LeaseLost
+
+
+def _poster_of(media: ReceivedMedia, event: EventLog | None) -> bytes:
+    """The picture that stands for the video; b"" without one: the video is shown all the same."""
+    thumb = str((event.payload or {}).get("ThumbMediaId", "")) if event is not None else ""
+    if not thumb:
+        return b""
+    try:
+        content = client_for(media.account).media.get(thumb, most=LIMITS["image"]).data
+        return content if look_at(content).kind == MediaFile.Kind.IMAGE else b""
+    except (APIError, Unusable):
+        return b""
+
+
+def _keep(found: Found, content: bytes) -> str:
+    """Stores a file and returns its name."""
+    return private_files().save(f"received/{found.kind}.{found.extension}", ContentFile(content))

@@ -2703,6 +2703,17 @@ class Migration(migrations.Migration):
                     ),
                     ("content_type", models.CharField(blank=True, default="", max_length=40)),
                     (
+                        "poster",
+                        models.FileField(
+                            blank=True,
+                            db_default="",
+                            default="",
+                            max_length=200,
+                            storage=events.models.media_file.private_files,
+                            upload_to="received",
+                        ),
+                    ),
+                    (
                         "account",
                         models.ForeignKey(
                             on_delete=django.db.models.deletion.PROTECT,

@@ -22,6 +22,15 @@ class ReceivedMedia(Job):
     kind = models.CharField(max_length=16)
     file = models.FileField(storage=private_files, upload_to="received", blank=True, max_length=200)
     content_type = models.CharField(max_length=40, blank=True, default="")
+    # The picture that stands for a video; "" where WeChat gave none.
+    poster = models.FileField(
+        storage=private_files,
+        upload_to="received",
+        blank=True,
+        default="",
+        db_default="",
+        max_length=200,
+    )
 
     objects = JobQuerySet["ReceivedMedia"].as_manager()
 

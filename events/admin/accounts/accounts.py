@@ -30,7 +30,8 @@ from events.admin.html import confirmation, moment
 from events.audit.context import recorded_as
 from events.callback.callback_address import callback_path
 from events.doctor.account_settings import addressed_to
-from events.media.account_picture import LARGEST, NoPicture, inline_picture, prepared, set_picture
+from events.media.account_picture import inline_picture, prepared, set_picture
+from events.media.uploaded_picture import LARGEST, NoPicture
 from events.models import PendingJudgement
 from events.models.account import OfficialAccount, new_callback_key
 from events.models.account_rules import checked

@@ -14,14 +14,19 @@ from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from events.admin.access import AccountModelAdmin
 from events.admin.hindered import NeedsRight
 from events.admin.html import moment
 from events.admin.list_filters import AccountFilter
+from events.admin.media.media_widget import address_of_poster
+from events.admin.media.private_file import private_file
 from events.media.file_kind import Mistake, Unusable, look_at
 from events.media.lend import add_file, remove_file, used_in_rules
-from events.models import MediaFile, private_files, with_account
+from events.media.poster import prepared_poster, set_poster
+from events.media.uploaded_picture import LARGEST, NoPicture
+from events.models import MediaFile, with_account
 from events.platform.failures import EXPLANATIONS
 from events.viewer import visible_to
 from events.wechat.api.media import LIMITS
@@ -37,7 +42,35 @@ MISTAKES = {
 }
 
 
-class MediaFileForm(forms.ModelForm):  # type: ignore[type-arg]
+class PosterForm(forms.ModelForm):  # type: ignore[type-arg]
+    new_poster = forms.FileField(
+        label=_("Poster of the video"),
+        required=False,
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": "image/jpeg,image/png,image/gif"}),
+        help_text=_(
+            "The picture that stands for a video until it is played: JPG, PNG or GIF of up to "
+            "2 MB. WeChat asks for one beside a video that is sent as a message."
+        ),
+    )
+
+    class Meta:
+        model = MediaFile
+        fields = ["title"]
+
+    def clean_new_poster(self) -> bytes:
+        upload = self.cleaned_data["new_poster"]
+        if upload is None:
+            return b""
+        try:
+            # No more is read than is judged.
+            return prepared_poster(upload.read(LARGEST + 1))
+        except NoPicture:
+            raise forms.ValidationError(
+                _("This is no JPG, PNG or GIF of up to 2 MB and 4096 × 4096 pixels.")
+            ) from None
+
+
+class MediaFileForm(PosterForm):
     upload = forms.FileField(
         label=_("file"),
         help_text=_(
@@ -61,6 +94,13 @@ class MediaFileForm(forms.ModelForm):  # type: ignore[type-arg]
             raise forms.ValidationError(MISTAKES[error.mistake]) from None
         return content
 
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        upload = cleaned.get("upload")
+        if upload and cleaned.get("new_poster") and look_at(upload).kind != MediaFile.Kind.VIDEO:
+            self.add_error("new_poster", _("Only a video has a poster."))
+        return cleaned
+
 
 @admin.register(MediaFile)
 class MediaFileAdmin(NeedsRight, AccountModelAdmin):
@@ -75,22 +115,29 @@ class MediaFileAdmin(NeedsRight, AccountModelAdmin):
     readonly_fields = ["preview", "kind", "shown_size", "created", "state"]
 
     def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view(self.file_view)
-        return [path("<int:pk>/file/", view, name="events_mediafile_file"), *super().get_urls()]
+        view = self.admin_site.admin_view
+        return [
+            path("<int:pk>/file/", view(self.file_view), name="events_mediafile_file"),
+            path("<int:pk>/poster/", view(self.poster_view), name="events_mediafile_poster"),
+            *super().get_urls(),
+        ]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return with_account(super().get_queryset(request))
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        fields: list[Any] = ["account", "title", "upload"]
+        fields: list[Any] = ["account", "title", "upload", "new_poster"]
         if obj is not None:
             fields = ["title", "preview", ("kind", "shown_size"), ("created", "state"), "account"]
+            if obj.kind == MediaFile.Kind.VIDEO and self.has_change_permission(request, obj):
+                fields.insert(2, "new_poster")
         return [(None, {"fields": fields})]
 
     def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         if obj is not None:
             # Another file is another row, so that messages that were sent show what they had.
-            kwargs["form"] = forms.modelform_factory(MediaFile, fields=["title"])
+            is_video = obj.kind == MediaFile.Kind.VIDEO
+            kwargs["form"] = PosterForm if is_video else forms.ModelForm
         kwargs["fields"] = ["title"] if obj is not None else ["account", "title"]
         return super().get_form(request, obj, **kwargs)
 
@@ -100,10 +147,12 @@ class MediaFileAdmin(NeedsRight, AccountModelAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
             super().save_model(request, obj, form, change)
-            return
-        content = form.cleaned_data["upload"]
-        added = add_file(obj.account, obj.title, content, by=request.user)
-        obj.__dict__.update(added.__dict__)
+        else:
+            content = form.cleaned_data["upload"]
+            added = add_file(obj.account, obj.title, content, by=request.user)
+            obj.__dict__.update(added.__dict__)
+        if jpeg := form.cleaned_data.get("new_poster"):
+            set_poster(obj, jpeg)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         if obj is not None and obj.pk in used_in_rules(obj.account).get(obj.account_id, ()):
@@ -120,20 +169,25 @@ class MediaFileAdmin(NeedsRight, AccountModelAdmin):
 
     def file_view(self, request: HttpRequest, pk: int) -> FileResponse:
         """The file itself, for those who may see the library."""
+        file = self._visible(request, pk)
+        return private_file(file.path, file.content_type)
+
+    def poster_view(self, request: HttpRequest, pk: int) -> FileResponse:
+        """The poster of a video, likewise."""
+        return private_file(self._visible(request, pk).poster.name or "")
+
+    def _visible(self, request: HttpRequest, pk: int) -> MediaFile:
         if not self.has_view_permission(request):
             raise PermissionDenied
         file = visible_to(request.user, MediaFile.objects.all()).filter(pk=pk).first()
         if file is None:
             raise Http404
-        try:
-            content = private_files().open(file.path)
-        except FileNotFoundError:
-            raise Http404 from None
-        return FileResponse(content, content_type=file.content_type)
+        return file
 
     @display(description=_("preview"))
     def preview(self, file: MediaFile) -> str:
         context = {"pk": file.pk, "kind": file.kind, "title": file.title}
+        context["poster"] = address_of_poster(file)
         return render_to_string("admin/events/mediafile/preview.html", context)
 
     @display(description=_("size"))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from events.models import MediaFile
 
-__all__ = ["MediaSelect", "library"]
+__all__ = ["MediaSelect", "address_of_poster", "library"]
 
 
 def library(account_id: int | None, kinds: Iterable[str] = ()) -> list[MediaFile]:
@@ -21,12 +22,18 @@ def library(account_id: int | None, kinds: Iterable[str] = ()) -> list[MediaFile
     return list(files.filter(kind__in=kinds) if kinds else files)
 
 
+def address_of_poster(file: MediaFile) -> str:
+    """Where the poster of a video is; "" for a file without one."""
+    return reverse("admin:events_mediafile_poster", args=[file.pk]) if file.poster else ""
+
+
 class MediaSelect(UnfoldAdminSelectWidget):
     """Chooses a file by its reference; a media_id that stands there already can stay."""
 
     def __init__(self, files: Iterable[MediaFile], current: str = "", attrs: Any = None) -> None:
         files = list(files)
         self._kinds = {f"library:{file.pk}": file.kind for file in files}
+        self._posters = {f"library:{file.pk}": address_of_poster(file) for file in files}
         choices: list[tuple[str, Any]] = [("", _("(none)"))]
         choices += [
             (f"library:{file.pk}", f"{file.title} ({file.get_kind_display()})") for file in files
@@ -34,10 +41,13 @@ class MediaSelect(UnfoldAdminSelectWidget):
         if current and current not in self._kinds:
             choices.append((current, current))
         address = reverse("admin:events_mediafile_file", args=[0])
-        super().__init__(attrs={**(attrs or {}), "data-media": address}, choices=choices)
+        shown = {"data-media": address, "data-plain-poster": static("wechat_site/video.svg")}
+        super().__init__(attrs={**(attrs or {}), **shown}, choices=choices)
 
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         option: dict[str, Any] = super().create_option(name, value, *args, **kwargs)
         if kind := self._kinds.get(str(value)):
             option["attrs"]["data-kind"] = kind
+        if poster := self._posters.get(str(value)):
+            option["attrs"]["data-poster"] = poster
         return option

@@ -18,7 +18,7 @@ from events.simulator.repertoire import Code, Letter, Poster
 from .daily_quotas import Quotas
 from .follow_days import FollowDays
 from .followers import Followers
-from .sent_files import file_of, media_id_of
+from .sent_files import files_of
 from .token_lines import TokenLines
 from .windows import Windows
 
@@ -199,11 +199,11 @@ class FakeAccount:
         """Takes notice of what a follower did: once for each push, however often delivered.
 
         Opens and closes windows for customer-service messages, counts follows and unfollows for
-        the statistics, and keeps the file of a message for three days.
+        the statistics, and keeps the files of a message for three days.
         """
         with self._lock:
-            if media_id := media_id_of(push):
-                self.media[media_id] = KeptMedia(*file_of(push), push.create_time + MEDIA_SECONDS)
+            for media_id, file in files_of(push).items():
+                self.media[media_id] = KeptMedia(*file, push.create_time + MEDIA_SECONDS)
             self._windows.note(push)
             if push.kind in {"event.subscribe", "event.unsubscribe"}:
                 person = self.followers.find(push.openid)

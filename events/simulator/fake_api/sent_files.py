@@ -1,4 +1,4 @@
-"""The files that simulated followers send: a striped picture, silence, a video without pictures."""
+"""The files that simulated followers send: a striped picture, silence, a video of no length."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import zlib
 
 from events.simulator.pushes import Push
 
-__all__ = ["file_of", "media_id_of"]
+__all__ = ["files_of"]
 
-_MEDIA_ID = re.compile(rb"<MediaId>(?:<!\[CDATA\[)?([^\]<]+)")
+_MEDIA_ID = re.compile(rb"<(MediaId|ThumbMediaId)>(?:<!\[CDATA\[)?([^\]<]+)")
 _KINDS = {"image": "image", "voice": "voice", "video": "video", "shortvideo": "video"}
 _WIDTH, _HEIGHT = 240, 160
 # Different pictures: no more, since each is kept in memory.
@@ -21,15 +21,21 @@ _SILENCE = b"\x3c" + b"\0" * 31
 _VOICE_FRAMES = 150
 
 
-def media_id_of(push: Push) -> str:
-    """The media_id that the message carries; "" for one without a file."""
-    found = _MEDIA_ID.search(push.body) if push.msg_type in _KINDS else None
-    return found[1].decode() if found else ""
+def files_of(push: Push) -> dict[str, tuple[str, bytes]]:
+    """Kind (image, voice, video) and content of each file that the message names, by media_id.
+
+    They are the same for a push each time. A video has a picture that stands for it.
+    """
+    if push.msg_type not in _KINDS:
+        return {}
+    return {
+        media_id.decode(): _file("image" if name == b"ThumbMediaId" else push.msg_type, push)
+        for name, media_id in _MEDIA_ID.findall(push.body)
+    }
 
 
-def file_of(push: Push) -> tuple[str, bytes]:
-    """Kind (image, voice, video) and content of the file, the same for a push each time."""
-    kind = _KINDS[push.msg_type]
+def _file(msg_type: str, push: Push) -> tuple[str, bytes]:
+    kind = _KINDS[msg_type]
     match kind:
         case "image":
             return kind, _picture(zlib.crc32(push.body) % _PICTURES)

@@ -12,7 +12,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from PIL import Image
 
-from events.media.account_picture import LARGEST, NoPicture, inline_picture, prepared
+from events.media.account_picture import inline_picture, prepared
+from events.media.uploaded_picture import LARGEST, NoPicture
 from events.models import AuditEntry, OfficialAccount, private_files
 from events.testing import make_account
 from events.tests.admin.test_admin import account_url, form_of

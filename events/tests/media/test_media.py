@@ -11,13 +11,15 @@ from PIL import Image
 
 from events.answering.publish_rules import publish
 from events.media.file_kind import Mistake, Unusable, look_at
-from events.media.lend import add_file, keep_fresh, reference, send_files
+from events.media.lend import add_file, keep_fresh, message_of_file, reference, send_files
 from events.models import EventLog, MediaFile
+from events.simulator import Follower
+from events.simulator.pushes import Push
 from events.stats.update import update_statistics
 from events.testing import make_account, make_rule, message_xml, push, reply_in
 from events.wechat.api.media import LIMITS
 from subscribers.inbox.media import fetch_media, remove_of_person
-from subscribers.messages.send import send_next
+from subscribers.messages.send import send_message, send_next
 from subscribers.models import Conversation, OutgoingMessage, ReceivedMedia, Subscriber
 from wechat_site.tests.files import private_storage  # noqa: F401
 
@@ -182,6 +184,143 @@ def test_what_followers_send_is_fetched_kept_shown_and_erased(
         remove_of_person(shop.pk, FOLLOWER, "gone")
     assert list(files.iterdir()) == []
     assert operator.get(shown).status_code == 404
+
+
+def may_be_written_to(account, at_wechat):
+    """The follower writes, here and at WeChat's side."""
+    push(account, message_xml("text", openid=FOLLOWER, Content="hello", MsgId=3))
+    at_wechat.followers.add(Follower(FOLLOWER, is_following=True))
+    at_wechat.note_push(Push(FOLLOWER, int(timezone.now().timestamp()), "text", ""))
+
+
+def sends_a_video(account, at_wechat, **ids):
+    """A follower's video with these ids; the page of the conversation follows."""
+    ids = {"MediaId": at_wechat.keep_media("video", MP4, 1e12), **ids}
+    push(account, message_xml("video", openid=FOLLOWER, MsgId=30, **ids))
+    update_statistics()
+    fetch_media()
+    return reverse("admin:subscribers_conversation_change", args=[Conversation.objects.get().pk])
+
+
+def test_a_video_of_a_follower_is_shown_with_its_poster(
+    operator,
+    shop,
+    at_wechat,
+    private_storage,  # noqa: F811
+    django_capture_on_commit_callbacks,
+):
+    follows(at_wechat, shop)
+    thumb = at_wechat.keep_media("image", picture("JPEG"), 1e12)
+    page = sends_a_video(shop, at_wechat, ThumbMediaId=thumb)
+    media = ReceivedMedia.objects.get()
+    poster = reverse("admin:subscribers_conversation_poster", args=[media.pk])
+    follower = reverse("admin:subscribers_subscriber_change", args=[media.subscriber_id])
+    for address in (page, follower):
+        assert f'poster="{poster}"' in operator.get(address).content.decode()
+    answer = operator.get(poster)
+    assert answer["Content-Type"] == "image/jpeg"
+    assert b"".join(answer.streaming_content) == picture("JPEG")
+    with django_capture_on_commit_callbacks(execute=True):
+        remove_of_person(shop.pk, FOLLOWER, "gone")
+    assert list((private_storage / "received").iterdir()) == []
+    assert operator.get(poster).status_code == 404
+
+
+@pytest.mark.parametrize("thumb", ["forgotten", "a page", ""])
+def test_a_video_without_a_poster_is_shown_all_the_same(
+    operator,
+    shop,
+    at_wechat,
+    private_storage,  # noqa: F811
+    thumb,
+):
+    follows(at_wechat, shop)
+    if thumb == "a page":
+        thumb = at_wechat.keep_media("image", b"<html>", 1e12)
+    page = sends_a_video(shop, at_wechat, ThumbMediaId=thumb)
+    media = ReceivedMedia.objects.get()
+    assert (media.content_type, media.poster.name) == ("video/mp4", "")
+    text = operator.get(page).content.decode()
+    assert reverse("admin:subscribers_conversation_file", args=[media.pk]) in text
+    assert 'video.svg"' in text
+    poster = reverse("admin:subscribers_conversation_poster", args=[media.pk])
+    assert operator.get(poster).status_code == 404
+
+
+def test_a_video_of_the_library_goes_to_wechat_with_its_poster(
+    operator,
+    shop,
+    at_wechat,
+    private_storage,  # noqa: F811
+    django_capture_on_commit_callbacks,
+):
+    add = reverse("admin:events_mediafile_add")
+    form = {"account": shop.pk, "title": "Tour", "upload": SimpleUploadedFile("t.mp4", MP4)}
+    wide = io.BytesIO()
+    Image.effect_noise((2000, 1000), 90).save(wide, "PNG")
+    refused = operator.post(add, form | {"new_poster": SimpleUploadedFile("p.png", b"<svg>")})
+    assert "new_poster" in refused.context["adminform"].form.errors
+    form["upload"].seek(0)
+    poster = SimpleUploadedFile("p.png", picture("PNG"))
+    assert operator.post(add, form | {"new_poster": poster}).status_code == 302
+    video = MediaFile.objects.get()
+    first = video.poster.name
+    change = reverse("admin:events_mediafile_change", args=[video.pk])
+    form = {"title": "Tour", "new_poster": SimpleUploadedFile("p.png", wide.getvalue())}
+    with django_capture_on_commit_callbacks(execute=True):
+        assert operator.post(change, form).status_code == 302
+    video.refresh_from_db()
+    assert (private_storage / video.poster.name).exists()
+    assert not (private_storage / first).exists()
+    shown = reverse("admin:events_mediafile_poster", args=[video.pk])
+    assert f'poster="{shown}"' in operator.get(change).content.decode()
+    answer = operator.get(shown)
+    assert answer["Content-Type"] == "image/jpeg"
+    assert look_at(b"".join(answer.streaming_content)).kind == "image"
+
+    follower = follows(at_wechat, shop)
+    may_be_written_to(shop, at_wechat)
+    send_message(follower, message_of_file(video))
+    send_next()
+    sent = at_wechat.sent[-1].body["video"]
+    video.refresh_from_db()
+    assert sent == {
+        "media_id": video.media_id,
+        "thumb_media_id": video.thumb_media_id,
+        "title": "Tour",
+        "description": "",
+    }
+    thumb = at_wechat.media[sent["thumb_media_id"]]
+    assert thumb.kind == "thumb"
+    assert len(thumb.data) <= LIMITS["thumb"]
+    assert look_at(thumb.data).content_type == "image/jpeg"
+
+    with django_capture_on_commit_callbacks(execute=True):
+        operator.post(reverse("admin:events_mediafile_delete", args=[video.pk]), {"post": "yes"})
+    assert list((private_storage / "media").iterdir()) == []
+
+
+def test_a_video_without_a_poster_goes_to_wechat_alone(shop, at_wechat, private_storage):  # noqa: F811
+    video = add_file(shop, "Tour", MP4, by=None)
+    follower = follows(at_wechat, shop)
+    may_be_written_to(shop, at_wechat)
+    send_message(follower, message_of_file(video))
+    send_next()
+    assert "thumb_media_id" not in at_wechat.sent[-1].body["video"]
+
+
+def test_only_a_video_has_a_poster(operator, shop, private_storage):  # noqa: F811
+    form = {"account": shop.pk, "title": "Map"}
+    for name in ("upload", "new_poster"):
+        form[name] = SimpleUploadedFile("p.png", picture())
+    refused = operator.post(reverse("admin:events_mediafile_add"), form)
+    assert "new_poster" in refused.context["adminform"].form.errors
+    image = add_file(shop, "Map", picture(), by=None)
+    page = operator.get(reverse("admin:events_mediafile_change", args=[image.pk]))
+    assert 'name="new_poster"' not in page.content.decode()
+    assert (
+        operator.get(reverse("admin:events_mediafile_poster", args=[image.pk])).status_code == 404
+    )
 
 
 def test_an_agent_sends_a_file_from_the_inbox(operator, shop, at_wechat, image):

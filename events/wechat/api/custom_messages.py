@@ -185,12 +185,10 @@ def _type_and_content(message: CustomMessage) -> tuple[str, dict[str, Any]]:
         case VoiceMessage(media_id):
             return "voice", {"media_id": media_id}
         case VideoMessage(media_id, thumb_media_id, title, description):
-            video = {
-                "media_id": media_id,
-                "thumb_media_id": thumb_media_id,
-                "title": title,
-                "description": description,
-            }
+            video = {"media_id": media_id, "title": title, "description": description}
+            # WeChat takes an empty one for a wrong one (40007).
+            if thumb_media_id:
+                video["thumb_media_id"] = thumb_media_id
             return "video", video
         case MusicMessage(thumb_media_id, title, description, music_url, hq_music_url):
             # In small letters, unlike those of the passive reply.

@@ -17,6 +17,8 @@ LIMITS: Mapping[str, int] = {
     "image": 10 * 1024 * 1024,
     "voice": 2 * 1024 * 1024,
     "video": 10 * 1024 * 1024,
+    # The poster of a video, a JPEG.
+    "thumb": 64 * 1024,
 }
 
 
@@ -43,7 +45,9 @@ class Media:
             raise ValueError(f"a {kind} has at most {LIMITS[kind]} bytes")
         path = "/cgi-bin/media/upload"
         answer = self._calls.upload(path, {"type": kind}, "media", (name, data, content_type))
-        if not (media_id := text(answer, "media_id")):
+        # A thumb has a name of its own for its number.
+        media_id = text(answer, "thumb_media_id" if kind == "thumb" else "media_id")
+        if not media_id:
             raise BadAnswer(path, "no media_id in the answer")
         return media_id
 

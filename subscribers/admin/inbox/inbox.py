@@ -27,9 +27,10 @@ from django.utils.translation import gettext_lazy as _
 from events.admin.access import AccountModelAdmin
 from events.admin.changelist import ReadOnly
 from events.admin.media.media_widget import MediaSelect, library
+from events.admin.media.private_file import private_file
 from events.audit.record import record, record_look_at_list
 from events.media.lend import file_of, message_of_file
-from events.models import ACCOUNT_SECRETS, OfficialAccount, private_files
+from events.models import ACCOUNT_SECRETS, OfficialAccount
 from events.viewer import may_see_contents, visible_to
 from events.wechat.api.custom_messages import TextMessage
 from subscribers.admin.inbox.answer_form import AnswerForm
@@ -65,6 +66,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         return [
             path("", view(self.inbox), name="subscribers_conversation_changelist"),
             path("<int:pk>/file/", view(self.file), name="subscribers_conversation_file"),
+            path("<int:pk>/poster/", view(self.poster), name="subscribers_conversation_poster"),
             path("rows/", view(self.rows), name="subscribers_conversation_rows"),
             path(
                 "<int:object_id>/change/",
@@ -96,20 +98,20 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
 
     def file(self, request: HttpRequest, pk: int) -> FileResponse:
         """A picture, voice or video that a follower sent."""
+        found = self._received(request, pk)
+        return _kept_a_while(private_file(found.file.name or "", found.content_type))
+
+    def poster(self, request: HttpRequest, pk: int) -> FileResponse:
+        """The picture that stands for a video that a follower sent."""
+        return _kept_a_while(private_file(self._received(request, pk).poster.name or ""))
+
+    def _received(self, request: HttpRequest, pk: int) -> ReceivedMedia:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        media = visible_to(request.user, ReceivedMedia.objects.exclude(file="")).filter(pk=pk)
-        found = media.first()
+        found = visible_to(request.user, ReceivedMedia.objects.all()).filter(pk=pk).first()
         if found is None:
             raise Http404
-        try:
-            content = private_files().open(found.file.name or "")
-        except FileNotFoundError:
-            raise Http404 from None
-        response = FileResponse(content, content_type=found.content_type)
-        # The lines are drawn anew every few seconds.
-        response["Cache-Control"] = "private, max-age=300"
-        return response
+        return found
 
     # --- What is shown --------------------------------------------------------------------------
 
@@ -271,6 +273,12 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         page = reverse("admin:subscribers_conversation_change", args=[conversation.pk])
         query = urlencode({k: request.GET[k] for k in ("list", "account") if k in request.GET})
         return HttpResponseRedirect(f"{page}?{query}" if query else page)
+
+
+def _kept_a_while(response: FileResponse) -> FileResponse:
+    """The lines are drawn anew every few seconds, but not fetched anew with their pictures."""
+    response["Cache-Control"] = "private, max-age=300"
+    return response
 
 
 def _fragment(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from events.admin.html import menu_name, moment
+from events.admin.media.media_widget import address_of_poster
 from events.platform.hindrances import hindrance
 from events.viewer import may_see_contents
 from events.wechat.api.custom_messages import SEND_PATH
@@ -147,7 +148,8 @@ def _media_of(said: Utterance) -> dict[str, Any] | None:
     """The file of a message, for admin/pieces/media.html, or why there is none."""
     if (file := said.file) is not None:
         url = reverse("admin:events_mediafile_file", args=[file.pk])
-        return {"kind": file.kind, "url": url, "title": file.title}
+        poster = address_of_poster(file)
+        return {"kind": file.kind, "url": url, "poster": poster, "title": file.title}
     media = said.received
     if media is None:
         return None
@@ -158,7 +160,10 @@ def _media_of(said: Utterance) -> dict[str, Any] | None:
     kind = media.content_type.partition("/")[0]
     # Browsers play no AMR.
     kind = {"audio": "voice"}.get(kind, kind) if media.content_type != "audio/amr" else "download"
-    return {"kind": kind, "url": url, "title": said.act}
+    poster = (
+        reverse("admin:subscribers_conversation_poster", args=[media.pk]) if media.poster else ""
+    )
+    return {"kind": kind, "url": url, "poster": poster, "title": said.act}
 
 
 def _page_of(said: Utterance) -> str:

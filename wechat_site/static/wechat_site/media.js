@@ -20,6 +20,7 @@
         else {
             shown.controls = true;
             shown.preload = "none";
+            if (kind === "video") shown.poster = select.selectedOptions[0].dataset.poster || select.dataset.plainPoster;
         }
         beside.append(shown);
     };

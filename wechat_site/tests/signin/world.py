@@ -196,6 +196,7 @@ def make_rows(slug: str, name: str, openid: str, words: str) -> Rows:
             kind="image",
             file=private_files().save("received/picture.png", ContentFile(b"picture")),
             content_type="image/png",
+            poster=private_files().save("received/poster.png", ContentFile(b"picture")),
             due_at=None,
         ),
         SavedAnswer.objects.create(account=account, title=f"{slug}-poster", text=words),

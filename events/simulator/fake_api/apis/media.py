@@ -24,7 +24,8 @@ def _upload(account: FakeAccount, call: ApiCall) -> Fields:
     if len(data) > _MEDIA_LIMITS[kind]:
         raise Refusal(45001)
     media_id = account.keep_media(kind, data, call.now + MEDIA_SECONDS)
-    return {"type": kind, "media_id": media_id, "created_at": int(call.now)}
+    name = "thumb_media_id" if kind == "thumb" else "media_id"
+    return {"type": kind, name: media_id, "created_at": int(call.now)}
 
 
 def _download(account: FakeAccount, call: ApiCall) -> Fields:

@@ -30,7 +30,7 @@ def _send(account: FakeAccount, call: ApiCall) -> Fields:
             raise Refusal(45002)
     elif msg_type == "news" and len(content.get("articles", [])) != 1:
         raise Refusal(45008)
-    elif msg_type in {"image", "voice", "mpnews"} and not content.get("media_id"):
+    elif msg_type in {"image", "voice", "video", "mpnews"} and not content.get("media_id"):
         raise Refusal(40007)
     account.send(_recipient(account, call), call.body)
     return OK
