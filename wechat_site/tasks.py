@@ -196,7 +196,7 @@ TASKS: Sequence[Task] = (
         write_exports,
         every=2,
         queue=JobQueue(FollowerExport, export.FAILURES),
-        title=_("exports of followers"),
+        title=_("follower exports"),
     ),
     Task(
         "changes of followers",

@@ -1229,8 +1229,8 @@ class Migration(migrations.Migration):
                     ("leased_until", models.DateTimeField(blank=True, editable=False, null=True)),
                 ],
                 options={
-                    "verbose_name": "task run",
-                    "verbose_name_plural": "task runs",
+                    "verbose_name": "background job",
+                    "verbose_name_plural": "background jobs",
                 },
             ),
             migrations.CreateModel(

@@ -91,8 +91,8 @@ class TaskRun(models.Model):
     objects = TaskRunQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("task run")
-        verbose_name_plural = _("task runs")
+        verbose_name = _("background job")
+        verbose_name_plural = _("background jobs")
 
     def __str__(self) -> str:
         return self.name

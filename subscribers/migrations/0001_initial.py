@@ -86,8 +86,8 @@ class Migration(migrations.Migration):
                     ),
                 ],
                 options={
-                    "verbose_name": "fetching of profiles",
-                    "verbose_name_plural": "fetching of profiles",
+                    "verbose_name": "profile fetch",
+                    "verbose_name_plural": "profile fetches",
                 },
             ),
             migrations.CreateModel(
@@ -1898,8 +1898,8 @@ class Migration(migrations.Migration):
                     ),
                 ],
                 options={
-                    "verbose_name": "export of followers",
-                    "verbose_name_plural": "exports of followers",
+                    "verbose_name": "follower export",
+                    "verbose_name_plural": "follower exports",
                     "default_permissions": ("view", "add"),
                     "indexes": [
                         models.Index(

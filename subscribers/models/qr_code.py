@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from events.models.job import Job, JobQuerySet
 from events.wechat.api.qr_codes import LONGEST_LIFE
@@ -101,7 +102,7 @@ class QRScene(Job):
     url = models.TextField("URL", blank=True, default="")
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     group = models.CharField(
-        _("group"),
+        pgettext_lazy("QR codes", "group"),
         max_length=60,
         blank=True,
         default="",

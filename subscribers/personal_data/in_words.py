@@ -34,7 +34,7 @@ _TABLES: dict[str, tuple[Any, type[Model]]] = {
     "carried_over": (_("State of removed events"), CarriedOverState),
     "events": (_("Events"), EventLog),
     "archived_events": (_("Archived events"), EventLog),
-    "messages": (_("Messages"), OutgoingMessage),
+    "messages": (_("Outgoing messages"), OutgoingMessage),
     "conversations": (_("Conversations"), Conversation),
     "files": (_("Files of messages"), ReceivedMedia),
     "webhook_messages": (_("Messages of webhooks"), WebhookMessage),

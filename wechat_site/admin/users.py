@@ -19,6 +19,7 @@ from django.utils.html import format_html
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 from unfold.admin import StackedInline, TabularInline
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -31,6 +32,8 @@ from events.viewer import account_ids, shown_openid, visible_to
 from subscribers.models import Binding
 
 admin.site.index_title = _("Dashboard")
+# Django's Chinese has two words for it, neither of which is the sidebar's.
+_DJANGOS_WORDS = (gettext_noop("group"), gettext_noop("groups"))
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

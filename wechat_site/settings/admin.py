@@ -98,14 +98,20 @@ UNFOLD = {
                 "items": [
                     _admin_link(_("Followers"), "group", "subscribers", "subscriber"),
                     _admin_link(_("Segments"), "filter_alt", "subscribers", "segment"),
-                    _admin_link(_("Exports"), "download", "subscribers", "followerexport"),
+                    _admin_link(
+                        _("Follower exports"), "download", "subscribers", "followerexport"
+                    ),
                     _admin_link(_("Saved answers"), "bookmark", "subscribers", "savedanswer"),
-                    _admin_link(_("Messages"), "outgoing_mail", "subscribers", "outgoingmessage"),
+                    _admin_link(
+                        _("Outgoing messages"), "outgoing_mail", "subscribers", "outgoingmessage"
+                    ),
                     _admin_link(_("Follower syncs"), "sync", "subscribers", "followersync"),
                     _admin_link(
                         _("WeChat's daily figures"), "compare_arrows", "subscribers", "wechatday"
                     ),
-                    _admin_link(_("Profiles"), "contact_page", "subscribers", "profilefetch"),
+                    _admin_link(
+                        _("Profile fetches"), "contact_page", "subscribers", "profilefetch"
+                    ),
                     _admin_link(_("QR codes"), "qr_code_2", "subscribers", "qrscene"),
                     _admin_link(_("Bindings"), "link", "subscribers", "binding"),
                     _admin_link(_("Binding requests"), "add_link", "subscribers", "bindingrequest"),

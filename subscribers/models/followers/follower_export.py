@@ -59,8 +59,8 @@ class FollowerExport(Job):
     objects = FollowerExportQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("export of followers")
-        verbose_name_plural = _("exports of followers")
+        verbose_name = _("follower export")
+        verbose_name_plural = _("follower exports")
         default_permissions = ("view", "add")
         indexes = [
             models.Index(

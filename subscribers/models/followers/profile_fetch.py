@@ -63,8 +63,8 @@ class ProfileFetch(Job):
     objects = ProfileFetchQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("fetching of profiles")
-        verbose_name_plural = _("fetching of profiles")
+        verbose_name = _("profile fetch")
+        verbose_name_plural = _("profile fetches")
 
     def __str__(self) -> str:
         return self.account.name
