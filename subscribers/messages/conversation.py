@@ -50,8 +50,9 @@ class Link:
 class Utterance:
     """One message or act: either of an event, `event_id`, or of the row `message`, sent from here.
 
-    For an act, and for a message that is no text, `act` is its name; for an act `text` is its scene
-    or key, and `menu_name` the menu's name for the key. `rule` names the rule that made a reply.
+    For an act, and for a message that is no text, `act` is its name; for an act `text` is its key,
+    with the menu's name for it in `menu_name`, or the scene of a QR code, which is in `scene` too.
+    `rule` names the rule that made a reply.
     `received` is the file that the follower sent, `link` the link card, `file` the one of the media
     library that we sent.
     """
@@ -63,6 +64,7 @@ class Utterance:
     message: OutgoingMessage | None = None
     act: str = ""
     menu_name: MenuName | None = None
+    scene: str = ""
     rule: str = ""
     received: ReceivedMedia | None = None
     file: MediaFile | None = None
@@ -115,13 +117,15 @@ def summary(message: OutgoingMessage) -> str:
 
 def _received(event: EventLog, names: MenuNames) -> Utterance:
     if event.kind not in MESSAGE_KINDS:
+        scene = event.masked(event.scene)
         return Utterance(
             "follower",
             event.event_time,
-            event.masked(event.scene or event.event_key),
+            scene or event.masked(event.event_key),
             event_id=event.pk,
             act=label(event.kind),
             menu_name=names.of(event),
+            scene=scene,
         )
     text = event.masked(_content_of(event))
     act = "" if event.kind == "text" else label(event.kind)

@@ -98,9 +98,7 @@ UNFOLD = {
                 "items": [
                     _admin_link(_("Followers"), "group", "subscribers", "subscriber"),
                     _admin_link(_("Segments"), "filter_alt", "subscribers", "segment"),
-                    _admin_link(
-                        _("Follower exports"), "download", "subscribers", "followerexport"
-                    ),
+                    _admin_link(_("Follower exports"), "download", "subscribers", "followerexport"),
                     _admin_link(_("Saved answers"), "bookmark", "subscribers", "savedanswer"),
                     _admin_link(
                         _("Outgoing messages"), "outgoing_mail", "subscribers", "outgoingmessage"

@@ -17,6 +17,7 @@ from subscribers.admin.messages.conversation_page import shown_utterance
 from subscribers.models import Subscriber
 from subscribers.person.followers import followers_of_person
 from subscribers.person.timeline import Moment, Part, timeline
+from subscribers.qr_codes.names import CodeNames
 
 __all__ = ["WithPerson"]
 
@@ -45,7 +46,7 @@ class WithPerson:
             "unionid": subscriber.unionid if may_see_openids() else "",
             "sees_bindings": may_see_bindings(),
             "followers": [_row(follower) for follower in followers],
-            "moments": [_shown(each) for each in timeline(followers, _parts(request))],
+            "moments": _shown_moments(timeline(followers, _parts(request))),
         }
         return TemplateResponse(request, "admin/subscribers/subscriber/person.html", context)
 
@@ -74,14 +75,22 @@ def _row(follower: Any) -> dict[str, Any]:
     }
 
 
-def _shown(each: Moment) -> dict[str, Any]:
+def _shown_moments(moments: list[Moment]) -> list[dict[str, Any]]:
+    said = [each.said.scene for each in moments if each.said is not None]
+    events = [each.event.scene for each in moments if each.event is not None]
+    codes = CodeNames((each.subscriber.account_id for each in moments), [*said, *events])
+    return [_shown(each, codes) for each in moments]
+
+
+def _shown(each: Moment, codes: CodeNames) -> dict[str, Any]:
     account = each.subscriber.account
     shown: dict[str, Any] = {"account": account.name, "at": moment(each.at, account)}
     if each.said is not None:
-        shown["said"] = shown_utterance(each.said, each.subscriber)
+        shown["said"] = shown_utterance(each.said, each.subscriber, codes)
     elif each.event is not None:
         shown |= {"event": each.event.pk, "act": each.act}
-        shown["key"] = each.event.masked(each.event.scene or each.event.event_key)
+        scene = codes.in_words(account.pk, each.event.scene)
+        shown["key"] = each.event.masked(scene or each.event.event_key)
     elif each.binding is not None:
         user = each.binding.user
         shown |= {"binding": True, "user": user.get_username() if user else "–"}

@@ -15,9 +15,10 @@ from events.kinds import label
 from events.menus.names import MenuNames
 from events.models import EventLog
 from events.viewer import may_see_openids, shown_openid
-from subscribers.admin.messages.conversation_page import shown_utterance
+from subscribers.admin.messages.conversation_page import shown_utterances
 from subscribers.messages.conversation import conversation_with
-from subscribers.models import Binding, Conversation, QRScene, Subscriber
+from subscribers.models import Binding, Conversation, Subscriber
+from subscribers.qr_codes.names import CodeNames
 from subscribers.tagging.names import tag_names, tags_of
 
 __all__ = ["facts_of", "name_of_follower", "row_of", "said_in"]
@@ -63,10 +64,9 @@ def row_of(
 def said_in(conversation: Conversation) -> list[dict[str, Any]]:
     """What was said and noted, oldest first."""
     subscriber = conversation.subscriber
-    lines = [
-        (said.at, shown_utterance(said, subscriber))
-        for said in conversation_with(subscriber, length=_LENGTH)
-    ]
+    said = conversation_with(subscriber, length=_LENGTH)
+    shown = shown_utterances(said, subscriber)
+    lines = [(each.at, line) for each, line in zip(said, shown, strict=True)]
     notes = conversation.notes.select_related("written_by").order_by("-pk")[:_LENGTH]
     lines += [
         (
@@ -87,6 +87,14 @@ def said_in(conversation: Conversation) -> list[dict[str, Any]]:
 def facts_of(request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
     """Who the follower is, and what they did lately."""
     subscriber, account = conversation.subscriber, conversation.account
+    events = list(
+        EventLog.objects.with_openid(subscriber.openid)
+        .filter(account=account.pk)
+        .newest_first()[:_LATEST]
+    )
+    names = MenuNames.for_events(events)
+    codes = CodeNames([account.pk], [subscriber.first_scene, *(event.scene for event in events)])
+    first_code = codes.of(account.pk, subscriber.first_scene) or subscriber.first_scene
     rows: list[tuple[Any, Any]] = [
         (_("status"), subscriber.follow_status),
         ("OpenID", shown_openid(subscriber.openid)),
@@ -94,7 +102,7 @@ def facts_of(request: HttpRequest, conversation: Conversation) -> dict[str, Any]
         (_("first followed"), moment(subscriber.first_followed_at, account)),
         (_("last followed"), moment(subscriber.last_followed_at, account)),
         (_("last seen"), moment(subscriber.last_seen_at, account)),
-        (_("first channel"), _channel(subscriber)),
+        (_("first channel"), first_code or "–"),
         (_("tags (标签)"), ", ".join(_tags(subscriber)) or "–"),
     ]
     if request.user.has_perm("subscribers.view_binding"):
@@ -103,12 +111,6 @@ def facts_of(request: HttpRequest, conversation: Conversation) -> dict[str, Any]
         )
         bound = binding.user.get_username() if binding and binding.user else "–"
         rows.append((_("bound user"), bound))
-    events = list(
-        EventLog.objects.with_openid(subscriber.openid)
-        .filter(account=conversation.account_id)
-        .newest_first()[:_LATEST]
-    )
-    names = MenuNames.for_events(events)
     return {
         "rows": rows,
         "page": reverse("admin:subscribers_subscriber_change", args=[subscriber.pk]),
@@ -118,21 +120,11 @@ def facts_of(request: HttpRequest, conversation: Conversation) -> dict[str, Any]
                 "at": moment(event.event_time, account),
                 "label": label(event.kind),
                 "menu_name": menu_name(names.of(event)),
-                "key": event.masked(event.scene or event.event_key),
+                "key": event.masked(codes.in_words(account.pk, event.scene) or event.event_key),
             }
             for event in events
         ],
     }
-
-
-def _channel(subscriber: Subscriber) -> str:
-    """The name of the code by which the follower came first."""
-    scene = subscriber.first_scene
-    if not scene:
-        return "–"
-    codes = QRScene.objects.filter(account=subscriber.account_id, scene=scene)
-    name = codes.values_list("name", flat=True).first()
-    return name or scene
 
 
 def _tags(subscriber: Subscriber) -> list[str]:

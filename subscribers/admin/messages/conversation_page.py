@@ -30,8 +30,15 @@ from subscribers.messages.send import NotDeliverable, refusal_of, send_message
 from subscribers.messages.window import ACTS, Window, window_of
 from subscribers.models import Subscriber
 from subscribers.models.outgoing_message import MessageState
+from subscribers.qr_codes.names import CodeNames
 
-__all__ = ["WithConversation", "shown_utterance", "shown_window", "why_not"]
+__all__ = [
+    "WithConversation",
+    "shown_utterance",
+    "shown_utterances",
+    "shown_window",
+    "why_not",
+]
 
 # A link that sends its words when the follower taps it.
 _TAP = re.compile(r'<a href="weixin://bizmsgmenu\?[^"]*">(.*?)</a>')
@@ -99,9 +106,7 @@ class WithConversation:
         window = window_of(subscriber, now)
         refusal = why_not(subscriber, window)
         return {
-            "conversation": [
-                shown_utterance(said, subscriber) for said in conversation_with(subscriber)
-            ],
+            "conversation": shown_utterances(conversation_with(subscriber), subscriber),
             "window": shown_window(window, now) if window else None,
             "refusal": refusal,
             "message_form": MessageForm(account=subscriber.account_id)
@@ -120,13 +125,20 @@ def why_not(subscriber: Subscriber, window: Window | None) -> str:
     return str(refusal.label) if refusal else ""
 
 
-def shown_utterance(said: Utterance, subscriber: Subscriber) -> dict[str, Any]:
-    """One utterance as its template shows it."""
+def shown_utterances(said: list[Utterance], subscriber: Subscriber) -> list[dict[str, Any]]:
+    """What was said as templates show it, scenes with the names of their codes."""
+    codes = CodeNames([subscriber.account_id], (each.scene for each in said))
+    return [shown_utterance(each, subscriber, codes) for each in said]
+
+
+def shown_utterance(said: Utterance, subscriber: Subscriber, codes: CodeNames) -> dict[str, Any]:
+    """One utterance likewise."""
     message = said.message
+    text = codes.in_words(subscriber.account_id, said.scene) or said.text
     return {
         "said_by": said.said_by,
         "at": moment(said.at, subscriber.account),
-        "text": _without_taps(said.text) if said.said_by == "account" else said.text,
+        "text": _without_taps(text) if said.said_by == "account" else text,
         "act": said.act,
         "link": said.link,
         "menu_name": menu_name(said.menu_name),

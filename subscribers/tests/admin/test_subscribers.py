@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from events.models import EventLog, LiveMenu, MenuVersion
+from events.stats.update import update_statistics
 from events.testing import make_account, message_xml, push
 from subscribers.binding.bind import start_binding
 from subscribers.models import (
@@ -231,6 +233,28 @@ def test_lists_of_bindings_cost_the_same_however_long(operator, account, model):
     many = statements()
     assert len(many) == len(few)
     assert not [sql for sql in many if "COUNT(" in sql.upper() or "OFFSET" in sql.upper()]
+
+
+def test_a_followers_page_names_the_codes(operator, account):
+    QRScene.objects.create(
+        account=account, scene="shop-1", name="Shop one", ticket="t", due_at=None
+    )
+    now = int(timezone.now().timestamp())
+    for at, kind, key in (
+        (now - 60, "event.subscribe", "qrscene_shop-1"),
+        (now, "event.SCAN", "elsewhere"),
+    ):
+        push(account, message_xml(kind, openid=FOLLOWER, at=at, EventKey=key))
+    page = operator.get(page_of(Subscriber.objects.get())).content.decode()
+    shown = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "First channel Shop one (shop-1) Last channel elsewhere" in shown
+    # The conversation, the latest events, and the inbox with its list of them.
+    assert shown.count("Shop one (shop-1)") == 3
+    push(account, message_xml("text", openid=FOLLOWER, at=now, Content="hello", MsgId=1))
+    update_statistics()
+    talk = Conversation.objects.get()
+    inbox = operator.get(reverse("admin:subscribers_conversation_change", args=[talk.pk]))
+    assert inbox.content.decode().count("Shop one (shop-1)") == 2
 
 
 def test_the_list_names_channels_and_finds_who_may_be_answered(client):

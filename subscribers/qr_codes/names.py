@@ -1,0 +1,30 @@
+"""What operators call the QR codes whose scenes stand in events and followers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from subscribers.models import QRScene
+
+__all__ = ["CodeNames"]
+
+
+class CodeNames:
+    """The names of the codes of some accounts that carry these scenes, found in one query."""
+
+    def __init__(self, accounts: Iterable[int], scenes: Iterable[str]) -> None:
+        wanted = set(scenes) - {""}
+        codes = QRScene.objects.filter(account__in=set(accounts), scene__in=wanted)
+        rows = codes.values_list("account", "scene", "name") if wanted else ()
+        self._names: Mapping[tuple[int, str], str] = {
+            (account, scene): name for account, scene, name in rows if name
+        }
+
+    def of(self, account: int, scene: str) -> str:
+        """The name, "" for a scene that no code here carries."""
+        return self._names.get((account, scene), "")
+
+    def in_words(self, account: int, scene: str) -> str:
+        """The name with the scene behind it; the scene alone where it has no name."""
+        name = self.of(account, scene)
+        return f"{name} ({scene})" if name and name != scene else scene
