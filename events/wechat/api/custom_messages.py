@@ -186,7 +186,7 @@ def _type_and_content(message: CustomMessage) -> tuple[str, dict[str, Any]]:
             return "voice", {"media_id": media_id}
         case VideoMessage(media_id, thumb_media_id, title, description):
             video = {"media_id": media_id, "title": title, "description": description}
-            # WeChat takes an empty one for a wrong one (40007).
+            # WeChat refuses an id that it does not know (40007); none is no mistake.
             if thumb_media_id:
                 video["thumb_media_id"] = thumb_media_id
             return "video", video

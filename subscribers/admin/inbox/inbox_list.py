@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from events.db.keyset import RowCursor
 from subscribers.admin.inbox.inbox_parts import row_of
@@ -17,6 +18,14 @@ from subscribers.models import Conversation
 __all__ = ["list_of"]
 
 _ROWS = 50
+_WHY_EMPTY = {
+    "waiting": _("Nobody waits for an answer. Who writes next is listed here."),
+    "closing": _("Nobody waits whose reply window closes within three hours."),
+    "mine": _(
+        "No conversation is yours. One that you answer, or that is assigned to you, is listed here."
+    ),
+    "all": _("No follower has written yet. Conversations are listed here as soon as one does."),
+}
 
 
 def list_of(
@@ -53,6 +62,7 @@ def list_of(
             }
             for each in LISTS
         ],
+        "why_empty": _WHY_EMPTY[name],
         "query": urlencode(query),
         "rows_query": urlencode(
             query | ({"open": opened} if opened else {}) | ({"after": str(after)} if after else {})

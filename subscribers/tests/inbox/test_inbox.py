@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from events.log.retention_hooks import announce_erasure
@@ -191,3 +192,17 @@ def test_nothing_of_an_erased_person_is_left(account):
 def test_those_who_may_not_read_contents_have_no_inbox(account):
     says(account, "oNew", "请问")
     assert browser_of(with_role("op", "operator")).get(INBOX).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("waiting", "Nobody waits for an answer."),
+        ("closing", "within three hours"),
+        ("mine", "No conversation is yours."),
+        ("all", "No follower has written yet."),
+    ],
+)
+def test_each_empty_list_says_why(operator, name, said):
+    page = operator.get(reverse("admin:subscribers_conversation_changelist"), {"list": name})
+    assert said in page.content.decode()
