@@ -98,7 +98,8 @@ def _fact(row: tuple[Any, ...]) -> Fact:
     outcome, waited, is_open = "", 0, False
     if kind in ANSWERABLE and status not in _AWAITING and status not in _NO_EVENTS:
         is_open = _is_open(answered_by, answered_at, received_at, has_reply)
-        if answered_at is not None and answered_by in _REACHED:
+        # A reply that may be taken back is counted when it cannot be any more.
+        if answered_at is not None and answered_by in _REACHED and not is_open:
             outcome = "answered"
             waited = max(0, round((answered_at - received_at).total_seconds() * 1000))
         elif not is_open or answered_by == By.KEPT:
@@ -128,7 +129,7 @@ def _is_open(
             return (
                 answered_at is not None
                 and answered_at != received_at
-                and timezone.now() - answered_at < _TAKEN_BACK_WITHIN
+                and abs(timezone.now() - answered_at) < _TAKEN_BACK_WITHIN
             )
         case _:
             return False

@@ -30,9 +30,9 @@ from events.models.event_log import EventLogQuerySet
 from events.stats.changes import change_zone
 from events.stats.counting.counts import MEASURES, Deltas, add_deltas, measures, note_seen
 from events.stats.counting.health import HEALTH_MEASURES, health_of
-from events.stats.counting.roll_up import held_progress, states_of_accounts
+from events.stats.counting.roll_up import counted_before, held_progress, states_of_accounts
 from events.stats.counting.unanswered import recount_unanswered
-from events.stats.facts import Counted, Fact, facts
+from events.stats.facts import Fact, facts
 from events.stats.periods import Period, microseconds, next_start, starts_of
 from events.stats.series import SeriesKey, stored_series
 
@@ -220,7 +220,7 @@ def _as_counted(rows: EventLogQuerySet) -> Iterator[Fact]:
     for fact in facts(rows):
         row = opened.get(fact.pk)
         if row is not None:
-            fact = replace(fact, counted=Counted(row.status, row.is_folded, row.outcome))
+            fact = replace(fact, counted=counted_before(row, fact.counted))
         yield fact
 
 

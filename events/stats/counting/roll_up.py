@@ -36,6 +36,7 @@ from events.stats.facts import NOT_COUNTED, Counted, Fact, facts
 __all__ = [
     "batch_of",
     "catch_up",
+    "counted_before",
     "extent",
     "held_progress",
     "look_again",
@@ -144,11 +145,17 @@ def look_again(opened: Sequence[OpenEvent], now: datetime.datetime) -> list[Chan
     changes = []
     for pk, fact in found.items():
         row = by_pk[pk]
-        before = Counted(row.status, row.is_folded, row.outcome)
+        before = counted_before(row, fact.counted)
         if fact.counted != before:
             changes.append(Change(fact, before))
     _keep_open(found.values(), now)
     return changes
+
+
+def counted_before(row: OpenEvent, now: Counted) -> Counted:
+    """How an open event was counted; how long an answer took never changes."""
+    waited_ms = now.waited_ms if row.outcome == now.outcome else 0
+    return Counted(row.status, row.is_folded, row.outcome, waited_ms, now.is_open)
 
 
 def _next_facts(progress: StatisticsProgress, bound: int) -> tuple[StatisticsProgress, list[Fact]]:

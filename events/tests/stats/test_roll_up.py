@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from unittest import mock
 
 import pytest
 from django.utils import timezone
@@ -14,6 +15,7 @@ from events.models import (
     EventLog,
     HealthCount,
     LastSeen,
+    OpenEvent,
     PeriodCount,
     Series,
     StatisticsProgress,
@@ -238,3 +240,34 @@ class RollUps(TestCase):
         assert "events of event.click 'orders' by day" in named[0]
         assert named[0].endswith("was 7, the log says 1")
         assert stored_counts(history) == count_by_hand(history)
+
+    def _answered_late(self, status):
+        """An event whose answer went out three seconds after it came, and ten seconds ago."""
+        answered_at = timezone.now() - datetime.timedelta(seconds=10)
+        received_at = answered_at - datetime.timedelta(seconds=3)
+        EventLog.objects.create(
+            account=make_account(), kind="text", openid="o1", dedup_key="1", raw=b"",
+            event_time=_FIRST, received_at=received_at, last_delivered_at=received_at,
+            folded_at=received_at, answered_by="reply", answered_at=answered_at, status=status,
+        )  # fmt: skip
+
+    def _counted(self):
+        OpenEvent.objects.update(look_again_at=timezone.now())
+        roll_up()
+        return set(PeriodCount.objects.values_list("events", "answered", "waited_ms"))
+
+    def test_a_reply_is_counted_once_when_it_cannot_be_taken_back_any_more(self):
+        self._answered_late("processed")
+        assert self._counted() == {(1, 0, 0)}
+        with mock.patch("events.stats.facts._TAKEN_BACK_WITHIN", datetime.timedelta()):
+            assert self._counted() == {(1, 1, 3000)}
+            assert self._counted() == {(1, 1, 3000)}
+        assert not OpenEvent.objects.exists()
+
+    def test_a_wait_counts_once_while_the_event_may_still_change(self):
+        with mock.patch("events.stats.facts._TAKEN_BACK_WITHIN", datetime.timedelta()):
+            self._answered_late("dead")
+            for status in ("dead", "dead", "processed"):
+                EventLog.objects.update(status=status)
+                assert self._counted() == {(1, 1, 3000)}
+                assert rebuild(EventLog.objects.get().account_id, _FIRST, _FIRST) == []
