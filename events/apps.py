@@ -16,6 +16,7 @@ class EventsConfig(AppConfig):
         from events.alerts import looks  # noqa: F401  (registers what is watched)
         from events.answering import answer  # noqa: F401  (registers the reply handlers)
         from events.db.sqlite_lock import wait_outside
+        from events.db.utc_times import read_quickly
         from events.log.log_proportions import describe_log
         from events.log.report import drop_report_of_events, make_report_of_events
         from events.log.row_changes import forget_changes_of_events, note_changes_of_events
@@ -36,6 +37,7 @@ class EventsConfig(AppConfig):
         post_delete.connect(forget_picture, sender="events.OfficialAccount")
         post_save.connect(judge_when_corrected, sender="events.OfficialAccount")
         connection_created.connect(wait_outside)
+        connection_created.connect(read_quickly)
         post_migrate.connect(describe_log, sender=self)
         pre_migrate.connect(forget_changes_of_events, sender=self)
         post_migrate.connect(note_changes_of_events, sender=self)
