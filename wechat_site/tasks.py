@@ -224,7 +224,7 @@ TASKS: Sequence[Task] = (
     Task(
         "statistics",
         update_statistics,
-        every=5,
+        every=10,
         title=_("statistics of what is new in the log"),
     ),
     Task(

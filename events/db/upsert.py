@@ -108,7 +108,8 @@ class Upsert:
         return [by_key[tuple(row[:width])] for row in rows]
 
     def _execute_each(self, connection: BaseDatabaseWrapper, rows: Sequence[_Row]) -> list[_Row]:
-        statement = self._statement(connection)
+        statement, execute = self._statement(connection), connection.connection.execute
+        written = connection.ops.adapt_datetimefield_value
         # Most moments of a row are the same one.
         texts: dict[datetime.datetime | None, str | None] = {None: None}
         results = []
@@ -117,9 +118,9 @@ class Upsert:
             for position in self._moments:
                 moment = values[position]
                 if moment not in texts:
-                    texts[moment] = connection.ops.adapt_datetimefield_value(moment)
+                    texts[moment] = written(moment)
                 values[position] = texts[moment]
-            results.append(connection.connection.execute(statement, values).fetchone())
+            results.append(execute(statement, values).fetchone())
         return results
 
     def _statement(self, connection: BaseDatabaseWrapper) -> str:

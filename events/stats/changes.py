@@ -11,15 +11,14 @@ import datetime
 import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from events.stats.facts import Counted, Fact
 
 __all__ = ["Batch", "Change", "change_zone", "count_changes", "counter", "on_zone_change"]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A row as it counts now, and how it was counted before."""
 
     fact: Fact

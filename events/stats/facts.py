@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.utils import timezone
@@ -18,10 +17,11 @@ __all__ = ["NOT_COUNTED", "Counted", "Fact", "facts"]
 
 _COLUMNS = (
     *("pk", "account_id", "source", "kind", "openid", "event_key", "scene", "event_time"),
-    *("received_at", "status", "folded_at", "followed_at", "is_carried_over", "mended"),
+    *("received_at", "status", "is_folded", "followed_at", "is_carried_over", "mended"),
     *("answered_by", "answered_at", "has_reply"),
 )
 _HAS_REPLY = ExpressionWrapper(~Q(reply=""), output_field=BooleanField())
+_IS_FOLDED = ExpressionWrapper(Q(folded_at__isnull=False), output_field=BooleanField())
 _NO_EVENTS = frozenset((EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED))
 _FINAL = frozenset((EventLog.Status.PROCESSED, EventLog.Status.UNREADABLE))
 By = EventLog.AnsweredBy
@@ -31,8 +31,8 @@ _TAKEN_BACK_WITHIN = datetime.timedelta(seconds=30)
 _AWAITING = frozenset((EventLog.Status.RECEIVED, EventLog.Status.FAILED))
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+# Tuples are made in a third of the time of a frozen dataclass, and serve as keys of a tally.
+class Counted(NamedTuple):
     """How an event counts. `outcome` is answered, unanswered, or "" (open, or none is expected).
 
     `is_open` says that the answer is still on its way, or may be taken back.
@@ -42,7 +42,7 @@ class Counted:
     is_folded: bool
     outcome: str
     waited_ms: int = 0
-    is_open: bool = field(default=False, compare=False)
+    is_open: bool = False
 
     @property
     def is_event(self) -> bool:
@@ -59,8 +59,7 @@ class Counted:
 NOT_COUNTED = Counted("", False, "")
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """A row of the log, as it counts now."""
 
     pk: int
@@ -78,13 +77,13 @@ class Fact:
     counted: Counted
 
     @property
-    def series(self) -> list[SeriesKey]:
+    def series(self) -> tuple[SeriesKey, ...]:
         return series_of(self.account_id, self.kind, self.event_key, self.scene)
 
 
 def facts(rows: EventLogQuerySet) -> Iterator[Fact]:
     """These rows of the log, in their order."""
-    values = rows.annotate(has_reply=_HAS_REPLY).values_list(*_COLUMNS)
+    values = rows.annotate(has_reply=_HAS_REPLY, is_folded=_IS_FOLDED).values_list(*_COLUMNS)
     return (_fact(row) for row in values.iterator(chunk_size=2000))
 
 
@@ -92,7 +91,7 @@ def _fact(row: tuple[Any, ...]) -> Fact:
     # fmt: off
     (
         pk, account_id, source, kind, openid, event_key, scene, event_time, received_at, status,
-        folded_at, followed_at, is_carried_over, mended, answered_by, answered_at, has_reply,
+        is_folded, followed_at, is_carried_over, mended, answered_by, answered_at, has_reply,
     ) = row
     # fmt: on
     outcome, waited, is_open = "", 0, False
@@ -105,10 +104,10 @@ def _fact(row: tuple[Any, ...]) -> Fact:
         elif not is_open or answered_by == By.KEPT:
             outcome = "unanswered"
     return Fact(
-        *(pk, account_id, source, kind, openid, event_key, scene, event_time),
-        *(received_at, followed_at, is_carried_over, mended),
-        counted=Counted(status, folded_at is not None, outcome, waited, is_open),
-    )
+        pk, account_id, source, kind, openid, event_key, scene, event_time, received_at,
+        followed_at, is_carried_over, mended,
+        Counted(status, is_folded, outcome, waited, is_open),
+    )  # fmt: skip
 
 
 def _is_open(

@@ -7,6 +7,7 @@ their scenes are no keys.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping
 
@@ -55,7 +56,8 @@ def key_of(kind: str, event_key: str, scene: str) -> str:
     return event_key if kind in _BY_KEY else ""
 
 
-def series_of(account_id: int, kind: str, event_key: str, scene: str) -> list[SeriesKey]:
+@functools.lru_cache(maxsize=1000)
+def series_of(account_id: int, kind: str, event_key: str, scene: str) -> tuple[SeriesKey, ...]:
     """The series that count an event."""
     found = [(account_id, kind, "")]
     key = key_of(kind, event_key, scene)
@@ -63,7 +65,7 @@ def series_of(account_id: int, kind: str, event_key: str, scene: str) -> list[Se
         found.append((account_id, kind, key))
     if kind in _ARE_MESSAGES:
         found.append((account_id, MESSAGES, ""))
-    return found
+    return tuple(found)
 
 
 def stored_series(keys: Iterable[SeriesKey]) -> Mapping[SeriesKey, int]:

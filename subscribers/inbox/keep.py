@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from events.db.lookup import Lookup
 from events.db.upsert import Upsert
 from events.log.retention_hooks import on_erasure
 from events.models import EventLog, UnansweredEvent
@@ -59,24 +60,26 @@ def keep_conversations(batch: Batch) -> None:
     if not latest:
         return
     words = _words_of(latest.values())
-    ids = _ids_of(latest)
-    _write(
-        {
-            ids[person]: Said(fact.event_time, fact.kind, words.get(fact.pk, ""))
-            for person, fact in latest.items()
-            if person in ids
-        }
-    )
+    rows = _followers().execute(connection, latest)
+    people = {
+        pk: (account_id, openid) for pk, account_id, openid, erased_at in rows if erased_at is None
+    }
+    said = {}
+    for pk, person in people.items():
+        fact = latest[person]
+        said[pk] = Said(fact.event_time, fact.kind, words.get(fact.pk, ""))
+    _write(said, people)
 
 
 def note_messages(messages: Iterable[OutgoingMessage], text: str) -> None:
     """Takes over messages to followers that were queued, sent or refused just now."""
-    _write(
-        {
-            message.subscriber_id: Said(message.sent_at or message.created_at, "", text)
-            for message in messages
-        }
-    )
+    said = {
+        message.subscriber_id: Said(message.sent_at or message.created_at, "", text)
+        for message in messages
+    }
+    followers = Subscriber.objects.filter(pk__in=said, erased_at=None)
+    rows = followers.values_list("pk", "account_id", "openid")
+    _write(said, {pk: (account_id, openid) for pk, account_id, openid in rows})
 
 
 def empty_conversations() -> int:
@@ -88,19 +91,31 @@ def empty_conversations() -> int:
     return old.update(last_text="")
 
 
-def _write(said: Mapping[int, Said]) -> None:
+@dataclass(slots=True)
+class _Row:
+    """A row of Conversation, made in a tenth of the time that Django takes for one."""
+
+    last_at: datetime.datetime
+    last_kind: str = ""
+    last_text: str = ""
+    waiting_since: datetime.datetime | None = None
+    window_until: datetime.datetime | None = None
+    is_done: bool = False
+    # Written by people, not here.
+    ended_at: datetime.datetime | None = None
+
+
+def _write(said: Mapping[int, Said], people: Mapping[int, _Person]) -> None:
     """Brings the conversations with these followers, by their ids, up to date."""
     with transaction.atomic():
-        found = Subscriber.objects.filter(pk__in=said, erased_at=None)
-        people: dict[int, _Person] = {
-            pk: (account_id, openid)
-            for pk, account_id, openid in found.values_list("pk", "account_id", "openid")
-        }
-        kept = {
-            row.subscriber_id: row
-            for row in Conversation.objects.filter(subscriber__in=people)
+        stored = (
+            Conversation.objects.filter(subscriber__in=people)
             .select_for_update(of=("self",))
             .order_by("pk")
+        )
+        kept = {
+            pk: _Row(*values)
+            for pk, *values in stored.values_list("subscriber", *_KEPT, "ended_at")
         }
         answered = _last_messages(people)
         unanswered = _unanswered(people.values())
@@ -110,9 +125,7 @@ def _write(said: Mapping[int, Said]) -> None:
             # A message to somebody who never wrote is no conversation.
             if pk not in kept and not new.kind:
                 continue
-            row = kept.get(pk) or Conversation(
-                account_id=account_id, subscriber_id=pk, last_at=new.at
-            )
+            row = kept.get(pk) or _Row(new.at)
             if new.at >= row.last_at:
                 row.last_at, row.last_kind = new.at, new.kind
                 row.last_text = " ".join(new.text.split())[: Conversation.TEXT_LENGTH]
@@ -126,13 +139,13 @@ def _write(said: Mapping[int, Said]) -> None:
             ]
             row.waiting_since = min(waits, default=None)
             row.is_done = row.is_done and not waits
-            rows.append(_columns(row))
+            rows.append((pk, account_id, *_columns(row)))
         if rows:
             _writing().execute(connection, rows)
 
 
 _KEPT = ("last_at", "last_kind", "last_text", "waiting_since", "window_until", "is_done")
-_columns = attrgetter("subscriber_id", "account_id", *_KEPT)
+_columns = attrgetter(*_KEPT)
 
 
 @functools.cache
@@ -146,13 +159,13 @@ def _writing() -> Upsert:
     )
 
 
-def _ids_of(people: Collection[_Person]) -> dict[_Person, int]:
-    rows = Subscriber.objects.filter(
-        account__in={account_id for account_id, _ in people},
-        openid__in=[openid for _, openid in people],
+@functools.cache
+def _followers() -> Lookup:
+    return Lookup(
+        Subscriber,
+        key=("account_id", "openid"),
+        columns=("id", "account_id", "openid", "erased_at"),
     )
-    found = rows.values_list("account_id", "openid", "pk")
-    return {(account_id, openid): pk for account_id, openid, pk in found}
 
 
 def _words_of(found: Collection[Fact]) -> dict[int, str]:

@@ -17,10 +17,11 @@ from typing import TypeAlias
 
 from django.db import connection
 
+from events.db.lookup import Lookup
 from events.db.upsert import Upsert
 from events.models import EventLog, LastSeen, OpenEvent, PeriodCount
-from events.stats.changes import Batch, Change, counter
-from events.stats.facts import NOT_COUNTED, Counted, facts
+from events.stats.changes import Batch, counter
+from events.stats.facts import Counted, facts
 from events.stats.periods import Period, microseconds, next_start, starts_at
 from events.stats.series import SeriesKey, stored_series
 
@@ -30,30 +31,38 @@ __all__ = ["MEASURES", "Deltas", "add_deltas", "count_events", "measures", "note
 MEASURES = ("events", "people", "answered", "unanswered", "waited_ms")
 _PERIODS = tuple(Period)
 
-# Pairs of OpenID and series in one statement.
-_PAIRS = 400
-
 _Person: TypeAlias = "tuple[SeriesKey, str]"
 # By OpenID and the series' id.
 _Seen: TypeAlias = "tuple[str, int]"
-# By series, and the starts of the hour, day, week and month.
-_Place: TypeAlias = "tuple[SeriesKey, tuple[datetime.datetime, ...]]"
+# Of an event: its series, the starts of its hour, day, week and month, how it counts and counted.
+_Alike: TypeAlias = "tuple[tuple[SeriesKey, ...], tuple[datetime.datetime, ...], Counted, Counted]"
 # By series, place of the period in Period, and start of the period.
 Deltas: TypeAlias = "defaultdict[tuple[SeriesKey, int, datetime.datetime], list[int]]"
 
 
 @counter
 def count_events(batch: Batch) -> None:
-    totals: defaultdict[_Place, list[int]] = defaultdict(lambda: [0] * len(MEASURES))
+    # Most events of a quarter of an hour count alike.
+    alike: defaultdict[_Alike, int] = defaultdict(int)
     arrivals: defaultdict[_Person, list[int]] = defaultdict(list)
     for change in batch.changes:
-        _count(change, batch.zones[change.fact.account_id], totals, arrivals)
+        fact, before = change
+        at = microseconds(fact.event_time)
+        starts = starts_at(at, batch.zones[fact.account_id])
+        alike[fact.series, starts, fact.counted, before] += 1
+        if fact.openid and change.is_new_event:
+            for key in fact.series:
+                arrivals[key, fact.openid].append(at)
     deltas: Deltas = defaultdict(lambda: [0] * len(MEASURES))
-    for (key, starts), total in totals.items():
-        for place, start in enumerate(starts):
-            values = deltas[key, place, start]
-            for measure, more in enumerate(total):
-                values[measure] += more
+    for (series_keys, starts, counted, before), number in alike.items():
+        difference = _difference(counted, before)
+        if not any(difference):
+            continue
+        for key in series_keys:
+            for place, start in enumerate(starts):
+                values = deltas[key, place, start]
+                for measure, more in enumerate(difference):
+                    values[measure] += more * number
     series = stored_series({key for key, _, _ in deltas} | {key for key, _ in arrivals})
     _count_people(batch, arrivals, series, deltas)
     add_deltas(deltas, series)
@@ -70,29 +79,9 @@ def measures(counted: Counted) -> tuple[int, ...]:
     )
 
 
-def _count(
-    change: Change,
-    zone: zoneinfo.ZoneInfo,
-    totals: defaultdict[_Place, list[int]],
-    arrivals: defaultdict[_Person, list[int]],
-) -> None:
-    fact = change.fact
-    difference = measures(fact.counted)
-    if change.before is not NOT_COUNTED:
-        before = measures(change.before)
-        difference = tuple(now - was for now, was in zip(difference, before, strict=True))
-    is_arrival = change.is_new_event and fact.openid
-    if not (is_arrival or any(difference)):
-        return
-    at = microseconds(fact.event_time)
-    starts = starts_at(at, zone)
-    for key in fact.series:
-        total = totals[key, starts]
-        for measure, more in enumerate(difference):
-            if more:
-                total[measure] += more
-        if is_arrival:
-            arrivals[key, fact.openid].append(at)
+def _difference(counted: Counted, before: Counted) -> tuple[int, ...]:
+    pairs = zip(measures(counted), measures(before), strict=True)
+    return tuple(now - was for now, was in pairs)
 
 
 def _count_people(
@@ -101,7 +90,8 @@ def _count_people(
     series: Mapping[SeriesKey, int],
     deltas: Deltas,
 ) -> None:
-    seen = _seen({(openid, series[key]) for key, openid in arrivals})
+    rows = _stored().execute(connection, ((openid, series[key]) for key, openid in arrivals))
+    seen: dict[_Seen, int] = {(openid, pk): at for openid, pk, at in rows}
     floors = {pk: microseconds(moment) for pk, moment in batch.seen_since.items()}
     late: dict[_Person, list[int]] = {}
     newest: dict[_Seen, int] = {}
@@ -152,29 +142,9 @@ def _count_in_order(
         former = starts
 
 
-def _seen(people: Iterable[_Seen]) -> dict[_Seen, int]:
-    """When these people were last seen, by OpenID and series: exactly these pairs.
-
-    The ORM could only ask for all series of all people.
-    """
-    pairs = sorted(people)
-    table = connection.ops.quote_name(LastSeen._meta.db_table)
-    found: dict[_Seen, int] = {}
-    with connection.cursor() as cursor:
-        for first in range(0, len(pairs), _PAIRS):
-            some = pairs[first : first + _PAIRS]
-            values = ", ".join(["(%s, %s)"] * len(some))
-            # Joined from the wanted rows to the stored ones: for an IN, SQLite may read the whole
-            # table.
-            cursor.execute(
-                f"WITH wanted (openid, series_id) AS (VALUES {values}) "
-                f"SELECT stored.openid, stored.series_id, stored.at "
-                f"FROM wanted CROSS JOIN {table} AS stored WHERE stored.openid = wanted.openid "
-                "AND stored.series_id = wanted.series_id",
-                [value for pair in some for value in pair],
-            )
-            found |= {(openid, pk): at for openid, pk, at in cursor.fetchall()}
-    return found
+@functools.cache
+def _stored() -> Lookup:
+    return Lookup(LastSeen, key=("openid", "series_id"), columns=("openid", "series_id", "at"))
 
 
 def _others(batch: Batch, late: Mapping[_Person, Sequence[int]]) -> Mapping[_Person, list[int]]:
@@ -192,8 +162,8 @@ def _others(batch: Batch, late: Mapping[_Person, Sequence[int]]) -> Mapping[_Per
     found: defaultdict[_Person, list[int]] = defaultdict(list)
     rows = (
         EventLog.objects.filter(
+            # By the account SQLite would walk through all events of it that are as old.
             openid__in={openid for _, openid in spans},
-            account__in={account_id for account_id, _ in spans},
             event_time__gte=min(first for first, _ in spans.values()),
             event_time__lt=max(end for _, end in spans.values()),
             pk__lte=batch.counted_to,

@@ -13,7 +13,7 @@ from django.db import connection
 from events.db.upsert import Upsert
 from events.models import EventLog, HealthCount
 from events.stats.changes import Batch, counter
-from events.stats.facts import Counted, Fact
+from events.stats.facts import Counted
 from events.stats.periods import starts_of
 
 __all__ = ["HEALTH_MEASURES", "count_health", "count_repeats", "health_of"]
@@ -28,22 +28,28 @@ _Hour = tuple[int, datetime.datetime]
 
 @counter
 def count_health(batch: Batch) -> None:
+    # Most pushes of an hour fare alike.
+    alike: defaultdict[tuple[_Hour, Counted, Counted, bool], int] = defaultdict(int)
+    for fact, before in batch.changes:
+        if fact.source == EventLog.Source.CALLBACK:
+            hour = starts_of(fact.received_at, batch.zones[fact.account_id])[0]
+            alike[(fact.account_id, hour), fact.counted, before, fact.is_mended] += 1
     deltas: defaultdict[_Hour, list[int]] = defaultdict(lambda: [0] * len(HEALTH_MEASURES))
-    for change in batch.changes:
-        fact = change.fact
-        if fact.source != EventLog.Source.CALLBACK:
-            continue
-        hour = starts_of(fact.received_at, batch.zones[fact.account_id])[0]
-        values = deltas[fact.account_id, hour]
-        pairs = zip(health_of(fact, fact.counted), health_of(fact, change.before), strict=True)
-        for place, (now, before) in enumerate(pairs):
-            values[place] += now - before
+    for (place, counted, before, is_mended), number in alike.items():
+        values = deltas[place]
+        pairs = zip(
+            health_of(counted, is_mended=is_mended),
+            health_of(before, is_mended=is_mended),
+            strict=True,
+        )
+        for measure, (now, was) in enumerate(pairs):
+            values[measure] += (now - was) * number
     rows = sorted((*hour, *values) for hour, values in deltas.items() if any(values))
     if rows:
         _addition().execute(connection, rows)
 
 
-def health_of(fact: Fact, counted: Counted) -> tuple[int, ...]:
+def health_of(counted: Counted, *, is_mended: bool) -> tuple[int, ...]:
     """What one push adds to its hour, in the order of HEALTH_MEASURES."""
     is_answered = counted.outcome == "answered"
     return (
@@ -53,7 +59,7 @@ def health_of(fact: Fact, counted: Counted) -> tuple[int, ...]:
         int(is_answered and counted.waited_ms <= 5000),
         int(counted.outcome == "unanswered"),
         int(counted.status == EventLog.Status.DEAD),
-        int(bool(counted.status) and fact.is_mended),
+        int(bool(counted.status) and is_mended),
         int(counted.status == EventLog.Status.UNREADABLE),
         int(counted.status == EventLog.Status.QUARANTINED),
     )

@@ -11,7 +11,7 @@ import datetime
 import zoneinfo
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from django.db import transaction
 from django.db.models import Min
@@ -207,7 +207,7 @@ def _count_health(rows: EventLogQuerySet, zone: zoneinfo.ZoneInfo, count: _Count
     )
     for fact in _as_counted(within.order_by("received_at", "pk")):
         values = count.health[starts_of(fact.received_at, zone)[0]]
-        for measure, number in enumerate(health_of(fact, fact.counted)):
+        for measure, number in enumerate(health_of(fact.counted, is_mended=fact.is_mended)):
             values[measure] += number
     repeated = within.filter(delivery_count__gt=1).values_list("received_at", "delivery_count")
     for received_at, deliveries in repeated.iterator(chunk_size=2000):
@@ -220,7 +220,7 @@ def _as_counted(rows: EventLogQuerySet) -> Iterator[Fact]:
     for fact in facts(rows):
         row = opened.get(fact.pk)
         if row is not None:
-            fact = replace(fact, counted=counted_before(row, fact.counted))
+            fact = fact._replace(counted=counted_before(row, fact.counted))
         yield fact
 
 

@@ -7,25 +7,23 @@ import functools
 import zoneinfo
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from django.db import connection, transaction
 from django.db.models import Q
 
+from events.db.lookup import Lookup
 from events.db.upsert import Upsert
 from events.models import EventLog, OpenEvent
 from events.stats.changes import Batch, counter, on_zone_change
 from events.stats.counting.rebuild import Difference
 from events.stats.counting.roll_up import held_progress, states_of_accounts
-from events.stats.facts import Counted
 from events.stats.periods import day_start, starts_of
 from subscribers.models import FollowerMonth
 
 __all__ = ["count_activity", "days_of", "recount_months"]
 
 _NO_EVENTS = (EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED)
-# Rows that one statement reads.
-_KEYS = 300
 # By account id, OpenID and first day of the month.
 _Month: TypeAlias = "tuple[int, str, datetime.date]"
 # Events by day of the month.
@@ -35,17 +33,20 @@ _Days: TypeAlias = "Counter[int]"
 @counter
 def count_activity(batch: Batch) -> None:
     more: defaultdict[_Month, _Days] = defaultdict(Counter)
-    for change in batch.changes:
-        fact = change.fact
-        difference = _counts(fact.counted) - _counts(change.before)
+    for fact, before in batch.changes:
+        difference = fact.counted.is_event - before.is_event
         if difference and fact.openid and fact.source == EventLog.Source.CALLBACK:
-            day = _day(fact.event_time, batch.zones[fact.account_id])
-            more[fact.account_id, fact.openid, day.replace(day=1)][day.day] += difference
+            zone = batch.zones[fact.account_id]
+            month, day = _month_and_day(starts_of(fact.event_time, zone)[1], zone)
+            more[fact.account_id, fact.openid, month][day] += difference
     _write(_sums(more))
 
 
-def _counts(counted: Counted) -> int:
-    return int(counted.is_event)
+@functools.lru_cache(maxsize=5000)
+def _month_and_day(start: datetime.datetime, zone: zoneinfo.ZoneInfo) -> tuple[datetime.date, int]:
+    """The month of the day that begins then, by its first day, and the day's place in it."""
+    day = start.astimezone(zone).date()
+    return day.replace(day=1), day.day
 
 
 def _day(moment: datetime.datetime, zone: zoneinfo.ZoneInfo) -> datetime.date:
@@ -60,41 +61,23 @@ def days_of(written: str) -> _Days:
 
 def _sums(more: Mapping[_Month, _Days]) -> dict[_Month, _Days]:
     """What is stored of these months, and what is more."""
-    if not more:
-        return {}
+    keys = ((openid, account_id, month) for account_id, openid, month in more)
     sums = dict(more)
-    keys = sorted((openid, account_id, month) for account_id, openid, month in more)
-    table = connection.ops.quote_name(FollowerMonth._meta.db_table)
-    row = "(%s, %s, %s::date)" if connection.vendor == "postgresql" else "(%s, %s, %s)"
-    with connection.cursor() as cursor:
-        for place in range(0, len(keys), _KEYS):
-            some = keys[place : place + _KEYS]
-            # Exactly these rows: the ORM could only ask for all of these people and months. Joined
-            # from the wanted rows to the stored ones: for an IN, SQLite may read the whole table.
-            values = ", ".join([row] * len(some))
-            cursor.execute(
-                f"WITH wanted (openid, account_id, month) AS (VALUES {values}) "
-                f"SELECT stored.account_id, stored.openid, stored.month, stored.days "
-                f"FROM wanted CROSS JOIN {table} AS stored WHERE stored.openid = wanted.openid "
-                "AND stored.account_id = wanted.account_id AND stored.month = wanted.month",
-                [_stored(value) for key in some for value in key],
-            )
-            for account_id, openid, month, written in cursor.fetchall():
-                stored = days_of(written)
-                where = (account_id, openid, _date(month))
-                stored.update(sums[where])
-                sums[where] = stored
+    for account_id, openid, month, written in _stored().execute(connection, keys):
+        stored = days_of(written)
+        for day, events in more[account_id, openid, month].items():
+            stored[day] += events
+        sums[account_id, openid, month] = stored
     return sums
 
 
-def _stored(value: Any) -> Any:
-    """A value as the driver takes it: SQLite's takes no date."""
-    is_text = isinstance(value, datetime.date) and connection.vendor == "sqlite"
-    return value.isoformat() if is_text else value
-
-
-def _date(value: Any) -> datetime.date:
-    return datetime.date.fromisoformat(value) if isinstance(value, str) else value
+@functools.cache
+def _stored() -> Lookup:
+    return Lookup(
+        FollowerMonth,
+        key=("openid", "account_id", "month"),
+        columns=("account_id", "openid", "month", "days"),
+    )
 
 
 @functools.cache
@@ -112,7 +95,7 @@ def _write(months: Mapping[_Month, _Days]) -> None:
         (
             openid,
             account_id,
-            _stored(month),
+            month,
             sum(days.values()),
             " ".join(f"{day}:{days[day]}" for day in sorted(days) if days[day]),
         )

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from django.db import connection
 
+from events.db.lookup import Lookup
 from events.db.upsert import Upsert
 from events.stats.changes import on_zone_change
 from events.stats.periods import starts_of
@@ -36,19 +37,24 @@ _Changes: TypeAlias = "defaultdict[tuple[int, str, datetime.datetime], int]"
 
 
 def stored_intervals(people: Iterable[Person]) -> defaultdict[Person, list[Interval]]:
-    wanted = set(people)
+    """The intervals of these people, each person's in the order of time."""
     found: defaultdict[Person, list[Interval]] = defaultdict(list)
-    rows = (
-        FollowingInterval.objects.filter(
-            openid__in={openid for _, openid in wanted},
-            account__in={account_id for account_id, _ in wanted},
-        )
-        .order_by("started_at")
-        .values_list("account_id", "openid", "started_at", "ended_at")
-    )
-    for account_id, openid, started_at, ended_at in rows:
+    keys = ((openid, account_id) for account_id, openid in people)
+    for account_id, openid, started_at, ended_at in _stored().execute(connection, keys):
         found[account_id, openid].append((started_at, ended_at))
+    for intervals in found.values():
+        # They do not touch, so no two begin at once.
+        intervals.sort(key=itemgetter(0))
     return found
+
+
+@functools.cache
+def _stored() -> Lookup:
+    return Lookup(
+        FollowingInterval,
+        key=("openid", "account_id"),
+        columns=("account_id", "openid", "started_at", "ended_at"),
+    )
 
 
 @functools.cache

@@ -8,12 +8,17 @@ For anything else the person's statements are read from the log anew. An unfollo
 from __future__ import annotations
 
 import datetime
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+from django.db import connection
+
+from events.db.lookup import Lookup
 from events.kinds import Effect, kinds_where
 from events.models import EventLog
+from events.models.event_log.expressions import Unindexed
 from events.stats.changes import Batch
 from subscribers.models import Subscriber
 from subscribers.stats.counting.growth import Interval, Person, stored_intervals, write_intervals
@@ -144,13 +149,7 @@ def _extended(
 def _bounds(
     people: Iterable[Person],
 ) -> dict[Person, tuple[datetime.datetime | None, datetime.datetime | None]]:
-    wanted = set(people)
-    rows = Subscriber.objects.filter(
-        openid__in={openid for _, openid in wanted},
-        account__in={account_id for account_id, _ in wanted},
-    ).values_list(
-        *("account_id", "openid", "last_followed_at", "last_seen_at", "last_unfollowed_at")
-    )
+    rows = _followers().execute(connection, people)
     return {
         (account_id, openid): (
             max((at for at in (followed, seen) if at is not None), default=None),
@@ -158,6 +157,17 @@ def _bounds(
         )
         for account_id, openid, followed, seen, unfollowed in rows
     }
+
+
+@functools.cache
+def _followers() -> Lookup:
+    return Lookup(
+        Subscriber,
+        key=("account_id", "openid"),
+        columns=(
+            *("account_id", "openid", "last_followed_at", "last_seen_at", "last_unfollowed_at"),
+        ),
+    )
 
 
 def statements_of_log(
@@ -180,17 +190,15 @@ def statements_of_log(
                     for at, follows in ((start, True), (end, False))
                     if at is not None and at < frozen
                 ]
+    # By the account, or by the kind as it stands, SQLite would walk through all events of these.
     rows = (
         EventLog.objects.not_carried_over()
-        .filter(
-            openid__in={openid for _, openid in people},
-            account__in={account_id for account_id, _ in people},
-            kind__in=TELLING_KINDS,
-            pk__lte=counted_to,
-        )
+        .alias(plain_kind=Unindexed("kind"))
+        .filter(openid__in={openid for _, openid in people}, plain_kind__in=TELLING_KINDS)
         .exclude(openid="")  # tells SQLite that it may use the partial index on openid
-        .values_list("account_id", "openid", "kind", "event_time", "followed_at")
+        .values_list("pk", "account_id", "openid", "kind", "event_time", "followed_at")
     )
-    for account_id, openid, kind, at, followed_at in rows.iterator(chunk_size=2000):
-        told[account_id, openid] += _statements(kind, at, followed_at)
+    for pk, account_id, openid, kind, at, followed_at in rows.iterator(chunk_size=2000):
+        if pk <= counted_to and (account_id, openid) in people:
+            told[account_id, openid] += _statements(kind, at, followed_at)
     return told

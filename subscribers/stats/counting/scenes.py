@@ -8,7 +8,7 @@ from events.stats.changes import Batch, counter
 from events.stats.series import FOLLOW, FOUND_FOLLOWING, SCAN, key_of
 from subscribers.models import SceneAct
 from subscribers.stats.counting.intervals import count_following
-from subscribers.stats.counting.source_days import refresh
+from subscribers.stats.counting.source_days import Act, refresh
 
 __all__ = ["acts_of_log", "count_sources"]
 
@@ -32,7 +32,7 @@ def count_sources(batch: Batch) -> None:
         scene = key_of(fact.kind, "", fact.scene)
         if scene:
             arrivals.append(
-                SceneAct(
+                Act(
                     event_id=fact.pk,
                     account_id=fact.account_id,
                     at=fact.event_time,

@@ -14,10 +14,12 @@ import zoneinfo
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from django.db import connection
+from django.db.models import Model, Q
 
+from events.db.lookup import Lookup
 from events.db.upsert import Upsert
 from events.stats.changes import on_zone_change
 from events.stats.periods import starts_of
@@ -25,7 +27,7 @@ from subscribers.models import Binding, FollowWay, SceneAct, SourceDay, Subscrib
 from subscribers.models.stats.roll_ups import NEVER
 from subscribers.stats.counting.growth import Interval, Person, stored_intervals
 
-__all__ = ["MEASURES", "RETENTION_DAYS", "add_days", "days_of_rows", "people_of", "refresh"]
+__all__ = ["MEASURES", "RETENTION_DAYS", "Act", "add_days", "days_of_rows", "people_of", "refresh"]
 
 # Days after a follow at which it is counted who still follows.
 RETENTION_DAYS = (1, 7, 30)
@@ -56,101 +58,127 @@ class _Known:
 _NOBODY = _Known(None, None, "", False)
 
 
-def refresh(people: Iterable[Person], zones: _Zones, arrivals: Iterable[SceneAct] = ()) -> None:
+@dataclasses.dataclass(slots=True)
+class Act:
+    """A row of SceneAct, made in a tenth of the time that Django takes for one."""
+
+    event_id: int
+    account_id: int
+    at: datetime.datetime
+    scene: str
+    openid: str
+    is_follow: bool
+    former_at: datetime.datetime | None = None
+    former_follow_at: datetime.datetime | None = None
+    stayed: int | None = NEVER
+    is_first: bool = False
+    is_following: bool = False
+    is_bound: bool = False
+
+
+class _Way(NamedTuple):
+    """A row of FollowWay."""
+
+    at: datetime.datetime
+    way: str
+    stayed: int | None
+
+
+def refresh(people: Iterable[Person], zones: _Zones, arrivals: Iterable[Act] = ()) -> None:
     """Updates what these people's acts add to their days.
 
     `arrivals` are acts that may not be stored yet. It runs in the caller's transaction.
     """
-    new: defaultdict[Person, list[SceneAct]] = defaultdict(list)
+    new: defaultdict[Person, list[Act]] = defaultdict(list)
     for act in arrivals:
         new[act.account_id, act.openid].append(act)
-    wanted = {*people, *new}
+    wanted = sorted({*people, *new})
     if not wanted:
         return
     days: Days = defaultdict(lambda: [0] * len(MEASURES))
     spells, known = stored_intervals(wanted), _known(wanted)
     acts, ways = _acts(wanted), _ways(wanted)
     written: list[tuple[Any, ...]] = []
-    changed_ways: list[FollowWay] = []
-    for person in sorted(wanted):
-        about, zone = known.get(person, _NOBODY), zones[person[0]]
-        mine = acts[person]
-        stored = {act.pk for act in mine}
+    changed_ways: list[tuple[Any, ...]] = []
+    former_ways: list[int] = []
+    for person in wanted:
+        (account_id, openid), zone = person, zones[person[0]]
+        about, mine = known.get(person, _NOBODY), acts[person]
+        was = {act.event_id: _derived(act) for act in mine}
         for act in mine:
-            _add(days, act, zone, -1)
-        mine += [act for act in new[person] if act.pk not in stored]
+            _add_act(days, act, zone, -1)
+        mine += [act for act in new[person] if act.event_id not in was]
         for act in _derive(mine, about, spells[person]):
-            if act.pk not in stored or act.was != _derived(act):  # type: ignore[attr-defined]
-                written.append((act.pk, *_columns(act)))
-            _add(days, act, zone, 1)
-        was, now = ways.get(person), _way(person, about, mine, spells[person])
-        if was is not None:
-            _add(days, was, zone, -1)
-        if now is not None:
-            _add(days, now, zone, 1)
-        if (was and _columns_of_way(was)) != (now and _columns_of_way(now)):
-            if now is not None:
-                changed_ways.append(now)
-            elif was is not None:
-                FollowWay.objects.filter(pk=was.pk).delete()
+            if was.get(act.event_id) != _derived(act):
+                written.append((act.event_id, *_columns(act)))
+            _add_act(days, act, zone, 1)
+        pk, former = ways.get(person, (None, None))
+        way = _way(about, mine, spells[person])
+        if former is not None:
+            _add_way(days, account_id, former, zone, -1)
+        if way is not None:
+            _add_way(days, account_id, way, zone, 1)
+        if way is None and pk is not None:
+            former_ways.append(pk)
+        elif way is not None and way != former:
+            changed_ways.append((openid, account_id, *way))
     if written:
         _writing().execute(connection, sorted(written))
+    if former_ways:
+        FollowWay.objects.filter(pk__in=former_ways).delete()
     if changed_ways:
-        _writing_ways().execute(
-            connection,
-            [(way.openid, way.account_id, *_columns_of_way(way)) for way in changed_ways],
-        )
+        _writing_ways().execute(connection, sorted(changed_ways))
     add_days(days)
 
 
+@functools.cache
+def _lookup(model: type[Model], *columns: str) -> Lookup:
+    """Reads these columns of people's rows, by OpenID and account."""
+    return Lookup(model, key=("openid", "account_id"), columns=columns)
+
+
+@functools.cache
+def _bindings() -> Lookup:
+    return Lookup(Binding, key=("subscriber_id",), columns=("subscriber_id", "unbound_at"))
+
+
+def _rows(people: Iterable[Person], model: type[Model], *columns: str) -> Sequence[Sequence[Any]]:
+    keys = ((openid, account_id) for account_id, openid in people)
+    return _lookup(model, *columns).execute(connection, keys)
+
+
 def _known(people: Iterable[Person]) -> dict[Person, _Known]:
-    wanted = set(people)
-    rows = Subscriber.objects.filter(
-        openid__in={openid for _, openid in wanted},
-        account__in={account_id for account_id, _ in wanted},
-    )
-    bound = set(
-        Binding.objects.active()
-        .filter(subscriber__in=rows.order_by().values("pk"))
-        .values_list("subscriber", flat=True)
-    )
+    rows = _rows(
+        people, Subscriber, "id", "account_id", "openid", "first_followed_at", "last_followed_at",
+        "subscribe_scene",
+    )  # fmt: skip
+    bindings = _bindings().execute(connection, ((pk,) for pk, *_ in rows))
+    bound = {pk for pk, unbound_at in bindings if unbound_at is None}
     return {
         (account_id, openid): _Known(first, last, way, pk in bound)
-        for pk, account_id, openid, first, last, way in rows.values_list(
-            *("pk", "account_id", "openid", "first_followed_at", "last_followed_at"),
-            "subscribe_scene",
-        )
+        for pk, account_id, openid, first, last, way in rows
     }
 
 
-def _of_people(model: type[Any], people: set[Person]) -> Iterator[tuple[Person, Any]]:
-    rows = model._default_manager.filter(
-        openid__in={openid for _, openid in people},
-        account__in={account_id for account_id, _ in people},
-    )
-    for row in rows:
-        if (row.account_id, row.openid) in people:
-            yield (row.account_id, row.openid), row
-
-
-def _acts(people: set[Person]) -> defaultdict[Person, list[SceneAct]]:
-    found: defaultdict[Person, list[SceneAct]] = defaultdict(list)
-    for person, act in _of_people(SceneAct, people):
-        act.was = _derived(act)
-        found[person].append(act)
+def _acts(people: Iterable[Person]) -> defaultdict[Person, list[Act]]:
+    found: defaultdict[Person, list[Act]] = defaultdict(list)
+    for row in _rows(people, SceneAct, "event_id", *_ACT):
+        act = Act(*row)
+        found[act.account_id, act.openid].append(act)
     return found
 
 
-def _ways(people: set[Person]) -> dict[Person, FollowWay]:
-    return dict(_of_people(FollowWay, people))
+def _ways(people: Iterable[Person]) -> dict[Person, tuple[int, _Way]]:
+    rows = _rows(people, FollowWay, "id", "account_id", "openid", *_Way._fields)
+    return {(account_id, openid): (pk, _Way(*way)) for pk, account_id, openid, *way in rows}
 
 
-def _derive(acts: list[SceneAct], about: _Known, spells: Sequence[Interval]) -> Iterator[SceneAct]:
+def _derive(acts: list[Act], about: _Known, spells: Sequence[Interval]) -> Iterator[Act]:
     """Gives each of a person's acts what follows from the others, in the order of time."""
     is_following = any(end is None for _, end in spells)
     last: dict[str, datetime.datetime] = {}
     last_follow: dict[str, datetime.datetime] = {}
-    for act in sorted(acts, key=attrgetter("at", "pk")):
+    for act in sorted(acts, key=attrgetter("at", "event_id")):
         act.former_at, act.former_follow_at = last.get(act.scene), last_follow.get(act.scene)
         act.stayed = _stayed(act.at, spells)
         act.is_first = act.is_follow and act.at == about.first_followed_at
@@ -161,17 +189,12 @@ def _derive(acts: list[SceneAct], about: _Known, spells: Sequence[Interval]) -> 
         yield act
 
 
-def _way(
-    person: Person, about: _Known, acts: Sequence[SceneAct], spells: Sequence[Interval]
-) -> FollowWay | None:
+def _way(about: _Known, acts: Sequence[Act], spells: Sequence[Interval]) -> _Way | None:
     """The person's last follow, if no code led to it."""
     at = about.last_followed_at
     if at is None or any(act.is_follow and act.at == at for act in acts):
         return None
-    account_id, openid = person
-    return FollowWay(
-        account_id=account_id, openid=openid, at=at, way=about.way, stayed=_stayed(at, spells)
-    )
+    return _Way(at, about.way, _stayed(at, spells))
 
 
 def _stayed(at: datetime.datetime, spells: Sequence[Interval]) -> int | None:
@@ -184,29 +207,30 @@ def _stayed(at: datetime.datetime, spells: Sequence[Interval]) -> int | None:
 
 _derived = attrgetter(*_DERIVED)
 _columns = attrgetter(*_ACT)
-_columns_of_way = attrgetter("at", "way", "stayed")
 
 
-def _add(days: Days, row: SceneAct | FollowWay, zone: zoneinfo.ZoneInfo, sign: int) -> None:
-    """Adds the numbers of an act, or of a follow of some way, to its day; or takes them away."""
-    start = starts_of(row.at, zone)[1]
-    if isinstance(row, FollowWay):
-        values = days[row.account_id, start, "", row.way]
-        follows, facts = True, (False, False, False)
-    else:
-        values = days[row.account_id, start, row.scene, ""]
-        values[0] += sign
-        follows, facts = row.is_follow, (row.is_first, row.is_following, row.is_bound)
-    if not follows:
-        return
-    stayed = row.stayed
-    reached = (
-        True,
-        *facts,
-        stayed is None,
-        *(stayed is None or stayed >= n for n in RETENTION_DAYS),
-    )
-    for place, holds in enumerate(reached, 1):
+def _add_act(days: Days, act: Act | SceneAct, zone: zoneinfo.ZoneInfo, sign: int) -> None:
+    """Adds the numbers of an act to its day; or takes them away."""
+    values = days[act.account_id, starts_of(act.at, zone)[1], act.scene, ""]
+    values[0] += sign
+    if act.is_follow:
+        facts = (act.is_first, act.is_following, act.is_bound)
+        _add_follow(values, facts, act.stayed, sign)
+
+
+def _add_way(
+    days: Days, account_id: int, way: _Way | FollowWay, zone: zoneinfo.ZoneInfo, sign: int
+) -> None:
+    """Adds the numbers of a follow of some way to its day; or takes them away."""
+    values = days[account_id, starts_of(way.at, zone)[1], "", way.way]
+    _add_follow(values, (False, False, False), way.stayed, sign)
+
+
+def _add_follow(
+    values: list[int], facts: tuple[bool, bool, bool], stayed: int | None, sign: int
+) -> None:
+    reached = (stayed is None or stayed >= number for number in RETENTION_DAYS)
+    for place, holds in enumerate((True, *facts, stayed is None, *reached), 1):
         if holds:
             values[place] += sign
 
@@ -223,7 +247,7 @@ def _writing() -> Upsert:
 
 @functools.cache
 def _writing_ways() -> Upsert:
-    names = ("at", "way", "stayed")
+    names = _Way._fields
     return Upsert(
         FollowWay,
         key=("openid", "account_id"),
@@ -259,14 +283,15 @@ def days_of_rows(
 ) -> Days:
     """What the stored acts and follows of an account come to, from `begin` to before `end`."""
     days: Days = defaultdict(lambda: [0] * len(MEASURES))
-    for model in (SceneAct, FollowWay):
-        rows: Any = model._default_manager.filter(account=account_id)
-        if begin is not None:
-            rows = rows.filter(at__gte=begin)
-        if end is not None:
-            rows = rows.filter(at__lt=end)
-        for row in rows.iterator(chunk_size=2000):
-            _add(days, row, zone, 1)
+    within = Q(account=account_id)
+    if begin is not None:
+        within &= Q(at__gte=begin)
+    if end is not None:
+        within &= Q(at__lt=end)
+    for act in SceneAct.objects.filter(within).iterator(chunk_size=2000):
+        _add_act(days, act, zone, 1)
+    for way in FollowWay.objects.filter(within).iterator(chunk_size=2000):
+        _add_way(days, account_id, way, zone, 1)
     return days
 
 
