@@ -88,6 +88,7 @@ def _words(random: Random, texts: list[tuple[int, str]], number: int) -> Iterato
 
 
 def _fill(account: int, whole: int, missing: int) -> None:
+    from events.models import MessageText
     from events.search.index import Text
 
     random = Random(whole)
@@ -107,7 +108,9 @@ def _fill(account: int, whole: int, missing: int) -> None:
         words = random.choices(vocabulary, cum_weights=weights, k=random.randint(2, 12))
         at = last - datetime.timedelta(days=_MONTHS_OF_DAYS * number / whole)
         said = "".join(words)
-        batch.append(Text(account, "follower", number + 1, at, f"o{number % 50_000}", said))
+        batch.append(
+            Text(account, MessageText.Said.FOLLOWER, number + 1, at, f"o{number % 50_000}", said)
+        )
         if len(batch) == 10_000:
             _store(batch)
             batch = []
