@@ -6,6 +6,7 @@ included. Each costs a fixed number of questions to the database, and reads roll
 
 from __future__ import annotations
 
+import bisect
 import datetime
 import functools
 import zoneinfo
@@ -101,9 +102,18 @@ class Span:
         days = self.last - self.first + _DAY
         return Span(self.account, self.first - days, self.last - days, self.interval)
 
-    def place_of(self, moment: datetime.datetime) -> int:
-        """The place among the slots of one that begins at this moment."""
-        return self.places[int(moment.timestamp())]
+    def place_of(self, seconds: int) -> int:
+        """The place among the slots of the one in which this moment of the span is, since 1970.
+
+        What was counted by the days of a former time zone begins with no slot: the worker has yet
+        to count it anew, or retention has removed its events.
+        """
+        place = self.places.get(seconds)
+        return bisect.bisect(self._begins, seconds) - 1 if place is None else place
+
+    @functools.cached_property
+    def _begins(self) -> Sequence[int]:
+        return list(self.places)
 
     @functools.cached_property
     def places(self) -> Mapping[int, int]:
@@ -239,12 +249,11 @@ def _counts(
     rows = rows.exclude(series__key="") if by_key else rows.filter(series__key="")
     if kinds is not None:
         rows = rows.filter(series__kind__in=list(kinds))
-    places = span.places
-    found: defaultdict[int, dict[int, Totals]] = defaultdict(dict)
+    found: defaultdict[int, defaultdict[int, Totals]] = defaultdict(lambda: defaultdict(Totals))
     measures = ("events", "people", "answered", "unanswered", "waited_ms")
     values_of = rows.annotate(seconds=Seconds("start")).values_list("series", "seconds", *measures)
-    for pk, seconds, events, people, answered, unanswered, waited_ms in values_of:
-        found[pk][places[seconds]] = Totals(events, people, answered, unanswered, waited_ms)
+    for pk, seconds, *values in values_of:
+        found[pk][span.place_of(seconds)].add(*values)
     return {(kind, key): found[pk] for pk, kind, key in _names_of(list(found))}
 
 

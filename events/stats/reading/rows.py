@@ -84,3 +84,10 @@ class Totals:
     answered: int = 0
     unanswered: int = 0
     waited_ms: int = 0
+
+    def add(self, events: int, people: int, answered: int, unanswered: int, waited_ms: int) -> None:
+        self.events += events
+        self.people += people
+        self.answered += answered
+        self.unanswered += unanswered
+        self.waited_ms += waited_ms

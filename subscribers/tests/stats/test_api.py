@@ -13,7 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from events.log.process import deliver
-from events.models import ApiKey, EventLog, MenuVersion
+from events.models import AccountStatistics, ApiKey, EventLog, MenuVersion
+from events.stats.counting.rebuild import follow_time_zones
 from events.stats.counting.roll_up import roll_up
 from events.testing import make_account
 from subscribers.models import Binding, OutgoingMessage, QRScene, Subscriber
@@ -111,6 +112,34 @@ def test_the_period_that_is_not_over_says_so(get, log):
     span = {"account": "shop", "from": str(today - DAY), "to": str(today)}
     for name in ("followers", "health"):
         assert [row["complete"] for row in rows_of(get(name, **span))] == [True, False]
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+@pytest.mark.parametrize("interval", ["hour", "day", "week", "month"])
+def test_numbers_by_the_days_of_a_former_time_zone_are_shown(
+    get, log, account, interval, is_frozen
+):
+    for number in range(3):
+        for kind in ("event.subscribe", "event.click", "text"):
+            log(kind, NOON + number * DAY, event_key="k")
+    roll_up()
+    if is_frozen:
+        AccountStatistics.objects.update(frozen_before=NOON + 9 * DAY)
+    # Half an hour off, so that no hour begins as before. The worker has not noticed yet.
+    account.time_zone = "Asia/Kolkata"
+    account.save()
+    span = SPAN | {"from": "2026-02-27", "interval": interval}
+    for _time in ("before", "after"):
+        for name, column, number in (
+            ("events", "events", 9),
+            ("followers", "cumulative", 1),
+            ("menu", "clicks", 3),
+            ("messages", "messages", 3),
+        ):
+            rows = get(name, **span).json()["results"]
+            numbers = [row[column] for row in rows]
+            assert (numbers[-1] if column == "cumulative" else sum(numbers)) == number
+        assert follow_time_zones() == (_time == "before")
 
 
 def test_what_arrived_a_moment_ago_is_in_todays_numbers(get, log):
