@@ -1,4 +1,8 @@
-"""Counts by month and day how often each person acted, for the most active followers."""
+"""Counts by month and day how often each person acted, for the most active followers.
+
+Acts are what `Subscriber.event_count` counts of all time: the results of notices and audits that
+name a person are none.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from django.db.models import Q
 
 from events.db.lookup import Lookup
 from events.db.upsert import Upsert
+from events.kinds import Effect, kinds_where
 from events.models import EventLog, OpenEvent
 from events.stats.changes import Batch, counter, on_zone_change
 from events.stats.counting.rebuild import Difference
@@ -23,6 +28,9 @@ from subscribers.models import FollowerMonth
 
 __all__ = ["count_activity", "days_of", "recount_months"]
 
+_ACTS = frozenset(
+    kinds_where(lambda kind: kind.effect not in (None, Effect.FOUND_FOLLOWING, Effect.FOUND_GONE))
+)
 _NO_EVENTS = (EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED)
 # By account id, OpenID and first day of the month.
 _Month: TypeAlias = "tuple[int, str, datetime.date]"
@@ -35,7 +43,7 @@ def count_activity(batch: Batch) -> None:
     more: defaultdict[_Month, _Days] = defaultdict(Counter)
     for fact, before in batch.changes:
         difference = fact.counted.is_event - before.is_event
-        if difference and fact.openid and fact.source == EventLog.Source.CALLBACK:
+        if difference and fact.openid and fact.kind in _ACTS:
             zone = batch.zones[fact.account_id]
             month, day = _month_and_day(starts_of(fact.event_time, zone)[1], zone)
             more[fact.account_id, fact.openid, month][day] += difference
@@ -196,17 +204,18 @@ def _of_log(account_id: int, month: datetime.date, zone: zoneinfo.ZoneInfo) -> d
             ~Q(openid=""),
             ~Q(status__in=_NO_EVENTS),
             account=account_id,
-            source=EventLog.Source.CALLBACK,
             event_time__gte=day_start(month, zone),
             event_time__lt=day_start(_after(month), zone),
             pk__lte=held_progress().last_id,
         )
         .exclude(pk__in=uncounted.values("pk"))
-        .values_list("openid", "event_time")
+        .values_list("openid", "event_time", "kind")
     )
     found: defaultdict[str, _Days] = defaultdict(Counter)
-    for openid, at in rows.iterator(chunk_size=2000):
-        found[openid][_day(at, zone).day] += 1
+    for openid, at, kind in rows.iterator(chunk_size=2000):
+        # By the kind SQLite would walk through all events of it.
+        if kind in _ACTS:
+            found[openid][_day(at, zone).day] += 1
     return found
 
 
