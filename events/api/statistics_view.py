@@ -173,7 +173,7 @@ class StatisticsView(APIView):
         Accounts of several time zones have none together: "".
         """
         write = _Writer(self.fields)
-        results = [row if isinstance(row, dict) else write(row) for row in rows]
+        results = [row if row.__class__ is dict else write(row) for row in rows]
         accounts = [account] if isinstance(account, OfficialAccount) else account
         zones = {each.time_zone for each in accounts}
         zone = zones.pop() if len(zones) == 1 else ""
@@ -190,15 +190,20 @@ class _Writer:
     def __init__(self, fields: Sequence[str]) -> None:
         self._fields = fields
         self._read = operator.attrgetter(*fields)
+        # All of a view's rows have their times in the same fields.
+        self._with_times: Sequence[str] | None = None
         # By id, and kept with the text, so that no other time gets that id.
         self._times: dict[int, tuple[datetime.datetime, str]] = {}
 
     def __call__(self, row: Any) -> dict[str, Any]:
-        values = [
-            self._text(value) if value.__class__ is datetime.datetime else value
-            for value in self._read(row)
-        ]
-        return dict(zip(self._fields, values, strict=True))
+        values = dict(zip(self._fields, self._read(row), strict=True))
+        if self._with_times is None:
+            self._with_times = [
+                name for name, value in values.items() if isinstance(value, datetime.datetime)
+            ]
+        for name in self._with_times:
+            values[name] = self._text(values[name])
+        return values
 
     def _text(self, moment: datetime.datetime) -> str:
         known = self._times.get(id(moment))

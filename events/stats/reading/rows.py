@@ -8,7 +8,7 @@ from dataclasses import dataclass
 __all__ = ["EventRow", "HealthRow", "HourRow", "MenuRow", "MessageRow", "Totals"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EventRow:
     """Events of one kind, or one kind and key, in one period."""
 
@@ -20,7 +20,7 @@ class EventRow:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MenuRow:
     """Taps on one menu entry. `name` is its path in the menu, "" where no menu has the key."""
 
