@@ -256,16 +256,25 @@ def packed(message: CustomMessage) -> tuple[str, dict[str, Any]]:
 def unpacked(kind: str, payload: Mapping[str, Any]) -> CustomMessage:
     """The message in these columns. Raises ValueError for columns that `packed` did not make."""
     fields = dict(payload)
+    parts: dict[str, Any] = {}
     if not _is_text_throughout(fields):
         raise ValueError(f"a message of kind {kind!r} has a value that is no text, or a NUL")
     try:
         if kind == "news":
-            fields["article"] = Article(**fields["article"])
+            parts["article"] = Article(**_texts(fields.pop("article")))
         elif kind == "msgmenu":
-            fields["choices"] = tuple(Choice(**choice) for choice in fields["choices"])
-        return _CLASSES[kind](**fields)
+            choices = fields.pop("choices")
+            parts["choices"] = tuple(Choice(**_texts(choice)) for choice in choices)
+        return _CLASSES[kind](**(parts | _texts(fields)))
     except (KeyError, TypeError) as error:
         raise ValueError(f"no message of kind {kind!r}: {error!r}") from error
+
+
+def _texts(values: Any) -> dict[str, str]:
+    """The same mapping of texts; TypeError for anything else, which no page could show."""
+    if not isinstance(values, dict) or not all(isinstance(text, str) for text in values.values()):
+        raise TypeError("not each value is a text")
+    return values
 
 
 def _is_text_throughout(value: Any) -> bool:

@@ -257,7 +257,19 @@ def test_every_message_is_stored_and_read_as_it_was(account, message):
 
 @pytest.mark.parametrize(
     ("kind", "payload"),
-    [("fax", {}), ("text", {"content": "", "x": 1}), ("news", {}), ("text", {"content": " "})],
+    [
+        ("fax", {}),
+        ("text", {"content": "", "x": 1}),
+        ("news", {}),
+        ("text", {"content": " "}),
+        # No page could show these.
+        ("text", {"content": ["x"]}),
+        ("image", {"media_id": {"a": "b"}}),
+        ("news", {"article": {"title": ["x"], "description": "", "pic_url": "", "url": "u"}}),
+        ("msgmenu", {"head": ["x"], "choices": [{"id": "1", "content": "x"}], "tail": ""}),
+        ("msgmenu", {"head": "x", "choices": [{"id": "1", "content": ["x"]}], "tail": ""}),
+        ("msgmenu", {"head": "x", "choices": {"id": "1", "content": "x"}, "tail": ""}),
+    ],
 )
 def test_what_is_no_message_is_not_taken_for_one(kind, payload):
     with pytest.raises(ValueError, match="message"):
