@@ -32,9 +32,11 @@ _CODE_MASK = "••••-••••"
 SHAPE = r"bind-[A-Za-z0-9_-]{32}"
 _SHAPE = re.compile(SHAPE)
 # The ticket of a QR code leads to its picture, so it is as secret as its scene.
-# Eight characters of subscribers.binding.codes, with what people write between them.
+# Eight characters of subscribers.binding.codes, with what people write between them. Chinese words
+# stand beside them without a space.
 _CODE = re.compile(
-    r"(?<![\w-])(?:[A-HJKMNP-Z2-9][ \-－–—\u3000]*){7}[A-HJKMNP-Z2-9](?![\w-])", re.IGNORECASE
+    r"(?<![A-Za-z0-9_-])(?:[A-HJKMNP-Z2-9][ \-－–—\u3000]*){7}[A-HJKMNP-Z2-9](?![A-Za-z0-9_-])",
+    re.IGNORECASE,
 )
 _SHOWN_CODE = re.compile(r"(?=.*\d)(?=.*[A-Z])[A-HJKMNP-Z2-9]{4}-[A-HJKMNP-Z2-9]{4}")
 _TICKET = re.compile(r"<Ticket>.*?(</Ticket>|\Z)", re.DOTALL)
@@ -55,9 +57,9 @@ def mask(text: str) -> str:
     return _TICKET.sub("<Ticket>••••</Ticket>", masked) if found else text
 
 
-def mask_codes(text: str) -> str:
-    """The text with what may be a code in it made unreadable."""
-    return _CODE.sub(_masked_code, text)
+def mask_codes(text: str, at: datetime.datetime, *, now: datetime.datetime) -> str:
+    """A text of that time; what may be a code in it is unreadable while the code may be valid."""
+    return _CODE.sub(_masked_code, text) if now - at < CODE_MAY_BE_VALID else text
 
 
 def _masked_code(found: re.Match[str]) -> str:

@@ -93,4 +93,4 @@ def _winner(rules: RuleSet, event: EventLog) -> int:
 
 def _said(event: EventLog) -> str:
     incoming = incoming_of(event)
-    return " ".join((incoming.text or incoming.key).split())[:100]
+    return " ".join(event.masked(incoming.text or incoming.key).split())[:100]

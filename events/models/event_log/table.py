@@ -235,10 +235,8 @@ class EventLog(models.Model):
     def masked(self, text: str) -> str:
         """A text of this row as it may be shown: without binding scenes and their tickets."""
         text = binding_scenes.mask(text)
-        if self.kind == "text" and (
-            timezone.now() - self.received_at < binding_scenes.CODE_MAY_BE_VALID
-        ):
-            text = binding_scenes.mask_codes(text)
+        if self.kind == "text":
+            text = binding_scenes.mask_codes(text, self.received_at, now=timezone.now())
         if self.ticket and self.is_binding_scan:
             text = text.replace(self.ticket, viewer.HIDDEN)
         if not viewer.may_see_openids():

@@ -6,7 +6,9 @@ import datetime
 from dataclasses import dataclass
 
 from django.db.models import Max, Sum
+from django.utils import timezone
 
+from events.binding_scenes import mask_codes
 from events.models import UnmatchedDay
 from events.stats.days import Days
 
@@ -30,9 +32,10 @@ class UnmatchedText:
 def unmatched_texts(days: Days, *, limit: int) -> list[UnmatchedText]:
     """The texts of these days that no rule matched, the most frequent first."""
     rows = UnmatchedDay.objects.filter(days.within("account", "start")).order_by()
+    now = timezone.now()
     return [
-        UnmatchedText(*row)
-        for row in rows.values_list("account", "text")
+        UnmatchedText(account_id, mask_codes(text, last_at, now=now), messages, people, last_at)
+        for account_id, text, messages, people, last_at in rows.values_list("account", "text")
         .annotate(number=Sum("messages"), persons=Sum("people"), last=Max("last_at"))
         .order_by("-number", "-last", "text")[:limit]
     ]

@@ -11,6 +11,7 @@ from django.utils.timesince import timeuntil
 from django.utils.translation import gettext_lazy as _
 
 from events.admin.html import menu_name, moment
+from events.binding_scenes import mask_codes
 from events.kinds import label
 from events.menus.names import MenuNames
 from events.models import EventLog
@@ -39,7 +40,8 @@ def row_of(
     conversation: Conversation, now: datetime.datetime, opened: int | None
 ) -> dict[str, Any]:
     """One line of the list."""
-    text, kind = conversation.last_text, conversation.last_kind
+    kind = conversation.last_kind
+    text = mask_codes(conversation.last_text, conversation.last_at, now=now)
     if kind and kind != "text":
         text = f"[{label(kind)}] {text}".strip()
     until = conversation.window_until

@@ -10,12 +10,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from events.admin.changelist import KeysetChangeList, KeysetModelAdmin, ReadOnly
 from events.admin.html import follower_link, moment
 from events.admin.list_filters import AccountFilter, EventTimeFilter, span_of
+from events.binding_scenes import mask_codes
 from events.db.keyset import RowCursor
 from events.models import MessageText, with_account
 from events.search.find import find
@@ -96,7 +98,7 @@ class MessageTextAdmin(ReadOnly, KeysetModelAdmin):
 
     @display(description=_("text"))
     def text(self, text: MessageText) -> str:
-        content = text.content
+        content = mask_codes(text.content, text.event_time, now=timezone.now())
         if not may_see_openids():
             content = content.replace(text.openid, shown_openid(text.openid))
         return render_to_string("admin/pieces/words.html", {"text": content})

@@ -14,7 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from events.log.retention_hooks import announce_erasure
-from events.models import AuditEntry
+from events.models import AuditEntry, EventLog, MessageText, UnmatchedDay
+from events.search.fill import index_texts
 from events.stats.update import update_statistics
 from events.testing import make_account, make_rule, message_xml, push
 from subscribers.models import (
@@ -75,6 +76,37 @@ def test_lists_show_who_waits_by_the_end_of_the_window(account, agent):
     assert "Birch" in page
     Subscriber.objects.filter(openid="oNew").update(last_unfollowed_at=timezone.now())
     assert "oNew" not in listed(agent, "waiting")
+
+
+@pytest.mark.parametrize(
+    "text", ["绑定码 ABCD-2345", "绑定码ABCD-2345", "码:abcd2345。", "kode x abcd 2345"]
+)
+def test_a_code_that_may_be_valid_is_shown_on_no_page(account, text):
+    """Nobody can tell from it whose code it is; who reads it could bind a WeChat of their own."""
+    says(account, "oNew", text)
+    index_texts()
+    browser = browser_of(User.objects.create_superuser("root"))
+    today = timezone.now().astimezone(account.zone).date()
+    pages = [
+        INBOX,
+        f"{INBOX}{Conversation.objects.get().pk}/change/",
+        "/admin/events/messagetext/",
+        f"/admin/events/replyrule/replay/?account={account.slug}",
+        f"/admin/?days={today}..{today}",
+    ]
+    code = text.rpartition("x")[2][-9:].strip("码:。 ")
+
+    def shown() -> list[bool]:
+        return [code in browser.get(page, follow=True).content.decode() for page in pages]
+
+    assert shown() == [False] * len(pages)
+    # A text that is a code alone stays masked where it is kept for good; this is a sentence.
+    EventLog.objects.update(received_at=timezone.now() - datetime.timedelta(minutes=11))
+    late = timezone.now() - datetime.timedelta(minutes=11)
+    Conversation.objects.update(last_at=late)
+    MessageText.objects.update(event_time=late)
+    UnmatchedDay.objects.update(last_at=late)
+    assert shown() == [True] * len(pages)
 
 
 def test_an_answer_ends_the_waiting_and_the_next_message_begins_it_anew(account, agent):
