@@ -47,6 +47,8 @@ class ModelAdmin(ThemeModelAdmin):
     `actions_outside_transaction`: then before.
     """
 
+    # Django's is a hyphen; pages of ours have a dash, and cards on phones leave it out.
+    empty_value_display = "–"
     holds_personal_data: ClassVar[bool] = False
     actions_outside_transaction: ClassVar[tuple[str, ...]] = ()
 

@@ -88,7 +88,6 @@ class KeysetModelAdmin(AccountModelAdmin):
     search_fields = ("pk",)
     list_filter_sheet = False
     list_fullwidth = True
-    empty_value_display = "–"
 
     def time_column(self, request: HttpRequest) -> str | None:
         """The time by which the list is in order under the request's filters; None: by the id."""

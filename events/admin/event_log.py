@@ -122,6 +122,19 @@ class EventLogAdmin(EventColumns, ReadOnly, KeysetModelAdmin):
             _name_menu_keys([event])
         return event
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Says that a body was mended or a reply cut off only where it was."""
+        hidden = {name for name in ("mended", "is_cut") if not getattr(obj, name, False)}
+        shown = []
+        for title, options in super().get_fieldsets(request, obj):
+            rows = [
+                row if isinstance(row, str) else tuple(name for name in row if name not in hidden)
+                for row in options["fields"]
+                if row not in hidden
+            ]
+            shown.append((title, {**options, "fields": rows}))
+        return shown
+
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = list(super().get_list_display(request))
         if may_see_contents():

@@ -52,7 +52,8 @@ class Replay:
 def replay(account: OfficialAccount, rules: Sequence[Rule]) -> Replay:
     """Decides the account's events of the last seven days anew, the newest two thousand.
 
-    Each is decided at its own time; tags, remark and binding are those of today.
+    Each is decided at its own time; tags, remark and binding are those of today. Scans that bind
+    are left out: no rule answers them.
     """
     since = timezone.now() - datetime.timedelta(days=DAYS)
     rows = EventLog.objects.filter(
@@ -60,7 +61,7 @@ def replay(account: OfficialAccount, rules: Sequence[Rule]) -> Replay:
     ).exclude(status__in=[EventLog.Status.QUARANTINED, EventLog.Status.UNREADABLE])
     events = list(rows.order_by("-event_time", "-pk")[: MOST + 1])
     is_all = len(events) <= MOST
-    events = events[:MOST]
+    events = [event for event in events[:MOST] if not event.is_binding_scan]
     former = dict(
         RuleHit.objects.filter(event_id__in=[event.pk for event in events]).values_list(
             "event_id", "rule_id"

@@ -2466,6 +2466,7 @@ class Migration(migrations.Migration):
                             related_name="+",
                             serialize=False,
                             to="events.officialaccount",
+                            verbose_name="Official Account",
                         ),
                     ),
                     ("read_at", models.DateTimeField(blank=True, null=True)),
@@ -2719,6 +2720,7 @@ class Migration(migrations.Migration):
                             on_delete=django.db.models.deletion.PROTECT,
                             related_name="+",
                             to="events.officialaccount",
+                            verbose_name="Official Account",
                         ),
                     ),
                     (
@@ -2727,6 +2729,7 @@ class Migration(migrations.Migration):
                             on_delete=django.db.models.deletion.PROTECT,
                             related_name="+",
                             to="subscribers.subscriber",
+                            verbose_name="follower",
                         ),
                     ),
                 ],

@@ -15,8 +15,15 @@ __all__ = ["ReceivedMedia"]
 class ReceivedMedia(Job):
     """The file of one message; the job fetches it. `event_id` is the message in the log."""
 
-    account = models.ForeignKey(OfficialAccount, on_delete=models.PROTECT, related_name="+")
-    subscriber = models.ForeignKey(Subscriber, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(
+        OfficialAccount,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("Official Account"),
+    )
+    subscriber = models.ForeignKey(
+        Subscriber, on_delete=models.PROTECT, related_name="+", verbose_name=_("follower")
+    )
     event_id = models.BigIntegerField(unique=True)
     event_time = models.DateTimeField()
     kind = models.CharField(max_length=16)

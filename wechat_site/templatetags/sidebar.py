@@ -6,8 +6,10 @@ from typing import Any
 from django import template
 from django.conf import settings
 from django.db.models.options import Options
+from django.template import Context
 from django.urls import NoReverseMatch, reverse
 from django.utils.text import capfirst
+from django.utils.translation import gettext, pgettext
 
 register = template.Library()
 
@@ -28,7 +30,7 @@ def under_sidebar_heading(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
             first = [{"title": heading, "is_heading": True}] if heading else []
             if str(heading) == str(item["title"]):
                 first = []
-            return [*first, {**parts[1], "title": item["title"]}, *named[2:]]
+            return [*first, {**parts[1], "title": item["title"], "is_list": True}, *named[2:]]
     return named
 
 
@@ -43,6 +45,23 @@ def list_name(opts: Options[Any]) -> str:
         if str(item["link"]) == address:
             return str(item["title"])
     return str(capfirst(opts.verbose_name_plural))
+
+
+@register.simple_tag(takes_context=True)
+def act_of_page(context: Context) -> str:
+    """What one does on a page below a list or a row: the end of its path.
+
+    "" for a list, for the page of a row, and where the title says no more than the path.
+    """
+    opts, title = context.get("opts"), str(context.get("title") or "")
+    if not isinstance(opts, Options) or "cl" in context or context.get("change"):
+        return ""
+    if "entries" in context and "module_name" in context:
+        return gettext("History")
+    if context.get("add") and title == gettext("Add %s") % opts.verbose_name:
+        return pgettext("end of a path", "New")
+    # A title of Django's names the row too, which the path has already.
+    return "" if title in {list_name(opts), str(context.get("original"))} else title
 
 
 def _items() -> Iterator[tuple[Any, dict[str, Any]]]:

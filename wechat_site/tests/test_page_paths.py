@@ -76,3 +76,24 @@ def test_a_page_under_no_heading_begins_with_its_list(operator):
     header = re.search(r"<h1.*?</h1>", html, re.DOTALL)
     assert header
     assert "Followers" not in header[0]
+
+
+@pytest.mark.parametrize(
+    ("page", "path"),
+    [
+        ("events_mediafile_add", ["Receiving", "Media library", "New"]),
+        ("subscribers_followersync_add", ["Followers", "Follower syncs", "Sync followers"]),
+        ("events_menuversion_import", ["Receiving", "Menus", "Import a menu from JSON"]),
+    ],
+)
+def test_a_path_ends_with_what_one_does(operator, shop, page, path):
+    assert path_of(operator.get(reverse(f"admin:{page}"))) == path
+
+
+def test_the_path_of_a_row_ends_with_its_name_or_what_one_does_to_it(operator, shop):
+    pages = [
+        path_of(operator.get(reverse(f"admin:events_officialaccount_{page}", args=[shop.pk])))
+        for page in ("change", "history", "delete")
+    ]
+    row = ["Receiving", "Official Accounts", shop.name]
+    assert pages == [row, [*row, "History"], [*row, "Delete"]]

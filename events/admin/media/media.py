@@ -12,6 +12,7 @@ from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.urls import path
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminFileFieldWidget
@@ -72,7 +73,8 @@ class PosterForm(forms.ModelForm):  # type: ignore[type-arg]
 
 class MediaFileForm(PosterForm):
     upload = forms.FileField(
-        label=_("file"),
+        label=capfirst(_("file")),
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": "image/*,audio/*,video/mp4,.amr"}),
         help_text=_(
             "A picture (JPG, PNG, GIF) or video (MP4) of up to 10 MB, or voice (AMR, MP3) of up "
             "to 2 MB and 60 seconds."
@@ -112,7 +114,7 @@ class MediaFileAdmin(NeedsRight, AccountModelAdmin):
     list_filter = [AccountFilter, "kind"]
     search_fields = ["title"]
     actions = ["send_now"]
-    readonly_fields = ["preview", "kind", "shown_size", "created", "state"]
+    readonly_fields = ["preview", "kind", "shown_size", "created", "shown_state"]
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
@@ -128,7 +130,8 @@ class MediaFileAdmin(NeedsRight, AccountModelAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fields: list[Any] = ["account", "title", "upload", "new_poster"]
         if obj is not None:
-            fields = ["title", "preview", ("kind", "shown_size"), ("created", "state"), "account"]
+            fields = ["title", "preview", ("kind", "shown_size"), ("created", "shown_state")]
+            fields.append("account")
             if obj.kind == MediaFile.Kind.VIDEO and self.has_change_permission(request, obj):
                 fields.insert(2, "new_poster")
         return [(None, {"fields": fields})]
@@ -210,6 +213,10 @@ class MediaFileAdmin(NeedsRight, AccountModelAdmin):
         if file.id_at_wechat(timezone.now()):
             return "there", str(_("at WeChat"))
         return "not", str(_("sent when needed"))
+
+    @display(description=_("at WeChat"))
+    def shown_state(self, file: MediaFile) -> str:
+        return self.state(file)[1]
 
     def has_send_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("events.change_mediafile")

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from events.answering.publish_rules import publish
+from events.binding_scenes import new_binding_scene
 from events.models import AuditEntry, LiveMenu, MenuVersion, ReplyRule, RuleHit, RuleVersion
 from events.rules.data import AnswerKind, Hours, How, On
 from events.stats.update import update_statistics
@@ -276,6 +277,15 @@ def test_the_replay_shows_what_would_change(operator, account):
     assert "text message 退货 2 退货 退货" in shown
     live = words_of(operator.get(f"{LIST}replay/", {"of": "live"}))
     assert "0 would be answered otherwise." in live
+
+
+def test_the_replay_shows_no_scan_that_binds(operator, account):
+    make_rule(account, "event.subscribe", content="welcome")
+    scene = new_binding_scene()
+    push(account, message_xml("event.subscribe", EventKey=f"qrscene_{scene}"))
+    shown = words_of(operator.get(f"{LIST}replay/"))
+    assert "0 acts of followers were decided anew." in shown
+    assert scene not in shown
 
 
 def test_test_box_replay_and_live_answer_agree(operator, account):

@@ -139,6 +139,9 @@ def test_operators_keep_choose_and_look_at_files(operator, shop, private_storage
     assert (page["Content-Type"], b"".join(page.streaming_content)) == (
         "image/jpeg", picture("JPEG"),
     )  # fmt: skip
+    own = operator.get(reverse("admin:events_mediafile_change", args=[file.pk]))
+    assert "sent when needed" in own.content.decode()
+    assert "(&#x27;" not in own.content.decode()
     rule_page = operator.get(reverse("admin:events_replyrule_add"), {"account": shop.slug})
     assert f'value="library:{file.pk}" data-kind="image"' in rule_page.content.decode()
     answers_with(shop, file)
@@ -178,6 +181,11 @@ def test_what_followers_send_is_fetched_kept_shown_and_erased(
     assert f'src="{shown}"' in text
     assert "x.example" not in text
     assert b"".join(operator.get(shown).streaming_content) == picture("JPEG")
+    received = operator.get(
+        reverse("admin:subscribers_receivedmedia_change", args=[kept["video"].pk])
+    ).content.decode()
+    assert "This is no picture, voice or video" in received
+    assert "(&#x27;" not in received
     files = private_storage / "received"
     assert len(list(files.iterdir())) == 2
     with django_capture_on_commit_callbacks(execute=True):

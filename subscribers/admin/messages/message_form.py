@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from unfold.widgets import (
     UnfoldAdminRadioSelectWidget,
     UnfoldAdminTextareaWidget,
@@ -81,7 +82,7 @@ class MessageForm(forms.Form):
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
     )
     choices = forms.CharField(
-        label=capfirst(_("answers")),
+        label=capfirst(pgettext_lazy("to a question", "answers")),
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
         help_text=_(

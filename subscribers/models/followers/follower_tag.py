@@ -45,7 +45,11 @@ class TagRead(Job):
     """The job that reads the names of one account's tags from WeChat."""
 
     account = models.OneToOneField(
-        OfficialAccount, on_delete=models.CASCADE, primary_key=True, related_name="+"
+        OfficialAccount,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="+",
+        verbose_name=_("Official Account"),
     )
     read_at = models.DateTimeField(null=True, blank=True)
 
