@@ -58,8 +58,10 @@ _values_of = operator.attrgetter(*_LOG)
 _DEFAULTS = tuple(
     None if name == "delivery_count" else field.get_default() for name, field in _LOG.items()
 )
+# Most moments of a push, and of the pushes in its batch, are the same few.
+_written = functools.lru_cache(maxsize=256)(datetime.datetime.isoformat)
 _encode = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), default=datetime.datetime.isoformat
+    ensure_ascii=False, check_circular=False, separators=(",", ":"), default=_written
 ).encode
 _OURS = frozenset({EventLog.Status.RECEIVED, EventLog.Status.PROCESSED})
 
