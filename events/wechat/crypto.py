@@ -7,6 +7,7 @@ the AppID, and PKCS#7 padding to a multiple of 32. The IV is the first half of t
 from __future__ import annotations
 
 import base64
+import functools
 import hmac
 import re
 
@@ -25,6 +26,11 @@ CIPHER_BLOCK = 16
 PADDING_BLOCK = 32
 
 
+# Keys and ciphers that were made; each push of an account takes the same ones.
+_MOST_KEYS = 256
+
+
+@functools.lru_cache(_MOST_KEYS)
 def decode_aes_key(encoding_aes_key: str) -> bytes:
     """Return the 32 bytes of an EncodingAESKey; raise `InvalidKey` if it is not one.
 
@@ -77,6 +83,7 @@ def decrypt(ciphertext: str, *, key: bytes, app_id: str) -> bytes:
     return plain[HEADER_SIZE:end]
 
 
+@functools.lru_cache(_MOST_KEYS)
 def _cipher(key: bytes) -> Cipher[modes.CBC]:
     return Cipher(algorithms.AES(key), modes.CBC(key[:CIPHER_BLOCK]))
 
