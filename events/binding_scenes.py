@@ -14,6 +14,9 @@ import re
 import secrets
 
 __all__ = [
+    "BETWEEN",
+    "CODE_CHARACTERS",
+    "CODE_MASK",
     "CODE_MAY_BE_VALID",
     "MASK",
     "SHAPE",
@@ -27,18 +30,22 @@ __all__ = [
 MASK = "bind-••••"
 # A code lives ten minutes, and a push may come a minute late.
 CODE_MAY_BE_VALID = datetime.timedelta(minutes=11)
-_CODE_MASK = "••••-••••"
+CODE_MASK = "••••-••••"
+# What codes of subscribers.binding.codes are made of, in a set of a regular expression, and what
+# people write between.
+CODE_CHARACTERS = "A-HJKMNP-Z2-9"
+BETWEEN = " -－–—\u3000"
 # As a regular expression that Python and both databases read alike.
 SHAPE = r"bind-[A-Za-z0-9_-]{32}"
 _SHAPE = re.compile(SHAPE)
 # The ticket of a QR code leads to its picture, so it is as secret as its scene.
-# Eight characters of subscribers.binding.codes, with what people write between them. Chinese words
-# stand beside them without a space.
+# Chinese words stand beside a code without a space.
 _CODE = re.compile(
-    r"(?<![A-Za-z0-9_-])(?:[A-HJKMNP-Z2-9][ \-－–—\u3000]*){7}[A-HJKMNP-Z2-9](?![A-Za-z0-9_-])",
+    rf"(?<![A-Za-z0-9_-])(?:[{CODE_CHARACTERS}][{re.escape(BETWEEN)}]*){{7}}[{CODE_CHARACTERS}]"
+    r"(?![A-Za-z0-9_-])",
     re.IGNORECASE,
 )
-_SHOWN_CODE = re.compile(r"(?=.*\d)(?=.*[A-Z])[A-HJKMNP-Z2-9]{4}-[A-HJKMNP-Z2-9]{4}")
+_SHOWN_CODE = re.compile(rf"(?=.*\d)(?=.*[A-Z])[{CODE_CHARACTERS}]{{4}}-[{CODE_CHARACTERS}]{{4}}")
 _TICKET = re.compile(r"<Ticket>.*?(</Ticket>|\Z)", re.DOTALL)
 
 
@@ -65,7 +72,7 @@ def mask_codes(text: str, at: datetime.datetime, *, now: datetime.datetime) -> s
 def _masked_code(found: re.Match[str]) -> str:
     code = found[0]
     is_mixed = any(map(str.isdigit, code)) and any(map(str.isalpha, code))
-    return _CODE_MASK if is_mixed else code
+    return CODE_MASK if is_mixed else code
 
 
 def mask_shown_code(text: str) -> str:
@@ -73,4 +80,4 @@ def mask_shown_code(text: str) -> str:
 
     A product's number that somebody asks for stays readable there.
     """
-    return _CODE_MASK if _SHOWN_CODE.fullmatch(text.strip()) else text
+    return CODE_MASK if _SHOWN_CODE.fullmatch(text.strip()) else text

@@ -6,7 +6,14 @@ from typing import Any
 
 from django.db import connections
 
-from events.binding_scenes import MASK, SHAPE
+from events.binding_scenes import (
+    BETWEEN,
+    CODE_CHARACTERS,
+    CODE_MASK,
+    CODE_MAY_BE_VALID,
+    MASK,
+    SHAPE,
+)
 from events.db.report_views import drop_views, make_views
 
 __all__ = ["drop_report_of_events", "make_report_of_events"]
@@ -46,8 +53,26 @@ def _masked(expression: str, vendor: str) -> str:
     return f"CASE WHEN {expression} GLOB '{shape}' THEN '{MASK}' ELSE {expression} END"
 
 
+def _may_hold_code(content: str, vendor: str) -> str:
+    """SQL for whether a short code may stand in a text, and still be valid."""
+    seconds = int(CODE_MAY_BE_VALID.total_seconds())
+    character = f"[{CODE_CHARACTERS}{CODE_CHARACTERS.lower()}]"
+    if vendor == "postgresql":
+        return (
+            f"e.received_at > now() - interval '{seconds} seconds' "
+            f"AND translate({content}, '{BETWEEN}', '') ~ '{character}{{8}}'"
+        )
+    for letter in BETWEEN:
+        content = f"replace({content}, '{letter}', '')"
+    return (
+        f"e.received_at > datetime('now', '-{seconds} seconds') "
+        f"AND {content} GLOB '*{8 * character}*'"
+    )
+
+
 def _events(vendor: str) -> str:
-    content = _masked(_CONTENT[vendor], vendor)
+    code = f"{_may_hold_code(_CONTENT[vendor], vendor)} THEN '{CODE_MASK}'"
+    content = f"CASE WHEN {code} ELSE {_masked(_CONTENT[vendor], vendor)} END"
     return f"""
         SELECT e.id, a.slug AS account, e.source, e.kind, e.msg_type, e.event,
             {_masked("e.event_key", vendor)} AS event_key, {_masked("e.scene", vendor)} AS scene,

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.utils.crypto import salted_hmac
 
-from events.binding_scenes import new_binding_scene
+from events.binding_scenes import BETWEEN, new_binding_scene
 from events.models import EventLog
 from subscribers.models import BindingRequest, BindingScan, Refusal, Subscriber
 
@@ -38,7 +38,7 @@ _WINDOW = datetime.timedelta(minutes=10)
 # Without 0 O 1 I L, which people take for each other.
 _ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 _CODE = re.compile(rf"(?=.*\d)(?=.*[A-Z])[{_ALPHABET}]{{8}}")
-_BETWEEN = str.maketrans("", "", " -－–—\u3000")
+_BETWEEN = str.maketrans("", "", BETWEEN)
 
 
 def new_code() -> str:

@@ -7,6 +7,7 @@ import datetime
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.utils import timezone
 
 from events.binding_scenes import new_binding_scene
 from events.models import AccountStatistics, EventLog, PeriodCount, Series
@@ -60,6 +61,20 @@ def test_events_have_their_text_and_no_binding_code(account):
     assert "••••" in texts[4]
     assert "••••" in found[5][3]
     assert "••••" in found[5][4]
+
+
+def test_a_short_code_is_masked_while_it_may_be_valid(account):
+    sent = ["ABCD-2345", "绑定码ABCD 2345", "abcd2345 please", "ABCD－2345", "您好 hello"]
+    now = timezone.now()
+    for number, text in enumerate(sent):
+        for minutes in (10, 13):
+            store(
+                account, 2 * number + minutes, raw=message_xml("text", Content=text, at=1),
+                received_at=now - datetime.timedelta(minutes=minutes),
+            )  # fmt: skip
+    texts = [text for _, text in rows("report_events", "id", "text")]
+    assert texts[1::2] == sent
+    assert [text == "••••-••••" for text in texts[::2]] == [True, True, True, True, False]
 
 
 def test_followers_and_days(account):
