@@ -32,7 +32,7 @@ class AlertChannelForm(forms.ModelForm):  # type: ignore[type-arg]
     """The address goes in and never comes out: it holds passwords."""
 
     new_url = forms.CharField(
-        label=_("address (apprise)"),
+        label=capfirst(_("address (apprise)")),
         required=False,
         max_length=2000,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),

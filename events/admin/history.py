@@ -16,8 +16,15 @@ from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from events.answering.rule_words import (
+    Names,
+    answers_in_words,
+    conditions_in_words,
+    trigger_in_words,
+)
 from events.audit.acts import act_in_words
-from events.models import AuditEntry
+from events.models import AuditEntry, ReplyRule
+from events.rules.data import rule_from_json
 
 __all__ = [
     "changes_table",
@@ -70,7 +77,8 @@ def differences(model: type[Model] | None, changes: dict[str, Any]) -> str:
     for name, pair in changes.items():
         field = _field(model, name)
         words = capfirst(str(getattr(field, "verbose_name", name)))
-        rows.append((words, *(_text(_in_words(field, value)) for value in pair)))
+        says = _part_of_rule if model is ReplyRule and name in _PARTS_OF_RULES else _in_words
+        rows.append((words, *(_text(says(field, value)) for value in pair)))
     return render_to_string("admin/audit/changes.html", {"rows": rows})
 
 
@@ -117,6 +125,29 @@ def _field(model: type[Model] | None, name: str) -> Any:
         return model._meta.get_field(name) if model else None
     except FieldDoesNotExist:
         return None
+
+
+# An empty rule, in which one part is put.
+_NO_RULE = {"id": 0, "trigger": {"on": "other"}}
+_PARTS_OF_RULES = frozenset({"trigger", "conditions", "answers", "later"})
+
+
+def _part_of_rule(field: Any, value: Any) -> Any:
+    """A part of a reply rule as its list says it; what is no such part as it is."""
+    if not value:
+        return ""
+    try:
+        rule = rule_from_json({**_NO_RULE, field.name: value})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return value
+    names = Names({}, {})
+    match field.name:
+        case "trigger":
+            return trigger_in_words(rule.trigger, names)
+        case "conditions":
+            return "\n".join(conditions_in_words(rule.conditions, names))
+        case _:
+            return "\n".join(answers_in_words(rule))
 
 
 def _in_words(field: Any, value: Any) -> Any:

@@ -1044,6 +1044,10 @@ class Migration(migrations.Migration):
                         ),
                     ),
                 ],
+                options={
+                    "verbose_name": "role",
+                    "verbose_name_plural": "roles",
+                },
             ),
             migrations.CreateModel(
                 name="RowChange",

@@ -126,7 +126,7 @@ class MenuVersion(Job):
         verbose_name = _("menu version")
         verbose_name_plural = _("menu versions")
         ordering = ["-pk"]
-        permissions = [("publish_menu", "Can publish menus")]
+        permissions = [("publish_menu", _("Can publish menus"))]
         constraints = [
             models.UniqueConstraint(
                 name="menu_version_one_waits",

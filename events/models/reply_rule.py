@@ -107,7 +107,7 @@ class RuleVersion(models.Model):
         verbose_name = _("version of reply rules")
         verbose_name_plural = _("versions of reply rules")
         ordering = ["-pk"]
-        permissions = [("publish_rules", "Can publish reply rules")]
+        permissions = [("publish_rules", _("Can publish reply rules"))]
         constraints = [
             models.UniqueConstraint(
                 name="rule_version_one_live", fields=["account"], condition=Q(is_live=True)

@@ -29,6 +29,7 @@ from events.admin.html import moment
 from events.models import ACCOUNT_SECRETS, AccountLimit, OfficialAccount
 from events.viewer import account_ids, shown_openid, visible_to
 from subscribers.models import Binding
+from wechat_site.signin.roles import ROLES
 
 admin.site.index_title = _("Dashboard")
 # Django's Chinese has two words for it, neither of which is the sidebar's.
@@ -78,11 +79,29 @@ _WITHOUT_PAGES = ("account", "contenttypes", "mfa", "sessions", "usersessions")
 def _named(field: Any) -> Any:
     """The field, with the permissions of this site's pages in the reader's language."""
     if field.queryset.model is Permission:
-        field.queryset = field.queryset.select_related("content_type").exclude(
-            content_type__app_label__in=_WITHOUT_PAGES
+        field.queryset = (
+            field.queryset.select_related("content_type")
+            .exclude(content_type__app_label__in=_WITHOUT_PAGES)
+            .exclude(pk__in=_of_tables_without_pages())
         )
         field.label_from_instance = _name_of
     return field
+
+
+def _of_tables_without_pages() -> list[int]:
+    """The permissions of tables that no page shows, unless a role has them."""
+    given = frozenset().union(*(role.permissions for role in ROLES.values()))
+    shown = {model._meta.label_lower for model in admin.site._registry}
+    return [
+        permission.pk
+        for permission in Permission.objects.filter(
+            content_type__app_label__in=("events", "subscribers")
+        ).select_related("content_type")
+        if permission.codename.partition("_")[0] in _ACTS
+        and permission.codename.endswith(f"_{permission.content_type.model}")
+        and f"{permission.content_type.app_label}.{permission.content_type.model}" not in shown
+        and f"{permission.content_type.app_label}.{permission.codename}" not in given
+    ]
 
 
 # What Django's own permissions allow; their names in the database are English.

@@ -40,6 +40,18 @@ from events.wechat import SecurityMode
 __all__ = ["OfficialAccountAdmin"]
 
 _SECRETS = ("new_token", "new_encoding_aes_key", "new_app_secret")
+# What they are on the page of a new account.
+_FROM_THE_CONSOLE = {
+    "new_token": _(
+        "3 to 32 letters and digits that you choose; enter the same in WeChat's console."
+    ),
+    "new_encoding_aes_key": _(
+        "43 letters and digits, which WeChat's console makes; not needed in plaintext mode."
+    ),
+    "new_app_secret": _(
+        "WeChat's console shows it once. Without it the site only receives and replies."
+    ),
+}
 
 
 class _SecretField(forms.CharField):
@@ -90,6 +102,13 @@ class OfficialAccountForm(forms.ModelForm):  # type: ignore[type-arg]
             "slug", "name", "original_id", "app_id", "security_mode", "time_zone", "is_active",
             "late_answers", "hold_text", "ask_before_binding", "js_hosts",
         ]  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is None:
+            for name in _SECRETS:
+                if name in self.fields:
+                    self.fields[name].help_text = _FROM_THE_CONSOLE[name]
 
     def clean_new_picture(self) -> bytes:
         upload = self.cleaned_data["new_picture"]

@@ -25,7 +25,7 @@ from unfold.widgets import (
 from events.admin.access import visible_accounts
 from events.admin.base import ModelAdmin
 from events.models import ApiKey
-from events.people.scopes import scopes_of
+from events.people.scopes import ACT_FOR_USERS, scopes_of
 from events.viewer import account_ids
 
 __all__ = ["ApiKeyAdmin", "ending_keys"]
@@ -33,6 +33,27 @@ __all__ = ["ApiKeyAdmin", "ending_keys"]
 
 def _end() -> datetime.date:
     return timezone.localdate() + datetime.timedelta(days=settings.API_KEY_DAYS)
+
+
+# What a scope lets a key do.
+_SCOPES = {
+    "accounts:read": _("read Official Accounts"),
+    "bindings:read": _("read bindings"),
+    "events:read": _("read events"),
+    "messages:read": _("read outgoing messages"),
+    "scenes:read": _("read QR codes"),
+    "stats:read": _("read statistics"),
+    "subscribers:read": _("read followers"),
+    "webhooks:read": _("read webhooks"),
+    "bindings:write": _("bind the user who makes the key"),
+    "messages:write": _("send messages to followers"),
+    "scenes:write": _("make QR codes"),
+    "webhooks:write": _("make and change webhooks"),
+    "access-token:use": _("use access tokens for calls to WeChat"),
+    "js-ticket:use": _("use tickets for pages in WeChat's browser"),
+    "js-config:use": _("sign pages for WeChat's browser"),
+    ACT_FOR_USERS: _("bind any user"),
+}
 
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -98,7 +119,9 @@ class ApiKeyAdmin(ModelAdmin):
             scopes, accounts = (
                 copy.deepcopy(form.base_fields[name]) for name in ("scopes", "accounts")
             )
-            scopes.choices = [(scope, scope) for scope in scopes_of(request.user)]
+            scopes.choices = [
+                (scope, f"{scope}: {_SCOPES[scope]}") for scope in scopes_of(request.user)
+            ]
             accounts.queryset = visible_accounts(request)
             form.base_fields |= {"scopes": scopes, "accounts": accounts}
         return form

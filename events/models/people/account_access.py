@@ -51,5 +51,9 @@ class Role(models.Model):
     )
     given = models.JSONField(default=list)
 
+    class Meta:
+        verbose_name = _("role")
+        verbose_name_plural = _("roles")
+
     def __str__(self) -> str:
         return self.key

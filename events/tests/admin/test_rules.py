@@ -279,6 +279,15 @@ def test_the_replay_shows_what_would_change(operator, account):
     assert "0 would be answered otherwise." in live
 
 
+def test_the_history_of_a_rule_says_its_parts_in_words(operator, account):
+    operator.post(ADD, form(account, name="both", words="退货\n换货"))
+    rule = ReplyRule.objects.get()
+    shown = words_of(operator.get(reverse("admin:events_replyrule_history", args=[rule.pk])))
+    part = shown[shown.index("Trigger") : shown.index("Active")]
+    assert "contains one of the words (半匹配): 退货, 换货" in part
+    assert "{" not in part
+
+
 def test_the_replay_shows_no_scan_that_binds(operator, account):
     make_rule(account, "event.subscribe", content="welcome")
     scene = new_binding_scene()

@@ -13,6 +13,7 @@ from django.test import Client
 from events.models import AccountLimit
 from events.testing import make_account
 from events.viewer import account_ids
+from wechat_site.signin.roles import ROLES
 from wechat_site.tests.signin.people import browser_of, with_rights, with_role
 from wechat_site.tests.signin.world import make_rows
 
@@ -144,3 +145,19 @@ def test_a_limit_that_lost_its_last_account_shows_nothing():
     AccountLimit.objects.get().accounts.clear()
     page = browser_of(analyst).get("/admin/subscribers/subscriber/").content.decode()
     assert rows.openid not in page
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_only_permissions_of_pages_are_offered_and_all_have_words(operator, language):
+    operator.cookies["django_language"] = language
+    page = operator.get("/admin/auth/group/add/")
+    field = page.context["adminform"].form.fields["permissions"]
+    offered = {f"{right.content_type.app_label}.{right.codename}" for right in field.queryset}
+    # No page has open events; the administrators' role and a page have the others.
+    assert "events.view_openevent" not in offered
+    assert {"events.view_role", "events.publish_rules", "auth.view_user"} <= offered
+    for role in ROLES.values():
+        assert role.permissions <= offered
+    if language == "zh-hans":
+        names = [field.label_from_instance(right) for right in field.queryset]
+        assert [name for name in names if name.isascii()] == []
