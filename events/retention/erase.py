@@ -8,6 +8,7 @@ push must still find its row.
 from __future__ import annotations
 
 import datetime
+import re
 from collections import Counter
 
 from django.db import connection, models
@@ -15,7 +16,13 @@ from django.db.models import Case, F, Value, When
 
 from events.models import EventLog
 
-__all__ = ["KINDS_WITH_TWO_PEOPLE", "overwrite_deleted", "pseudonymise_log"]
+__all__ = [
+    "KINDS_WITH_TWO_PEOPLE",
+    "may_mention",
+    "overwrite_deleted",
+    "people_mentioned",
+    "pseudonymise_log",
+]
 
 # Their body names a second person beside the sender: who gave a card, who received it.
 KINDS_WITH_TWO_PEOPLE = (
@@ -24,7 +31,21 @@ KINDS_WITH_TWO_PEOPLE = (
     "event.giftcard_send_to_friend",
     "event.giftcard_user_accept",
 )
+# Rows whose body may name anybody.
+_UNTRUSTED = (EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED)
+# OpenIDs have 28 characters today, and begin with o.
+_OPENID = re.compile(rb"(?<![A-Za-z0-9_-])o[A-Za-z0-9_-]{20,63}(?![A-Za-z0-9_-])")
 _BATCH = 500
+
+
+def may_mention(kind: str, status: str) -> bool:
+    """Whether an OpenID may stand in a body of this kind besides that of the column `openid`."""
+    return kind in KINDS_WITH_TWO_PEOPLE or status in _UNTRUSTED
+
+
+def people_mentioned(body: bytes) -> set[str]:
+    """What may be OpenIDs in a body, however it is written."""
+    return {found.decode() for found in _OPENID.findall(body)}
 
 
 def pseudonymise_log(
@@ -75,8 +96,6 @@ def overwrite_deleted() -> None:
 def _rows_that_may_mention(account_id: int) -> models.QuerySet[EventLog]:
     """Rows whose column `openid` is not the only place where an OpenID may stand."""
     rows = EventLog.objects.filter(account=account_id)
-    unreadable = rows.with_status(EventLog.Status.UNREADABLE)
-    quarantined = rows.with_status(EventLog.Status.QUARANTINED)
-    of_two = rows.filter(kind__in=KINDS_WITH_TWO_PEOPLE)
-    ids = unreadable.values("pk").union(quarantined.values("pk"), of_two.values("pk"))
+    untrusted = (rows.with_status(status).values("pk") for status in _UNTRUSTED)
+    ids = rows.filter(kind__in=KINDS_WITH_TWO_PEOPLE).values("pk").union(*untrusted)
     return EventLog.objects.filter(pk__in=ids).only("pk", "event_time", "raw")

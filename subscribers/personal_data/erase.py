@@ -8,6 +8,7 @@ from the same person belongs to a new follower.
 
 from __future__ import annotations
 
+import base64
 import datetime
 import hashlib
 import json
@@ -25,7 +26,12 @@ from events.audit.record import record
 from events.log.retention_hooks import announce_erasure, before_restoring
 from events.models import EventLog, remove_with_files
 from events.retention.archive import Archive
-from events.retention.erase import overwrite_deleted, pseudonymise_log
+from events.retention.erase import (
+    may_mention,
+    overwrite_deleted,
+    people_mentioned,
+    pseudonymise_log,
+)
 from events.retention.partitions import alone
 from events.retention.rewrite import rewrite_archives
 from subscribers.models import (
@@ -194,16 +200,21 @@ def _erase_from_archives(erasure: Erasure, now: datetime.datetime) -> int:
     time = now.astimezone(datetime.UTC).isoformat(timespec="microseconds")
 
     def change(archive: Archive, record: dict[str, Any]) -> dict[str, Any] | None:
-        if archive.accounts.get(record["account_id"]) != slug or record["openid"] != openid:
+        if archive.accounts.get(record["account_id"]) != slug:
             return None
-        return record | {
-            "openid": erasure.pseudonym,
-            "from_user": _renamed(record["from_user"], openid, erasure.pseudonym),
-            "raw": "",
-            "reply": "",
-            "error": "",
-            "body_removed_at": time,
-        }
+        no_body = {"raw": "", "reply": "", "error": "", "body_removed_at": time}
+        if record["openid"] != openid:
+            mentions = may_mention(record["kind"], record["status"])
+            named = mentions and openid.encode() in base64.b64decode(record["raw"])
+            return record | no_body if named else None
+        return (
+            record
+            | no_body
+            | {
+                "openid": erasure.pseudonym,
+                "from_user": _renamed(record["from_user"], openid, erasure.pseudonym),
+            }
+        )
 
     return rewrite_archives(Path(folder), change)
 
@@ -218,21 +229,32 @@ def rename_returning(events: list[EventLog]) -> None:
     if not Erasure.objects.done().exists():
         return
     key = PseudonymKey.value()
+    named = {id(event): _people_in(event) for event in events}
     digests = {
-        digest_of(event.account_id, event.openid, key=key): event.openid
+        digest_of(event.account_id, openid, key=key): openid
         for event in events
-        if event.openid
+        for openid in named[id(event)]
     }
     erased: dict[tuple[int, str], list[Erasure]] = {}
     for erasure in Erasure.objects.done().filter(openid_digest__in=digests).order_by("erased_at"):
         openid = digests[erasure.openid_digest]
         erased.setdefault((erasure.account_id, openid), []).append(erasure)
     for event in events:
-        for erasure in erased.get((event.account_id, event.openid), ()):
-            if erasure.erased_at is not None and event.received_at <= erasure.erased_at:
-                event.from_user = _renamed(event.from_user, event.openid, erasure.pseudonym)
-                event.openid = erasure.pseudonym
+        for openid in named[id(event)]:
+            for erasure in erased.get((event.account_id, openid), ()):
+                if erasure.erased_at is None or event.received_at > erasure.erased_at:
+                    continue
+                if event.openid == openid:
+                    event.from_user = _renamed(event.from_user, openid, erasure.pseudonym)
+                    event.openid = erasure.pseudonym
                 event.raw = b""
                 event.reply = event.error = ""
                 event.body_removed_at = erasure.erased_at
                 break
+
+
+def _people_in(event: EventLog) -> set[str]:
+    """Whom a row names: in its column, and where its body may name somebody else."""
+    mentioned = may_mention(event.kind, event.status)
+    names = people_mentioned(bytes(event.raw)) if mentioned else set()
+    return (names | {event.openid}) - {""}

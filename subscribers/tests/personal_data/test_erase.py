@@ -231,6 +231,26 @@ def archived_person(account, folder):
     return month
 
 
+def archived_mentions(account, folder) -> Month:
+    """Archived events of others, whose bodies name the person."""
+    month = Month(2024, 11)
+    gift = message_xml(
+        "event.user_gifting_card", openid="oOther", at=int(month.start.timestamp()), CardId="c",
+        FriendUserName=OPENID,
+    )  # fmt: skip
+    push(account, gift)
+    row = EventLog.objects.get()
+    columns = {name: getattr(row, name) for name in ("account", "event_time", "raw")}
+    now = timezone.now()
+    for number, status in enumerate(("unreadable", "set_aside")):
+        EventLog.objects.create(
+            **columns, kind="text", status=status, dedup_key=str(number), received_at=now,
+            last_delivered_at=now,
+        )  # fmt: skip
+    ensure_archived(month, folder)
+    return month
+
+
 def contents(folder: Path) -> list[dict]:
     (archive,) = archives(folder)
     archive.verify()
@@ -260,6 +280,26 @@ def test_a_copy_kept_elsewhere_is_changed_when_it_comes_back(account, tmp_path):
         done.pseudonym, b"", done.pseudonym,
     )  # fmt: skip
     assert EventLog.objects.get(msg_id="2").payload["Content"] == "kept"
+
+
+def test_archived_bodies_of_others_that_name_the_person_go_too(account, tmp_path, settings):
+    settings.EVENT_ARCHIVE_DIR = tmp_path
+    archived_mentions(account, tmp_path)
+    done = erased(account)
+    assert done.counts["archived events"] == done.counts["mentions"] == 3
+    assert [record["raw"] for record in contents(tmp_path)] == [""] * 3
+    assert [record["openid"] for record in contents(tmp_path)] == ["oOther", "", ""]
+
+
+def test_those_of_a_copy_kept_elsewhere_go_when_it_comes_back(account, tmp_path):
+    month = archived_mentions(account, tmp_path)
+    EventLog.objects.filter(account=account).delete()
+    push(account, message_xml("event.subscribe", openid=OPENID))
+    erased(account)
+    restore(month, tmp_path)
+    returned = EventLog.objects.in_month(month)
+    assert {bytes(row.raw) for row in returned} == {b""}
+    assert {row.openid for row in returned} == {"oOther", ""}
 
 
 # --- The commands --------------------------------------------------------------------------------
