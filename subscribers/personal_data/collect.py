@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from events.kinds import label
 from events.models import EventLog, OfficialAccount
-from events.retention.archive import archives
+from events.retention.archive import archives, event_of
 from subscribers.models import (
     Binding,
     BindingScan,
@@ -104,13 +104,17 @@ def _carried_over(account: OfficialAccount, openid: str) -> Iterator[dict[str, A
 def _events(account: OfficialAccount, openid: str) -> Iterator[dict[str, Any]]:
     rows = EventLog.objects.filter(account=account).with_openid(openid).order_by("event_time", "pk")
     for event in rows.iterator(chunk_size=_BATCH):
-        yield _values(event) | {
-            "what": label(event.kind),
-            "event_key": event.masked(event.event_key),
-            "scene": event.masked(event.scene),
-            "reply": event.masked(event.reply),
-            "payload": event.masked_payload(event.payload),
-        }
+        yield _of_event(event)
+
+
+def _of_event(event: EventLog) -> dict[str, Any]:
+    return _values(event) | {
+        "what": label(event.kind),
+        "event_key": event.masked(event.event_key),
+        "scene": event.masked(event.scene),
+        "reply": event.masked(event.reply),
+        "payload": event.masked_payload(event.payload),
+    }
 
 
 @personal_data("archived_events")
@@ -119,17 +123,14 @@ def _archived_events(account: OfficialAccount, openid: str) -> Iterator[dict[str
     if not folder or not Path(folder).is_dir():
         return
     for archive in archives(Path(folder)):
+        here = {pk: account.pk for pk, slug in archive.accounts.items() if slug == account.slug}
         for record in archive.records():
             if (
                 record["openid"] == openid
-                and archive.accounts.get(record["account_id"]) == account.slug
+                and record["account_id"] in here
                 and not EventLog.objects.filter(pk=record["id"]).exists()
             ):
-                yield {
-                    name: value
-                    for name, value in record.items()
-                    if name not in _OWN_AFFAIRS and value not in (None, "")
-                }
+                yield _of_event(event_of(record, here, was_removed=True))
 
 
 @personal_data("messages")

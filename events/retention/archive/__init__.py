@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from events.retention.archive.error import ArchiveError
 from events.retention.archive.manifest import Archive, archives, find
-from events.retention.archive.records import batched
+from events.retention.archive.records import batched, event_of
 from events.retention.archive.restore import restore
 from events.retention.archive.write import closed_months, ensure_archived, replace_records
 
@@ -25,6 +25,7 @@ __all__ = [
     "batched",
     "closed_months",
     "ensure_archived",
+    "event_of",
     "find",
     "replace_records",
     "restore",

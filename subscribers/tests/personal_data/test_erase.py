@@ -282,6 +282,17 @@ def test_a_copy_kept_elsewhere_is_changed_when_it_comes_back(account, tmp_path):
     assert EventLog.objects.get(msg_id="2").payload["Content"] == "kept"
 
 
+def test_what_a_person_wrote_is_shown_from_archives_as_from_the_log(account, tmp_path, settings):
+    settings.EVENT_ARCHIVE_DIR = tmp_path
+    archived_person(account, tmp_path)
+    before = collect(account, OPENID)
+    EventLog.objects.filter(account=account).delete()
+    Subscriber.objects.all().delete()
+    after = collect(account, OPENID)
+    assert after["archived_events"] == before["events"]
+    assert after["archived_events"][0]["payload"]["Content"] == SECRET_TEXT
+
+
 def test_archived_bodies_of_others_that_name_the_person_go_too(account, tmp_path, settings):
     settings.EVENT_ARCHIVE_DIR = tmp_path
     archived_mentions(account, tmp_path)
