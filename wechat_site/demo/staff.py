@@ -14,10 +14,16 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from events.menus.publish import NotPossible, ask_wechat, publish
-from events.models import EventLog, LiveMenu, MenuVersion, OfficialAccount
+from events.models import EventLog, LiveMenu, MenuVersion, OfficialAccount, TaskRun
 from subscribers.binding.bind import start_binding
 from subscribers.messages.send import NotDeliverable, send_message
-from subscribers.models import Binding, BindingRequest, FollowerSync, OutgoingMessage
+from subscribers.models import (
+    Binding,
+    BindingRequest,
+    FollowerSync,
+    OutgoingMessage,
+    WeChatDay,
+)
 
 from .shop import ANSWERS, MENU, USER_NAMES, make_colleague
 
@@ -78,6 +84,11 @@ class Staff:
                 now=timezone.now(),
                 by=User.objects.get(username="operator"),
             )
+
+    def read_figures_again(self) -> None:
+        """Has WeChat's daily figures fetched anew: the worker asked before the past was there."""
+        WeChatDay.objects.filter(account=self._account).delete()
+        TaskRun.objects.filter(pk="figures").update(next_run_at=timezone.now())
 
     def begin(self) -> None:
         """The first deeds after the past has arrived."""

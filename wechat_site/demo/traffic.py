@@ -124,6 +124,7 @@ class Demonstration:
             return
         staff.do(staff.sync_followers)
         if self._needs_past:
+            staff.do(staff.read_figures_again)
             staff.do(staff.begin)
         every = _ACTS_PER_DEED / self._per_second
         working = threading.Thread(

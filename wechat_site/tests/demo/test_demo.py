@@ -111,6 +111,8 @@ def test_codes_are_made_scanned_and_bound_and_all_else_goes_round(tmp_path, empt
         running.wait_for(
             lambda: running.count("subscribers_subscriber", "profile_synced_at IS NOT NULL") > 20
         )
+        # WeChat's figures know the past too.
+        running.wait_for(lambda: running.count("subscribers_wechatday", "new > 0"))
         # What one person is shown and what hangs on walls was all made by the platform.
         ready = "ticket != '' AND url LIKE 'http%' AND due_at IS NULL"
         assert running.count("subscribers_qrscene", ready) == 6
