@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from django.db import connection
 from django.utils import timezone
@@ -18,7 +18,7 @@ from events.db.upsert import Upsert
 from events.log.retention_hooks import on_erasure
 from events.models import EventLog, OpenEvent, UnansweredEvent, UnmatchedDay
 from events.stats.changes import Batch, counter
-from events.stats.counting.unmatched import recount_days_of, recounted_texts
+from events.stats.counting.unmatched import add_texts, recount_days_of, recounted_texts
 from events.stats.facts import Fact, facts
 from events.wechat import Unreadable, mending, xml
 from events.wechat.api.transport.answer_fields import storable
@@ -48,20 +48,28 @@ def keep_unanswered(batch: Batch) -> None:
         for change in batch.changes
         if change.before.outcome == _UNANSWERED and change.fact.counted.outcome != _UNANSWERED
     ]
+    texts = _texts(new)
+    if not over:
+        add_texts(
+            [
+                (fact.account_id, fact.openid, fact.event_time, texts[fact.pk])
+                for fact in new
+                if texts.get(fact.pk)
+            ]
+        )
+        _keep(new, texts)
+        return
     rows = UnansweredEvent.objects.filter(pk__in=[fact.pk for fact in over])
     people = {(fact.account_id, fact.openid) for fact in new if fact.kind == _TEXT}
-    if over:
-        people.update(rows.exclude(text="").values_list("account_id", "openid"))
+    people.update(rows.exclude(text="").values_list("account_id", "openid"))
     with recounted_texts(people, [fact.event_time for fact in (*new, *over)]):
-        if over:
-            rows.delete()
-        _keep(new)
+        rows.delete()
+        _keep(new, texts)
 
 
-def _keep(new: Sequence[Fact]) -> None:
+def _keep(new: Sequence[Fact], texts: Mapping[int, str]) -> None:
     if not new:
         return
-    texts = _texts(new)
     rows = sorted(
         (
             *(fact.pk, fact.account_id, fact.event_time, fact.kind, fact.openid),
@@ -156,7 +164,7 @@ def recount_unanswered(
     gone = UnansweredEvent.objects.filter(pk__in=over)
     changed = list(gone.values_list("event_time", flat=True))
     gone.delete()
-    _keep(new)
+    _keep(new, _texts(new))
     if over or new:
         recount_days_of(
             {(account_id, at) for at in changed}

@@ -22,7 +22,14 @@ from events.models import AccountStatistics, UnansweredEvent, UnmatchedDay
 from events.stats.changes import on_zone_change
 from events.stats.periods import Period, next_start, starts_of
 
-__all__ = ["count_in_zone", "forget_texts", "recount_days_of", "recount_texts", "recounted_texts"]
+__all__ = [
+    "add_texts",
+    "count_in_zone",
+    "forget_texts",
+    "recount_days_of",
+    "recount_texts",
+    "recounted_texts",
+]
 
 _DAY = datetime.timedelta(days=1)
 
@@ -32,6 +39,8 @@ _Person: TypeAlias = "tuple[int, str]"
 _Cell: TypeAlias = "tuple[int, datetime.datetime, str]"
 # Account id, OpenID, time and text.
 _Text: TypeAlias = "tuple[int, str, datetime.datetime, str]"
+# How often each person wrote each text on each day.
+_Texts: TypeAlias = "Counter[tuple[_Person, _Cell]]"
 # Messages and people.
 _Cells: TypeAlias = "defaultdict[_Cell, list[int]]"
 
@@ -49,17 +58,47 @@ def recounted_texts(
         yield
         return
     zones = _zones()
-    rows = UnansweredEvent.objects.filter(
-        openid__in={openid for _, openid in wanted}, account__in={pk for pk, _ in wanted}
-    )
-    if moments:
-        # What the days have that have these moments; they last up to 25 hours.
-        rows = rows.filter(
-            event_time__gt=min(moments) - 2 * _DAY, event_time__lt=max(moments) + 2 * _DAY
-        )
+    rows = _rows_of(wanted, moments)
     before, _ = _tally((row for row in _texts(rows) if row[:2] in wanted), zones)
     yield
     after, last = _tally((row for row in _texts(rows) if row[:2] in wanted), zones)
+    _count_difference(before, after, last, zones)
+
+
+def add_texts(texts: Collection[_Text]) -> None:
+    """Counts unanswered texts that are about to be kept."""
+    if not texts:
+        return
+    zones = _zones()
+    wanted = {(account_id, openid) for account_id, openid, _, _ in texts}
+    rows = _rows_of(wanted, [at for _, _, at, _ in texts])
+    before, _ = _tally((row for row in _texts(rows) if row[:2] in wanted), zones)
+    more, last = _tally(texts, zones)
+    _count_difference(before, before + more, last, zones)
+
+
+def _rows_of(people: Collection[_Person], moments: Collection[datetime.datetime]) -> Any:
+    """The unanswered events of these people, on the days that have these moments if there are any.
+
+    More may be among them.
+    """
+    # By the account SQLite would walk through all that is unanswered.
+    rows = UnansweredEvent.objects.filter(openid__in={openid for _, openid in people})
+    if not moments:
+        return rows
+    # Days last up to 25 hours.
+    return rows.filter(
+        event_time__gt=min(moments) - 2 * _DAY, event_time__lt=max(moments) + 2 * _DAY
+    )
+
+
+def _count_difference(
+    before: _Texts,
+    after: _Texts,
+    last: Mapping[_Cell, datetime.datetime],
+    zones: Mapping[int, zoneinfo.ZoneInfo],
+) -> None:
+    """Adds to the days what some people wrote more often; counts the cells anew with less."""
     cells: _Cells = defaultdict(lambda: [0, 0])
     fewer: set[_Cell] = set()
     for person, cell in before.keys() | after.keys():
@@ -84,9 +123,9 @@ def _texts(rows: Any) -> Iterator[_Text]:
 
 def _tally(
     texts: Iterable[_Text], zones: Mapping[int, zoneinfo.ZoneInfo]
-) -> tuple[Counter[tuple[_Person, _Cell]], dict[_Cell, datetime.datetime]]:
+) -> tuple[_Texts, dict[_Cell, datetime.datetime]]:
     """How often each person wrote each text on each day, and when it came last."""
-    found: Counter[tuple[_Person, _Cell]] = Counter()
+    found: _Texts = Counter()
     last: dict[_Cell, datetime.datetime] = {}
     for account_id, openid, at, text in texts:
         cell = (account_id, starts_of(at, zones[account_id])[1], text)

@@ -44,7 +44,7 @@ def top_followers(span: Span | None, account_id: int, *, limit: int = 20) -> lis
     An answer that took many rows is kept for a while.
     """
     if span is None:
-        ever = Subscriber.objects.filter(account=account_id).order_by("-event_count", "pk")
+        ever = Subscriber.objects.filter(account=account_id).order_by("-event_count", "openid")
         return [TopRow(*row) for row in ever.values_list("openid", "event_count")[:limit]]
     name = f"top followers {account_id} {span.first} {span.last} {limit}"
     months = _days_by_month(span.first, span.last)
