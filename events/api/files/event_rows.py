@@ -16,7 +16,13 @@ from events.api.serializers import EventSerializer
 from events.binding_scenes import CODE_MAY_BE_VALID, SHAPE
 from events.models import EventLog, OfficialAccount
 from events.models.event_log.table import ENVELOPE
-from events.viewer import HIDDEN, may_see_contents, may_see_openids, shown_openid
+from events.viewer import (
+    HIDDEN,
+    may_see_contents,
+    may_see_openids,
+    shown_openid,
+    without_openids,
+)
 from events.wechat import xml
 
 __all__ = ["EventRows"]
@@ -67,10 +73,13 @@ class _Usual:
             if from_user != openid and from_user and openid:
                 return None
             name = openid or from_user
-            if not self._sees_openids and name:
+            if not (self._sees_openids or name):
+                return None
+            if not self._sees_openids:
                 mask = shown_openid(name)
                 openid, event_key, scene, ticket = (
-                    text.replace(name, mask) for text in (openid, event_key, scene, ticket)
+                    without_openids(text.replace(name, mask))
+                    for text in (openid, event_key, scene, ticket)
                 )
             if payload is not None:
                 if not all(type(value) is str for value in payload.values()):
@@ -78,8 +87,11 @@ class _Usual:
                 if not self._sees_contents:
                     for key in payload.keys() - ENVELOPE:
                         payload[key] = HIDDEN
-                if not self._sees_openids and name:
-                    payload = {key: value.replace(name, mask) for key, value in payload.items()}
+                if not self._sees_openids:
+                    payload = {
+                        key: without_openids(value.replace(name, mask))
+                        for key, value in payload.items()
+                    }
         return (
             pk, account, source, kind, msg_type, event, event_key, scene, ticket, msg_id, openid,
             event_time.isoformat()[:-6] + "Z", received_at.isoformat()[:-6] + "Z",

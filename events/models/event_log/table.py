@@ -242,6 +242,8 @@ class EventLog(models.Model):
         if not viewer.may_see_openids():
             for openid in {self.openid, self.from_user} - {""}:
                 text = text.replace(openid, viewer.shown_openid(openid))
+            # Who gave a card or got one, and the sender of what cannot be read.
+            text = viewer.without_openids(text)
         return text
 
     def masked_content(self, text: str) -> str:

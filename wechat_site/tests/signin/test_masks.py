@@ -8,9 +8,9 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from events.models import ApiKey
+from events.models import ApiKey, EventLog
 from events.people.scopes import SCOPES, scopes_of
-from events.testing import make_account
+from events.testing import make_account, message_xml, push
 from subscribers.binding.bind import start_binding
 from subscribers.models import BindingRequest, Subscriber
 from subscribers.qr_codes.images import svg
@@ -110,6 +110,29 @@ def test_a_followers_remark_is_for_those_who_may_see_openids(rows):
 def test_sessions_and_second_factors_have_no_page(page):
     browser = browser_of(User.objects.create_superuser("root"))
     assert browser.get(f"/admin/{page}/").status_code == 404
+
+
+def test_who_reads_contents_without_openids_sees_nobodys_openid(rows):
+    friend, sender = "oT3xk5FriendExample000000001", "oT3xk5SenderExample000000002"
+    gift = message_xml("event.user_gifting_card", openid=sender, FriendUserName=friend, CardId="c")
+    push(rows.account, gift)
+    push(rows.account, gift.replace(b"</CreateTime>", b"x</CreateTime>"))
+    events = list(EventLog.objects.order_by("-pk")[:2])
+    assert {event.status for event in events} == {"processed", "unreadable"}
+    reader = with_rights("reader", "events.view_eventlog", "events.view_message_contents")
+    browser = browser_of(reader)
+    _, key = ApiKey.issue(user=reader, scopes=["events:read"])
+    shown = [
+        *(text_of(get(key, f"/api/v1/events/{path}")) for path in ("", "export/")),
+        *(text_of(get(key, f"/api/v1/events/{event.pk}/")) for event in events),
+        browser.get("/admin/events/eventlog/").content.decode(),
+        *(text_of(browser.get(f"/admin/events/eventlog/{row.pk}/change/")) for row in events),
+    ]
+    for text in shown:
+        assert friend not in text
+        assert sender not in text
+    assert "••••0001" in shown[0]
+    assert "••••0001" in shown[1]
 
 
 # --- Exports and statistics ----------------------------------------------------------------------
