@@ -160,10 +160,7 @@ def _funnel(row: CodeResult, links: dict[str, str]) -> list[tuple[Any, int, int,
         (_("scans and follows"), row.scans, "people"),
         (_("people"), row.people, "people"),
         (_("new followers"), row.new, "new"),
-        *(
-            (_("still there after %s days") % day, row.retained[day], f"after-{day}")
-            for day in DAYS
-        ),
+        *((STEPS[f"after-{day}"], row.retained[day], f"after-{day}") for day in DAYS),
         (_("bound"), row.bound, "bound"),
     ]
     most = max(number for _name, number, _step in steps) or 1

@@ -64,6 +64,8 @@ def test_results_count_scans_people_new_ones_and_add_up(operator, account):
     page = operator.get(RESULTS, {"group": "North"}).content.decode()
     assert "Shop a" in page
     assert "Shop c" not in page
+    assert "after 1 day<" in page
+    assert "after 1 days" not in page
     written = b"".join(operator.get(RESULTS, {"format": "csv"}).streaming_content)
     listed = {row["scene"]: row for row in csv.DictReader(io.StringIO(written.decode("utf-8-sig")))}
     assert (listed["a"]["people"], listed["a"]["owner"], listed["c"]["scans"]) == ("2", "Li", "0")
