@@ -50,6 +50,9 @@ def test_old_bodies_go_young_ones_and_open_ones_stay(account, settings, monkeypa
     row = EventLog.objects.get(msg_id="0")
     assert (row.kind, row.reply, row.body_removed_at is None) == ("text", "", False)
     assert empty_bodies() == 0
+    EventLog.objects.filter(msg_id="1").update(status="dead")
+    assert empty_bodies() == 1
+    assert with_body() == ["3"]
 
 
 def test_rows_received_at_one_moment_are_all_reached(account, settings, monkeypatch):
