@@ -12,10 +12,13 @@ sql-altertable) says which locks are needed and how a CHECK constraint saves rea
 from __future__ import annotations
 
 import datetime
+import fcntl
 import logging
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
@@ -117,11 +120,11 @@ def rows_in_default_partition() -> int:
 def alone(task: str) -> Iterator[bool]:
     """Whether this process has that task on the log for itself; the others get False.
 
-    The lease ends with the connection, and so with the process if that is killed. On SQLite it is
-    always granted, as every transaction there is alone.
+    The lease ends with the connection, and so with the process if that is killed.
     """
     if connection.vendor != "postgresql":
-        yield True
+        with _alone_on_this_machine(task) as granted:
+            yield granted
         return
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [_LOCK_SPACE, task])
@@ -135,6 +138,36 @@ def alone(task: str) -> Iterator[bool]:
         if connection.is_usable():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [_LOCK_SPACE, task])
+
+
+# Of the threads of this process, by task.
+_locks: dict[str, threading.Lock] = {}
+
+
+@contextmanager
+def _alone_on_this_machine(task: str) -> Iterator[bool]:
+    """The same on SQLite, where a file beside the database is locked as long as the process lives.
+
+    Transactions will not do: archives are files.
+    """
+    lock = _locks.setdefault(task, threading.Lock())
+    if not lock.acquire(blocking=False):
+        yield False
+        return
+    try:
+        if connection.is_in_memory_db():  # type: ignore[attr-defined]
+            yield True
+            return
+        with Path(f"{connection.settings_dict['NAME']}.{task}.lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                granted = False
+            else:
+                granted = True
+            yield granted
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from events.months import Month
 from events.retention.archive import ArchiveError, archives, closed_months, ensure_archived, restore
+from events.retention.partitions import alone
 
 
 class Command(BaseCommand):
@@ -42,12 +43,20 @@ class Command(BaseCommand):
         try:
             if options["verify"]:
                 self._verify(folder)
-            elif options["restore"]:
-                self._restore(_month(options["restore"]), folder, options["keep_days"])
-            elif options["month"]:
-                self._archive([_month(options["month"])], folder)
-            else:
-                self._archive(closed_months(timezone.now()), folder)
+                return
+            # A person who is erased meanwhile would stay in what is written.
+            with alone("retention") as granted:
+                if not granted:
+                    raise CommandError(
+                        "Another process archives or removes months, or erases a person, at this "
+                        "moment. Try again in a minute."
+                    )
+                if options["restore"]:
+                    self._restore(_month(options["restore"]), folder, options["keep_days"])
+                elif options["month"]:
+                    self._archive([_month(options["month"])], folder)
+                else:
+                    self._archive(closed_months(timezone.now()), folder)
         except ArchiveError as error:
             raise CommandError(str(error)) from error
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -258,6 +259,20 @@ def test_the_command_writes_verifies_and_restores(account, tmp_path, settings):
     assert EventLog.objects.in_month(MONTH).count() == 1
     with pytest.raises(CommandError, match="not a month"):
         call_command("archive_events", "--restore", "2025-3", stdout=output)
+
+
+@pytest.mark.parametrize("options", [[], ["--month", "2025-03"], ["--restore", "2025-03"]])
+def test_nothing_is_written_or_brought_back_during_an_erasure(
+    account, tmp_path, monkeypatch, options
+):
+    """Who is erased meanwhile would stay in it."""
+    store(account)
+    ensure_archived(MONTH, tmp_path)
+    monkeypatch.setattr(
+        "events.management.commands.archive_events.alone", lambda task: nullcontext(False)
+    )
+    with pytest.raises(CommandError, match="erases a person"):
+        call_command("archive_events", "--to", tmp_path, *options)
 
 
 class ArchiveLaws(TestCase):

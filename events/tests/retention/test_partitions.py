@@ -391,8 +391,7 @@ def test_workers_that_race_make_each_month_once(postgres):
     assert [month for month in partitions() if month >= THIS] == AHEAD
 
 
-@pytest.mark.postgres
-def test_the_lease_is_held_by_one_and_given_back(postgres):
+def test_the_lease_is_held_by_one_and_given_back():
     with alone("something") as mine:
         assert mine
         thread, results = in_thread(lambda: alone("something").__enter__())
