@@ -141,9 +141,10 @@ def _erase_from_database(erasure: Erasure, now: datetime.datetime) -> Counter[st
     stopped = FollowerSync.objects.filter(account=account_id)
     stopped.filter(Q(next_openid=openid) | Q(taken_to=openid)).update(next_openid="", taken_to="")
     announce_erasure(account_id, openid, pseudonym)
-    # The person may stand in any of them.
-    exports = FollowerExport.objects.with_file()
-    counts["exports"] = remove_with_files(exports.filter(Q(account=account_id) | Q(account=None)))
+    # The person may stand in any of them; one that is written at this moment is written anew.
+    exports = FollowerExport.objects.filter(Q(account=account_id) | Q(account=None))
+    exports.exclude(lease="").update(lease="", leased_until=None)
+    counts["exports"] = remove_with_files(exports.with_file())
     counts["operators' log"] = LogEntry.objects.filter(object_repr__contains=openid).update(
         object_repr=pseudonym, change_message=""
     )

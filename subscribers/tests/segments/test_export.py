@@ -17,6 +17,7 @@ from events.models import AccountLimit, AuditEntry
 from events.testing import make_account, message_xml, push
 from subscribers.models import Conversation, Erasure, FollowerExport, QRScene, Segment, Subscriber
 from subscribers.personal_data.erase import erase
+from subscribers.segments import export as export_module
 from subscribers.segments.conditions import in_segment
 from subscribers.segments.export import remove_expired, write_exports
 
@@ -161,6 +162,29 @@ def test_an_export_shows_no_more_than_its_user_may_see(account, people, operator
     user.user_permissions.clear()
     write_exports()
     assert FollowerExport.objects.latest("pk").failure == "not_allowed"
+
+
+def test_a_person_who_is_erased_while_a_file_is_written_is_not_in_it(
+    operator, account, people, files, monkeypatch
+):
+    """An erasure rewrites archives first, so it may have begun long before the file."""
+    erasure = Erasure.objects.create(
+        account=account, openid="oStays", openid_digest="x", pseudonym="gone", reason="requested",
+        requested_at=timezone.now(),
+    )  # fmt: skip
+    operator.post(EXPORT, {"format": "csv", "query": ""})
+
+    def erased_after(rows):
+        yield from rows
+        if erasure.erased_at is None:
+            erase(erasure, now=timezone.now() - datetime.timedelta(minutes=5))
+
+    written = export_module._rows
+    monkeypatch.setattr(export_module, "_rows", lambda export: erased_after(written(export)))
+    write_exports()
+    (name,) = files.rglob("*.csv")
+    assert "oStays" not in name.read_text()
+    assert "gone" in name.read_text()
 
 
 def test_files_go_in_time_and_with_a_person(
