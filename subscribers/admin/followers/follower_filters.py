@@ -127,17 +127,25 @@ class CodeFilter(ConditionFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
         chosen = request.GET.get(self.parameter_name, "")
-        return [(chosen, code_in_words(chosen))] if parts_of(chosen) else []
+        if not parts_of(chosen):
+            return []
+        codes = visible_to(request.user, QRScene.objects.all())
+        if slug := request.GET.get(AccountFilter.parameter_name):
+            codes = codes.filter(account__slug=slug)
+        return [(chosen, code_in_words(chosen, codes))]
 
 
-def code_in_words(value: str) -> str:
-    """The condition `code` as a sentence; as it stands if it is none."""
+def code_in_words(value: str, codes: Any) -> str:
+    """The condition `code` as a sentence, with the name of one of these codes.
+
+    As it stands if it is none.
+    """
     parts = parts_of(value)
     if parts is None:
         return value
     (first, last), step, scene = parts
-    codes = QRScene.objects.filter(scene=scene).order_by("pk")
-    name = codes.values_list("name", flat=True).first() or scene
+    named = codes.filter(scene=scene).order_by("pk")
+    name = named.values_list("name", flat=True).first() or scene
     return f"{name} · {STEPS[step]} · {first} – {last}"
 
 

@@ -183,5 +183,6 @@ def _in_words(segment: Segment) -> list[str]:
         names = tag_names([segment.account_id])
         words["tag"] = names.get((segment.account_id, int(conditions["tag"])), words["tag"])
     if "code" in words:
-        words["code"] = code_in_words(conditions["code"])
+        codes = QRScene.objects.filter(account=segment.account_id)
+        words["code"] = code_in_words(conditions["code"], codes)
     return [f"{capfirst(CONDITIONS[name].title)}: {value}" for name, value in words.items()]

@@ -164,6 +164,29 @@ def test_an_export_shows_no_more_than_its_user_may_see(account, people, operator
     assert FollowerExport.objects.latest("pk").failure == "not_allowed"
 
 
+def test_the_name_of_another_accounts_code_is_not_told(operator, account, people):
+    other = make_account("other", original_id="gh_other")
+    QRScene.objects.create(account=other, scene="poster", name="Their secret campaign")
+    user = User.objects.create_user("limited", is_staff=True)
+    names = ("view_subscriber", "view_segment")
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    AccountLimit.objects.create(user=user).accounts.add(account)
+    client = Client()
+    client.force_login(user)
+    asked = "2026-11-01..2026-11-30:people:poster"
+    Segment.objects.create(account=account, name="Came", conditions={"code": asked})
+    segments = reverse("admin:subscribers_segment_changelist")
+    for page, query in ((LISTING, {"code": asked}), (segments, {})):
+        assert "Their secret campaign" not in client.get(page, query).content.decode()
+    told = operator.get(LISTING, {"code": asked, "account": "other"}).content.decode()
+    assert "Their secret campaign" in told
+
+
+def test_ids_that_are_no_numbers_choose_nobody(operator, people):
+    page = reverse("admin:subscribers_subscriber_tag")
+    assert operator.get(page, {"ids": "²,x,-1"}).status_code == 302
+
+
 def test_a_person_who_is_erased_while_a_file_is_written_is_not_in_it(
     operator, account, people, files, monkeypatch
 ):
