@@ -63,10 +63,17 @@ def reference(pk: int) -> str:
 
 def file_of(written: str, account_id: int) -> MediaFile | None:
     """The file of the account that a reference names; None for a media_id and for no file."""
-    number = written.removeprefix(_PREFIX)
-    if number == written or not (number.isascii() and number.isdigit() and len(number) < 19):
+    number = _number_in(written)
+    if number is None:
         return None
-    return MediaFile.objects.filter(pk=int(number), account=account_id).first()
+    return MediaFile.objects.filter(pk=number, account=account_id).first()
+
+
+def _number_in(written: str) -> int | None:
+    """The number of the file that a reference names; None for any other text."""
+    number = written.removeprefix(_PREFIX)
+    is_number = number.isascii() and number.isdigit() and len(number) < 19
+    return int(number) if is_number and number != written else None
 
 
 def message_of_file(file: MediaFile) -> ImageMessage | VoiceMessage | VideoMessage:
@@ -139,8 +146,10 @@ def used_in_rules(account: OfficialAccount | None = None) -> dict[int, set[int]]
 def _numbers(part: object) -> Iterable[int]:
     """The references anywhere in the data of rules."""
     match part:
-        case str() if part.startswith(_PREFIX) and part.removeprefix(_PREFIX).isdigit():
-            yield int(part.removeprefix(_PREFIX))
+        case str():
+            number = _number_in(part)
+            if number is not None:
+                yield number
         case dict():
             for value in part.values():
                 yield from _numbers(value)

@@ -108,13 +108,13 @@ class ReplyRuleAdmin(TakeOverPage, TryingPages, WithEarlierStates):
         account = self._account(request, account_id)
         if not self.has_change_permission(request):
             raise Http404
-        ids = [int(pk) for pk in request.POST.getlist("id") if pk.isdigit() and len(pk) < 19]
+        ids = [int(pk) for pk in request.POST.getlist("id") if pk.isdecimal() and len(pk) < 19]
         moved, _colon, by = request.POST.get("move", "").partition(":")
-        if moved.isdigit() and int(moved) in ids and by in {"-1", "1"}:
+        if moved.isdecimal() and int(moved) in ids and by in {"-1", "1"}:
             place = ids.index(int(moved))
             ids.insert(max(0, place + int(by)), ids.pop(place))
         put_in_order(account.pk, ids)
-        here = f"#rule-{moved}" if moved.isdigit() else ""
+        here = f"#rule-{moved}" if moved.isdecimal() else ""
         return HttpResponseRedirect(page_of_rules(account) + here)
 
     # --- Publishing ----------------------------------------------------------------------------
@@ -192,7 +192,7 @@ class ReplyRuleAdmin(TakeOverPage, TryingPages, WithEarlierStates):
             accounts = visible_accounts(request)
             account = (
                 accounts.filter(pk=posted).first()
-                if posted.isdigit() and len(posted) < 19
+                if posted.isdecimal() and len(posted) < 19
                 else chosen_account(request)
             )
             account_id = account.pk if account else None

@@ -11,8 +11,16 @@ from PIL import Image
 
 from events.answering.publish_rules import publish
 from events.media.file_kind import Mistake, Unusable, look_at
-from events.media.lend import add_file, keep_fresh, message_of_file, reference, send_files
-from events.models import EventLog, MediaFile
+from events.media.lend import (
+    add_file,
+    file_of,
+    keep_fresh,
+    message_of_file,
+    reference,
+    send_files,
+    used_in_rules,
+)
+from events.models import EventLog, MediaFile, RuleVersion
 from events.simulator import Follower
 from events.simulator.pushes import Push
 from events.stats.update import update_statistics
@@ -368,3 +376,12 @@ def test_without_an_app_secret_no_file_is_waited_for():
     push(bare, message_xml("image", openid=FOLLOWER, MediaId="m", MsgId=10, PicUrl="http://x/p"))
     update_statistics()
     assert not ReceivedMedia.objects.exists()
+
+
+@pytest.mark.parametrize("written", ["library:²", "library:" + "9" * 30, "library:-1", "library:"])
+def test_what_only_looks_like_a_reference_names_no_file(shop, written):
+    assert file_of(written, shop.pk) is None
+    answers = [{"kind": "image", "media_id": written}]
+    RuleVersion.objects.create(account=shop, rules=[{"answers": answers}])
+    assert used_in_rules() == {shop.pk: set()}
+    assert keep_fresh() == 0

@@ -240,7 +240,7 @@ class WithEdits(AccountModelAdmin):
         ids = request.GET.get("ids")
         if ids is not None:
             return rows.filter(
-                pk__in=[pk for pk in ids.split(",") if pk.isdigit() and len(pk) < 19]
+                pk__in=[pk for pk in ids.split(",") if pk.isdecimal() and len(pk) < 19]
             )
         account, conditions, zone = asked_for(request, request.GET)
         if account is not None:

@@ -87,7 +87,7 @@ class WithResults(ModelAdmin):
         codes = visible_to(request.user, QRScene.objects.select_related("account"))
         if "ids" in request.GET:
             ids = request.GET["ids"].split(",")
-            codes = codes.filter(pk__in=[pk for pk in ids if pk.isdigit() and len(pk) < 19])
+            codes = codes.filter(pk__in=[pk for pk in ids if pk.isdecimal() and len(pk) < 19])
         elif group := request.GET.get("group"):
             codes = codes.filter(group=group)
         return list(codes.order_by("pk")[: _MOST + 1])
