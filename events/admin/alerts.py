@@ -142,6 +142,7 @@ class AlertChannelAdmin(_OfTheSite, ModelAdmin):
 class AlertAdmin(ReadOnly, AccountModelAdmin):
     list_display = ["state", "whose", "title", "words", "began_at", "ended_at"]
     list_display_links = None
+    fields = ["shown_state", "whose", "title", "words", "began_at", "last_seen_at", "ended_at"]
     list_filter = [AccountFilter, "level"]
     ordering = ["-began_at"]
     show_full_result_count = False
@@ -156,6 +157,10 @@ class AlertAdmin(ReadOnly, AccountModelAdmin):
         if alert.ended_at is not None:
             return "over", str(_("over"))
         return alert.level, alert.get_level_display()
+
+    @display(description=_("status"))
+    def shown_state(self, alert: Alert) -> str:
+        return self.state(alert)[1]
 
     @display(description=_("Official Account"))
     def whose(self, alert: Alert) -> str:
@@ -175,6 +180,7 @@ class AlertAdmin(ReadOnly, AccountModelAdmin):
 class AlertMessageAdmin(_OfTheSite, ReadOnly, ModelAdmin):
     list_display = ["alert_words", "about", "channel", "sent_at", "reason", "failed_at"]
     list_display_links = None
+    fields = list_display
     list_filter = ["about"]
     ordering = ["-pk"]
     show_full_result_count = False

@@ -122,5 +122,9 @@ def words_of(alert: Alert) -> str:
     if rule is None:
         return alert.rule
     text = rule.late if alert.level == Alert.Level.LATE and rule.late else rule.down
-    words: str = str(text) % alert.details
+    try:
+        words: str = str(text) % alert.details
+    except (KeyError, TypeError, ValueError):
+        # An alert of a former version has other details.
+        return str(rule.title)
     return words

@@ -25,21 +25,24 @@ from subscribers.personal_data.erase import ArchivesBusy, erase, receipt
 from subscribers.personal_data.in_words import tables_in_words
 from subscribers.personal_data.requests import request_erasure
 
-__all__ = ["ErasureAdmin", "WithPersonalData"]
+__all__ = ["COUNTED", "ErasureAdmin", "WithPersonalData"]
 
 # What a receipt counts, by the names that it is signed with.
-_COUNTED = {
+COUNTED = {
     "archived events": _("archived events"),
     "binding requests": _("binding requests"),
     "binding scans": _("binding scans"),
     "bindings": _("bindings"),
     "carried-over states": _("states from before the oldest event"),
     "events": _("events"),
+    "exports": _("follower exports"),
     "followers": _("followers"),
     "mentions": _("mentions in other events"),
     "messages": _("messages"),
     "questions": _("questions before binding"),
     "operators' log": _("lines of the operators' log"),
+    "remarks to write": _("tags and remarks on their way to WeChat"),
+    "sign-ins": _("sign-ins by WeChat"),
     "tokens of applications": _("tokens of applications"),
 }
 
@@ -158,7 +161,7 @@ class ErasureAdmin(ReadOnly, AccountModelAdmin):
 
     @admin.display(description=_("changed rows"))
     def changed_rows(self, erasure: Erasure) -> str:
-        words = {name: str(_COUNTED.get(name, name)) for name in erasure.counts}
+        words = {name: str(COUNTED.get(name, name)) for name in erasure.counts}
         return (
             "; ".join(f"{words[name]}: {number}" for name, number in erasure.counts.items()) or "–"
         )

@@ -309,6 +309,12 @@ def test_the_pages_show_no_address_and_send_a_test(operator, channel, received, 
     watch(now)
     assert "160 pushes were refused" in operator.get("/admin/events/alert/").content.decode()
     assert "160 pushes" in operator.get("/admin/events/alertmessage/").content.decode()
+    alert, message = Alert.objects.latest("pk"), AlertMessage.objects.latest("pk")
+    for row in (f"alert/{alert.pk}", f"alertmessage/{message.pk}"):
+        assert "160 pushes" in operator.get(f"/admin/events/{row}/change/").content.decode()
+    # Those of a former version may have other details.
+    Alert.objects.update(details={})
+    assert operator.get("/admin/events/alert/").status_code == 200
 
 
 def test_rows_of_alerts_are_forgotten_after_a_year(shop, channel, now):
