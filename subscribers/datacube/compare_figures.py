@@ -25,6 +25,7 @@ _FOUND_WITHIN = 2
 
 class Reason(enum.StrEnum):
     ZONE = "zone"
+    BEFORE = "before"
     FOUND = "found"
     AGAIN = "again"
     NEVER_SYNCED = "never_synced"
@@ -33,6 +34,7 @@ class Reason(enum.StrEnum):
 
 REASONS = {
     Reason.ZONE: _("The account's days are not Beijing's."),
+    Reason.BEFORE: _("This site did not receive the account's pushes yet."),
     Reason.FOUND: _("Pushes were missed; a sync has found them since."),
     Reason.AGAIN: _("People followed or left more than once that day: WeChat counts each time."),
     Reason.NEVER_SYNCED: _("Who followed before this site is not known: no sync has ended yet."),
@@ -92,6 +94,10 @@ def _reasons(
         return
     if ours.start.utcoffset() != ours.start.astimezone(BEIJING).utcoffset():
         yield Reason.ZONE
+        return
+    added = account.created_at.astimezone(account.zone).date()
+    if day.date < added and not (ours.new or ours.cancelled):
+        yield Reason.BEFORE
         return
     if missing and again:
         yield Reason.AGAIN

@@ -106,6 +106,15 @@ def test_before_the_first_sync_earlier_followers_are_not_known(shop, act, at_wec
     assert compared_again(shop).reasons == [Reason.NEVER_SYNCED]
 
 
+def test_days_before_the_account_was_added_ask_for_no_sync(shop, act):
+    act("ann", arrives=False)
+    assert compared(shop).reasons == [Reason.BEFORE]
+    since = timezone.now() - datetime.timedelta(days=10)
+    OfficialAccount.objects.update(created_at=since)
+    shop.refresh_from_db()
+    assert compared_again(shop).reasons == [Reason.UNKNOWN, Reason.NEVER_SYNCED]
+
+
 def test_days_of_another_zone_are_not_compared(shop, act):
     OfficialAccount.objects.update(time_zone="America/New_York")
     act("ann", arrives=False)
