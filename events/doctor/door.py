@@ -32,7 +32,6 @@ CLOCK = 60
 _DAY = 24 * 3600
 # By the reason of a refusal (events/wechat/errors.py).
 _REFUSED = {
-    UNKNOWN_ACCOUNT: "unknown_to_web",
     "SignatureMismatch": "secrets_differ",
     "DecryptionFailed": "secrets_differ",
     "InvalidParameters": "query_lost",
@@ -132,11 +131,12 @@ def _why_refused(account: OfficialAccount, since: datetime.datetime, before: dic
         store_refusals()
         found = _refusals_since(account, since)
         new = {reason for reason, number in found.items() if number > before.get(reason, 0)}
-        for reason, code in _REFUSED.items():
-            if reason in new:
-                return code
-        if new or time.monotonic() > give_up_at:
-            return "refused" if new else "other_database"
+        # Strangers try addresses of no account at any time, so what is noted of this one decides.
+        own = new - {UNKNOWN_ACCOUNT}
+        if own:
+            return next((code for reason, code in _REFUSED.items() if reason in own), "refused")
+        if time.monotonic() > give_up_at:
+            return "unknown_to_web" if new else "other_database"
         time.sleep(0.2)
 
 

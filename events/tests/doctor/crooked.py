@@ -70,7 +70,8 @@ def crooked_proxy(behave: Behaviour, tls: Path | None = None) -> Iterator[tuple[
             """Says nothing."""
 
     class Server(ThreadingHTTPServer):
-        daemon_threads = True
+        # The proxy ends when the last request is answered: its site is that of the test.
+        daemon_threads = False
 
         def handle_error(self, request: Any, client_address: Any) -> None:
             """A caller that refuses the certificate, or waits no longer, is no surprise."""

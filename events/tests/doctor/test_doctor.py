@@ -110,6 +110,14 @@ def opens_bodies(asked, site):
     return site(asked)
 
 
+def is_found_by_strangers(asked, site):
+    path = asked.path
+    answer = opens_bodies(asked, site)
+    leads_to_another_account(asked, site)
+    asked.path = path
+    return answer
+
+
 def takes_small_bodies(asked, site):
     return Answer(413) if asked.method == "POST" else site(asked)
 
@@ -277,6 +285,12 @@ def test_a_fault_is_named_with_its_remedy_in_both_languages(code, patient):
         assert any("\u4e00" <= letter <= "\u9fff" for letter in chinese)
     if code == "ip_list":
         assert "127.0.0.1" in texts["en"][1]
+
+
+@pytest.mark.slow
+def test_what_strangers_try_meanwhile_is_not_taken_for_the_reason(patient):
+    patient.behind(is_found_by_strangers)
+    assert [finding.code for finding in patient.examined().findings] == ["refused"]
 
 
 @pytest.mark.slow
