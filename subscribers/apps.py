@@ -58,6 +58,7 @@ class SubscribersConfig(AppConfig):
                 *("after_event_id", "previous_secret", "previous_until", "failures"),
                 *("failing_since", "retry_at", "created_at"),
             ),
-            secret=("secret",),
+            # An address may hold a password.
+            secret=("secret", "url"),
         )
         post_save.connect(note_new_user_name, sender=settings.AUTH_USER_MODEL)

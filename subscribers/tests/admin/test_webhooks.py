@@ -68,7 +68,11 @@ def test_a_webhook_is_made_and_changed(endpoint, operator):
     endpoint.refresh_from_db()
     assert endpoint.secret in fresh
     assert endpoint.previous_secret == old
-    assert old not in str(list(AuditEntry.objects.values_list("changes", "details")))
+    entries = AuditEntry.objects.filter(model="subscribers.webhookendpoint")
+    said = str(list(entries.values_list("changes", "details", "object_name")))
+    assert "url" in said
+    for secret in (old, "xyzzy", "example/new"):
+        assert secret not in said
 
 
 @pytest.mark.parametrize(
