@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
+import hashlib
+import hmac
 import secrets
+from collections.abc import Collection
 
 from django.conf import settings
 from django.db import models
@@ -13,7 +17,7 @@ from events.models import OfficialAccount
 from events.models.fields import EncryptedTextField
 from events.models.job import Job, JobQuerySet
 
-__all__ = ["Erasure", "PseudonymKey"]
+__all__ = ["Erasure", "PseudonymKey", "digest_of", "keyed"]
 
 
 class PseudonymKey(models.Model):
@@ -35,12 +39,37 @@ class PseudonymKey(models.Model):
         return bytes.fromhex(row.key)
 
 
+def digest_of(account_id: int, openid: str, *, key: bytes | None = None) -> str:
+    """The digest of one person of one account; without the key nobody can compute it."""
+    return keyed(key or PseudonymKey.value(), f"{account_id}:{openid}")
+
+
+def keyed(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
 class ErasureQuerySet(JobQuerySet["Erasure"]):
     def open(self) -> ErasureQuerySet:
         return self.filter(erased_at=None)
 
     def done(self) -> ErasureQuerySet:
         return self.exclude(erased_at=None)
+
+    def last_of(
+        self, account: OfficialAccount, openids: Collection[str]
+    ) -> dict[str, datetime.datetime]:
+        """When those of these people who were erased were last erased."""
+        done = self.done().filter(account=account)
+        if not openids or not done.exists():
+            return {}
+        key = PseudonymKey.value()
+        digests = {digest_of(account.pk, openid, key=key): openid for openid in openids}
+        rows = done.filter(openid_digest__in=digests).order_by("erased_at")
+        return {
+            digests[digest]: erased_at
+            for digest, erased_at in rows.values_list("openid_digest", "erased_at")
+            if erased_at is not None
+        }
 
 
 class Erasure(Job):

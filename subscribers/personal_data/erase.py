@@ -49,8 +49,8 @@ from subscribers.models import (
     Subscriber,
 )
 from subscribers.models.clock import CHANGED_NOW
+from subscribers.models.erasure import digest_of
 from subscribers.personal_data.applications import forget_tokens
-from subscribers.personal_data.pseudonyms import digest_of
 
 __all__ = ["ArchivesBusy", "erase", "receipt", "rename_returning"]
 

@@ -15,8 +15,9 @@ from events.jobs.run import Failure, claimed, run_job
 from events.log.registry import projection
 from events.models import EventLog, OfficialAccount
 from subscribers.models import Erasure, Subscriber
+from subscribers.models.erasure import digest_of
 from subscribers.personal_data.erase import erase
-from subscribers.personal_data.pseudonyms import digest_of, new_pseudonym
+from subscribers.personal_data.pseudonyms import new_pseudonym
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User

@@ -32,7 +32,7 @@ from events.models import EventLog, OfficialAccount
 from events.platform.tokens import AccountSwitchedOff
 from events.wechat.api import Client, RecipientRejected
 from events.wechat.api.users import BATCH_SIZE, FollowerPage, Profile
-from subscribers.models import FollowerSync, ProfileFetch, Subscriber
+from subscribers.models import Erasure, FollowerSync, ProfileFetch, Subscriber
 from subscribers.models.followers.follower_sync import ENDLESS_LIST, WRONG_ACCOUNT
 from subscribers.sync.observations import (
     IMPORTED,
@@ -146,7 +146,8 @@ class SyncRun:
     def _left_of(self, page: FollowerPage) -> Sequence[str]:
         """The OpenIDs of a page that an earlier slice has not dealt with.
 
-        Most of the others are marked and would be skipped anyway, but not those who have left.
+        Most of the others are marked and would be skipped anyway, but not those who have left or
+        whom an erasure made unknown.
         """
         openids = list(dict.fromkeys(page.openids))
         # If that follower has left since, the place is lost.
@@ -209,7 +210,12 @@ class SyncRun:
     def _ask_for(
         self, openids: Sequence[str], known: Mapping[str, Subscriber], *, taken_to: str
     ) -> None:
-        """Asks WeChat about OpenIDs that are not followers here; enters those that follow."""
+        """Asks WeChat about OpenIDs that are not followers here; enters those that follow.
+
+        Not those who were erased and have not followed since.
+        """
+        unknown = [openid for openid in openids if openid not in known]
+        erased = Erasure.objects.last_of(self._account, unknown)
         rows: list[EventLog] = []
         found: list[Profile] = []
         counts: Counter[str] = Counter()
@@ -220,6 +226,8 @@ class SyncRun:
             counts["seen"] += 1
             if not profile.is_following:
                 counts["left"] += 1
+            elif openid in erased and profile.subscribe_time <= erased[openid].timestamp():
+                counts["unchanged"] += 1
             else:
                 person = known.get(openid)
                 is_stranger = person is None or person.last_unfollowed_at is None

@@ -18,7 +18,9 @@ from events.simulator import Follower
 from events.simulator.fake_api import FakeWeChatAPI, FakeWeChatAPIServer, Fault, ListedFollowers
 from events.testing import make_account
 from events.wechat.api import AppCredentials
-from subscribers.models import FollowerSync, ProfileFetch, Subscriber
+from subscribers.models import Erasure, FollowerSync, ProfileFetch, Subscriber
+from subscribers.personal_data.erase import erase
+from subscribers.personal_data.requests import request_erasure
 from subscribers.sync import compare as sync_module
 from subscribers.sync import run as run_module
 from subscribers.sync.compare import carry_on, sync_next
@@ -165,6 +167,24 @@ def test_each_kind_of_difference_is_found_and_reported(
     assert (new.follow_count, new.unfollow_count, new.event_count) == (0, 0, 0)
     assert (new.subscribe_scene, new.qr_scene) == ("ADD_SCENE_QR_CODE", "poster")
     assert new.profile_synced_at is not None
+
+
+def test_who_was_erased_is_not_imported_until_they_follow_again(
+    run, happened, follow_there, account
+):
+    follow_there("oErased", "oOther")
+    for openid in ("oErased", "oOther"):
+        happened("event.subscribe", openid)
+    erase(request_erasure(account, "oErased", reason=Erasure.Reason.REQUESTED))
+    before = following()
+
+    assert report(run()) == {"seen": 2, "unchanged": 2}
+    assert following() == before
+    assert not EventLog.objects.filter(openid="oErased").exists()
+
+    follow_there("oErased", at=int(timezone.now().timestamp()) + 1)
+    assert report(run()) == {"seen": 2, "new": 1, "unchanged": 1}
+    assert following() == before | {"oErased"}
 
 
 def test_a_second_run_changes_nothing(run, happened, follow_there, leave_there):
