@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import functools
 import zoneinfo
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
@@ -35,12 +35,12 @@ _NO_EVENTS = (EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED)
 # By account id, OpenID and first day of the month.
 _Month: TypeAlias = "tuple[int, str, datetime.date]"
 # Events by day of the month.
-_Days: TypeAlias = "Counter[int]"
+_Days: TypeAlias = "dict[int, int]"
 
 
 @counter
 def count_activity(batch: Batch) -> None:
-    more: defaultdict[_Month, _Days] = defaultdict(Counter)
+    more: defaultdict[_Month, _Days] = defaultdict(lambda: defaultdict(int))
     for fact, before in batch.changes:
         difference = fact.counted.is_event - before.is_event
         if difference and fact.openid and fact.kind in _ACTS:
@@ -64,7 +64,7 @@ def _day(moment: datetime.datetime, zone: zoneinfo.ZoneInfo) -> datetime.date:
 def days_of(written: str) -> _Days:
     """The events by day of the month that `FollowerMonth.days` tells."""
     pairs = (pair.split(":") for pair in written.split())
-    return Counter({int(day): int(events) for day, events in pairs})
+    return {int(day): int(events) for day, events in pairs}
 
 
 def _sums(more: Mapping[_Month, _Days]) -> dict[_Month, _Days]:
@@ -74,7 +74,7 @@ def _sums(more: Mapping[_Month, _Days]) -> dict[_Month, _Days]:
     for account_id, openid, month, written in _stored().execute(connection, keys):
         stored = days_of(written)
         for day, events in more[account_id, openid, month].items():
-            stored[day] += events
+            stored[day] = stored.get(day, 0) + events
         sums[account_id, openid, month] = stored
     return sums
 
@@ -180,13 +180,13 @@ def _recount(
     changed: dict[_Month, _Days] = {}
     gone = []
     for openid in sorted(stored.keys() | counted.keys()):
-        events, days = stored.get(openid, (0, Counter()))
-        now = counted.get(openid, Counter())
-        if days == now and events == now.total():
+        events, days = stored.get(openid, (0, {}))
+        now = counted.get(openid, {})
+        if days == now and events == sum(now.values()):
             if not now:
                 gone.append(openid)
             continue
-        differences.append((events, now.total()))
+        differences.append((events, sum(now.values())))
         if now:
             changed[account_id, openid, month] = now
         else:
@@ -211,7 +211,7 @@ def _of_log(account_id: int, month: datetime.date, zone: zoneinfo.ZoneInfo) -> d
         .exclude(pk__in=uncounted.values("pk"))
         .values_list("openid", "event_time", "kind")
     )
-    found: defaultdict[str, _Days] = defaultdict(Counter)
+    found: defaultdict[str, _Days] = defaultdict(lambda: defaultdict(int))
     for openid, at, kind in rows.iterator(chunk_size=2000):
         # By the kind SQLite would walk through all events of it.
         if kind in _ACTS:
