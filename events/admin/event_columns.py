@@ -79,14 +79,24 @@ class EventColumns(ModelAdmin):
         shown = text if len(text) <= _KEY_LENGTH else text[:_KEY_LENGTH] + "…"
         return render_to_string(
             "admin/events/eventlog/key.html",
-            {"name": event.menu_name, "text": text, "shown": shown or "–"},
+            {
+                "name": event.menu_name,
+                "code_name": event.masked(event.code_name),
+                "text": text,
+                "shown": shown or "–",
+            },
         )
 
     @display(description=_("key or scene"))
     def whole_key(self, event: Any) -> str:
         text = event.masked(event.scene or event.event_key) or "–"
         return render_to_string(
-            "admin/events/eventlog/whole_key.html", {"name": event.menu_name, "text": text}
+            "admin/events/eventlog/whole_key.html",
+            {
+                "name": event.menu_name,
+                "code_name": event.masked(event.code_name),
+                "text": text,
+            },
         )
 
     @display(description=_("text"))

@@ -24,6 +24,7 @@ from events.admin.list_filters import (
     WeekHourFilter,
     span_of,
 )
+from events.answering.people_slot import scene_names
 from events.audit.record import record
 from events.callback.judge_again import judge, read_again
 from events.log.process import fold_if_missing, reopen
@@ -113,13 +114,13 @@ class EventLogAdmin(EventColumns, ReadOnly, KeysetModelAdmin):
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         changelist = super().get_changelist_instance(request)
-        _name_menu_keys(changelist.result_list)
+        _name_keys(changelist.result_list)
         return changelist
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
         event = super().get_object(request, object_id, from_field)
         if event is not None:
-            _name_menu_keys([event])
+            _name_keys([event])
         return event
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -221,8 +222,11 @@ class EventLogAdmin(EventColumns, ReadOnly, KeysetModelAdmin):
         return HttpResponseRedirect(back)
 
 
-def _name_menu_keys(events: list[Any]) -> None:
-    """Sets `menu_name` on each event of a page, with one query for all."""
-    names = MenuNames.for_events(events)
+def _name_keys(events: list[Any]) -> None:
+    """Sets `menu_name` and `code_name` on each event of a page, with one query for each."""
+    entries = MenuNames.for_events(events)
+    codes = scene_names((event.account_id for event in events), (event.scene for event in events))
     for event in events:
-        event.menu_name = names.of(event)
+        event.menu_name = entries.of(event)
+        name = codes.get((event.account_id, event.scene), "")
+        event.code_name = name if name != event.scene else ""

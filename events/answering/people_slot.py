@@ -1,16 +1,17 @@
-"""The slot for the functions that know followers, QR codes and tags, for the reply rules.
+"""The slot for the functions that know followers, QR codes and tags, for rules and lists.
 
 The app that owns followers fills it; this app does not import that one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeVar
 
 from events.models import EventLog
 from events.rules.decide import Follower
 
-__all__ = ["People", "code_names", "follower_of", "people", "tag_names"]
+__all__ = ["People", "code_names", "follower_of", "people", "scene_names", "tag_names"]
 
 
 class People(Protocol):
@@ -20,6 +21,12 @@ class People(Protocol):
 
     def code_names(self, account_id: int) -> dict[str, str]:
         """The names of the account's QR codes by scene, newest first."""
+        ...
+
+    def scene_names(
+        self, accounts: Iterable[int], scenes: Iterable[str]
+    ) -> Mapping[tuple[int, str], str]:
+        """The names of the QR codes with these scenes, by account and scene, in one query."""
         ...
 
     def tag_names(self, account_id: int) -> dict[int, str]:
@@ -44,6 +51,10 @@ def follower_of(event: EventLog) -> Follower:
 
 def code_names(account_id: int) -> dict[str, str]:
     return _known[-1].code_names(account_id) if _known else {}
+
+
+def scene_names(accounts: Iterable[int], scenes: Iterable[str]) -> Mapping[tuple[int, str], str]:
+    return _known[-1].scene_names(accounts, scenes) if _known else {}
 
 
 def tag_names(account_id: int) -> dict[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -62,6 +63,19 @@ class QRSceneQuerySet(JobQuerySet["QRScene"]):
     def renew(self, now: datetime.datetime) -> int:
         """Has new tickets fetched for the renewable codes among these; returns how many."""
         return self.renewable().update(due_at=now, attempts=0, failure="", failure_text="")
+
+    def names_of(
+        self, accounts: Iterable[int], scenes: Iterable[str]
+    ) -> dict[tuple[int, str], str]:
+        """What operators call the codes with these scenes, by account and scene, in one query."""
+        wanted = set(scenes) - {""}
+        if not wanted:
+            return {}
+        codes = self.filter(account__in=set(accounts), scene__in=wanted).exclude(name="")
+        return {
+            (account, scene): name
+            for account, scene, name in codes.values_list("account", "scene", "name")
+        }
 
     def with_valid_code(self, now: datetime.datetime) -> QRSceneQuerySet:
         """Codes whose picture can be drawn and scanned."""

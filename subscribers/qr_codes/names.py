@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from subscribers.models import QRScene
 
@@ -13,12 +13,7 @@ class CodeNames:
     """The names of the codes of some accounts that carry these scenes, found in one query."""
 
     def __init__(self, accounts: Iterable[int], scenes: Iterable[str]) -> None:
-        wanted = set(scenes) - {""}
-        codes = QRScene.objects.filter(account__in=set(accounts), scene__in=wanted)
-        rows = codes.values_list("account", "scene", "name") if wanted else ()
-        self._names: Mapping[tuple[int, str], str] = {
-            (account, scene): name for account, scene, name in rows if name
-        }
+        self._names = QRScene.objects.names_of(accounts, scenes)
 
     def of(self, account: int, scene: str) -> str:
         """The name, "" for a scene that no code here carries."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from events.answering.people_slot import people
 from events.models import EventLog
 from events.rules.decide import Follower
@@ -43,6 +45,11 @@ class SitePeople:
     def code_names(self, account_id: int) -> dict[str, str]:
         codes = QRScene.objects.filter(account=account_id).order_by("-pk")
         return dict(codes.values_list("scene", "name")[:_MOST_CODES])
+
+    def scene_names(
+        self, accounts: Iterable[int], scenes: Iterable[str]
+    ) -> dict[tuple[int, str], str]:
+        return QRScene.objects.names_of(accounts, scenes)
 
     def tag_names(self, account_id: int) -> dict[int, str]:
         tags = FollowerTag.objects.filter(account=account_id).order_by("name", "number")

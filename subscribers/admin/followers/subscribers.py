@@ -158,10 +158,12 @@ class SubscriberAdmin(
     def shown_openid(self, subscriber: Subscriber) -> str:
         return shown_openid(subscriber.openid)
 
-    @display(description=_("status"), label={"yes": "success", "no": "warning"})
+    @display(description=_("status"), label={"yes": "success", "no": "warning", "erased": "info"})
     def following(self, subscriber: Subscriber) -> tuple[str, str]:
-        key = "yes" if subscriber.is_following else "no"
-        return key, str(subscriber.follow_status)
+        status = str(subscriber.follow_status)
+        if subscriber.erased_at is not None:
+            return "erased", str(_("%s (personal data erased)") % status)
+        return "yes" if subscriber.is_following else "no", status
 
     @display(description=_("status"))
     def follows_now(self, subscriber: Subscriber) -> str:

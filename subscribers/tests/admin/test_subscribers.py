@@ -19,9 +19,12 @@ from subscribers.models import (
     BindingRequest,
     BindingScan,
     Conversation,
+    Erasure,
     QRScene,
     Subscriber,
 )
+from subscribers.personal_data.erase import erase
+from subscribers.personal_data.requests import request_erasure
 
 pytestmark = pytest.mark.django_db
 
@@ -255,6 +258,31 @@ def test_a_followers_page_names_the_codes(operator, account):
     talk = Conversation.objects.get()
     inbox = operator.get(reverse("admin:subscribers_conversation_change", args=[talk.pk]))
     assert inbox.content.decode().count("Shop one (shop-1)") == 2
+
+
+def test_lists_of_events_name_the_codes(operator, account):
+    for scene, name in (("shop-1", "Shop one"), ("plain", "plain")):
+        QRScene.objects.create(account=account, scene=scene, name=name, ticket="t", due_at=None)
+    for number, scene in enumerate(("shop-1", "plain", "elsewhere")):
+        push(account, message_xml("event.SCAN", openid=f"o{number}", EventKey=scene))
+    event = EventLog.objects.get(scene="shop-1")
+    for address in (
+        reverse("admin:events_eventlog_changelist"),
+        reverse("admin:events_eventlog_change", args=[event.pk]),
+        reverse("admin:index"),
+    ):
+        page = operator.get(address).content.decode()
+        shown = " ".join(re.sub(r"<[^>]+>", "", page).split())
+        assert "Shop one (shop-1)" in shown
+        assert "(plain)" not in shown
+
+
+def test_a_person_whose_data_was_erased_is_marked(operator, account):
+    push(account, message_xml("event.subscribe", openid=FOLLOWER))
+    erase(request_erasure(account, FOLLOWER, reason=Erasure.Reason.REQUESTED))
+    follower = Subscriber.objects.get()
+    for address in (reverse("admin:subscribers_subscriber_changelist"), page_of(follower)):
+        assert "following (personal data erased)" in operator.get(address).content.decode()
 
 
 def test_the_list_names_channels_and_finds_who_may_be_answered(client):

@@ -20,6 +20,7 @@ from events.models.event_log import EventLogQuerySet
 from events.viewer import account_ids, shown_openid
 from events.wechat.api import NotPermitted
 from subscribers.models import FollowerSync, ProfileFetch
+from subscribers.qr_codes.names import CodeNames
 from wechat_site.admin.dashboard.choice import Choice
 from wechat_site.admin.dashboard.links import account_url, list_url
 
@@ -45,7 +46,8 @@ def latest_events(choice: Choice, now: datetime.datetime) -> list[dict[str, Any]
         if choice.chosen is None or event.account == choice.chosen
     ]
     names = MenuNames.for_events(shown)
-    return [_row(event, names) for event in shown]
+    codes = CodeNames((event.account_id for event in shown), (event.scene for event in shown))
+    return [_row(event, names, codes) for event in shown]
 
 
 def _of(events: EventLogQuerySet, choice: Choice) -> EventLogQuerySet:
@@ -111,7 +113,7 @@ def _last_push(account_id: int, now: datetime.datetime) -> datetime.datetime | N
     return None
 
 
-def _row(event: EventLog, names: MenuNames) -> dict[str, Any]:
+def _row(event: EventLog, names: MenuNames, codes: CodeNames) -> dict[str, Any]:
     return {
         "url": reverse("admin:events_eventlog_change", args=[event.pk]),
         "time": event.event_time.astimezone(event.account.zone),
@@ -119,7 +121,7 @@ def _row(event: EventLog, names: MenuNames) -> dict[str, Any]:
         "kind": label(event.kind),
         "openid": shown_openid(event.openid),
         "menu_name": menu_name(names.of(event)),
-        "key": event.masked(event.scene or event.event_key),
+        "key": event.masked(codes.in_words(event.account_id, event.scene) or event.event_key),
         "status": event.get_status_display(),
         "colour": STATUS_COLOURS[EventLog.Status(event.status)],
     }
