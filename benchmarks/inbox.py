@@ -15,7 +15,7 @@ import statistics
 import time
 from typing import Any
 
-__all__ = ["main"]
+__all__ = ["conversation_to_open", "fill", "main", "paths"]
 
 _LOOKS = 15
 _MESSAGES = 60
@@ -37,29 +37,16 @@ def main() -> None:
     from django.db import connection
     from django.test import Client
 
-    from subscribers.models import Conversation
-
     user, _ = User.objects.get_or_create(
         username="agent", defaults={"is_staff": True, "is_superuser": True}
     )
     client = Client()
     client.force_login(user)
     for number in map(int, options.conversations.split(",")):
-        _fill(number, user.pk)
+        fill(number, user.pk)
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
-        one = Conversation.objects.order_by("window_until").values_list("pk", flat=True)[0]
-        inbox = "/admin/subscribers/conversation/"
-        parts = {
-            "all": f"{inbox}?list=all",
-            "waiting": f"{inbox}?list=waiting",
-            "closing": f"{inbox}?list=closing",
-            "mine": f"{inbox}?list=mine",
-            "one conversation": f"{inbox}{one}/change/",
-            "rows alone": f"{inbox}rows/?list=waiting",
-            "lines alone": f"{inbox}{one}/lines/",
-        }
-        for name, path in parts.items():
+        for name, path in paths(conversation_to_open()).items():
             times, own = [], []
             statements: list[str] = []
 
@@ -81,7 +68,29 @@ def main() -> None:
             )
 
 
-def _fill(number: int, user: int) -> None:
+def conversation_to_open() -> int:
+    """The key of the conversation whose window closes first, the one with a long past."""
+    from subscribers.models import Conversation
+
+    return Conversation.objects.order_by("window_until").values_list("pk", flat=True)[0]
+
+
+def paths(conversation: int) -> dict[str, str]:
+    """By name, the address of each part of the inbox, with this conversation open."""
+    inbox = "/admin/subscribers/conversation/"
+    return {
+        "all": f"{inbox}?list=all",
+        "waiting": f"{inbox}?list=waiting",
+        "closing": f"{inbox}?list=closing",
+        "mine": f"{inbox}?list=mine",
+        "one conversation": f"{inbox}{conversation}/change/",
+        "rows alone": f"{inbox}rows/?list=waiting",
+        "lines alone": f"{inbox}{conversation}/lines/",
+    }
+
+
+def fill(number: int, user: int) -> None:
+    """Adds conversations up to this number, a third of them in the care of this user."""
     from django.utils import timezone
 
     from events.models import OfficialAccount
