@@ -35,6 +35,11 @@ class Days:
         return Days(self.accounts, self.first - days, self.last - days)
 
     @property
+    def with_before(self) -> Days:
+        """These days and as many before them."""
+        return Days(self.accounts, self.before.first, self.last)
+
+    @property
     def name(self) -> str:
         """Tells these days from others, in the cache."""
         return f"{sorted(self.by_zone.items())} {self.first} {self.last}"
@@ -58,6 +63,14 @@ class Days:
     def bounds(self, zone: zoneinfo.ZoneInfo) -> tuple[datetime.datetime, datetime.datetime]:
         """The first moment of these days there, and the first one after them."""
         return day_start(self.first, zone), day_start(self.last + _DAY, zone)
+
+    def around(self, column: str) -> Q:
+        """Rows with that time in these days of any of the accounts: plain ends for an index."""
+        bounds = [self.bounds(zoneinfo.ZoneInfo(name)) for name in self.by_zone]
+        if not bounds:
+            return Q(pk__in=[])
+        start, end = min(start for start, _ in bounds), max(end for _, end in bounds)
+        return Q((f"{column}__gte", start), (f"{column}__lt", end))
 
     def within(self, account: str, column: str) -> Q:
         """Rows of these accounts with that time in these days."""

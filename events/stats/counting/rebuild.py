@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import Min
 from django.utils import timezone
 
+from events.db.among import Among
 from events.models import (
     AccountStatistics,
     EventLog,
@@ -24,6 +25,7 @@ from events.models import (
     OfficialAccount,
     OpenEvent,
     PeriodCount,
+    Series,
     StatisticsProgress,
 )
 from events.models.event_log import EventLogQuerySet
@@ -243,7 +245,10 @@ def _write_counts(
     account_id: int, count: _Count, frozen: datetime.datetime | None
 ) -> Iterator[Difference]:
     rows = PeriodCount.objects.filter(
-        series__account=account_id, start__gte=count.first, start__lt=count.end
+        Among("series", Series.objects.filter(account=account_id).values("pk")),
+        period__in=PeriodCount.Period.values,
+        start__gte=count.first,
+        start__lt=count.end,
     )
     if frozen is not None:
         rows = rows.filter(start__gte=frozen)

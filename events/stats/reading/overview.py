@@ -10,10 +10,12 @@ import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
-from events.models import PeriodCount
+from events.db.among import Among
+from events.models import PeriodCount, Series
 from events.stats.days import Days
 from events.stats.periods import Period
 from events.stats.reading.queries import NOT_EVENTS, Seconds
@@ -22,6 +24,7 @@ from events.stats.series import MENU_KINDS
 
 __all__ = [
     "EntryTotals",
+    "counts_of",
     "entry_totals",
     "hours_of_week",
     "kind_totals",
@@ -46,11 +49,23 @@ class EntryTotals:
 _MEASURES = ("events", "people", "answered", "unanswered", "waited_ms")
 
 
+def counts_of(days: Days, period: Period, **series: Any) -> QuerySet[PeriodCount]:
+    """The counts of some series of the accounts in these days, and perhaps a few hours beyond.
+
+    Where the accounts have several midnights, `Days.within` leaves the hours beyond out.
+    """
+    chosen = Series.objects.filter(account__in=[account.pk for account in days.accounts], **series)
+    return PeriodCount.objects.filter(
+        Among("series", chosen.values("pk")), days.around("start"), period=period.code
+    )
+
+
 def kind_totals(days: Days) -> Mapping[str, tuple[Totals, Totals]]:
     """What happened by kind, and what happened in as many days before."""
     now, before = (each.within("series__account", "start") for each in (days, days.before))
     rows = (
-        PeriodCount.objects.filter(now | before, series__key="", period=Period.DAY.code)
+        counts_of(days.with_before, Period.DAY, key="")
+        .filter(now | before)
         .order_by()
         .values_list("series__kind")
         .annotate(
@@ -66,9 +81,8 @@ def entry_totals(days: Days) -> list[EntryTotals]:
     """The menu entries that followers tapped, most taps first, with the days before beside them."""
     now, before = (each.within("series__account", "start") for each in (days, days.before))
     rows = (
-        PeriodCount.objects.filter(
-            now | before, series__kind__in=MENU_KINDS, period=Period.DAY.code
-        )
+        counts_of(days.with_before, Period.DAY, kind__in=MENU_KINDS)
+        .filter(now | before)
         .exclude(series__key="")
         .order_by()
         .values_list("series__account", "series__kind", "series__key")
@@ -105,12 +119,8 @@ def _people(
     days: Days, kinds: Sequence[str], period: Period
 ) -> Iterable[tuple[int, str, datetime.datetime, int]]:
     return (
-        PeriodCount.objects.filter(
-            days.within("series__account", "start"),
-            series__kind__in=kinds,
-            series__key="",
-            period=period.code,
-        )
+        counts_of(days, period, kind__in=kinds, key="")
+        .filter(days.within("series__account", "start"))
         .order_by()
         .values_list("series__account", "series__kind", "start", "people")
     )
@@ -118,9 +128,7 @@ def _people(
 
 def hours_of_week(days: Days) -> Sequence[Sequence[int]]:
     """Events of followers by weekday, from Monday, and hour of the accounts' clocks."""
-    rows = PeriodCount.objects.filter(
-        days.within("series__account", "start"), series__key="", period=Period.HOUR.code
-    )
+    rows = counts_of(days, Period.HOUR, key="").filter(days.within("series__account", "start"))
     for prefix in NOT_EVENTS:
         rows = rows.exclude(series__kind__startswith=prefix)
     numbers = [[0] * 24 for _ in range(7)]

@@ -18,6 +18,7 @@ from typing import Any
 from django.db.models import BigIntegerField, Func, Sum
 from django.utils import timezone
 
+from events.db.among import Among
 from events.menus.names import MenuNames
 from events.models import HealthCount, OfficialAccount, PeriodCount, Series
 from events.stats.periods import Period, day_start, next_start, starts_between
@@ -191,18 +192,18 @@ def messages_in(span: Span) -> Iterator[MessageRow]:
 
 def hours_of_week(span: Span, *, kinds: Iterable[str] | None = None) -> Iterator[HourRow]:
     """Events by weekday and hour of the account's clock, summed up over the days."""
+    series = Series.objects.filter(account=span.account, key="")
+    if kinds is not None:
+        series = series.filter(kind__in=list(kinds))
+    else:
+        for prefix in NOT_EVENTS:
+            series = series.exclude(kind__startswith=prefix)
     rows = PeriodCount.objects.filter(
-        series__account=span.account,
-        series__key="",
+        Among("series", series.values("pk")),
         period=Period.HOUR.code,
         start__gte=day_start(span.first, span.zone),
         start__lt=day_start(span.last + _DAY, span.zone),
     )
-    if kinds is not None:
-        rows = rows.filter(series__kind__in=list(kinds))
-    else:
-        for prefix in NOT_EVENTS:
-            rows = rows.exclude(series__kind__startswith=prefix)
     numbers: defaultdict[tuple[int, int], int] = defaultdict(int)
     for start, events in rows.order_by().values_list("start").annotate(Sum("events")):
         local = start.astimezone(span.zone)
@@ -240,15 +241,16 @@ def _counts(
     span: Span, *, by_key: bool, kinds: Iterable[str] | None
 ) -> dict[tuple[str, str], dict[int, Totals]]:
     """The counts of each kind and key, by the places of their periods in the span."""
+    series = Series.objects.filter(account=span.account)
+    series = series.exclude(key="") if by_key else series.filter(key="")
+    if kinds is not None:
+        series = series.filter(kind__in=list(kinds))
     rows = PeriodCount.objects.filter(
-        series__account=span.account,
+        Among("series", series.values("pk")),
         period=span.interval.code,
         start__gte=span.start,
         start__lt=span.end,
     )
-    rows = rows.exclude(series__key="") if by_key else rows.filter(series__key="")
-    if kinds is not None:
-        rows = rows.filter(series__kind__in=list(kinds))
     found: defaultdict[int, defaultdict[int, Totals]] = defaultdict(lambda: defaultdict(Totals))
     measures = ("events", "people", "answered", "unanswered", "waited_ms")
     values_of = rows.annotate(seconds=Seconds("start")).values_list("series", "seconds", *measures)

@@ -17,9 +17,9 @@ from typing import Any, TypeAlias
 
 from django.db.models import Count, Q, Sum
 
-from events.models import PeriodCount
 from events.stats.days import Days
 from events.stats.periods import Period
+from events.stats.reading.overview import counts_of
 from events.stats.series import FOLLOW
 from subscribers.models import FollowWay, SceneAct, SourceDay
 from subscribers.stats.counting.source_days import RETENTION_DAYS
@@ -87,9 +87,7 @@ def sources(days: Days, *, retention_days: Sequence[int] = RETENTION_DAYS) -> li
 def _follows(days: Days) -> Iterable[tuple[int, int, int]]:
     """All follows of each account, in these days and in as many before."""
     now, before = (each.within("series__account", "start") for each in (days, days.before))
-    rows = PeriodCount.objects.filter(
-        now | before, series__kind=FOLLOW, series__key="", period=Period.DAY.code
-    )
+    rows = counts_of(days.with_before, Period.DAY, kind=FOLLOW, key="").filter(now | before)
     return (
         rows.order_by()
         .values_list("series__account")
