@@ -1,4 +1,4 @@
-"""The operators' pages for bindings: what holds, what users asked for, what was scanned."""
+"""The operators' pages for bindings: bindings, requests to bind, scans, and reply texts."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class BindingRequestAdmin(KeysetModelAdmin):
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
         binding_request = super().get_object(request, object_id, from_field)
         if binding_request is not None:
-            # picture() knows no request, and shows the code to its user alone.
+            # picture() gets no request, and only the user who binds may see the code.
             binding_request.shown_code = binding_request.code_for(request.user)
         return binding_request
 
@@ -134,9 +134,9 @@ class BindingRequestAdmin(KeysetModelAdmin):
 
     @display(description=_("picture of the code"))
     def picture(self, request: BindingRequest) -> str:
-        """The picture for the user whom it binds; for others, whether it is there."""
+        """The code's picture for the user whom it binds; for others, the state of the picture."""
         if code := getattr(request, "shown_code", ""):
-            # Drawn by this site, of paths alone.
+            # Safe: this site draws the SVG, and it contains only paths.
             return mark_safe(svg(code))
         if request.state != BindingRequest.State.WAITING:
             return "–"

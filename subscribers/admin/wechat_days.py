@@ -1,4 +1,4 @@
-"""The operators' page of WeChat's daily figures, with ours and the reason of a difference."""
+"""The operators' page of WeChat's daily figures beside ours, with the reason for a difference."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class WeChatDayAdmin(NeedsRight, ReadOnly, AccountModelAdmin):
         return with_account(super().get_queryset(request))
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """Compares the days of one page, those of an account together."""
+        """Compares the days of this page with our figures, account by account."""
         changelist = super().get_changelist_instance(request)
         by_account = defaultdict(list)
         for day in changelist.result_list:

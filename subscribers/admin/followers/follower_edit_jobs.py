@@ -27,7 +27,7 @@ __all__ = ["FollowerEditAdmin", "JobAdmin", "ReceivedMediaAdmin", "TagReadAdmin"
 
 
 class JobAdmin(ReadOnly, AccountModelAdmin):
-    """A list of jobs, which may be tried again by those who may change followers."""
+    """A list of jobs. A user who may change followers may have jobs tried again."""
 
     actions = ["try_again"]
     sentences = EXPLANATIONS
@@ -39,7 +39,7 @@ class JobAdmin(ReadOnly, AccountModelAdmin):
         return request.user.has_perm("subscribers.change_subscriber")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """A row's page says what its line in the list says."""
+        """A row's page shows the same fields as its line in the list."""
         return ["state" if name == "badge" else name for name in self.list_display]
 
     @display(description=_("status"))

@@ -1,4 +1,4 @@
-"""Tags and remarks: changed on a follower's page, and tags for many at once."""
+"""The admin pages that change tags and remarks: of one follower, or tags of many at once."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from subscribers.tagging.names import tag_names, tags_of
 
 __all__ = ["WithEdits"]
 
-# Followers tagged by one act.
-_MOST = 20_000
+# One act tags at most so many followers; the error message below says the number too.
+_MOST_TAGGED = 20_000
 _SHOWN_EDITS = 5
 _TAGS = "/cgi-bin/tags/get"
-# The rights at WeChat that bulk actions need.
+# Each bulk action with the right (接口权限) that it needs at WeChat.
 _ACTS = {"edit_tags": _TAGS, "refresh_profiles": "/cgi-bin/user/info/batchget"}
 
 
@@ -188,20 +188,20 @@ class WithEdits(AccountModelAdmin):
             remark = form.cleaned_data.get("remark", subscriber.remark)
             if remark != subscriber.remark:
                 change_remark(subscriber, remark, by=by)
-                # Not its text: that must not outlive an erasure.
+                # The record leaves out the remark's text, which must not outlive an erasure.
                 changed["remark"] = True
             if changed:
                 record("edit_profile", subscriber, account=account, details=changed)
 
     def tag(self, request: HttpRequest) -> HttpResponse:
-        """A tag for chosen followers, or for all whom the filters of the list show."""
+        """The form that tags the chosen followers, or all whom the filters of the list show."""
         if not self.has_edit_permission(request):
             raise PermissionDenied
         chosen = self._chosen(request)
         back = reverse("admin:subscribers_subscriber_changelist")
-        people = list(chosen.order_by().values_list("pk", "account")[: _MOST + 1])
+        people = list(chosen.order_by().values_list("pk", "account")[: _MOST_TAGGED + 1])
         accounts = {account for _pk, account in people}
-        if len(accounts) != 1 or len(people) > _MOST:
+        if len(accounts) != 1 or len(people) > _MOST_TAGGED:
             messages.error(
                 request,
                 _("Choose followers of one account, 20,000 at most.")

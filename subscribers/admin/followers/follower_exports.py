@@ -1,4 +1,4 @@
-"""Exports of followers: asking for one on their list, and the page with one's own files."""
+"""Exports of followers: the request for one from their list, and the page of a user's files."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from subscribers.segments.export import FAILURES
 
 __all__ = ["WithExports"]
 
-# Seconds after which the page of one's exports looks again while one is being written.
-_LOOK_AGAIN = 4
+# Seconds after which the page of exports reloads while the worker writes a file.
+_RELOAD_AFTER = 4
 
 
 class WithExports(AccountModelAdmin):
-    """The part of the followers' admin that counts, saves and exports what is filtered."""
+    """The part of the followers' admin that counts, saves and exports the filtered followers."""
 
     list_before_template = "admin/subscribers/subscriber/over_list.html"
 
@@ -78,7 +78,7 @@ class WithExports(AccountModelAdmin):
         return response
 
     def export(self, request: HttpRequest) -> HttpResponse:
-        """Has the worker write the followers that the filters of the list show."""
+        """Asks the worker to write a file of the followers that the list's filters show."""
         if not request.user.has_perm("subscribers.add_followerexport"):
             raise PermissionDenied
         if request.method != "POST":
@@ -102,7 +102,7 @@ class WithExports(AccountModelAdmin):
 
 @admin.register(FollowerExport)
 class FollowerExportAdmin(ReadOnly, KeysetModelAdmin):
-    """One's own exports: nobody sees those of others."""
+    """The user's own exports. Nobody sees those of other users."""
 
     list_display = ["requested", "account", "format", "number", "state", "until", "download"]
     list_display_links = None
@@ -120,7 +120,7 @@ class FollowerExportAdmin(ReadOnly, KeysetModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         response = super().changelist_view(request, extra_context)
         if self.get_queryset(request).waiting().exists():
-            response["Refresh"] = str(_LOOK_AGAIN)
+            response["Refresh"] = str(_RELOAD_AFTER)
         return response
 
     def file_view(self, request: HttpRequest, pk: int) -> Any:

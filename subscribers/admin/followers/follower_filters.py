@@ -1,4 +1,4 @@
-"""The filters of the list of followers, and of what is saved or exported from it."""
+"""The filters of the list of followers; segments and exports use them too."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
     "usable_segments",
 ]
 
-# More codes than these make no list to choose from.
+# With more codes than this, the filter offers no list: only the chosen code.
 _MOST_CODES = 50
 
 
@@ -40,7 +40,10 @@ def may_see_bindings() -> bool:
 
 
 class ConditionFilter(admin.SimpleListFilter):
-    """One of CONDITIONS; a value that is not offered is shown where it is chosen."""
+    """Filters by one of CONDITIONS.
+
+    Subclasses whose values are no fixed list offer the value that is chosen.
+    """
 
     condition: ClassVar[str]
 
@@ -63,7 +66,7 @@ def _filter(name: str) -> type[ConditionFilter]:
 
 
 class ChannelFilter(ConditionFilter):
-    """The code that came first, by its name."""
+    """Filters by a follower's first code, and offers the codes by name."""
 
     condition = parameter_name = "channel"
     title = CONDITIONS["channel"].title
@@ -82,7 +85,7 @@ class ChannelFilter(ConditionFilter):
 
 
 class TagFilter(ConditionFilter):
-    """A tag by its name, offered for one account: others have other numbers."""
+    """Filters by a tag. It offers names for one account only: tag numbers differ by account."""
 
     condition = parameter_name = "tag"
     title = CONDITIONS["tag"].title
@@ -103,7 +106,7 @@ class TagFilter(ConditionFilter):
 
 
 class CameFilter(ConditionFilter):
-    """The people behind a source on the dashboard: who followed in some days, and by what."""
+    """Filters by a source on the dashboard: who followed in a span of days, and in which way."""
 
     condition = parameter_name = "came"
     title = CONDITIONS["came"].title
@@ -120,7 +123,7 @@ class CameFilter(ConditionFilter):
 
 
 class CodeFilter(ConditionFilter):
-    """The people behind a number of a code's results; shown where it is chosen."""
+    """Filters the people behind a number of a code's results; offers only the chosen value."""
 
     condition = parameter_name = "code"
     title = CONDITIONS["code"].title
@@ -136,9 +139,9 @@ class CodeFilter(ConditionFilter):
 
 
 def code_in_words(value: str, codes: Any) -> str:
-    """The condition `code` as a sentence, with the name of one of these codes.
+    """Says the condition `code` in words, with the code's name if it is one of `codes`.
 
-    As it stands if it is none.
+    Returns the value unchanged if it cannot be read.
     """
     parts = parts_of(value)
     if parts is None:
@@ -169,7 +172,7 @@ class SegmentFilter(admin.SimpleListFilter):
 
 
 def usable_segments(request: HttpRequest) -> Any:
-    """The segments of which the user may see every condition."""
+    """The segments in which the user may see every condition."""
     segments = visible_to(request.user, Segment.objects.select_related("account"))
     if not request.user.has_perm("subscribers.view_segment"):
         return segments.none()
@@ -179,9 +182,10 @@ def usable_segments(request: HttpRequest) -> Any:
 def asked_for(
     request: HttpRequest, asked: Mapping[str, Any]
 ) -> tuple[OfficialAccount | None, dict[str, str], zoneinfo.ZoneInfo]:
-    """Account, conditions and time zone of the list with this address; 404 for unknown ones.
+    """Returns account, conditions and time zone that the parameters of a list's address choose.
 
-    A segment's conditions are among them; what the user may not see is left out.
+    A segment adds its conditions. Conditions that the user may not see are left out.
+    Raises Http404 for an unknown account or segment.
     """
     account = None
     conditions = taken(asked)

@@ -1,4 +1,4 @@
-"""One person across accounts: the page that a follower's page leads to."""
+"""The page of one person across accounts; a follower's page links to it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["WithPerson"]
 
 
 class WithPerson:
-    """The same person under other accounts, with the acts under all of them in one timeline."""
+    """Shows the same person under other accounts, and all their acts in one timeline."""
 
     def has_person_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("subscribers.view_subscriber")
 
     @action(description=_("Other accounts"), url_path="person", permissions=["person"])
     def person(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Shows the accounts that the operator may see, and is silent about the others."""
+        """Shows only the accounts that the operator may see, and does not hint at others."""
         subscriber = self.get_object(request, object_id)  # type: ignore[attr-defined]
         if not isinstance(subscriber, Subscriber):
             raise Http404

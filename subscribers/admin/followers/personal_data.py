@@ -27,7 +27,7 @@ from subscribers.personal_data.requests import request_erasure
 
 __all__ = ["COUNTED", "ErasureAdmin", "WithPersonalData"]
 
-# What a receipt counts, by the names that it is signed with.
+# What a receipt counts. The keys are the names in the signed text of the receipt.
 COUNTED = {
     "archived events": _("archived events"),
     "binding requests": _("binding requests"),
@@ -48,7 +48,7 @@ COUNTED = {
 
 
 def _may(request: HttpRequest, permission: str) -> bool:
-    """Both pages show everything, so they are for those who may see all of it."""
+    """Whether the user may use a page: both show everything, so the user must see everything."""
     return request.user.has_perm(permission) and may_see_contents() and may_see_openids()
 
 
@@ -87,7 +87,7 @@ class WithPersonalData:
 
     @action(description=_("Erase this person"), url_path="erase", permissions=["erase"])
     def erase_personal_data(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Shows what goes; erases once the operator has typed the OpenID."""
+        """Shows what an erasure removes; erases once the operator has typed the OpenID."""
         subscriber = self._person(request, object_id)
         back = reverse("admin:subscribers_subscriber_change", args=[subscriber.pk])
         if subscriber.erased_at is not None:

@@ -1,4 +1,4 @@
-"""Segments: named filters of the list of followers."""
+"""The operators' page for segments: named filters of the list of followers."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from subscribers.tagging.names import tag_names
 
 __all__ = ["SegmentAdmin", "number_of"]
 
-# Seconds for counting one segment.
-_PATIENCE = 2.0
+# Seconds after which the page gives up counting a segment.
+_COUNT_SECONDS = 2.0
 
 
 def number_of(name: str, rows: Any) -> int | None:
-    """How many rows there are, counted seldom if that takes long; None if it takes too long."""
+    """Counts the rows, less often if that is slow; None if it takes more than two seconds."""
     try:
-        with time_limit(_PATIENCE):
+        with time_limit(_COUNT_SECONDS):
             return cached_count(name, rows.order_by().count, rows=int)
     except TookTooLong:
         return None
@@ -51,7 +51,7 @@ _WRITTEN_ELSEWHERE = {"came", "code"}
 
 
 class SegmentForm(forms.ModelForm):  # type: ignore[type-arg]
-    # Set by the admin: whose accounts' tags are offered.
+    # The admin sets this user; the form offers the tags of the user's accounts.
     viewer: Any = None
 
     class Meta:
@@ -134,7 +134,7 @@ class SegmentAdmin(WithEarlierStates):
         return with_account(super().get_queryset(request).filter(pk__in=usable))
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        # The form's own fields, which Django's check of a list of fields does not know.
+        # Named here, because Django's check of `fieldsets` does not know the form's own fields.
         form = self.get_form(request, obj)(instance=obj, initial=request.GET.dict())
         conditions = [name for name in form.fields if name in CONDITIONS]
         return [(None, {"fields": ["account", "name"]}), (_("Conditions"), {"fields": conditions})]

@@ -55,7 +55,7 @@ class SubscriberAdmin(
     list_filter = [AccountFilter, *FILTERS]
     search_help_text = _("OpenID, scene or bound user name; the whole value")
     actions = ["edit_tags", "refresh_profiles"]
-    # It only leads to a page.
+    # This action only redirects to a page.
     actions_outside_transaction = ("edit_tags",)
     actions_list = ["sync_followers"]
     actions_detail = ["person", "edit_profile", "export_personal_data", "erase_personal_data"]
@@ -129,7 +129,7 @@ class SubscriberAdmin(
         ]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """What the neighbouring pages would not show, this one does not show either."""
+        """Leaves out fields that the user may not see on the pages they come from."""
         hidden = {
             name
             for name, permission in (

@@ -11,7 +11,7 @@ from subscribers.models import Conversation, ConversationLook
 
 __all__ = ["agents_of", "others_at", "signed_in"]
 
-# Seconds in which one look at a conversation is written once, and after which it is over.
+# The page polls, so a look is written at most once in ten seconds; after thirty it has ended.
 _LOOK_EVERY, _LOOK_LASTS = datetime.timedelta(seconds=10), datetime.timedelta(seconds=30)
 
 
@@ -21,7 +21,7 @@ def signed_in(request: HttpRequest) -> User:
 
 
 def agents_of(request: HttpRequest, conversation: Conversation) -> list[User]:
-    """Who may have the conversation: colleagues who look at it, who has it, and oneself."""
+    """Who may take the conversation: users who looked at the account's, its holder, this user."""
     looks = User.objects.filter(
         pk__in=ConversationLook.objects.filter(
             conversation__account=conversation.account_id
@@ -37,7 +37,7 @@ def agents_of(request: HttpRequest, conversation: Conversation) -> list[User]:
 def others_at(
     request: HttpRequest, conversation: Conversation, now: datetime.datetime
 ) -> list[str]:
-    """Notes that the user looks, and returns the names of the others who do."""
+    """Notes that the user looks at it, and returns the names of others who look at it now."""
     looks = {look.user_id: look for look in conversation.looks.select_related("user")}
     user = signed_in(request)
     own = looks.pop(user.pk, None)

@@ -56,7 +56,7 @@ _LOOK = "admin/subscribers/conversation/"
 
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnly, AccountModelAdmin):
-    """Each page is the inbox, with or without a conversation; acts are forms of its own."""
+    """Each page is the inbox, with or without a conversation; each act has its own address."""
 
     holds_personal_data = True
 
@@ -90,8 +90,8 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         return bool(may(rights)) and may_see_contents()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        # Few accounts and agents have many conversations: SQLite begins with those in a join, and
-        # then sorts the conversations instead of walking along their index.
+        # No joins to accounts and agents: these tables are small, so SQLite would begin with
+        # them, and sort all conversations instead of walking along their index.
         accounts = OfficialAccount.objects.defer(*ACCOUNT_SECRETS)
         rows = super().get_queryset(request).select_related("subscriber")
         return rows.prefetch_related("assigned_to", Prefetch("account", accounts))
@@ -102,7 +102,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         return _kept_a_while(private_file(found.file.name or "", found.content_type))
 
     def poster(self, request: HttpRequest, pk: int) -> FileResponse:
-        """The picture that stands for a video that a follower sent."""
+        """The preview picture of a video that a follower sent."""
         return _kept_a_while(private_file(self._received(request, pk).poster.name or ""))
 
     def _received(self, request: HttpRequest, pk: int) -> ReceivedMedia:
@@ -127,7 +127,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         return self._page(request, conversation, AnswerForm())
 
     def rows(self, request: HttpRequest) -> HttpResponse:
-        """The list alone, which the page asks for again and again."""
+        """Only the list; the page polls this address."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         opened = request.GET.get("open", "")
@@ -135,7 +135,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         return _fragment(request, "rows.html", list_of(request, self.get_queryset(request), chosen))
 
     def lines(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        """What was said, and who else looks, likewise."""
+        """Only the conversation, and who else looks at it; the page polls this address too."""
         conversation = self._conversation(request, object_id)
         return _fragment(request, "lines.html", self._lines(request, conversation))
 
@@ -190,7 +190,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
     # --- What people do -------------------------------------------------------------------------
 
     def write(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        """Queues a text or a file to the follower; a refusal is shown with what was written."""
+        """Queues a text or a file to the follower; if refused, shows why and keeps the text."""
         conversation = self._to_change(request, object_id, "subscribers.add_outgoingmessage")
         if isinstance(conversation, HttpResponse):
             return conversation
@@ -212,7 +212,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         return self._back(request, conversation)
 
     def note(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        """Keeps a note for colleagues."""
+        """Saves a note for colleagues."""
         conversation = self._to_change(request, object_id, "subscribers.change_conversation")
         if isinstance(conversation, HttpResponse):
             return conversation
@@ -276,16 +276,16 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
 
 
 def _kept_a_while(response: FileResponse) -> FileResponse:
-    """The lines are drawn anew every few seconds, but not fetched anew with their pictures."""
+    """Lets the browser keep a file: the page redraws the conversation every few seconds."""
     response["Cache-Control"] = "private, max-age=300"
     return response
 
 
 def _fragment(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-    """A part of the page; 304 where the browser has the same."""
+    """Renders a part of the page, or answers 304 if the browser has the same."""
     html = render_to_string(f"{_LOOK}{template}", context, request)
     etag = f'"{hashlib.blake2b(html.encode(), digest_size=12).hexdigest()}"'
-    # It comes back as a weak one where the answer was compressed.
+    # After compression the ETag comes back as a weak one.
     if request.headers.get("If-None-Match", "").removeprefix("W/") == etag:
         response = HttpResponse(status=304)
     else:
@@ -296,6 +296,6 @@ def _fragment(request: HttpRequest, template: str, context: dict[str, Any]) -> H
 
 
 def _files_to_send(conversation: Conversation) -> str:
-    """The list of the media library, "" if there is nothing in it."""
+    """The field that chooses a file of the media library; "" if the library is empty."""
     files = library(conversation.account_id)
     return MediaSelect(files).render("file", "", attrs={"id": "id_file"}) if files else ""

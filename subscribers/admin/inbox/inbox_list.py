@@ -1,4 +1,4 @@
-"""The list beside a conversation: who waits, whose are mine, all."""
+"""The lists of conversations in the inbox: who waits, the user's own, all."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WHY_EMPTY = {
 def list_of(
     request: HttpRequest, rows: QuerySet[Conversation], opened: int | None
 ) -> dict[str, Any]:
-    """One page of the list that the query chooses, and how many each list has."""
+    """One page of the list that the query string chooses, and the length of each list."""
     now = timezone.now()
     account = request.GET.get("account", "")
     if account:

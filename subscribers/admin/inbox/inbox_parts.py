@@ -1,4 +1,4 @@
-"""Parts of the inbox as its templates show them."""
+"""Prepares rows, conversations and facts of the inbox for its templates."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SHORT = 6
 
 
 def name_of_follower(subscriber: Subscriber) -> str:
-    """The remark, for those who may see it, or the end of the OpenID."""
+    """The remark or the end of the OpenID; masked for users who may not see OpenIDs."""
     if may_see_openids():
         return subscriber.remark or f"…{subscriber.openid[-_SHORT:]}"
     return shown_openid(subscriber.openid)

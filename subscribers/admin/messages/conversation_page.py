@@ -40,7 +40,7 @@ __all__ = [
     "why_not",
 ]
 
-# A link that sends its words when the follower taps it.
+# A link of a question with choices: a tap sends the link's words.
 _TAP = re.compile(r'<a href="weixin://bizmsgmenu\?[^"]*">(.*?)</a>')
 
 
@@ -68,7 +68,7 @@ class WithConversation:
         return response
 
     def write(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        """Queues a message; errors are shown beside the form, which keeps what was typed."""
+        """Queues a message; on errors shows the form again with what was typed."""
         subscriber = self.get_object(request, str(object_id))  # type: ignore[attr-defined]
         may_see = self.has_view_permission(request, subscriber)  # type: ignore[attr-defined]
         if subscriber is None or not (may_see and _may_write(request)):
@@ -126,13 +126,13 @@ def why_not(subscriber: Subscriber, window: Window | None) -> str:
 
 
 def shown_utterances(said: list[Utterance], subscriber: Subscriber) -> list[dict[str, Any]]:
-    """What was said as templates show it, scenes with the names of their codes."""
+    """Prepares utterances for templates; a scene gets the name of its code."""
     codes = CodeNames([subscriber.account_id], (each.scene for each in said))
     return [shown_utterance(each, subscriber, codes) for each in said]
 
 
 def shown_utterance(said: Utterance, subscriber: Subscriber, codes: CodeNames) -> dict[str, Any]:
-    """One utterance likewise."""
+    """Prepares one utterance for templates; a scene gets the name of its code."""
     message = said.message
     text = codes.in_words(subscriber.account_id, said.scene) or said.text
     return {
@@ -152,12 +152,12 @@ def shown_utterance(said: Utterance, subscriber: Subscriber, codes: CodeNames) -
 
 
 def _without_taps(text: str) -> str:
-    """The words that the follower sees of links that answer a question."""
+    """Replaces links that answer a question by the words that the follower sees."""
     return _TAP.sub(r"[\1]", text)
 
 
 def _media_of(said: Utterance) -> dict[str, Any] | None:
-    """The file of a message, for admin/pieces/media.html, or why there is none."""
+    """The file of a message, or why it is missing, for admin/pieces/media.html."""
     if (file := said.file) is not None:
         url = reverse("admin:events_mediafile_file", args=[file.pk])
         poster = address_of_poster(file)
@@ -199,6 +199,7 @@ def _two_parts(seconds: int) -> str:
 
 
 def shown_window(window: Window, now: datetime.datetime) -> dict[str, Any]:
+    """Prepares a message window for templates, with the time that is left."""
     seconds = int((window.until - now).total_seconds())
     left = (
         ngettext("%s second", "%s seconds", seconds) % seconds

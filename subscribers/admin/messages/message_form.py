@@ -39,7 +39,7 @@ _MEDIA = ("image", "voice", "video")
 
 
 class MessageForm(forms.Form):
-    """A message as an operator writes it; a valid form has it in `message`."""
+    """A message as an operator writes it. A valid form has the message in `message`."""
 
     kind = forms.ChoiceField(
         label=capfirst(_("kind")),

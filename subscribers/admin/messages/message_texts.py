@@ -1,4 +1,4 @@
-"""The page that searches what followers said and were answered."""
+"""The page that searches the words of followers and of the answers to them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class MessageTextAdmin(ReadOnly, KeysetModelAdmin):
         return _COLUMN
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
-        # The list itself searches.
+        # FoundTexts searches instead, in get_results().
         found: QuerySet[Any] = queryset.none()
         return found
 
@@ -80,7 +80,7 @@ class MessageTextAdmin(ReadOnly, KeysetModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        """Leads to the event or message that has the text."""
+        """Redirects to the event or message that has the text."""
         text = self.get_object(request, object_id)
         if text is None or not self.has_view_permission(request, text):
             return super().change_view(request, object_id, form_url, extra_context)

@@ -16,7 +16,7 @@ __all__ = ["CountingKeysetList", "CountingList", "FollowerCounts"]
 
 
 class CountingList(ChangeList):
-    """Counts followers for the rows of the page alone, not for the whole list."""
+    """Counts followers only for the rows of the page, not for the whole list."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)

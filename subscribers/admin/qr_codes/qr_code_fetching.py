@@ -33,7 +33,7 @@ __all__ = ["WithFetching", "fetch_title"]
 
 
 class WithFetching(ModelAdmin):
-    """The part of the QR codes' admin that has tickets fetched again."""
+    """The part of the QR codes' admin that asks the worker to fetch tickets again."""
 
     def get_urls(self) -> list[Any]:
         fetch = path(
@@ -64,7 +64,7 @@ class WithFetching(ModelAdmin):
             )
 
     def fetch_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Has a ticket fetched again after a failure, or a new one, after a confirmation."""
+        """Asks to confirm, then queues the ticket: again after a failure, else a new one."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         scene = get_object_or_404(visible_to(request.user, QRScene.objects.all()), pk=pk)
@@ -97,7 +97,10 @@ class WithFetching(ModelAdmin):
 
 
 def _able(request: HttpRequest, chosen: QRSceneQuerySet) -> tuple[QRSceneQuerySet, bool]:
-    """Those of the codes that WeChat can be asked for, and whether that is all; else says why."""
+    """Returns the codes that this site can fetch from WeChat, and whether those are all.
+
+    Tells the user why the others cannot be fetched.
+    """
     codes = bare(chosen)
     accounts = OfficialAccount.objects.filter(pk__in=codes.order_by().values("account"))
     found = hindrances(abilities(accounts), CREATE_PATH)

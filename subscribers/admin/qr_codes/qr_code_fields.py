@@ -18,7 +18,7 @@ from subscribers.qr_codes.create import LONGEST_TAG
 
 __all__ = ["TAGS", "AdoptField", "LifetimeField", "TagsField", "only_account"]
 
-# The right that a code with tags for who comes needs, besides that to make codes.
+# A code that tags followers needs this right too, besides the right to make codes.
 TAGS = "/cgi-bin/tags/get"
 
 _HOUR = 3600
@@ -35,13 +35,13 @@ _LIFETIMES = [
 
 
 def only_account(accounts: Any) -> int | None:
-    """Chooses the account if there is only one."""
+    """The only account of `accounts`, to choose it beforehand; None if there are more."""
     found = list(accounts.values_list("pk", flat=True)[:2])
     return found[0] if len(found) == 1 else None
 
 
 class TagsField(forms.CharField):
-    """Tags with commas between them; cleaned, a list of names."""
+    """Tags separated by commas. The cleaned value is a list of names."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -62,7 +62,7 @@ class TagsField(forms.CharField):
 
 
 class LifetimeField(forms.TypedChoiceField):
-    """Seconds, or None for a permanent code."""
+    """A code's lifetime. The cleaned value is seconds, or None for a permanent code."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -30,7 +30,7 @@ __all__ = ["NewSceneForm", "SceneForm"]
 
 
 class SceneForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The fields of a code that can change: the printed picture fixes the others."""
+    """The fields of a code that can change; the others are fixed by the printed picture."""
 
     tag_names = TagsField()
     welcome_text = forms.CharField(
@@ -58,7 +58,7 @@ class SceneForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # A user who may only look has no fields.
+        # The form has no fields for a user who may only look.
         if "note" in self.fields:
             self.fields["note"].widget.attrs["rows"] = 4
         if self.instance.pk:
@@ -69,7 +69,7 @@ class SceneForm(forms.ModelForm):  # type: ignore[type-arg]
         if "follower_tags" in self.fields:
             self._no_tags = hindrance(self.instance.account_id, TAGS)
             if self._no_tags is not None:
-                # Templates take a help text for HTML.
+                # Templates do not escape help texts.
                 self.fields["follower_tags"].help_text = escape(str(self._no_tags))
 
     def clean_welcome_text(self) -> str:

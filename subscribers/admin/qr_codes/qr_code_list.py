@@ -1,4 +1,4 @@
-"""Making several QR codes at once, from a pasted or uploaded list."""
+"""The page that makes several QR codes at once, from a pasted or uploaded list."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["WithListOfCodes"]
 
 
 class WithListOfCodes(ModelAdmin):
-    """The part of the QR codes' admin that makes several at once."""
+    """The part of the QR codes' admin that makes several codes at once."""
 
     @action(description=_("Several at once"), url_path="several", permissions=["add"])
     def make_several(self, request: HttpRequest) -> HttpResponse:
@@ -54,7 +54,7 @@ class WithListOfCodes(ModelAdmin):
             form = SceneListForm(data, accounts=visible_accounts(request))
             form.add_error("upload", error)
             return form
-        # Into the box, so that nothing is lost when a line must be corrected.
+        # The upload goes into the text box, so that nothing is lost when a line must be corrected.
         typed = data.get("codes", "")
         data["codes"] = "\n".join(text for text in (typed, uploaded) if text.strip())
         return SceneListForm(data, accounts=visible_accounts(request))
@@ -78,7 +78,7 @@ class WithListOfCodes(ModelAdmin):
                     details={"scenes": [scene.scene for scene in made]},
                 )
         except (SceneTaken, PermanentCodesUsedUp):
-            # Another user made one meanwhile; the form says so when it is validated again.
+            # Another user made a code meanwhile; validating again puts that into the form.
             form.full_clean()
             return False
         if given["adopt"]:

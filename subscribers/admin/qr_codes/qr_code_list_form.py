@@ -36,15 +36,12 @@ from subscribers.qr_codes.create import (
 
 __all__ = ["SceneListForm", "text_of_upload"]
 
-# Bytes, and problems that are listed.
-_LARGEST_UPLOAD = 1024 * 1024
-
-
+_LARGEST_UPLOAD = 1024 * 1024  # bytes
 _SHOWN_PROBLEMS = 20
 
 
 class SceneListForm(forms.Form):
-    """Many codes at once; `problems` has the problems of the lines."""
+    """Many codes at once. `problems` lists what is wrong with lines."""
 
     account = forms.ModelChoiceField(
         label=capfirst(_("Official Account")),
@@ -127,8 +124,8 @@ class SceneListForm(forms.Form):
 def text_of_upload(files: MultiValueDict[str, UploadedFile[bytes]]) -> str:
     """The text of an uploaded list; "" if there is none.
 
-    Spreadsheets save UTF-8, what is usual in China, or UTF-16 as "Unicode text". Raises
-    ValidationError for what is no text.
+    Spreadsheets save as UTF-8, as GB 18030 (usual in China), or as UTF-16 ("Unicode text").
+    Raises ValidationError if the file is too large or is not text.
     """
     upload = files.get("upload")
     if upload is None:

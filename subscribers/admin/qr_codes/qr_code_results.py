@@ -1,4 +1,4 @@
-"""What came of codes: a page for one, for chosen ones and for a group, and the same as CSV."""
+"""The page with results of QR codes: of one, of chosen ones or of a group; also as CSV."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from subscribers.segments.of_codes import STEPS, written
 
 __all__ = ["WithResults"]
 
-# Codes compared on a page, and days.
-_MOST = 500
-_LONGEST = 366
+# A page compares at most so many codes, over at most so many days.
+_MOST_CODES = 500
+_MOST_DAYS = 366
 _DAYS_DRAWN = 92
 _USUAL_DAYS = 30
 
 
 class WithResults(ModelAdmin):
-    """The part of the QR codes' admin that shows what came of them."""
+    """The part of the QR codes' admin that shows the results of codes."""
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.results_view)
@@ -43,15 +43,19 @@ class WithResults(ModelAdmin):
 
     @action(description=_("Compare results"), permissions=["view"])
     def compare(self, request: HttpRequest, queryset: QuerySet[QRScene]) -> HttpResponse:
-        ids = ",".join(str(pk) for pk in queryset.order_by().values_list("pk", flat=True)[:_MOST])
+        pks = queryset.order_by().values_list("pk", flat=True)[:_MOST_CODES]
+        ids = ",".join(str(pk) for pk in pks)
         return HttpResponseRedirect(f"{reverse('admin:subscribers_qrscene_results')}?ids={ids}")
 
     def results_view(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
-        """Numbers of the codes in `ids`, of the group `group`, or of all, in the days of `days`."""
+        """Shows the results of the codes in `ids`, of the group `group`, or of all codes.
+
+        `days` chooses the days.
+        """
         if not self.has_view_permission(request):
             raise PermissionDenied
         codes = self._codes(request)
-        if len(codes) > _MOST:
+        if len(codes) > _MOST_CODES:
             messages.error(request, _("Choose 500 codes at most, or a group."))
             return HttpResponseRedirect(reverse("admin:subscribers_qrscene_changelist"))
         first, last = _span(request)
@@ -73,7 +77,8 @@ class WithResults(ModelAdmin):
                 "total": _shown(total(rows, str(_("total"))), first, last)
                 if len(rows) > 1
                 else None,
-                # Who came by two codes is one person in a list, and counts twice in a total.
+                # Links only for a single code: a list shows a person who came by two codes once,
+                # a total counts them twice.
                 "funnel": _funnel(total(rows, ""), shown[0]["links"] if len(rows) == 1 else {})
                 if rows
                 else [],
@@ -90,7 +95,7 @@ class WithResults(ModelAdmin):
             codes = codes.filter(pk__in=[pk for pk in ids if pk.isdecimal() and len(pk) < 19])
         elif group := request.GET.get("group"):
             codes = codes.filter(group=group)
-        return list(codes.order_by("pk")[: _MOST + 1])
+        return list(codes.order_by("pk")[: _MOST_CODES + 1])
 
     def _title(self, request: HttpRequest, codes: list[QRScene]) -> str:
         if len(codes) == 1:
@@ -106,7 +111,7 @@ def _span(request: HttpRequest) -> tuple[datetime.date, datetime.date]:
         first, last = given[0] or last - datetime.timedelta(days=_USUAL_DAYS - 1), given[1] or last
         chosen = (first, last)
     first, last = min(chosen), max(chosen)
-    return max(first, last - datetime.timedelta(days=_LONGEST - 1)), last
+    return max(first, last - datetime.timedelta(days=_MOST_DAYS - 1)), last
 
 
 def _day(written: str) -> datetime.date | None:
@@ -134,7 +139,7 @@ def _shown(row: CodeResult, first: datetime.date, last: datetime.date) -> dict[s
 
 
 def _people(code: QRScene, first: datetime.date, last: datetime.date) -> dict[str, str]:
-    """The code's page, and by step the list of the followers whom a number counts."""
+    """Addresses of the code's page and, for each step, of the list of followers it counts."""
     people = reverse("admin:subscribers_subscriber_changelist")
     span = EventTimeFilter.written(first, last)
 
@@ -155,7 +160,7 @@ def _percent(part: int, whole: int) -> int | None:
 
 
 def _funnel(row: CodeResult, links: dict[str, str]) -> list[tuple[Any, int, int, str]]:
-    """Each step with its number, the length of its bar in percent, and the list of its people."""
+    """Each step: its name, its number, its bar's length in percent, the address of its people."""
     steps = [
         (_("scans and follows"), row.scans, "people"),
         (_("people"), row.people, "people"),
@@ -173,7 +178,7 @@ def _funnel(row: CodeResult, links: dict[str, str]) -> list[tuple[Any, int, int,
 def _chart(
     codes: list[QRScene], first: datetime.date, last: datetime.date
 ) -> list[tuple[datetime.date, int, int]]:
-    """The days with their numbers and the height of a bar in percent; of one account."""
+    """Each day: its date, its number, its bar's height in percent. Empty for several accounts."""
     if not codes or len({code.account_id for code in codes}) > 1:
         return []
     start = max(first, last - datetime.timedelta(days=_DAYS_DRAWN - 1))
@@ -205,7 +210,7 @@ def _csv(rows: list[CodeResult]) -> StreamingHttpResponse:
         }  # fmt: skip
 
     def parts() -> Any:
-        # Excel reads UTF-8 only behind this mark.
+        # Excel takes a file for UTF-8 only if it begins with this mark.
         yield "\ufeff".encode()
         yield from csv_parts(map(record, rows), columns)
 

@@ -26,10 +26,10 @@ _WRITE = ("add", "change", "delete")
 
 
 class WithWelcome(ModelAdmin):
-    """The part of the QR codes' admin that writes what a code's followers are answered."""
+    """The part of the QR codes' admin that edits the answer to a code's followers."""
 
     def welcome_fields(self, request: HttpRequest, scene: QRScene) -> list[str]:
-        """What the page shows: a rule with more than one text is edited on its own page."""
+        """The fields that the page shows; a rule with more than one text has its own page."""
         user: Any = request.user
         may_write = self.has_change_permission(request, scene) and all(
             user.has_perm(f"events.{act}_replyrule") for act in _WRITE
@@ -41,7 +41,7 @@ class WithWelcome(ModelAdmin):
 
     @display(description=_("what answers"))
     def welcome(self, scene: QRScene) -> str:
-        """The rules that answer who follows by this code or scans it, and who wins."""
+        """The rules that answer a follow by this code or a scan of it, and which of them wins."""
         found = welcome_of(scene)
         rules = draft_of(scene.account_id)
         numbers = {rule.id: number for number, rule in enumerate(rules, start=1)}
@@ -79,7 +79,7 @@ class WithWelcome(ModelAdmin):
         )
 
     def save_welcome(self, request: HttpRequest, form: Any) -> None:
-        """Writes what the form says, and publishes it if nothing else would be with it."""
+        """Saves the welcome to the draft; publishes it if the draft has no other changes."""
         scene: QRScene = form.instance
         wanted = form.cleaned_data
         shown = self.welcome_fields(request, scene)

@@ -1,4 +1,4 @@
-"""The operators' pages for QR codes: the list, a code's page, and its fetching."""
+"""The operators' pages for QR codes: the list, a code's page, and the form that makes one."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ["QRSceneAdmin"]
 
-# Seconds between two looks at a code that is being fetched, and at one that is retried later.
-_OFTEN, _SELDOM = 1, 10
+# Seconds after which a code's page asks again: while the code is due, and until a later retry.
+_REFRESH_IF_DUE, _REFRESH_IF_LATER = 1, 10
 
 _COLOURS = {
     QRScene.State.WAITING.value: "info",
@@ -142,7 +142,7 @@ class QRSceneAdmin(
         return CountingList
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """The list; above it what waits, what failed, and whose permanent codes run out."""
+        """The list, and above it what waits, what failed, and accounts near WeChat's limit."""
         codes = visible_to(request.user, QRScene.objects.all())
         now = timezone.now()
         permanent = (
@@ -193,7 +193,7 @@ class QRSceneAdmin(
 
     @display(description=_("QR code"))
     def code(self, scene: Any) -> str:
-        """The picture or why there is none; the page reloads it until it is there."""
+        """The picture, or why there is none yet; the page asks again until there is one."""
         state = scene.state
         links: list[tuple[StrOrPromise, str]] = []
         results = reverse("admin:subscribers_qrscene_results")
@@ -206,7 +206,7 @@ class QRSceneAdmin(
             "admin/subscribers/qrscene/code.html",
             {
                 "scene": scene,
-                # Our own drawing, of paths alone.
+                # Safe: this site draws the SVG, and it contains only paths.
                 "picture": mark_safe(svg(scene.url, logo_of(scene)))
                 if scene.has_valid_code
                 else "",
@@ -254,11 +254,11 @@ class QRSceneAdmin(
         try:
             return super().add_view(request, form_url, extra_context)
         except IntegrityError:
-            # Another user made the code meanwhile; the form says so when it is validated again.
+            # Another user made the code meanwhile; validating again puts that into the form.
             return super().add_view(request, form_url, extra_context)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
-        """Goes to the code's own page, where the picture appears."""
+        """Redirects to the code's own page, where the picture appears."""
         if "_addanother" in request.POST or "_popup" in request.POST:
             return super().response_add(request, obj, post_url_continue)
         return HttpResponseRedirect(reverse("admin:subscribers_qrscene_change", args=[obj.pk]))
@@ -285,7 +285,7 @@ def _facts(scene: QRScene) -> list[tuple[StrOrPromise, StrOrPromise]]:
 
 
 def _refresh_seconds(scene: QRScene) -> int | None:
-    """Seconds between two looks for the code; None if the page need not look again."""
+    """Seconds after which the page asks for the code again; None if it need not."""
     if scene.due_at is None:
         return None
-    return _OFTEN if scene.due_at <= timezone.now() else _SELDOM
+    return _REFRESH_IF_DUE if scene.due_at <= timezone.now() else _REFRESH_IF_LATER

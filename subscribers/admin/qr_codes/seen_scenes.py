@@ -31,7 +31,7 @@ _MOST_ADOPTED = 1000
 
 @admin.register(SeenScene)
 class SeenSceneAdmin(ReadOnly, FollowerCounts, KeysetModelAdmin):
-    """Scenes of events that have no code here; adopted scenes leave this list."""
+    """Lists scenes that came with events and have no code here. Adopting one gives it a code."""
 
     list_display = ["scene", "account", "seen_first", "came_first", "still_following"]
     list_display_links = None
@@ -49,7 +49,7 @@ class SeenSceneAdmin(ReadOnly, FollowerCounts, KeysetModelAdmin):
         return CountingKeysetList
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
-        # The index begins with the account.
+        # The index begins with the account, so the condition names all accounts.
         accounts = list(OfficialAccount.objects.values_list("pk", flat=True))
         matching: QuerySet[Any] = queryset.filter(account__in=accounts, scene=term)
         return matching
@@ -63,7 +63,7 @@ class SeenSceneAdmin(ReadOnly, FollowerCounts, KeysetModelAdmin):
 
     @action(description=_("Adopt"), permissions=["adopt"])
     def adopt(self, request: HttpRequest, queryset: QuerySet[SeenScene]) -> HttpResponse | None:
-        """Makes codes of these scenes, named like the scene until an operator renames them."""
+        """Makes codes of these scenes; each is named like its scene until someone renames it."""
         of_account: dict[OfficialAccount, list[NewQRCode]] = {}
         for seen in queryset.select_related("account")[:_MOST_ADOPTED]:
             of_account.setdefault(seen.account, []).append(NewQRCode(seen.scene, seen.scene))

@@ -1,1 +1,1 @@
-"""The pages of fetching followers and profiles from WeChat."""
+"""The pages about fetching followers and profiles from WeChat."""

@@ -1,4 +1,4 @@
-"""Which accounts may ask WeChat for their followers, in a list and on the account's page."""
+"""Whether accounts may ask WeChat for their followers: as a list, and on the account's page."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from subscribers.sync.profiles import accounts_that_ask
 
 __all__ = ["FollowerSyncAdmin", "page_of", "refusal_sentence", "start_url", "status_of"]
 
-# Seconds between two looks at a run that is under way.
+# Seconds after which the page of a run that is under way reloads.
 _REFRESH_EVERY = 2
 
 
@@ -168,7 +168,7 @@ class FollowerSyncAdmin(NeedsRight, KeysetModelAdmin):
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        # This form chooses an account; it neither makes nor changes one.
+        # Without the wrapper, the field has no buttons that add or change an account.
         if isinstance(field.widget, RelatedFieldWidgetWrapper):
             field.widget = field.widget.widget
         return field

@@ -1,1 +1,1 @@
-"""The pages of webhooks and of what was delivered to them."""
+"""The pages of webhooks and of the deliveries to them."""

@@ -1,4 +1,4 @@
-"""The operators' pages of deliveries to webhooks: each with its payload and every attempt."""
+"""The operators' pages of deliveries to webhooks, each with its payload and its attempts."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ __all__ = ["WebhookEndpointAdmin"]
 
 
 def _types_in_words() -> list[tuple[str, str]]:
-    # At each form, as its language is the page's.
+    # A function, because every form must have the texts in the language of its page.
     return [(name, f"{name}: {title}") for name, title in TYPES.items()]
 
 
@@ -120,7 +120,7 @@ class SendAgainForm(forms.Form):
 
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(AccountModelAdmin):
-    """Addresses that are told of events. The page shows a secret once, after making it."""
+    """Addresses to which this site sends events. A new secret is shown once."""
 
     form = WebhookForm
     list_display = ["__str__", "account", "shown_types", "standing", "failing_since", "created_at"]
@@ -248,7 +248,7 @@ class WebhookEndpointAdmin(AccountModelAdmin):
     def _confirmed(
         self, request: HttpRequest, object_id: str, title: Any, sentence: Any, act: Any
     ) -> HttpResponse:
-        """Asks first, then acts; either way for a webhook that the user may see."""
+        """Asks to confirm, then acts; only for a webhook that the user may see."""
         endpoint = self.get_object(request, object_id)
         page = self._page(object_id)
         if endpoint is None:
