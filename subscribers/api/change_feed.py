@@ -1,8 +1,8 @@
-"""What changed since a reader last came, in an order that misses nothing.
+"""Reads what changed since a reader's last visit, so that no change is missed.
 
-Each sort of rows is a stream with a position of its own. A reader first gets all rows by id, then
-those that changed since then. A position never passes a change that another transaction has not
-committed yet (events/log/settled.py).
+Each type of row is a stream with its own position. A reader first gets all rows by id, then those
+that changed since. A position never passes a change that another transaction has yet to commit
+(events/log/settled.py).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from subscribers.models.hour import hour_of
 
 __all__ = ["TYPES", "Change", "Expired", "Position", "read_changes"]
 
-# By their names in the API; the positions in a cursor are in this order.
+# The types by their names in the API; a cursor has its positions in this order.
 TYPES = ("event", "subscriber", "binding", "message", "scene")
 
 _LARGEST = 2**63 - 1
@@ -43,12 +43,12 @@ _Rows = Callable[[str], "QuerySet[Any]"]
 
 
 class Expired(Exception):
-    """The cursor is older than the notes of changes that are kept."""
+    """The cursor is older than the notes of changes that this site keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A row that is new or changed; without a `row` it was deleted."""
+    """A row that is new or changed; if `row` is None, it was deleted."""
 
     type: str
     pk: int
@@ -57,7 +57,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a reader is in each stream, and when that was."""
+    """How far a reader has read each stream, and when."""
 
     states: Mapping[str, _State]
     at: datetime.datetime
@@ -68,7 +68,7 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Position | None:
-        """Reads what str() wrote; None for anything else."""
+        """Reads what str() wrote. None for anything else."""
         try:
             raw = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
             at, states = json.loads(raw)
@@ -99,15 +99,16 @@ def read_changes(
     size: int,
     now: datetime.datetime,
 ) -> tuple[list[Change], Position, list[str]]:
-    """Up to `size` changes of these types beyond the position, where to go on, and what is held up.
+    """Reads up to `size` changes of these types after the position.
 
-    `rows` gives the rows of a type that the reader may see. Types that a position does not have are
-    read from their beginning. Raises `Expired`.
+    Returns the changes, the next position, and the types that an open transaction holds up.
+    `rows` gives the rows of a type that the reader may see. A type that the position does not
+    name is read from its beginning. Raises `Expired`.
     """
     states = dict(position.states) if position else {}
     if position and EVENT in states and now - position.at > KEPT_FOR:
         raise Expired
-    # Every stream has its part of a page, so that a busy one holds up none of the others.
+    # Every stream gets a share of the page, so that a busy one does not hold up the others.
     share = max(1, size // (len(types) + (EVENT in types)))
     changes: list[Change] = []
     held_up = []
@@ -125,9 +126,9 @@ def read_changes(
 def _read_events(
     type_: str, state: _State | None, rows: _Rows, size: int
 ) -> tuple[list[Change], _State]:
-    """Events up to the last one that changed, and new ones by id. The state: seq, id."""
+    """Reads changed events, then new ones by id. The state: seq of the last change, last id."""
     seq, last_id = state or (settled_sequence(type_), 0)
-    # A change of an event that is not read yet comes with the event, which is read after it.
+    # A change to an event beyond last_id is left out: that event itself is read later.
     changed, seq = _changed(type_, seq, rows, size, up_to=last_id)
     bound = settled_upper_bound()
     new = list(rows(type_).filter(pk__gt=last_id, pk__lte=bound).order_by("pk")[:size])
@@ -138,7 +139,10 @@ def _read_events(
 def _read_noted(
     type_: str, state: _State | None, rows: _Rows, size: int
 ) -> tuple[list[Change], _State]:
-    """All rows by id, and when these are read, those that changed. The state: seq, id or -1."""
+    """Reads all rows by id, then those that changed.
+
+    The state: seq of the last change, and the last id, or -1 once all rows are read.
+    """
     seq, last_id = state or (settled_sequence(type_), 0)
     if last_id >= 0:
         found = list(rows(type_).filter(pk__gt=last_id).order_by("pk")[:size])
@@ -158,7 +162,8 @@ def _changed(
     shown = {row.pk: row for row in rows(type_).filter(pk__in=ids)}
     model = rows(type_).model
     missing = [pk for pk in ids if pk not in shown]
-    # What a reader may not see is not deleted; and events leave the log by retention alone.
+    # A row that the reader may not see is not deleted. Events leave the log only by retention,
+    # which is not reported.
     there = set(model._default_manager.filter(pk__in=missing).values_list("pk", flat=True))
     changes = [
         Change(type_, pk, shown.get(pk))
@@ -171,7 +176,10 @@ def _changed(
 def _read_subscribers(
     type_: str, state: _State | None, rows: _Rows, size: int
 ) -> tuple[list[Change], _State]:
-    """Followers in the order of their last change. The state: its microseconds, and the id."""
+    """Reads followers in the order of their last change.
+
+    The state: the last change in microseconds since 1970, and the follower's id.
+    """
     microseconds, pk = state or (0, 0)
     instant = settled_instant(Subscriber)
     found, more = page(
@@ -182,7 +190,7 @@ def _read_subscribers(
         upwards=True,
         leading=Leading("updated_hour", hour_of),
     )
-    # A page is newest first.
+    # page() returns the newest first.
     changes = [Change(type_, row.pk, row) for row in found[::-1]]
     if more:
         last = found[0]

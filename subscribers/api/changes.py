@@ -1,4 +1,4 @@
-"""`changes/`: for those who keep a copy of everything, one address for whatever changed."""
+"""`changes/`: one address with all changes, for a reader that keeps a copy of everything."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class ChangesView(APIView):
         return HasScope().has_permission(self.request, view)
 
     def _list_of(self, type_: str) -> Any:
-        """The view of the type's list, for what it shows and to whom."""
+        """The view that lists this type; it decides which rows and fields the reader sees."""
         view = _LISTS[type_]()
         view.request, view.format_kwarg, view.kwargs, view.args = self.request, None, {}, ()
         view.action, view.detail = "list", False

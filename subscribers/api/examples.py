@@ -1,4 +1,4 @@
-"""Examples of answers and bodies in the OpenAPI schema."""
+"""Examples of answers and request bodies for the OpenAPI schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields that several serializers share."""
+"""Fields that several serializers of this room share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["NamedField", "OpenIDField", "refuse_hindered"]
 
 
 def refuse_hindered(account_id: int, path: str) -> None:
-    """Raises ValidationError, of the field `account`, if it cannot use WeChat's API."""
+    """Raises ValidationError for the field `account` if the account cannot call this path."""
     if (hindered := hindrance(account_id, path)) is not None:
         raise serializers.ValidationError({"account": [str(hindered)]}, code=hindered.code)
 

@@ -1,3 +1,5 @@
+"""Filters of the lists of followers, QR codes, bindings and messages."""
+
 from __future__ import annotations
 
 import datetime
@@ -44,7 +46,7 @@ __all__ = [
 
 @scenes_are_in
 def _codes(scene: str) -> QuerySet[QRScene]:
-    # With the accounts in it, the table's unique index will do.
+    # The unique index begins with the account, so the condition names all accounts.
     return QRScene.objects.filter(account__in=OfficialAccount.objects.values("pk"), scene=scene)
 
 
@@ -101,7 +103,7 @@ class SubscriberFilter(FilterSet):
     def by_scene(
         self, subscribers: QuerySet[Subscriber], name: str, value: str
     ) -> QuerySet[Subscriber]:
-        # The exclusion says to SQLite that the partial index will do.
+        # SQLite uses the partial index only if the query repeats its condition.
         return subscribers.filter(**{name: value}).exclude(**{name: ""})
 
     def by_tag(
@@ -117,7 +119,7 @@ class SubscriberFilter(FilterSet):
     def by_change(
         self, subscribers: QuerySet[Subscriber], name: str, value: datetime.datetime
     ) -> QuerySet[Subscriber]:
-        # The index knows the hours.
+        # The index begins with the hour.
         return subscribers.filter(updated_hour__gte=hour_of(value), updated_at__gte=value)
 
     def by_bound(
@@ -200,5 +202,5 @@ class OutgoingMessageFilter(FilterSet):
         if not value:
             return messages
         chosen = messages.filter(state__in=value)
-        # The exclusion says to SQLite that the partial index will do.
+        # SQLite uses the partial index only if the query repeats its condition.
         return chosen if MessageState.SENT in value else chosen.exclude(state=MessageState.SENT)

@@ -49,7 +49,7 @@ class SubscriberSerializer(serializers.ModelSerializer[Subscriber]):
     tags = serializers.SerializerMethodField(help_text="Names of WeChat's tags (标签).")
 
     def get_tags(self, subscriber: Subscriber) -> list[str]:
-        # Read once for all rows of an answer.
+        # The context keeps the names, so that an answer of many rows reads them once.
         context: dict[str, Any] = self.context  # type: ignore[assignment]
         names: dict[int, Any] = context.setdefault("tag_names", {})
         account = subscriber.account_id

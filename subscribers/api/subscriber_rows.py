@@ -1,4 +1,4 @@
-"""Followers as an export shows them: as the list does, made from plain values."""
+"""Rows of followers for exports: the fields of the list, made from plain values."""
 
 from __future__ import annotations
 

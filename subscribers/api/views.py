@@ -1,3 +1,5 @@
+"""The lists of followers, QR codes, bindings and messages in the API."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -89,7 +91,7 @@ class SubscriberViewSet(ExportMixin, ReadViewSet[Subscriber]):
 
 
 class AnyAccept(BaseContentNegotiation):
-    """For pictures: what the client accepts is not asked, and errors are JSON."""
+    """Ignores the Accept header: for views that answer with a picture, or with an error as JSON."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return parsers[0]
@@ -100,7 +102,7 @@ class AnyAccept(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
-# For programs that know no pictures.
+# The content type for clients that do not accept pictures.
 _BYTES = "application/octet-stream"
 
 _F = TypeVar("_F", bound=Callable[..., HttpResponse])

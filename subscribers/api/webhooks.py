@@ -162,7 +162,7 @@ class RedeliverSerializer(StrictFields, serializers.Serializer[Any]):
         max_length=1000,
         required=False,
     )
-    # "from" is a word of Python.
+    # get_fields() adds `from` and `to`: Python allows no attribute of the name `from`.
     successes = serializers.BooleanField(
         default=False, help_text="Those that arrived too, which then arrive twice."
     )
@@ -196,7 +196,7 @@ class WebhookViewSet(
     """Addresses of other systems that are told of events, signed as Standard Webhooks says."""
 
     scope = "webhooks"
-    # The deliveries do; a look at them is recorded.
+    # Only the deliveries hold personal data, and deliveries() records a look at them itself.
     holds_personal_data = False
     http_method_names = ["get", "post", "patch", "delete", "head", "options"]
     queryset = with_account(WebhookEndpoint.objects.all())
