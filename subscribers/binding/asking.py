@@ -1,8 +1,8 @@
-"""Asks a follower before anything is bound, where the account wants that, and before a sign-in.
+"""Asks a follower before a sign-in, and before a binding if the account wants that.
 
-Somebody may be lured into scanning a code that another person shows. So the scan, or the code that
-was sent, only names the user to the follower, and nothing is bound until the follower agrees. A
-scan spends the code: nobody else can use it, and the request waits for this follower alone.
+An attacker may lure somebody into scanning a code. So a scan, or a code that the follower sends,
+only shows the user's name to the follower, and nothing is bound until the follower agrees. A scan
+spends the code: nobody else can use it, and the request waits for this follower alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
     "taps_of_sign_in",
 ]
 
-# How long a code is valid; the question that it leads to is open for as long again.
+# How long a code is valid. After a scan, the follower has as long again to answer the question.
 LIFETIME = datetime.timedelta(minutes=10)
 _YES = frozenset({"确认", "yes"})
 _NO = frozenset({"拒绝", "取消", "decline", "no"})
@@ -34,7 +34,8 @@ _BIND = _YES | {"绑定", "确认绑定", "bind"}
 _DO_NOT_BIND = _NO | {"不绑定"}
 _SIGN_IN = _YES | {"登录", "确认登录", "sign in"}
 _DO_NOT_SIGN_IN = _NO | {"不登录"}
-# WeChat knows menus by numbers, and those of bindings are the ids of requests: sign-ins begin here.
+# A tap carries the number of its question: for a binding the request's id, for a sign-in the
+# sign-in's id plus this number.
 _FIRST_OF_SIGN_INS = 10**15
 
 
@@ -77,8 +78,8 @@ def ask(request: BindingRequest, subscriber: Subscriber, event: EventLog) -> Non
 def asked_request(subscriber: Subscriber, event: EventLog) -> BindingRequest | None:
     """The request that this message may answer, locked; None when the follower was asked nothing.
 
-    It may have ended meanwhile. A message older than the question answers nothing. A tap names its
-    question, so one on an older question answers no newer one.
+    The request may have ended meanwhile. A message older than the question answers nothing. A tap
+    names its question, so a tap on an older question does not answer a newer one.
     """
     tapped = _tapped(event)
     if tapped and not re.fullmatch(r"[0-9]{1,15}", tapped):
@@ -100,7 +101,7 @@ def asked_request(subscriber: Subscriber, event: EventLog) -> BindingRequest | N
 
 
 def sign_in_tapped(event: EventLog) -> int | None:
-    """The id of the sign-in whose question was tapped; 0 for a tap on another, None for none."""
+    """The id of the sign-in whose question was tapped; 0 for another tap, None if it is no tap."""
     tapped = _tapped(event)
     if not tapped:
         return None
@@ -118,7 +119,7 @@ def taps(question_id: int, language: str) -> str:
 
 
 def taps_of_sign_in(sign_in_id: int, language: str) -> str:
-    """The same for a question about a sign-in."""
+    """Two lines for the follower to tap, for a question about a sign-in."""
     words = ("登录", "不登录") if _is_chinese(language) else ("sign in", "decline")
     return _taps(_FIRST_OF_SIGN_INS + sign_in_id, words)
 

@@ -73,17 +73,17 @@ def start_binding(
                     **columns_of_fresh_code(is_sent=way is Way.CODE),
                 )
         except IntegrityError:
-            # Another request of this user was made between the two statements: withdraw that too.
-            # Or the code was given out before: take another.
+            # Either another request of this user was made between the two statements, or the
+            # code was given out before. The next round withdraws that request, or takes a new code.
             continue
 
 
 def complete_binding(event: EventLog) -> BindingScan | None:
     """Decides what a follow, scan or text does to a binding; None if it has no binding code.
 
-    Runs as a projection, after the follower's row was folded: that row is locked by then, which
-    puts the scans of one follower in a row. Each outcome is kept as a BindingScan, which the reply
-    reads.
+    Runs as a projection, after the follower's row was folded. That row is locked by then, so the
+    scans of one follower are decided one after another. Each outcome is stored as a BindingScan,
+    which the reply reads.
     """
     code = code_in(event) if event.kind == "text" else ""
     agrees = answer_in(event)
@@ -110,10 +110,12 @@ def complete_binding(event: EventLog) -> BindingScan | None:
         if binding is not None:
             this.end(completed_at=event.received_at, binding=binding)
         elif refusal is Refusal.USED:
-            # Spent: nobody's second scan takes the question from the follower who was asked.
+            # The code is spent. A second scan must not end the request of the follower who was
+            # asked.
             pass
         elif refusal is not None and (refusal is not Refusal.WRONG_ACCOUNT or code):
-            # A code that was sent stands in that account's log, where others read it.
+            # A scan for the wrong account leaves the request open. A sent code ends it, because
+            # the code now stands in that account's log, where others can read it.
             this.end(refused_reason=refusal)
     if refusal:
         outcome = BindingScan.Outcome.REFUSED
@@ -137,7 +139,7 @@ def complete_binding(event: EventLog) -> BindingScan | None:
 def _decide(
     request: BindingRequest | None, subscriber: Subscriber, event: EventLog
 ) -> tuple[Binding | None, Refusal | None]:
-    """The binding this scan leads to, or why there is none; neither when the follower is asked."""
+    """Returns the binding, or why there is none; (None, None) if the follower is asked first."""
     if request is None:
         return None, Refusal.UNKNOWN
     if request.account_id != event.account_id:
@@ -167,7 +169,7 @@ def _decide(
 def _answered(
     request: BindingRequest, subscriber: Subscriber, event: EventLog, *, agrees: bool
 ) -> tuple[Binding | None, Refusal | None]:
-    """What the follower's yes or no leads to."""
+    """Returns the binding after the follower's yes or no, or why there is none."""
     if request.refused_reason:
         return None, Refusal(request.refused_reason)
     if event.event_time > request.expires_at:
@@ -196,7 +198,7 @@ def _bind(
         # A unique constraint says that the follower or the user is bound already.
         binding, refusal = _in_force(request, subscriber)
         if binding is None and refusal is None:
-            # What was in the way has just ended.
+            # The binding that was in the way has ended since.
             refusal = Refusal.USER_BOUND
         return binding, refusal
 
@@ -204,7 +206,7 @@ def _bind(
 def _in_force(
     request: BindingRequest, subscriber: Subscriber
 ) -> tuple[Binding | None, Refusal | None]:
-    """The binding of these two, or why there can be none; neither if both are free."""
+    """Returns the binding of these two, or why there can be none; (None, None) if both are free."""
     active = Binding.objects.active()
     of_follower = active.filter(subscriber=subscriber).first()
     if of_follower is not None:
@@ -220,7 +222,7 @@ def unbind(binding: Binding, *, now: datetime.datetime | None = None) -> bool:
     """Ends a binding; False if it had ended before."""
     now = now or timezone.now()
     with transaction.atomic():
-        # The follower first, as a fold locks them in this order.
+        # Locks the follower first: a fold locks in the same order.
         Subscriber.objects.filter(pk=binding.subscriber_id).touch()
         return bool(Binding.objects.active().filter(pk=binding.pk).update(unbound_at=now))
 
@@ -228,7 +230,7 @@ def unbind(binding: Binding, *, now: datetime.datetime | None = None) -> bool:
 def note_new_user_name(
     instance: User, update_fields: Collection[str] | None = None, **_signal: Any
 ) -> None:
-    """Notes that a user's follower changed for readers of the API, who see the user's name."""
+    """Marks the user's followers as changed, because the API shows the user's name with them."""
     if update_fields is None or "username" in update_fields:
         bound = Binding.objects.active().filter(user=instance.pk).values("subscriber")
         Subscriber.objects.filter(pk__in=bound).touch()
@@ -254,7 +256,7 @@ def unbind_by_follower(event: EventLog) -> None:
 
 
 def end_expired_requests(*, now: datetime.datetime | None = None) -> int:
-    """Ends the requests without a scan in time and wipes their codes; returns how many."""
+    """Ends requests that nobody scanned in time and wipes their codes; returns how many."""
     now = now or timezone.now()
     return BindingRequest.objects.filter(expires_at__lt=now - _LATE).end(
         refused_reason=Refusal.EXPIRED

@@ -1,8 +1,8 @@
 """Short codes that a follower sends in the chat, for accounts whose QR codes carry no scene.
 
-A code has eight of 31 characters, 8·10¹¹ in all, works once and lives ten minutes. A follower has
-five wrong ones in that time. Once followers of an account sent a hundred together, one wrong code
-is the last for each of them; those who sent none are still heard, so nobody can lock them out.
+A code has eight of 31 characters, 8·10¹¹ in all, works once and lives ten minutes. A follower may
+send five wrong codes in that time. Once an account's followers together sent a hundred wrong ones,
+each may send only one; a follower who sent none yet is still heard, so nobody can lock others out.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 MOST_BY_FOLLOWER = 5
 MOST_BY_ACCOUNT = 100
 _WINDOW = datetime.timedelta(minutes=10)
-# Without 0 O 1 I L, which people take for each other.
+# Without 0 O 1 I L, which people mix up.
 _ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 _CODE = re.compile(rf"(?=.*\d)(?=.*[A-Z])[{_ALPHABET}]{{8}}")
 _BETWEEN = str.maketrans("", "", BETWEEN)
@@ -50,7 +50,7 @@ def new_code() -> str:
 
 
 def code_in(event: EventLog) -> str:
-    """The code that this text message is, or ""."""
+    """The code, if this text message consists of one; else ""."""
     content = (event.payload or {}).get("Content", "")
     if not isinstance(content, str) or len(content) > 20:
         return ""
@@ -59,16 +59,16 @@ def code_in(event: EventLog) -> str:
 
 
 def is_shown_form(event: EventLog) -> bool:
-    """Whether the text is written as the page shows codes; else it may be a word of its own."""
+    """Whether the text has the form in which pages show codes; otherwise it may be a plain word."""
     return (
         re.fullmatch(r"\w{4}-\w{4}", str((event.payload or {}).get("Content")).strip()) is not None
     )
 
 
 def columns_of_fresh_code(*, is_sent: bool) -> dict[str, Any]:
-    """The columns of a request that hold its fresh code, one to send or one to scan.
+    """The columns of a request with a fresh code, either to send or to scan.
 
-    WeChat makes no picture of a code to send.
+    For a code to send, the worker fetches no picture from WeChat.
     """
     scene = new_binding_scene()
     columns: dict[str, Any] = digest_of("", scene)
@@ -79,10 +79,10 @@ def columns_of_fresh_code(*, is_sent: bool) -> dict[str, Any]:
 
 
 def digest_of(code: str, scene: str) -> dict[str, str]:
-    """The column by which the request of this code is found; without a code, of this scene."""
+    """The column and value that find the request with this code or, without a code, this scene."""
     if not code:
         return {"scene_digest": BindingRequest.digest_of(scene)}
-    # Keyed, as all short codes could be tried against a plain digest.
+    # Keyed: against a plain digest, an attacker could try all short codes.
     digest = salted_hmac("subscribers.binding.codes", code, algorithm="sha256").hexdigest()
     return {"code_digest": digest}
 
@@ -93,10 +93,9 @@ def tried_too_often(subscriber: Subscriber, event: EventLog) -> bool:
 
 
 def refuse_wrong_codes(sent: Sequence[tuple[EventLog, Subscriber]]) -> None:
-    """Keeps texts that arrived together, each the code of nothing, as refused scans.
+    """Stores texts that arrived together, each a code that no request has, as refused scans.
 
-    Their number costs little: they are counted and kept by four statements. The rows of the
-    followers must be locked.
+    It takes four statements for any number of texts. The followers' rows must be locked.
     """
     wrong = _WrongCodes(sent)
     scans = []
@@ -118,7 +117,7 @@ def refuse_wrong_codes(sent: Sequence[tuple[EventLog, Subscriber]]) -> None:
 
 
 class _WrongCodes:
-    """The wrong codes of some followers, and the latest of their accounts."""
+    """Counts the recent wrong codes of some followers and of their accounts."""
 
     def __init__(self, sent: Sequence[tuple[EventLog, Subscriber]]) -> None:
         self._of_follower: dict[int, list[datetime.datetime]] = {}

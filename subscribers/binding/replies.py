@@ -25,12 +25,12 @@ __all__ = ["answer_follow_or_scan", "answer_text"]
 
 
 _Words = Callable[..., str]
-# Where a text that is not stored yet keeps what a rule would answer it.
+# The attribute in which an event that is not stored yet keeps the reply of a rule.
 _BY_RULE = "reply_by_rule"
 
 
 def _early_to_follow_or_scan(event: EventLog) -> Reply | Defer | None:
-    # The outcome of a binding scan is known after the fold.
+    # The outcome of a binding scan is known only after the fold.
     return DEFER if is_binding_scene(event.scene) else reply_by_rule(event)
 
 
@@ -83,7 +83,7 @@ def answer_text(event: EventLog) -> Reply | None:
 
 
 def _to_text(event: EventLog, scan: BindingScan | None, say: _Words) -> Reply | Defer:
-    """What there is to say about bindings and sign-ins; DEFER leaves the text to the rules."""
+    """The reply about a binding or a sign-in; DEFER leaves the text to the rules."""
     is_code = bool(code_in(event))
     if (is_code or is_answer(event)) and scan is not None:
         is_known = scan.request_id is not None or scan.sign_in_id is not None
@@ -110,7 +110,7 @@ def _to_text(event: EventLog, scan: BindingScan | None, say: _Words) -> Reply | 
 
 
 def _scans_of(events: Sequence[EventLog]) -> dict[int, BindingScan]:
-    """What came of these events, by their ids."""
+    """The stored outcomes of these events, by event id."""
     scans = BindingScan.objects.filter(
         event_id__in=[event.pk for event in events],
         event_time__in={event.event_time for event in events},
@@ -120,7 +120,7 @@ def _scans_of(events: Sequence[EventLog]) -> dict[int, BindingScan]:
 
 
 def _remembering(say: _Words) -> _Words:
-    """The same words without a look at the database for each of many that are answered alike."""
+    """Wraps `say` so that equal replies of a batch read the database once."""
     said: dict[tuple[object, ...], str] = {}
 
     def remembered(occasion: str, subscriber: Subscriber, user: User | None, **more: object) -> str:
@@ -142,7 +142,7 @@ def _outcome(scan: BindingScan, say: _Words, *, is_sent: bool = False) -> TextRe
         scan.subscriber,
         asking.user if asking else None,
         reason=scan.refused_reason,
-        # The words about scans speak of bindings.
+        # A sign-in takes the words for sent codes, because those for scans speak of bindings.
         is_sent=is_sent or scan.sign_in is not None,
         site=scan.sign_in.site if scan.sign_in else "",
     )

@@ -1,4 +1,4 @@
-"""Where a user stands with an account: bound, on the way there, or neither."""
+"""How far a user's binding under an account is: bound, requested, or neither."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
     "words_of_requests",
 ]
 
-# Each code is a call to WeChat, of which an account has 100,000 a day.
+# Each code costs a call to WeChat, and an account has 100,000 calls a day.
 MOST_AN_HOUR = 20
 
 
@@ -45,7 +45,7 @@ class Progress(TextChoices):
     REFUSED = "refused"
 
 
-# What a page waits in.
+# While a request is in one of these, its page waits for a change.
 ON_THE_WAY = frozenset({Progress.WAITING, Progress.READY, Progress.SCANNED, Progress.ALLOWED})
 
 
@@ -76,7 +76,7 @@ def progress_of(request_id: int) -> Progress:
 def words_of_requests(ids: Collection[int], *, but_ready: bool = False) -> dict[int, Progress]:
     """How far these requests are, by id: one query that decrypts nothing.
 
-    With `but_ready` those that are READY, as most are that a page waits for, are left out.
+    `but_ready` leaves out requests that are READY: most that pages wait for are.
     """
     columns = ("completed_at", "refused_reason", "expires_at", "asked_at", "due_at", "failure")
     rows = BindingRequest.objects.filter(pk__in=ids).only(*columns)

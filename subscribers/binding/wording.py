@@ -1,4 +1,4 @@
-"""What a follower reads about bindings: the operators' own words, or the product's."""
+"""The texts that followers read about bindings: the operators' own, or the product's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["occasion_of", "words"]
 
-# A user's name in a text of WeChat's must not become a link.
+# WeChat shows <a> in a text as a link; a user's name must not become one.
 _NO_MARKUP = str.maketrans({"<": "＜", ">": "＞"})
 _OF_REFUSAL = {
     "too_many": BindingText.Occasion.TOO_MANY,
@@ -31,7 +31,7 @@ _OF_REFUSED_SIGN_IN = {
 
 
 def occasion_of(scan: BindingScan) -> BindingText.Occasion:
-    """What there is to say after a scan, a code that was sent, or an answer."""
+    """Which text answers a scan, a code that was sent, or an answer to a question."""
     if scan.sign_in is not None:
         if scan.outcome == BindingScan.Outcome.REFUSED:
             return _OF_REFUSED_SIGN_IN.get(scan.refused_reason, BindingText.Occasion.INVALID)

@@ -1,8 +1,8 @@
 """Decides sign-ins by scanning from what the follower does in WeChat: a scan or code, then a yes.
 
-Somebody may be lured into scanning a code that another person shows, so nothing is allowed before
-the follower has read which site and which user it is about, and has agreed. A scan spends the code:
-the request waits for this follower alone, and only the browser that made it goes on with it.
+An attacker may lure somebody into scanning a code. So nothing is allowed before the follower has
+read the names of site and user, and has agreed. A scan spends the code: the request waits for this
+follower alone, and only the browser that made the request can go on with it.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ __all__ = ["decide_sign_in"]
 
 # A scan made in time may reach us late: WeChat tries for about fifteen seconds.
 _LATE = datetime.timedelta(minutes=1)
-# The page is open and goes on within seconds.
+# Time for the browser to sign in once the follower agreed: its page is open and takes seconds.
 _TO_GO_ON = datetime.timedelta(minutes=2)
 
 
 def decide_sign_in(event: EventLog) -> BindingScan | None:
-    """Decides what a scan, code or answer does to a sign-in; None if it is about none.
+    """Decides what a scan, code or answer does to a sign-in; None if it is not about one.
 
-    Runs as a projection, after the follower's row was folded and locked. Each outcome is kept as a
-    BindingScan, which the reply reads.
+    Runs as a projection, after the follower's row was folded and locked. Each outcome is stored as
+    a BindingScan, which the reply reads.
     """
     if not settings.SCAN_SIGN_IN:
         return None
@@ -64,12 +64,12 @@ def decide_sign_in(event: EventLog) -> BindingScan | None:
         if request is None:
             return None
         if code and tried_too_often(subscriber, event):
-            # Not ended: the code is right, and may be somebody else's.
+            # The request stays open: the code is right, and may belong to somebody else.
             return _noted(event, subscriber, request, refusal=Refusal.TOO_MANY)
         refusal = _scanned(request, subscriber, event)
         outcome = BindingScan.Outcome.SIGN_IN_ASKED
-    # Nobody's second scan takes the question from the follower who was asked, and a scene that was
-    # scanned under another account is no secret of that account's.
+    # Two refusals leave the request open: a second scan must not end the request of the follower
+    # who was asked, and a scan under another account does not show the scene to its users.
     if refusal and refusal is not Refusal.USED and (refusal is not Refusal.WRONG_ACCOUNT or code):
         SignInRequest.objects.filter(pk=request.pk).end(refused_reason=refusal)
     return _noted(event, subscriber, request, outcome=outcome, refusal=refusal)
@@ -101,10 +101,10 @@ def _coded(event: EventLog, code: str) -> SignInRequest | None:
 
 
 def _asked(subscriber: Subscriber, event: EventLog) -> SignInRequest | None:
-    """The request that this message may answer, locked; None when the follower was asked nothing.
+    """The request that this message may answer, locked; None if the follower was asked nothing.
 
-    A message older than the question answers nothing. A tap names its question. A word that would
-    also answer a newer question about a binding is left to that.
+    A message older than the question answers nothing. A tap names its question. A word that also
+    answers a newer question about a binding answers only that one.
     """
     tapped = sign_in_tapped(event)
     questions = SignInRequest.objects.filter(
@@ -131,7 +131,7 @@ def _asked(subscriber: Subscriber, event: EventLog) -> SignInRequest | None:
 
 
 def _scanned(request: SignInRequest, subscriber: Subscriber, event: EventLog) -> Refusal | None:
-    """Asks the follower; or says why there is nothing to ask."""
+    """Asks the follower; or returns why there is nothing to ask."""
     if request.account_id != event.account_id:
         return Refusal.WRONG_ACCOUNT
     if request.allowed_at is not None or request.used_at is not None:
@@ -164,7 +164,7 @@ def _scanned(request: SignInRequest, subscriber: Subscriber, event: EventLog) ->
 def _answered(
     request: SignInRequest, subscriber: Subscriber, event: EventLog, *, agrees: bool
 ) -> Refusal | None:
-    """Allows the sign-in; or says why not."""
+    """Allows the sign-in; or returns why not."""
     if request.refused_reason:
         return Refusal(request.refused_reason)
     if event.event_time > request.expires_at:
@@ -175,7 +175,7 @@ def _answered(
     if binding is None and request.user is None and settings.SCAN_REGISTRATION:
         binding = _registered(subscriber, event)
     if binding is None or (request.user is not None and binding.user_id != request.user_id):
-        # It ended, or began, since the follower was asked.
+        # The binding ended, or another began, after the follower was asked.
         return Refusal.NOT_BOUND
     if binding.user is None or not binding.user.is_active:
         return Refusal.USER_INACTIVE
@@ -190,7 +190,7 @@ def _binding_of(subscriber: Subscriber) -> Binding | None:
 
 
 def _registered(subscriber: Subscriber, event: EventLog) -> Binding | None:
-    """A new user without a password, bound to the follower; None if they are bound meanwhile."""
+    """Makes a user without a password, bound to the follower; None if the follower is bound now."""
     users = get_user_model().objects
     try:
         with transaction.atomic():

@@ -33,8 +33,8 @@ __all__ = [
     "words_of_sign_ins",
 ]
 
-# Of an account: strangers could otherwise use up its calls to WeChat, 100,000 a day. Beyond that
-# there are codes to send, which cost no call.
+# For one account. Otherwise strangers could use up its 100,000 calls to WeChat a day. Beyond the
+# limit, browsers get codes to send, which cost no call.
 MOST_SCANS_AN_HOUR = 1000
 _LATE = datetime.timedelta(minutes=1)
 _KEPT = datetime.timedelta(days=1)
@@ -64,7 +64,7 @@ def start_sign_in(
                     **columns_of_fresh_code(is_sent=way is Way.CODE),
                 ), key
         except IntegrityError:
-            # The code was given out before: take another.
+            # The code was given out before: the next round takes another.
             continue
 
 
@@ -76,18 +76,18 @@ def _too_many(account: OfficialAccount, now: datetime.datetime) -> bool:
 
 
 def own_request(request_id: int, key: str) -> SignInRequest | None:
-    """The request of the browser with this secret; None for any other."""
+    """The request, if the browser with this secret made it; else None."""
     return SignInRequest.objects.filter(pk=request_id, browser=_digest(key)).first()
 
 
 def withdraw(request_id: int, key: str) -> None:
-    """Ends the open request of this browser, which asks anew."""
+    """Ends this browser's open request, because the browser makes a new one."""
     mine = SignInRequest.objects.filter(pk=request_id, browser=_digest(key))
     mine.end(refused_reason=Refusal.WITHDRAWN)
 
 
 def take(request_id: int, key: str) -> User | None:
-    """The user who allowed this browser's sign-in, once; None where there is none.
+    """The user of this browser's allowed sign-in, only once; None if there is none.
 
     The user must still be active, and bound to the follower who allowed it.
     """
@@ -111,7 +111,7 @@ def progress_of_sign_in(request_id: int) -> Progress:
 def words_of_sign_ins(ids: Collection[int], *, but_ready: bool = False) -> dict[int, Progress]:
     """How far these requests are, by id: one query that decrypts nothing.
 
-    With `but_ready` those that are READY are left out.
+    `but_ready` leaves out requests that are READY.
     """
     rows = SignInRequest.objects.filter(pk__in=ids).only(*_OF_PROGRESS)
     if but_ready:
@@ -136,7 +136,7 @@ def progress_of_request(request: SignInRequest) -> Progress:
 
 
 def end_expired_sign_ins(*, now: datetime.datetime | None = None) -> int:
-    """Ends requests whose time is over, forgets those that nobody scanned; returns how many."""
+    """Ends expired requests, returns how many; deletes old ones that nobody scanned."""
     now = now or timezone.now()
     SignInRequest.objects.filter(asked_at=None, created_at__lt=now - _KEPT).delete()
     return SignInRequest.objects.filter(expires_at__lt=now - _LATE).end(

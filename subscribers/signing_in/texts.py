@@ -1,8 +1,8 @@
-"""Decides the texts that arrive together: codes that were sent, and answers to questions.
+"""Decides texts that arrive together: codes that followers sent, and answers to questions.
 
-Most texts that look like a code or an answer belong to no request; a few statements find these for
-all texts together. A text that may belong to a request is decided by itself, in the order of
-arrival, and so are the other texts of its sender.
+Most texts that look like a code or an answer belong to no request. A few statements find out which
+do, for all texts together. A text that may belong to a request is decided by itself, in the order
+of arrival, and so are the other texts of its sender.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def decide(event: EventLog) -> None:
 
 
 def decide_texts(events: Sequence[EventLog]) -> None:
-    """Decides codes and answers that were folded together. Their followers' rows must be locked."""
+    """Decides codes and answers that were folded together. The followers' rows must be locked."""
     if len(events) == 1:
         decide(events[0])
         return
@@ -75,7 +75,7 @@ def _senders_of_right_codes(sent: Sequence[tuple[EventLog, Subscriber]]) -> set[
 
 
 def _asked(sent: Sequence[tuple[EventLog, Subscriber]]) -> set[int]:
-    """Those who may have been asked something that is still open."""
+    """The ids of followers who may have been asked a question that is still open."""
     since = min(event.event_time for event, _ in sent) - LIFETIME
     followers = {follower.pk for _, follower in sent}
     return {
