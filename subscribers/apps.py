@@ -1,3 +1,5 @@
+"""The Django app: what it connects when the site starts."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig
@@ -41,7 +43,7 @@ class SubscribersConfig(AppConfig):
         post_migrate.connect(make_triggers, sender=self)
         pre_migrate.connect(drop_report_of_followers, sender=self)
         post_migrate.connect(make_report_of_followers, sender=self)
-        # What people write; the rest of a code is the worker's.
+        # The fields that users edit; the worker writes the others.
         written = {
             "account", "scene", "name", "note", "is_permanent", "expire_seconds", "group", "owner",
             "runs_from", "runs_until", "follower_tags", "logo",

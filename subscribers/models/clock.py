@@ -1,4 +1,4 @@
-"""The time by the database's clock, for `updated_at`."""
+"""SQL for `updated_at`: the time by the database's clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from events.db.upsert import FUNCTIONS
 
 __all__ = ["CHANGED", "CHANGED_NOW", "NOW"]
 
-# As SQL of an Upsert: for a new row, and for one that is there. It never goes backwards.
+# SQL for an Upsert: NOW for a new row, CHANGED for a row that exists. CHANGED never goes back.
 NOW = "{now}"
 CHANGED = "{greatest}(old.updated_at, {now})"
 
@@ -26,7 +26,7 @@ class _Now(models.Func):
         return super().as_sql(compiler, connection, template=FUNCTIONS["postgresql"]["now"])
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        # A template is filled in once by Django, and once by its cursor.
+        # Django fills in the template once, and its cursor once more.
         template = FUNCTIONS["sqlite"]["now"].replace("%", "%%%%")
         return super().as_sql(compiler, connection, template=template)
 

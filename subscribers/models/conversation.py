@@ -16,9 +16,9 @@ __all__ = ["Conversation", "ConversationLook", "ConversationNote", "SavedAnswer"
 class Conversation(models.Model):
     """The conversation with one follower who has written, one row of the inbox.
 
-    The worker keeps what was said and who waits (subscribers/inbox/keep.py); people assign and end
-    it. What came before `ended_at`, when somebody ended it last, waits no longer. `last_kind` is
-    the kind of the last message, "" for one of ours.
+    The worker writes what was said and who waits (subscribers/inbox/keep.py); users assign and end
+    conversations. `ended_at` is when a user last ended it: messages before that wait no longer.
+    `last_kind` is the kind of the last message, "" for one of ours.
     """
 
     TEXT_LENGTH = 120
@@ -58,7 +58,7 @@ class Conversation(models.Model):
         verbose_name_plural = _("conversations")
         default_permissions = ("view", "change")
         indexes = [
-            # All, or one account's, newest first.
+            # All conversations, or those of one account, newest first.
             models.Index(fields=["last_at", "id"], name="conversation_last"),
             models.Index(fields=["account", "last_at", "id"], name="conversation_account"),
             # Who waits, in the order in which the windows close.
@@ -67,7 +67,7 @@ class Conversation(models.Model):
                 name="conversation_waiting",
                 condition=Q(waiting_since__isnull=False),
             ),
-            # What one agent has.
+            # The conversations of one agent.
             models.Index(
                 fields=["assigned_to", "last_at", "id"],
                 name="conversation_assigned",
@@ -80,7 +80,7 @@ class Conversation(models.Model):
 
 
 class ConversationNote(models.Model):
-    """What an agent notes for colleagues; the follower never sees it."""
+    """A note of an agent for colleagues; the follower never sees it."""
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="notes")
     written_by = models.ForeignKey(
@@ -97,7 +97,7 @@ class ConversationNote(models.Model):
 
 
 class ConversationLook(models.Model):
-    """When somebody last had a conversation open, so that colleagues see each other."""
+    """When a user last had a conversation open, so that colleagues see each other there."""
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="looks")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")

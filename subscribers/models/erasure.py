@@ -21,10 +21,10 @@ __all__ = ["Erasure", "PseudonymKey", "digest_of", "keyed"]
 
 
 class PseudonymKey(models.Model):
-    """The secret by which this site recognises an erased OpenID, in one row.
+    """The secret with which this site recognises an erased OpenID; the table has one row.
 
-    It has a life of its own, apart from FIELD_ENCRYPTION_KEYS: those change, and copies of archives
-    that are kept elsewhere must be recognised for as long as they exist.
+    It is none of FIELD_ENCRYPTION_KEYS, because those change, and this site must recognise OpenIDs
+    in copies of archives for as long as the copies exist.
     """
 
     key = EncryptedTextField(editable=False)
@@ -34,7 +34,7 @@ class PseudonymKey(models.Model):
 
     @classmethod
     def value(cls) -> bytes:
-        """The key, made at the first use."""
+        """The key; the first use makes it."""
         row, _ = cls.objects.get_or_create(pk=1, defaults={"key": secrets.token_hex(32)})
         return bytes.fromhex(row.key)
 
@@ -58,7 +58,7 @@ class ErasureQuerySet(JobQuerySet["Erasure"]):
     def last_of(
         self, account: OfficialAccount, openids: Collection[str]
     ) -> dict[str, datetime.datetime]:
-        """When those of these people who were erased were last erased."""
+        """When people were last erased, by OpenID; people who were never erased are left out."""
         done = self.done().filter(account=account)
         if not openids or not done.exists():
             return {}
@@ -73,12 +73,12 @@ class ErasureQuerySet(JobQuerySet["Erasure"]):
 
 
 class Erasure(Job):
-    """One person of one account to be erased, or erased: then the row is the receipt.
+    """The job that erases one person of one account; once it is done, the row is the receipt.
 
-    `openid` is readable only until the erasure is done. `openid_digest`, keyed with PseudonymKey,
-    recognises the person in copies of archives. `pseudonym` stands in the log and the tables
-    instead of the OpenID. `counts` says how many rows of each table were changed, and `digest` is
-    the SHA-256 of the receipt's text.
+    `openid` is kept only until the erasure is done. `openid_digest`, keyed with PseudonymKey,
+    recognises the person in copies of archives. `pseudonym` replaces the OpenID in the log and the
+    tables. `counts` says how many rows of each table were changed, and `digest` is the SHA-256 of
+    the receipt's text.
     """
 
     class Reason(models.TextChoices):
@@ -126,9 +126,9 @@ class Erasure(Job):
             ),
         ]
         indexes = [
-            # Whom a copy of an archive names.
+            # Finds the people whom a copy of an archive names.
             models.Index(fields=["openid_digest"], name="erasure_digest"),
-            # Who is erased next.
+            # Finds whom the worker erases next.
             models.Index(fields=["due_at"], name="erasure_due", condition=Q(due_at__isnull=False)),
         ]
 

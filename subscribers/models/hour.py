@@ -1,4 +1,4 @@
-"""The hour of a moment, as the database computes it."""
+"""The hour of a moment, computed by the database or in Python."""
 
 from __future__ import annotations
 

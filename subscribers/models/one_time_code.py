@@ -1,4 +1,4 @@
-"""What requests with a one-time code have in common: those of bindings and those of sign-ins."""
+"""What requests with a one-time code share: requests to bind and requests to sign in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Way(models.TextChoices):
 
 
 class OneTimeCodeQuerySet(JobQuerySet[_Request]):
-    """Requests; those whose columns are as in `open_when` still wait for their outcome."""
+    """Requests with a one-time code. A request is open while its columns are as in `open_when`."""
 
     open_when: ClassVar[dict[str, Any]]
 
@@ -29,7 +29,7 @@ class OneTimeCodeQuerySet(JobQuerySet[_Request]):
         return self.filter(**self.open_when)
 
     def but_ready(self) -> Self:
-        """All but those whose code can be scanned or sent, and was not yet."""
+        """Leaves out requests whose code can be used now and was not used yet."""
         return self.exclude(
             **self.open_when,
             asked_at=None,
@@ -41,7 +41,7 @@ class OneTimeCodeQuerySet(JobQuerySet[_Request]):
     def end(self, **outcome: Any) -> int:
         """Gives open requests their outcome and wipes their secrets; returns how many.
 
-        It ends the lease too, so that a worker that fetches a ticket just now changes nothing.
+        It ends the lease too: a worker that fetches a ticket at this moment then changes nothing.
         """
         return self.open().spend(**outcome)
 

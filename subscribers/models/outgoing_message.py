@@ -55,7 +55,7 @@ class Undeliverable(models.TextChoices):
     )
 
 
-# What operators read, by `failure`. WeChat's own words stand beside it.
+# What operators read for each `failure`; pages show WeChat's own words beside it.
 FAILURES: dict[str, StrOrPromise] = {
     **dict(Undeliverable.choices),
     "killed": _("The worker was stopped while it sent the message. It may have arrived."),
@@ -86,7 +86,7 @@ class OutgoingMessageQuerySet(JobQuerySet["OutgoingMessage"]):
     def claim(
         self, now: datetime.datetime, *, limit: int, lease: datetime.timedelta
     ) -> list[OutgoingMessage]:
-        """As any job is claimed, but urgent messages come first."""
+        """Claims messages as other jobs are claimed, but urgent messages first."""
         urgent = JobQuerySet.claim(self.urgent(now), now, limit=limit, lease=lease)
         return urgent or super().claim(now, limit=limit, lease=lease)
 
@@ -95,7 +95,7 @@ class OutgoingMessageQuerySet(JobQuerySet["OutgoingMessage"]):
     ) -> None:
         """Notes that a claimed message is about to be sent; raises `LeaseLost`.
 
-        A worker that finds it in this state later knows that it may have been sent.
+        A worker that later finds the message in this state knows that it may have been sent.
         """
         mine = self.filter(pk=message.pk, lease=message.lease, state=MessageState.QUEUED)
         if not mine.exclude(lease="").update(
@@ -105,7 +105,7 @@ class OutgoingMessageQuerySet(JobQuerySet["OutgoingMessage"]):
         message.state, message.sent_at = MessageState.SENDING, now
 
     def confirm_sent(self, message: OutgoingMessage) -> bool:
-        """Notes that a message was sent whose sender lost its lease meanwhile."""
+        """Notes that a message was sent although its sender lost the lease meanwhile."""
         given_up = self.filter(pk=message.pk, state=MessageState.UNKNOWN, sent_at=message.sent_at)
         return bool(
             given_up.update(state=MessageState.SENT, failure="", failure_text="", failed_at=None)
@@ -128,8 +128,8 @@ class OutgoingMessage(Job):
     Any other message ends as `sent` or `failed`, with the reason in `failure` and `failure_text`.
 
     `sent_at` is when the call to WeChat began. `window_until` is the end of the window at the time
-    of queueing. `event_id` and `event_time` name the event it answers, without a constraint, since
-    the log is partitioned and pruned.
+    of queueing. `event_id` and `event_time` name the event that the message answers; there is no
+    foreign key, because the log is partitioned and old months leave it.
     """
 
     State = MessageState
@@ -192,9 +192,9 @@ class OutgoingMessage(Job):
             models.Index(fields=["account", "id"], name="outgoing_account"),
             # One follower's conversation, newest first.
             models.Index(fields=["subscriber", "id"], name="outgoing_subscriber"),
-            # A stretch of time, of all accounts.
+            # A span of time, of all accounts.
             models.Index(fields=["created_at", "id"], name="outgoing_created"),
-            # How many were sent in some days, and to how many people.
+            # How many messages were sent in a span of days, and to how many people.
             models.Index(
                 fields=["account", "state", "sent_at", "subscriber"],
                 name="outgoing_sent",
@@ -202,11 +202,11 @@ class OutgoingMessage(Job):
             ),
             # What the worker takes next.
             models.Index(fields=["due_at"], name="outgoing_due", condition=Q(due_at__isnull=False)),
-            # What must not wait, since its window is about to close.
+            # Messages whose window is about to close.
             models.Index(
                 fields=["window_until"], name="outgoing_urgent", condition=Q(due_at__isnull=False)
             ),
-            # What operators look for, newest first; how many failed lately, and why.
+            # Messages by state, newest first; then how many failed lately, and why.
             models.Index(fields=["state", "id"], name="outgoing_state", condition=~Q(state="sent")),
             models.Index(
                 fields=["failed_at", "failure"],
@@ -254,7 +254,7 @@ def packed(message: CustomMessage) -> tuple[str, dict[str, Any]]:
 
 
 def unpacked(kind: str, payload: Mapping[str, Any]) -> CustomMessage:
-    """The message in these columns. Raises ValueError for columns that `packed` did not make."""
+    """The message in these columns. Raises ValueError if `packed` did not make them."""
     fields = dict(payload)
     parts: dict[str, Any] = {}
     if not _is_text_throughout(fields):
@@ -271,7 +271,7 @@ def unpacked(kind: str, payload: Mapping[str, Any]) -> CustomMessage:
 
 
 def _texts(values: Any) -> dict[str, str]:
-    """The same mapping of texts; TypeError for anything else, which no page could show."""
+    """Returns a dict of texts as it is; TypeError for other values, which no page can show."""
     if not isinstance(values, dict) or not all(isinstance(text, str) for text in values.values()):
         raise TypeError("not each value is a text")
     return values

@@ -27,7 +27,7 @@ MOST_PERMANENT_CODES = 100_000
 
 
 class SceneState(models.TextChoices):
-    """What an operator can do with a code now."""
+    """The state of a code, as operators see it."""
 
     WAITING = "waiting", _("waiting for WeChat")
     READY = "ready", _("ready")
@@ -38,7 +38,7 @@ class SceneState(models.TextChoices):
 
 class QRSceneQuerySet(JobQuerySet["QRScene"]):
     def in_state(self, state: SceneState, now: datetime.datetime) -> QRSceneQuerySet:
-        """The codes whose `state` this is at that moment."""
+        """The codes that have this `state` at that moment."""
         settled = self.filter(due_at=None, failure="")
         expired = Q(expires_at__isnull=False, expires_at__lte=now)
         match state:
@@ -54,20 +54,20 @@ class QRSceneQuerySet(JobQuerySet["QRScene"]):
                 return settled.exclude(expired).filter(url="")
 
     def renewable(self) -> QRSceneQuerySet:
-        """Codes that may get a new ticket: temporary ones, and those without a picture of ours.
+        """Codes that may get a new ticket: temporary codes, and codes without a picture of ours.
 
         A second ticket for a permanent code would use up another of the 100,000 permanent codes.
         """
         return self.filter(due_at=None).filter(Q(is_permanent=False) | Q(url=""))
 
     def renew(self, now: datetime.datetime) -> int:
-        """Has new tickets fetched for the renewable codes among these; returns how many."""
+        """Makes the renewable codes among these due for a new ticket; returns how many."""
         return self.renewable().update(due_at=now, attempts=0, failure="", failure_text="")
 
     def names_of(
         self, accounts: Iterable[int], scenes: Iterable[str]
     ) -> dict[tuple[int, str], str]:
-        """What operators call the codes with these scenes, by account and scene, in one query."""
+        """The names of the codes with these scenes, by account and scene, in one query."""
         wanted = set(scenes) - {""}
         if not wanted:
             return {}
@@ -83,9 +83,9 @@ class QRSceneQuerySet(JobQuerySet["QRScene"]):
 
 
 class QRScene(Job):
-    """A QR code of a campaign. It carries a scene, which its follows and scans then carry.
+    """A QR code of a campaign. It carries a scene, which then comes with its follows and scans.
 
-    The worker fetches `ticket` and `url`, the text of the picture, while the row is due. A renewed
+    While the row is due, the worker fetches `ticket` and `url`, the text of the picture. A renewed
     code keeps its former ticket until the new one is there. An adopted code, made elsewhere, has no
     url and is not due.
     """
@@ -190,9 +190,9 @@ class QRScene(Job):
             ),
         ]
         indexes = [
-            # What the worker takes next, and how much waits.
+            # The code that the worker takes next, and how many wait.
             models.Index(fields=["due_at"], name="scene_due", condition=Q(due_at__isnull=False)),
-            # What waits for an operator.
+            # Codes that wait for an operator.
             models.Index(fields=["failure"], name="scene_failed", condition=~Q(failure="")),
         ]
 
@@ -232,7 +232,7 @@ class QRScene(Job):
 
     @property
     def validity(self) -> StrOrPromise:
-        """How long the code works, where no date says it."""
+        """Words for how long the code works, for codes without an end in the future."""
         if self.state == SceneState.ELSEWHERE:
             return "–"
         if self.is_permanent:

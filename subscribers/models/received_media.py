@@ -1,4 +1,4 @@
-"""Pictures, voice and video that followers sent, fetched while WeChat still has them."""
+"""The table of pictures, voice and video that followers sent, with the jobs that fetch them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ReceivedMedia"]
 
 
 class ReceivedMedia(Job):
-    """The file of one message; the job fetches it. `event_id` is the message in the log."""
+    """A message's file, and the job that fetches it. `event_id` is the message in the log."""
 
     account = models.ForeignKey(
         OfficialAccount,
@@ -29,7 +29,7 @@ class ReceivedMedia(Job):
     kind = models.CharField(max_length=16)
     file = models.FileField(storage=private_files, upload_to="received", blank=True, max_length=200)
     content_type = models.CharField(max_length=40, blank=True, default="")
-    # The picture that stands for a video; "" where WeChat gave none.
+    # The preview picture of a video; "" if WeChat gave none.
     poster = models.FileField(
         storage=private_files,
         upload_to="received",

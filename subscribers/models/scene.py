@@ -1,4 +1,4 @@
-"""What a scene and the words beside it may be, and the tags of QR codes."""
+"""Checks of scenes, of names and tags of QR codes; and the table of these tags."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ __all__ = [
 
 _RESERVED = ("qrscene_", "bind-")
 _UNPRINTABLE = _("The text has a character that cannot be printed.")
-# Unicode's general categories, and what passes in spite of them.
+# Unicode's general categories that a line must not have, and characters that pass nevertheless.
 _NOT_IN_A_LINE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _JOINERS = "\u200c\u200d"
 _BETWEEN_TAGS = frozenset(",，;；、\n")
 
 
 def new_scene() -> str:
-    """A random scene, for a code that was created without one."""
+    """A random scene, for a code that gets none from its operator."""
     return f"c-{secrets.token_hex(6)}"
 
 
 def validate_one_line(text: str) -> None:
     """Raises ValidationError for characters that do not fit in a line: line ends, tabs, NUL, …
 
-    Of the invisible characters, such as those that turn the direction of writing, only the joiners
-    of emoji and of some scripts pass.
+    Invisible characters do not pass either, such as those that turn the direction of writing,
+    except the joiners of emoji and of some scripts.
     """
     for character in text:
         if unicodedata.category(character) in _NOT_IN_A_LINE and character not in _JOINERS:
@@ -55,7 +55,7 @@ def validate_tag(name: str) -> None:
 
 
 def tag_names_in(text: str) -> list[str]:
-    """The tags in a text with commas between them, each once."""
+    """The tags in a text, separated by commas, semicolons or line ends; each tag once."""
     names = (" ".join(name.split()) for name in re.split(f"[{''.join(_BETWEEN_TAGS)}]", text))
     return list(dict.fromkeys(name for name in names if name))
 
@@ -74,7 +74,7 @@ def validate_scene(scene: str) -> None:
 
 
 def is_scene(text: str) -> bool:
-    """Whether `validate_scene` accepts it."""
+    """Whether `validate_scene` accepts the text."""
     try:
         validate_scene(text)
     except ValidationError:
@@ -97,7 +97,7 @@ class SceneTag(models.Model):
 
     @staticmethod
     def named(names: Iterable[str]) -> list[SceneTag]:
-        """The tags of these names; missing ones are made."""
+        """The tags with these names; makes those that are missing."""
         wanted = sorted(set(names))
         tags = SceneTag.objects
         tags.bulk_create([SceneTag(name=name) for name in wanted], ignore_conflicts=True)

@@ -20,7 +20,7 @@ from subscribers.models.qr_code import QRScene
 
 __all__ = ["SeenScene", "SeenSceneQuerySet", "is_noted"]
 
-# First sights of scenes by this process. Rows are never deleted, so they stay true.
+# When scenes were first seen, as this process has read. It stays true: rows are never deleted.
 _known: dict[tuple[int, str], datetime.datetime] = {}
 _MOST_KNOWN = 20_000
 
@@ -44,9 +44,9 @@ class SeenSceneQuerySet(models.QuerySet["SeenScene"]):
         return self.filter(~Exists(known))
 
     def note(self, seen: Mapping[tuple[int, str], datetime.datetime]) -> None:
-        """Keeps the earliest of these moments for each scene, keyed by account id and scene.
+        """Stores the moment for each scene, unless an earlier one is stored.
 
-        Most scenes have a row, which is read first: a write would take locks.
+        The keys are account id and scene. Rows are read first: most exist, and a write takes locks.
         """
         seen = {key: at for key, at in seen.items() if not is_noted(*key, at)}
         if not seen:
@@ -58,9 +58,9 @@ class SeenSceneQuerySet(models.QuerySet["SeenScene"]):
                 scene__in={scene for _, scene in seen},
             ).values_list("account_id", "scene", "first_seen_at")
         }
-        # Not before the commit: this transaction may have written the row, and may roll back.
+        # Only after the commit: this transaction may have written the row, and may roll back.
         transaction.on_commit(functools.partial(_keep_in_mind, there))
-        # In the order of the keys, against deadlocks.
+        # Writing in the order of the keys prevents deadlocks.
         for key in sorted(key for key in seen if key in there and seen[key] < there[key]):
             account, scene = key
             later = self.filter(account=account, scene=scene, first_seen_at__gt=seen[key])
@@ -77,7 +77,7 @@ class SeenSceneQuerySet(models.QuerySet["SeenScene"]):
 
 
 class SeenScene(models.Model):
-    """A scene that a follow or scan carried, of a code from anywhere, but never of a binding."""
+    """A scene that came with a follow or scan, of any code but a binding code."""
 
     account = models.ForeignKey(
         "events.OfficialAccount",

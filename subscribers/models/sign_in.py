@@ -1,4 +1,4 @@
-"""The table of sign-ins by scanning: what a browser asks for, and who agreed to it in WeChat."""
+"""The table of sign-ins by scanning: a browser asks for one, a follower allows it in WeChat."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class SignInRequestQuerySet(OneTimeCodeQuerySet["SignInRequest"]):
 
 
 class SignInRequest(Job):
-    """A browser's wish to sign in: a one-time code that a bound follower may scan or send.
+    """A browser's request to sign in: a one-time code that a bound follower may scan or send.
 
-    The worker fetches `ticket` and `url`, the text of the picture, while the row is due.
+    While the row is due, the worker fetches `ticket` and `url`, the text of the picture.
     """
 
     Way = Way
@@ -36,23 +36,23 @@ class SignInRequest(Job):
     )
     # The host name of the page, which the follower reads.
     site = models.CharField(max_length=255)
-    # A digest of the secret in the session that asked: no other browser goes on with this request.
+    # A digest of the secret in the browser's session: no other browser can go on with this request.
     browser = models.CharField(max_length=64)
     way = models.CharField(max_length=4, choices=Way.choices, default=Way.SCAN)
     scene_digest = models.CharField(max_length=64, unique=True)
-    # Of the code to send; None where there is only one to scan.
+    # The digest of the code to send; None for a request with a code to scan.
     code_digest = models.CharField(max_length=64, unique=True, null=True)  # noqa: DJ001
-    # Encrypted, shown to the browser alone, and wiped at the scan.
+    # These four are encrypted, shown only to the browser, and wiped at the scan.
     scene = EncryptedTextField(blank=True, default="")
     ticket = EncryptedTextField(blank=True, default="")
     url = EncryptedTextField(blank=True, default="")
     code = EncryptedTextField(blank=True, default="")
     created_at = models.DateTimeField()
-    # Of the code, then of the question, then of what the follower allowed.
+    # The end of the code; after a scan, of the question; after a yes, of the allowed sign-in.
     expires_at = models.DateTimeField()
     asked = models.ForeignKey(Subscriber, on_delete=models.SET_NULL, null=True, related_name="+")
     asked_at = models.DateTimeField(null=True)
-    # None as well when the follower is asked about a new account.
+    # None before the scan, and while the follower is asked about a new user account.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+"
     )
@@ -81,7 +81,7 @@ class SignInRequest(Job):
                 name="sign_in_request_due",
                 condition=Q(due_at__isnull=False),
             ),
-            # How many an account had in the last hour.
+            # How many requests an account had in the last hour.
             models.Index(fields=["account", "created_at"], name="sign_in_request_made"),
         ]
 
@@ -90,10 +90,10 @@ class SignInRequest(Job):
 
     @property
     def is_over(self) -> bool:
-        """Whether its time is over, though nothing was written about it yet."""
+        """Whether the request has expired, even if no row says so yet."""
         return timezone.now() >= self.expires_at
 
     @property
     def sent_code(self) -> str:
-        """The code to send, as `ABCD-2345`; "" where there is one to scan."""
+        """The code to send, as `ABCD-2345`; "" if the request has a code to scan."""
         return as_sent(self.code)

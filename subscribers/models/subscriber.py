@@ -31,15 +31,15 @@ class SubscriberQuerySet(models.QuerySet["Subscriber"]):
         return self.select_related("account").select_for_update(of=("self",), no_key=True)
 
     def touch(self) -> int:
-        """Says that what readers see of these rows changed; in the change's own transaction."""
+        """Marks these rows as changed for readers. Call it in the transaction of the change."""
         return self.update(updated_at=CHANGED_NOW)
 
     def fold(self, states: Mapping[tuple[int, str], State]) -> None:
         """Combines states, keyed by account id and OpenID, into the followers' rows.
 
-        Missing rows are made. No row is read before it is written, so any number of processes may
-        fold into one row at the same time; all write in the order of the keys, so no deadlock
-        arises. The rules are those of subscribers.fold.rules.combine.
+        It makes missing rows. It reads no row before it writes, so any number of processes may
+        fold into one row at the same time. All write in the order of the keys, which prevents
+        deadlocks. The rules are those of subscribers.fold.rules.combine.
         """
         rows = [
             (*key, *_columns_of(state)) for key, state in sorted(states.items(), key=itemgetter(0))
@@ -52,7 +52,7 @@ _columns_of = attrgetter(*STATE_COLUMNS)
 
 @functools.cache
 def fold_statement(model: type[Subscriber]) -> Upsert:
-    """Combines states with the followers' rows, and makes those that are missing."""
+    """The statement that combines states with followers' rows, and makes missing rows."""
     return Upsert(
         model,
         key=("account_id", "openid"),
@@ -127,9 +127,9 @@ class Subscriber(FoldColumns):
     )
     openid = models.CharField("OpenID", max_length=64)
 
-    # The database generates it, so it cannot disagree with its columns. A follow and an unfollow in
-    # the same second count as unfollowed. A comparison with NULL is NULL, which CASE takes for
-    # false.
+    # The database computes this column, so it always agrees with the others. A follow and an
+    # unfollow in the same second count as unfollowed. A comparison with NULL gives NULL, which CASE
+    # takes for false.
     is_following = models.GeneratedField(
         verbose_name=_("following"),
         expression=Case(
@@ -183,14 +183,14 @@ class Subscriber(FoldColumns):
         help_text=_("When WeChat was last asked for the profile."),
     )
     refresh_requested_at = models.DateTimeField(_("refresh requested"), null=True, blank=True)
-    # The sync that last found this follower on WeChat's list. It has no index, so that PostgreSQL
-    # can write it without touching one.
+    # The sync that last found this follower on WeChat's list. It has no index, so PostgreSQL writes
+    # it without touching any index.
     listed_in = models.BigIntegerField(null=True, blank=True, editable=False)
-    # The OpenID is a pseudonym since then (subscribers/personal_data).
+    # Since this time, `openid` holds a pseudonym (subscribers/personal_data).
     erased_at = models.DateTimeField(_("erased"), null=True, blank=True, editable=False)
     updated_at = models.DateTimeField(_("updated"))
-    # For the list of what changed. An index on updated_at itself would be written with every event
-    # and, on PostgreSQL, all other indexes of the row with it (no heap-only tuple).
+    # For the list of changes. An index on updated_at itself would cost a write with every event
+    # and, on PostgreSQL, a write in all other indexes of the row too (no heap-only tuple).
     updated_hour = models.GeneratedField(
         expression=Hour("updated_at"), output_field=models.DateTimeField(), db_persist=True
     )
@@ -208,21 +208,21 @@ class Subscriber(FoldColumns):
             models.UniqueConstraint(fields=["account", "openid"], name="subscriber_one_per_openid"),
         ]
         indexes = [
-            # Every event of a follower writes the row. Only columns that most events leave alone
-            # are indexed: any other would cost each event an entry in every index on PostgreSQL.
-            # An OpenID alone: the operators' search.
+            # Every event of a follower writes the row. Indexes have only columns that most events
+            # leave alone: with any other, each event would write every index on PostgreSQL.
+            # An OpenID without account: the operators' search.
             models.Index(fields=["openid"], name="subscriber_openid"),
             # One account's followers, newest first; how many of them follow now.
             models.Index(fields=["account", "id", "is_following"], name="subscriber_account"),
-            # Those who left, newest first. They are few, and their rows change no more.
+            # People who left, newest first. They are few, and their rows no longer change.
             models.Index(fields=["id"], name="subscriber_left", condition=Q(is_following=False)),
             # Who followed or left since a day began (dashboard, API filters).
             models.Index(
                 fields=["last_followed_at", "id", "account"], name="subscriber_followed_at"
             ),
             models.Index(fields=["account", "last_unfollowed_at"], name="subscriber_unfollowed"),
-            # The followers of one scene, newest first; how many came through it first, and how many
-            # of them stayed.
+            # The followers of one scene, newest first; how many came by it first, and how many of
+            # them stayed.
             models.Index(
                 fields=["first_scene", "id", "account", "is_following"],
                 name="subscriber_first_poster",
@@ -237,9 +237,10 @@ class Subscriber(FoldColumns):
             models.Index(
                 fields=["unionid", "id"], name="subscriber_unionid", condition=~Q(unionid="")
             ),
-            # What changed since a warehouse last asked.
+            # Rows that changed since a reader of the API last asked.
             models.Index(fields=["updated_hour", "id"], name="subscriber_updated"),
-            # Whose profile the worker fetches next: a refresh was requested, or there is none yet.
+            # Whose profile the worker fetches next: of those with a refresh requested, and of those
+            # without a profile.
             models.Index(
                 fields=["account", "refresh_requested_at"],
                 name="subscriber_refresh",
@@ -274,7 +275,7 @@ class Subscriber(FoldColumns):
 class CarriedOverState(FoldColumns):
     """The state of a follower before the log begins: the fold of the events that retention removed.
 
-    A follower's state is always this, combined with the fold over the log.
+    A follower's state is always this state combined with the fold over the log.
     """
 
     account = models.ForeignKey(

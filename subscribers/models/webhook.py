@@ -1,4 +1,4 @@
-"""The tables of webhooks: who is told, what is told, each delivery and each attempt."""
+"""The tables of webhooks: endpoints, messages to them, deliveries and attempts."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ __all__ = [
 
 
 class WebhookEndpoint(models.Model):
-    """An address of another system, and the types of events of one account that it is told.
+    """An address of another system, and the types of events of one account that it gets.
 
-    `url` may hold a password of the other system, `secret` signs. While the endpoint fails,
-    `failures` counts the failed attempts in a row, and until `retry_at` none is made. `paused_at`
-    is set after an hour of failures: then one delivery at a time tries whether it is back.
+    `url` may hold a password of the other system; `secret` signs messages. While the endpoint
+    fails, `failures` counts the failed attempts in a row, and the worker makes no attempt before
+    `retry_at`. `paused_at` is set after an hour of failures: from then on, one delivery at a time
+    tests whether the endpoint is back.
     """
 
     class Stopped(models.TextChoices):
@@ -52,7 +53,7 @@ class WebhookEndpoint(models.Model):
     secret = EncryptedTextField(editable=False)
     previous_secret = EncryptedTextField(blank=True, default="", editable=False)
     previous_until = models.DateTimeField(null=True, editable=False)
-    # Events of the log with a larger id are told.
+    # The endpoint gets events of the log with a larger id than this.
     after_event_id = models.BigIntegerField(default=0, editable=False)
     failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
     failing_since = models.DateTimeField(_("failing since"), null=True, editable=False)
@@ -78,13 +79,13 @@ class WebhookEndpoint(models.Model):
 
     @property
     def host(self) -> str:
-        """The address without what may be a password: scheme, host and port."""
+        """The address without its secret parts: scheme, host and port."""
         scheme, _, rest = self.url.partition("://")
         return f"{scheme}://{rest.partition('/')[0].partition('?')[0].rpartition('@')[2]}"
 
     @property
     def is_told_now(self) -> bool:
-        """Whether new deliveries are due at once; else they are held until it is back."""
+        """Whether new deliveries are due at once; else they are held until the endpoint is back."""
         return self.is_active and self.paused_at is None
 
     def secrets_at(self, now: datetime.datetime) -> list[str]:
@@ -98,7 +99,7 @@ def _new_message_id() -> str:
 
 
 class WebhookMessage(models.Model):
-    """One payload, as it goes to every endpoint that wants its type. `openid` is whom it names."""
+    """One payload for every endpoint that wants its type. `openid` is the person that it names."""
 
     message_id = models.CharField(max_length=40, unique=True, default=_new_message_id)
     account = models.ForeignKey(
@@ -130,7 +131,7 @@ class WebhookMessage(models.Model):
 class WebhookDelivery(Job):
     """One message to one endpoint, sent until the endpoint takes it.
 
-    A held delivery waits for its endpoint, which is paused or off, and is not due.
+    A held delivery is not due: its endpoint is paused or turned off.
     """
 
     class State(models.TextChoices):
@@ -180,7 +181,7 @@ class WebhookDelivery(Job):
         ]
         indexes = [
             models.Index(
-                # The id too: after a pause thousands are due at one moment.
+                # With the id, because after a pause thousands are due at one moment.
                 fields=["endpoint", "due_at", "id"],
                 name="webhook_delivery_due",
                 condition=Q(due_at__isnull=False),
@@ -202,7 +203,7 @@ class WebhookDelivery(Job):
 
 
 class WebhookAttempt(models.Model):
-    """One request to an endpoint, and its answer as far as it is kept; `error` if there is none."""
+    """One request to an endpoint, with the part of its answer that is kept, or with `error`."""
 
     delivery = models.ForeignKey(
         WebhookDelivery, on_delete=models.CASCADE, related_name="tries", verbose_name=_("delivery")
@@ -228,7 +229,7 @@ class WebhookAttempt(models.Model):
 
 
 class WebhookOutbox(models.Model):
-    """What changed in other tables and is to be told: triggers write it in the same transaction."""
+    """A change in another table that webhooks will get; triggers write it in its transaction."""
 
     type = models.CharField(max_length=20)
     object_id = models.BigIntegerField()
@@ -242,9 +243,9 @@ class WebhookOutbox(models.Model):
 
 
 class WebhookPosition(models.Model):
-    """The one row that says up to which id the log was read. It is there since the first webhook.
+    """The one row that says up to which id the log was read; the first webhook makes it.
 
-    Who writes messages, or removes a person from them, locks it first.
+    Code that writes messages, or removes a person from them, locks this row first.
     """
 
     event_id = models.BigIntegerField()
@@ -257,7 +258,7 @@ class WebhookPosition(models.Model):
 
 
 class WebhookLateEvent(models.Model):
-    """An event that was not folded when the log was read; it is told when it is."""
+    """An event that was not folded when the log was read; webhooks get it once it is folded."""
 
     event_id = models.BigIntegerField(unique=True)
     looked_at = models.DateTimeField()

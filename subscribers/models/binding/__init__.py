@@ -1,4 +1,4 @@
-"""The tables of account binding: what users ask for, what was scanned, what holds."""
+"""The tables of account binding: requests, scans, bindings, and the texts about them."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Binding(models.Model):
     subscriber = models.ForeignKey(
         Subscriber, on_delete=models.PROTECT, related_name="bindings", verbose_name=_("follower")
     )
-    # None once the follower was erased.
+    # None after the follower was erased.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
@@ -43,7 +43,7 @@ class Binding(models.Model):
     )
     bound_at = models.DateTimeField(_("bound"))
     unbound_at = models.DateTimeField(_("unbound"), null=True, blank=True)
-    # Without a constraint, since the log is partitioned and pruned.
+    # No foreign key, because the log is partitioned and old months leave it.
     event_id = models.BigIntegerField(_("event"))
     event_time = models.DateTimeField(_("event time"))
 
@@ -65,7 +65,7 @@ class Binding(models.Model):
             ),
         ]
         indexes = [
-            # The API's filters by these times.
+            # For the API's filters by these times.
             models.Index(fields=["bound_at", "id"], name="binding_bound_at"),
             models.Index(
                 fields=["unbound_at", "id"],
@@ -83,5 +83,5 @@ class Binding(models.Model):
 
     @property
     def is_dormant(self) -> bool:
-        """Bound, but the follower has left; a new follow wakes the binding."""
+        """Whether the binding sleeps because the follower has left; a new follow wakes it."""
         return self.is_active and not self.subscriber.is_following

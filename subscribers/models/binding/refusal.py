@@ -1,4 +1,4 @@
-"""Why a scan did not bind."""
+"""The reasons for which a scan neither binds nor signs in."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ class Refusal(models.TextChoices):
     USER_INACTIVE = "user_inactive", _("the user may not sign in")
     TOO_MANY = "too_many", _("too many wrong codes before")
     DECLINED = "declined", _("the follower declined")
-    # Of a sign-in.
+    # Only for sign-ins.
     NOT_BOUND = "not_bound", _("this WeChat is bound to no user")

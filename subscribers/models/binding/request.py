@@ -1,4 +1,4 @@
-"""The table of binding requests: a user's wish, and the code that fulfils it."""
+"""The table of binding requests: a user who wants to bind, and the code for it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class BindingRequestQuerySet(OneTimeCodeQuerySet["BindingRequest"]):
 
 
 class BindingRequest(Job):
-    """A user's wish to bind their WeChat: a one-time code that one follower may scan or send.
+    """A user's request to bind their WeChat: a one-time code that one follower may scan or send.
 
-    The worker fetches `ticket` and `url`, the text of the picture, while the row is due.
+    While the row is due, the worker fetches `ticket` and `url`, the text of the picture.
     """
 
     Way = Way
@@ -52,10 +52,10 @@ class BindingRequest(Job):
     )
     scene_digest = models.CharField(max_length=64, unique=True, editable=False)
     way = models.CharField(_("way"), max_length=4, choices=Way.choices, default=Way.SCAN)
-    # Of the code to send; None where there is only one to scan.
+    # The digest of the code to send; None for a request with a code to scan.
     code_digest = models.CharField(max_length=64, unique=True, null=True, editable=False)  # noqa: DJ001
-    # A reader of these four could bind a WeChat of their own, so they are encrypted, shown to the
-    # owner alone, and wiped at the end.
+    # Anybody who reads one of these four could bind their own WeChat. So they are encrypted, shown
+    # only to the owner, and wiped at the end.
     scene = EncryptedTextField(_("scene"), blank=True, default="", editable=False)
     ticket = EncryptedTextField("Ticket", blank=True, default="", editable=False)
     url = EncryptedTextField("URL", blank=True, default="", editable=False)
@@ -86,7 +86,7 @@ class BindingRequest(Job):
         verbose_name = _("binding request")
         verbose_name_plural = _("binding requests")
         constraints = [
-            # A user has one live code per account: a new one withdraws the former.
+            # A user has one open request per account: a new one withdraws the former.
             models.UniqueConstraint(
                 fields=["account", "user"],
                 name="binding_request_one_open",
@@ -103,13 +103,13 @@ class BindingRequest(Job):
             ),
         ]
         indexes = [
-            # Requests without a scan, for the worker to end.
+            # Open requests by their end, for the worker that ends them.
             models.Index(
                 fields=["expires_at"],
                 name="binding_request_open",
                 condition=Q(completed_at=None, refused_reason=""),
             ),
-            # Whose ticket the worker fetches next.
+            # The request whose ticket the worker fetches next.
             models.Index(
                 fields=["due_at"],
                 name="binding_request_due",
@@ -121,14 +121,14 @@ class BindingRequest(Job):
         return f"{self.user} #{self.pk}"
 
     def code_for(self, user: Any) -> str:
-        """The text of the QR code, for its own user and while it can be scanned.
+        """The text of the QR code, for the request's own user while the code can be scanned.
 
-        "" for any other user, and until it is fetched.
+        "" for any other user, and before the worker has fetched it.
         """
         return self.url if self._is_open_for(user) else ""
 
     def sent_code_for(self, user: Any) -> str:
-        """The code to send, as `ABCD-2345`, for its own user and while it is taken; else ""."""
+        """The code to send, as `ABCD-2345`, for the request's own user while valid; else ""."""
         return as_sent(self.code) if self._is_open_for(user) else ""
 
     def _is_open_for(self, user: Any) -> bool:

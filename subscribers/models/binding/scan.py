@@ -1,4 +1,4 @@
-"""The table of scans: what came of every binding code that somebody scanned or sent."""
+"""The table of scans: the outcome of every binding code that somebody scanned or sent."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class BindingScan(models.Model):
         related_name="scans",
         verbose_name=_("binding request"),
     )
-    # Where the code was one to sign in.
+    # Set if the code was one to sign in.
     sign_in = models.ForeignKey(
         SignInRequest, on_delete=models.SET_NULL, null=True, related_name="scans", editable=False
     )
@@ -66,13 +66,14 @@ class BindingScan(models.Model):
             ),
         ]
         indexes = [
-            # The latest wrong codes of an account, to notice that somebody guesses.
+            # The latest wrong codes of an account, to notice guessing.
             models.Index(
                 fields=["account", "-id"],
                 name="binding_scan_unknown",
                 condition=Q(refused_reason="unknown"),
             ),
-            # Those of a follower. Past the limit a guesser's other scans grow without end.
+            # The wrong codes of a follower. It leaves out other scans, because those of somebody
+            # who guesses go on after the limit, without end.
             models.Index(
                 fields=["subscriber", "event_time"],
                 name="binding_scan_wrong",

@@ -1,4 +1,4 @@
-"""The table of what followers read when they bind, in the operators' words."""
+"""The table of operators' own texts that followers read about bindings and sign-ins."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from events.models import OfficialAccount
 
 __all__ = ["BindingText"]
 
-# Where a name goes in a text.
+# A placeholder such as {user}.
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
 class BindingText(models.Model):
-    """What a follower reads on one occasion in one language, in the operators' words."""
+    """An operator's own text for one occasion in one language."""
 
     class Occasion(models.TextChoices):
         BOUND = "bound", _("bound")
@@ -85,6 +85,6 @@ class BindingText(models.Model):
             )
 
     def filled(self, *, user: str, account: str, site: str = "") -> str:
-        """The text with the names in their places; a name that looks like a place stays a name."""
+        """The text with the placeholders replaced; a name that looks like one stays as it is."""
         names = {"user": user, "account": account, "site": site}
         return _PLACE.sub(lambda found: names.get(found[1], found[0]), self.text)

@@ -1,4 +1,4 @@
-"""Exports of followers as files, which the worker writes."""
+"""The table of exports of followers; the worker writes their files."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class FollowerExportQuerySet(JobQuerySet["FollowerExport"]):
 
 
 class FollowerExport(Job):
-    """A file of followers for one user, with what that user may see when it is written.
+    """A file of followers for one user. It has only what that user may see when it is written.
 
-    Without an account it holds the followers of all accounts that the user may see.
+    Without an account it has the followers of all accounts that the user may see.
     """
 
     class Format(models.TextChoices):

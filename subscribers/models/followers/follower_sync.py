@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ENDLESS_LIST", "FAILURES", "WRONG_ACCOUNT", "FollowerSync"]
 
-# `failure` of a run that no error of the API stopped.
+# Values of `failure` for runs that stopped without an error of the API.
 ENDLESS_LIST = "endless_list"
 WRONG_ACCOUNT = "wrong_account"
 
-# What operators read, by `failure`. WeChat's own words stand beside it.
+# What operators read for each `failure`; pages show WeChat's own words beside it.
 FAILURES: dict[str, StrOrPromise] = {
     **EXPLANATIONS,
     NotPermitted.label: _(
@@ -41,7 +41,7 @@ FAILURES: dict[str, StrOrPromise] = {
 
 class FollowerSyncQuerySet(JobQuerySet["FollowerSync"]):
     def open(self) -> FollowerSyncQuerySet:
-        """Runs without an end: under way, retried later, or waiting for an operator."""
+        """Runs that have not ended: under way, retried later, or waiting for an operator."""
         return self.filter(state__in=[FollowerSync.State.LISTING, FollowerSync.State.COMPARING])
 
     def failed(self) -> FollowerSyncQuerySet:
@@ -57,9 +57,9 @@ class FollowerSyncQuerySet(JobQuerySet["FollowerSync"]):
         by: User | None = None,
         anew: bool = False,
     ) -> tuple[FollowerSync, bool]:
-        """The account's open run, and whether it is new: an account has one at a time.
+        """Returns the account's open run, and whether it is new; an account has one at a time.
 
-        A new run replaces an open one that waits for an operator, or, with `anew`, one that no
+        A new run replaces an open one that waits for an operator or, with `anew`, one that no
         worker holds.
         """
         present = self.open().filter(account=account)
@@ -80,7 +80,7 @@ class FollowerSyncQuerySet(JobQuerySet["FollowerSync"]):
                 )
         except IntegrityError:
             found = present.first()
-            # Without a row, the other run has ended this moment.
+            # If there is no row, the other run has just ended.
             return (found, False) if found else self.begin(account, origin=origin, now=now, by=by)
         return made, True
 
@@ -92,9 +92,9 @@ class FollowerSyncQuerySet(JobQuerySet["FollowerSync"]):
         counts: Mapping[str, int],
         **columns: Any,
     ) -> None:
-        """Writes a claimed run's progress, adds the counts, and prolongs its lease.
+        """Writes a claimed run's progress, adds the counts, and extends its lease.
 
-        Raises `LeaseLost` if another worker holds it; the caller's transaction must then fail.
+        Raises `LeaseLost` if another worker holds the run; the caller's transaction must then fail.
         """
         mine = self.filter(pk=row.pk, lease=row.lease).exclude(lease="")
         columns |= {name: getattr(row, name) + number for name, number in counts.items()}
@@ -109,10 +109,11 @@ class FollowerSyncQuerySet(JobQuerySet["FollowerSync"]):
 class FollowerSync(Job):
     """A run that compares our followers with WeChat's list, its progress and its report.
 
-    Progress: `next_openid` is the page of WeChat's list; up to `taken_to` on that page everything
-    is done; `read` counts the OpenIDs read; `last_subscriber` is the last of our followers, not on
-    the list, who was asked for. Report: `seen` counts the OpenIDs on the list, and is the sum of
-    `new`, `missed_follows`, `unchanged` and `left`; `missed_unfollows` and `unknown` come on top.
+    Progress: `next_openid` says which page of WeChat's list is next. On that page, all OpenIDs up
+    to `taken_to` are done. `read` counts the OpenIDs read. `last_subscriber` is the last of our
+    followers, missing on the list, whom the run asked WeChat for.
+    Report: `seen` counts the OpenIDs on the list; it is the sum of `new`, `missed_follows`,
+    `unchanged` and `left`. `missed_unfollows` and `unknown` are not part of it.
     """
 
     class State(models.TextChoices):
@@ -146,7 +147,7 @@ class FollowerSync(Job):
         verbose_name=_("user"),
     )
     requested_at = models.DateTimeField(_("requested"))
-    # To the second, as events are: missed unfollows get this time.
+    # Without fractions of a second, as event times are: missed unfollows get this time.
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     finished_at = models.DateTimeField(_("ended at"), null=True, blank=True)
     next_openid = models.CharField(max_length=64, blank=True, default="", editable=False)
@@ -182,7 +183,7 @@ class FollowerSync(Job):
         indexes = [
             # One account's runs, newest first.
             models.Index(fields=["account", "id"], name="follower_sync_account"),
-            # What the worker takes next.
+            # The run that the worker takes next.
             models.Index(
                 fields=["due_at"], name="follower_sync_due", condition=Q(due_at__isnull=False)
             ),
@@ -197,7 +198,7 @@ class FollowerSync(Job):
 
     @property
     def has_failed(self) -> bool:
-        """Whether it waits for an operator."""
+        """Whether the run has failed and waits for an operator."""
         return self.is_open and self.due_at is None
 
     @property

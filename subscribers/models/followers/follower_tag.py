@@ -15,7 +15,7 @@ __all__ = ["FollowerEdit", "FollowerTag", "TagRead"]
 
 
 class FollowerTag(models.Model):
-    """One tag as WeChat has it; `number` is WeChat's id, `follower_count` WeChat's too."""
+    """One tag as WeChat has it. `number` is WeChat's id, `follower_count` WeChat's count."""
 
     account = models.ForeignKey(
         OfficialAccount,
@@ -65,9 +65,9 @@ class TagRead(Job):
 
 
 class FollowerEdit(Job):
-    """A tag to put on up to 50 followers or to take off them, or a remark on one.
+    """The job that puts a tag on up to 50 followers or takes it off, or writes one's remark.
 
-    `people` are numbers of followers. A remark is forgotten once WeChat has it.
+    `people` has the followers' ids. The remark is deleted here once WeChat has it.
     """
 
     class Act(models.TextChoices):

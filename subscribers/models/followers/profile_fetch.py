@@ -1,4 +1,4 @@
-"""Whether an account may ask for its followers, and how the fetching of profiles goes."""
+"""The table of jobs that fetch profiles; it says too whether an account may ask for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ProfileFetch"]
 
 class ProfileFetchQuerySet(JobQuerySet["ProfileFetch"]):
     def of(self, account: OfficialAccount) -> ProfileFetch:
-        """The account's row, made if it is missing."""
+        """The account's row; makes it if it is missing."""
         return self.get_or_create(account=account)[0]
 
     def refuse(self, account: OfficialAccount, error: NotPermitted, now: datetime.datetime) -> None:
@@ -41,7 +41,7 @@ class ProfileFetchQuerySet(JobQuerySet["ProfileFetch"]):
         )
 
     def reopen_changed(self, now: datetime.datetime) -> int:
-        """Makes due what failed before its account was changed: the change may have cured it."""
+        """Makes jobs due that failed before their account was changed: the change may help."""
         return self.failed().filter(failed_at__lt=F("account__updated_at")).try_again(now)
 
 

@@ -1,4 +1,4 @@
-"""Segments (人群): filters of the list of followers under a name."""
+"""The table of segments (人群): filters of the list of followers under a name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Segment"]
 class Segment(models.Model):
     """Conditions on the followers of one account, by the names of subscribers.segments.conditions.
 
-    Nobody is kept in a segment: who is in it is looked up each time.
+    A segment stores no followers; each use looks them up.
     """
 
     account = models.ForeignKey(

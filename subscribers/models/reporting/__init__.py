@@ -1,1 +1,1 @@
-"""What the database keeps for readers of SQL: views, notes of changed rows."""
+"""Parts of the database for other readers: views for SQL, and notes of changed rows for the API."""

@@ -1,4 +1,4 @@
-"""The view `report_followers` (docs/reporting.md)."""
+"""Makes the view `report_followers`, for readers of SQL (docs/reporting.md)."""
 
 from __future__ import annotations
 

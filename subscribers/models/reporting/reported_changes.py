@@ -1,7 +1,7 @@
-"""Which changes of bindings, messages and QR codes readers of the API hear about.
+"""Says which changes of bindings, messages and QR codes triggers note for readers of the API.
 
-Changes of followers are known by their `updated_at`. Statistics of sources hear of bindings, too,
-and of ways of following.
+For followers, `updated_at` says what changed. The statistics of sources read the notes of bindings
+too, and those of ways of following.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["forget_changes", "note_changes"]
 
 _TABLES = (
     Watched(Binding, "binding", ("subscriber_id", "user_id", "bound_at", "unbound_at", "event_id")),
-    # A claim by a worker is no change that readers see.
+    # A worker's claim is no change that readers see, so its columns are left out.
     Watched(
         OutgoingMessage,
         "message",
@@ -35,7 +35,7 @@ _TABLES = (
         ),
         nullness=("due_at",),
     ),
-    # The tags are among what is shown of a code.
+    # Readers see the tags with their code.
     Watched(QRScene.tags.through, "scene", (), id_column="qrscene_id"),
     # No event sets this column, so the trigger costs the callback nothing.
     Watched(Subscriber, "way", ("subscribe_scene",), inserts=False, deletes=False),

@@ -1,4 +1,4 @@
-"""The tables of follower statistics: roll-ups of the log that the worker keeps."""
+"""The tables of follower statistics: roll-ups of the log that the worker keeps up to date."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = [
     "SourceProgress",
 ]
 
-# In `stayed`: the person did not follow at that moment, by the log.
+# The value of `stayed` if the person did not follow at that moment, by the log.
 NEVER = -1
 
 
 class FollowingInterval(models.Model):
-    """From when to when a person followed an account, by the log as it is known now.
+    """An interval in which a person followed an account, by the log as it is known now.
 
-    A person has as many as there were spells of following; they do not touch. `ended_at` is the
+    A person has one row for each such interval; the intervals do not touch. `ended_at` is the
     unfollow, None while the person follows.
     """
 
@@ -51,7 +51,7 @@ class FollowingInterval(models.Model):
 
 
 class FollowingChange(models.Model):
-    """How many more people followed at the end of an hour or day than at its beginning."""
+    """By how many people the number of followers grew in an hour or day; negative if it fell."""
 
     account = models.ForeignKey(
         OfficialAccount, on_delete=models.CASCADE, db_index=False, related_name="+"
@@ -73,13 +73,13 @@ class FollowingChange(models.Model):
 
 
 class SceneAct(models.Model):
-    """A follow or scan through a QR code. Binding codes are left out.
+    """A follow or scan by a QR code. Binding codes are left out.
 
-    What follows from the person's other acts is kept here too, so that `SourceDay` can be brought
-    up to date by what is different (subscribers/stats/counting/source_days.py).
+    The row also keeps what follows from the person's other acts, so that the counts in `SourceDay`
+    can be changed by the difference (subscribers/stats/counting/source_days.py).
     """
 
-    # Without a constraint, as the log is partitioned and pruned.
+    # No foreign key, because the log is partitioned and old months leave it.
     event_id = models.BigIntegerField(primary_key=True)
     account = models.ForeignKey(
         OfficialAccount, on_delete=models.CASCADE, db_index=False, related_name="+"
@@ -88,25 +88,25 @@ class SceneAct(models.Model):
     scene = models.CharField(max_length=64)
     openid = models.CharField(max_length=64)
     is_follow = models.BooleanField()
-    # When the same person last came through this code before, and last followed through it before.
+    # When the same person came by this code the time before, and when they followed by it before.
     former_at = models.DateTimeField(null=True)
     former_follow_at = models.DateTimeField(null=True)
-    # The whole days for which the person followed from then on; None while that lasts.
+    # For how many whole days the person followed from then on; None while the person still follows.
     stayed = models.IntegerField(null=True, default=NEVER)
-    # Of a follow: whether it was the person's first one under any code.
+    # For a follow: whether it was the person's very first follow.
     is_first = models.BooleanField(default=False)
-    # Of the person, as it is now.
+    # What holds for the person now.
     is_following = models.BooleanField(default=False)
     is_bound = models.BooleanField(default=False)
 
     class Meta:
         indexes = [
-            # All that the statistics of codes read, in the order of time.
+            # All columns that the statistics of codes read, in the order of time.
             models.Index(
                 fields=["account", "at", "scene", "openid", "is_follow"], name="scene_act_by_time"
             ),
             models.Index(fields=["openid"], name="scene_act_openid"),
-            # People who came through a code more than once count once in a span.
+            # Finds people who came by a code more than once: they count once in a span.
             models.Index(
                 fields=["account", "former_at"],
                 name="scene_act_again",
@@ -119,7 +119,7 @@ class SceneAct(models.Model):
 
 
 class FollowWay(models.Model):
-    """A person's last follow where no QR code led to it; `way` is WeChat's word, "" if unknown."""
+    """A person's last follow, if no QR code led to it. `way` is WeChat's word, "" if unknown."""
 
     account = models.ForeignKey(
         OfficialAccount, on_delete=models.CASCADE, db_index=False, related_name="+"
@@ -141,12 +141,12 @@ class FollowWay(models.Model):
 
 
 class SourceDay(models.Model):
-    """What one day's acts through a QR code, or follows of one way, came to.
+    """Counts of one day's acts by a QR code, or of its follows by one way.
 
-    `scene` is "" for a way of following, `way` is "" for a code and where WeChat names none.
-    `first_followers` are follows that were the person's first one, `following` and `bound` those of
-    people who follow, or are bound, now. `staying` are follows since which nothing ended,
-    `stayed_…` those after which the person followed for more than so many days.
+    `scene` is "" for a way of following; `way` is "" for a code, and if WeChat names no way.
+    `first_followers` counts follows that were the person's first, `following` and `bound` follows
+    of people who follow, or are bound, now. `staying` counts follows since which the person has not
+    left, `stayed_…` follows after which the person followed for more than so many days.
     """
 
     account = models.ForeignKey(
@@ -178,9 +178,9 @@ class SourceDay(models.Model):
 
 
 class SourceProgress(models.Model):
-    """How far changes of bindings and of ways of following are counted. There is one row.
+    """Up to where changes of bindings and of ways of following are counted. There is one row.
 
-    The numbers are those of RowChange, by its types "binding" and "way".
+    The numbers are those of RowChange, for its types "binding" and "way".
     """
 
     binding = models.BigIntegerField(default=0)
@@ -200,7 +200,8 @@ class FollowerMonth(models.Model):
         OfficialAccount, on_delete=models.CASCADE, db_index=False, related_name="+"
     )
     openid = models.CharField(max_length=64)
-    # Its first day. A date, so that no change of the time zone moves what can no longer be counted.
+    # The month's first day. It is a date: a new time zone must not move months that can no longer
+    # be counted.
     month = models.DateField()
     events = models.IntegerField(default=0)
     days = models.TextField(blank=True)
@@ -212,7 +213,7 @@ class FollowerMonth(models.Model):
             )
         ]
         indexes = [
-            # The most active of a month.
+            # The most active followers of a month.
             models.Index(
                 fields=["account", "month", "-events", "openid"], name="follower_month_top"
             ),

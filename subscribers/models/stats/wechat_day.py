@@ -11,7 +11,7 @@ __all__ = ["WeChatDay"]
 
 
 class WeChatDay(models.Model):
-    """What WeChat counted of one account on one day of Beijing. It corrects days for a while."""
+    """WeChat's figures of one account for one day in Beijing. WeChat corrects a day for a while."""
 
     account = models.ForeignKey(
         OfficialAccount,
