@@ -70,7 +70,8 @@ def state_of(event: EventLog) -> State | None:
         return None
     at = event.event_time
     if effect is Effect.FOUND_FOLLOWING:
-        # Following when WeChat was asked. It names the last follow, so the first one was no later.
+        # The follower followed when WeChat was asked. WeChat names the time of the last follow,
+        # and the first follow was not later.
         return State(first_followed_at=event.followed_at, last_seen_at=at)
     if effect is Effect.FOUND_GONE:
         return State(last_unfollowed_at=at)
@@ -116,7 +117,7 @@ def _last_scene(state: State) -> tuple[datetime.datetime, str, str] | None:
 
 
 def combine(a: State, b: State) -> State:
-    """The state that two statements give together."""
+    """The state that two states give together, in any order."""
     first_at, first_key, first_scene = _least(_first_scene(a), _first_scene(b)) or (None, "", "")
     last_at, last_key, last_scene = _greatest(_last_scene(a), _last_scene(b)) or (None, "", "")
     return State(

@@ -1,8 +1,8 @@
 """The fold of subscribers/fold/rules.py as SQL that both databases take.
 
-Live traffic needs the expressions: they combine states inside the row's UPDATE, so processes race
-without reading. The statement for removed rows only buys time: it carries 17,000 events over in 0.7
-to 1.4 s on SQLite, the fold in Python in 7.6 s.
+Live traffic needs the expressions: they combine states inside the row's UPDATE, so no process has
+to read a row before it writes. The statement for removed rows only saves time: it carries 17,000
+events over in 0.7 to 1.4 s on SQLite, the fold in Python in 7.6 s.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from subscribers.fold.rules import STATE_COLUMNS
 __all__ = ["FOLD_EXPRESSIONS", "REFRESH_REQUESTED_AT", "carry_over_statement"]
 
 
-# A bare MAX() of SQLite is NULL as soon as one argument is, hence the pair of COALESCE.
+# On SQLite MAX() of two values is NULL if one of them is NULL; each COALESCE takes the other then.
 def _extreme(function: str, name: str) -> str:
     return (
         f"{{{function}}}(COALESCE(old.{name}, excluded.{name}), "
@@ -52,12 +52,13 @@ FOLD_EXPRESSIONS = (
     | _scene_at("last_scene", ">")
 )
 
-# A proof of following and an unfollow in one second have no knowable order: ask WeChat.
+# If a proof of following and an unfollow have the same second, nobody knows their order: the
+# profile is fetched from WeChat.
 _LAST_PROOF = (
     f"{{greatest}}(COALESCE({_EXTREMES['last_followed_at']}, {_EXTREMES['last_seen_at']}), "
     f"COALESCE({_EXTREMES['last_seen_at']}, {_EXTREMES['last_followed_at']}))"
 )
-# A profile says how the last follow came about, so an older profile is fetched again.
+# A profile says how the last follow came about, so one from before that follow is fetched again.
 REFRESH_REQUESTED_AT = (
     f"CASE WHEN {_EXTREMES['last_unfollowed_at']} = {_LAST_PROOF} "
     "OR excluded.last_followed_at > old.profile_synced_at "
@@ -89,8 +90,8 @@ def carry_over_statement(*, table: str, events: str, vendor: str) -> str:
         f"WHEN {_is_of(Effect.FOUND_FOLLOWING)} THEN followed_at END)"
     )
     is_act = f"NOT {_is_of(Effect.FOUND_FOLLOWING, Effect.FOUND_GONE)}"
-    # A scene is the one at the least or greatest (event_time, dedup_key). ON CONFLICT after a
-    # SELECT needs the WHERE, or SQLite takes it for part of the join.
+    # The first and last scene are those with the least and greatest (event_time, dedup_key).
+    # SQLite needs WHERE before ON CONFLICT, or it reads ON as a part of the join.
     return f"""
         WITH spoken AS ({events}),
         totals AS (

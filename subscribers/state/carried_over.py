@@ -1,4 +1,4 @@
-"""The state of followers that is no longer in the log: kept when retention removes rows."""
+"""Keeps what removed rows of the log said about followers, when retention removes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["carry_over", "fold_restored"]
 
 @before_removal
 def carry_over(events: EventLogQuerySet) -> None:
-    """Adds these rows to the carried-over state, in one statement: they can be a month's."""
+    """Adds these rows to the carried-over state, in one statement, since they may be a month's."""
     spoken = (
         events.not_carried_over()
         .filter(kind__in=STATE_KINDS)
@@ -59,6 +59,6 @@ def carry_over(events: EventLogQuerySet) -> None:
 
 @after_restoring
 def fold_restored(events: EventLogQuerySet) -> None:
-    """Rebuilds the followers if restored rows are not in the carried-over state."""
+    """Rebuilds the followers if some restored rows are not in the carried-over state."""
     if events.not_carried_over().exists():
         rebuild()

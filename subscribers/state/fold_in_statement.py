@@ -1,7 +1,7 @@
 """The fold into followers as a part of the statement that stores pushes on PostgreSQL.
 
-state_of() says what one event means, and the expressions of subscribers/fold/sql.py combine it with
-the follower's row, so this is no further form of the rules: it carries one to the other.
+state_of() says what one event means, and the expressions of subscribers/fold/sql.py combine that
+with the follower's row. So this module has no rules of its own: it connects the two.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["FOLD_IN_STATEMENT"]
 
 _NOTHING = State()
-# Tells an event that says something from one that says nothing.
+# The column that is true for events that say something about a follower.
 _SPEAKS = "has_state"
 
 
@@ -58,8 +58,8 @@ def _sql() -> str:
     return fold_statement(Subscriber).from_select(
         connection,
         f"account_id, openid, {columns}",
-        # In the order in which Python sorts the same keys elsewhere, whatever the language of the
-        # database: else two processes could wait for each other's rows.
+        # COLLATE "C" gives the order in which Python sorts these keys elsewhere, whatever the
+        # database's language. In another order, two processes could wait for each other's rows.
         f'FROM new WHERE {_SPEAKS} ORDER BY account_id, openid COLLATE "C"',
     )
 

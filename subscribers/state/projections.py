@@ -1,7 +1,7 @@
 """Folds events into followers, bindings and scenes.
 
-Order matters: a binding needs the follower's row. Noting a new scene locks its row to the end of
-the transaction, so that comes last.
+The order of these functions matters: a binding needs the follower's row. Noting a new scene locks
+its row until the end of the transaction, so it comes last.
 """
 
 from __future__ import annotations

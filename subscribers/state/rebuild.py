@@ -2,8 +2,8 @@
 
 Removed rows leave carried-over state behind (`carried_over`); below, "the log says" means both.
 Retention moves rows from one to the other in one transaction, so both must be read at one moment.
-The fold here is the Python of subscribers.fold.rules, beside the SQL that live traffic uses. A
-follower is never deleted: bindings and the profile refer to the row.
+The fold here is the Python of subscribers.fold.rules; live traffic uses the SQL beside it. A
+follower is never deleted, because bindings refer to the row and it has the profile.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from subscribers.models.clock import CHANGED_NOW
 __all__ = ["Difference", "compare", "rebuild"]
 
 _BATCH = 500
-# The columns that state_of reads; an erased body changes no state.
+# The columns that state_of reads. The body is none of them, so an emptied body changes no state.
 _FOLD_INPUTS = (
     *("account_id", "openid", "kind", "event_time", "scene", "dedup_key", "followed_at"),
 )
@@ -37,7 +37,7 @@ _Key = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A fold column of one follower that is not what the log says."""
+    """A fold column of one follower that differs from what the log says."""
 
     account_id: int
     openid: str
@@ -68,11 +68,11 @@ def compare() -> Iterator[Difference]:
 def rebuild() -> int:
     """Sets every fold column to what the log says; returns how many followers changed.
 
-    It locks a follower's row before it reads the events: a fold at the same time either has
-    committed, and is read, or waits, and adds to the new state.
+    It locks a follower's row before it reads the events. So a fold at the same time either has
+    committed and is read, or waits and adds to the new state.
     """
     changed = 0
-    # Keys alone: they can be many, and finding them reads the whole log.
+    # Keeps only keys: they can be many, and finding them reads the whole log.
     missing = [_key(subscriber) for subscriber in _missing()]
     for keys in _batches(missing):
         Subscriber.objects.bulk_create(
@@ -87,7 +87,7 @@ def rebuild() -> int:
         last_pk = ids[-1]
         with transaction.atomic():
             _hold_carried_over()
-            # In the order of the unique key, like everybody who locks several followers.
+            # Locks in the order of the unique key, as all code that locks several followers does.
             batch = list(
                 Subscriber.objects.select_for_update()
                 .filter(pk__in=ids)
@@ -110,7 +110,7 @@ def _key(subscriber: Subscriber) -> _Key:
 
 
 def _fold(subscribers: Iterable[Subscriber]) -> defaultdict[_Key, State]:
-    """What the log says of these followers; State() for one that it does not know."""
+    """What the log says of these followers; State() for a follower whom it does not know."""
     wanted = {_key(subscriber) for subscriber in subscribers}
     openids = {openid for _, openid in wanted}
     states: defaultdict[_Key, State] = defaultdict(State)
@@ -151,10 +151,10 @@ def _empty(account_id: int, openid: str) -> Subscriber:
 
 
 def _hold_partitions() -> None:
-    """Keeps partitions from being removed until the transaction ends.
+    """Prevents the removal of partitions until the transaction ends.
 
-    A removed partition is gone at once, even for older snapshots, so call this before the snapshot
-    is taken.
+    A removed partition is gone at once, even for older snapshots. So call this before the
+    transaction takes its snapshot.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -162,10 +162,10 @@ def _hold_partitions() -> None:
 
 
 def _hold_carried_over() -> None:
-    """Keeps retention from moving rows out of the log until the transaction ends.
+    """Prevents retention from moving rows out of the log until the transaction ends.
 
-    Retention adds to the carried-over state first, then deletes. This waits for it, so it must come
-    before any lock that a callback could need.
+    Retention adds to the carried-over state first, then deletes. This call waits for it, so it must
+    come before any lock that a callback may need.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

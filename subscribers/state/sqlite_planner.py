@@ -1,4 +1,4 @@
-"""The proportions of many followers, for SQLite's planner (events/db/sqlite_planner.py)."""
+"""Tells SQLite's planner how many rows share values (events/db/sqlite_planner.py)."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ _FEW = {"subscriber_left": 50_000, "subscriber_no_profile": 1_000, "subscriber_r
 
 
 def describe_followers(*, using: str, **signal: Any) -> None:
-    """Writes the followers' statistics; a receiver of post_migrate."""
+    """Writes planner statistics for the table of followers; a receiver of post_migrate."""
     describe(Subscriber, rows=500_000, sharing=_SHARING, few=_FEW, using=using)
