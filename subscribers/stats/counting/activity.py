@@ -1,7 +1,7 @@
 """Counts by month and day how often each person acted, for the most active followers.
 
-Acts are what `Subscriber.event_count` counts of all time: the results of notices and audits that
-name a person are none.
+Acts are the events that `Subscriber.event_count` counts. Results of notices and audits that name a
+person are no acts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ACTS = frozenset(
     kinds_where(lambda kind: kind.effect not in (None, Effect.FOUND_FOLLOWING, Effect.FOUND_GONE))
 )
 _NO_EVENTS = (EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED)
-# By account id, OpenID and first day of the month.
+# Account id, OpenID and first day of the month.
 _Month: TypeAlias = "tuple[int, str, datetime.date]"
 # Events by day of the month.
 _Days: TypeAlias = "dict[int, int]"
@@ -52,7 +52,7 @@ def count_activity(batch: Batch) -> None:
 
 @functools.lru_cache(maxsize=5000)
 def _month_and_day(start: datetime.datetime, zone: zoneinfo.ZoneInfo) -> tuple[datetime.date, int]:
-    """The month of the day that begins then, by its first day, and the day's place in it."""
+    """The month, as its first day, and the day of the month, of the day that begins at `start`."""
     day = start.astimezone(zone).date()
     return day.replace(day=1), day.day
 
@@ -62,13 +62,13 @@ def _day(moment: datetime.datetime, zone: zoneinfo.ZoneInfo) -> datetime.date:
 
 
 def days_of(written: str) -> _Days:
-    """The events by day of the month that `FollowerMonth.days` tells."""
+    """Reads `FollowerMonth.days`: the number of events by day of the month."""
     pairs = (pair.split(":") for pair in written.split())
     return {int(day): int(events) for day, events in pairs}
 
 
 def _sums(more: Mapping[_Month, _Days]) -> dict[_Month, _Days]:
-    """What is stored of these months, and what is more."""
+    """Adds the numbers in `more` to those that are stored for the same months."""
     keys = ((openid, account_id, month) for account_id, openid, month in more)
     sums = dict(more)
     for account_id, openid, month, written in _stored().execute(connection, keys):
@@ -118,14 +118,14 @@ def _write(months: Mapping[_Month, _Days]) -> None:
 
 @on_zone_change
 def count_in_zone(account_id: int, zone: zoneinfo.ZoneInfo) -> None:
-    """Counts all months of an account anew but those from which retention removed events."""
+    """Counts an account's months anew, except those from which retention removed events."""
     frozen = states_of_accounts()[account_id].frozen_before
     known = FollowerMonth.objects.filter(account=account_id).order_by("month")
     first = known.values_list("month", flat=True).first()
     last = known.values_list("month", flat=True).last()
     if first is None or last is None:
         return
-    # The other zone's first and last days may be in the months beside.
+    # In the other time zone, the first and last events may be in the months before and after.
     for month in _months(_before(first), _after(last)):
         if frozen is None or day_start(month, zone) >= frozen:
             _recount(account_id, month, zone)
@@ -134,7 +134,7 @@ def count_in_zone(account_id: int, zone: zoneinfo.ZoneInfo) -> None:
 def recount_months(
     account_id: int, first: datetime.datetime, last: datetime.datetime
 ) -> Iterator[Difference]:
-    """Counts the months anew that have these moments, and says which were different."""
+    """Counts the months between these moments anew, and yields the numbers that differed."""
     state = states_of_accounts()[account_id]
     zone, frozen = state.zone, state.frozen_before
     for month in _known_months(account_id, first, last, zone):
@@ -150,7 +150,7 @@ def recount_months(
 def _known_months(
     account_id: int, first: datetime.datetime, last: datetime.datetime, zone: zoneinfo.ZoneInfo
 ) -> list[datetime.date]:
-    """The months with these moments of which anything is known."""
+    """The months between these moments that have stored numbers or events."""
     wanted = [_day(moment, zone).replace(day=1) for moment in (first, last)]
     stored = set(
         FollowerMonth.objects.filter(account=account_id, month__range=wanted)
@@ -170,7 +170,7 @@ def _known_months(
 def _recount(
     account_id: int, month: datetime.date, zone: zoneinfo.ZoneInfo
 ) -> list[tuple[int, int]]:
-    """Counts one month anew; returns what was stored of each person that differs, and what is."""
+    """Counts one month anew; returns the old and new number of each person whose days differ."""
     counted = _of_log(account_id, month, zone)
     rows = FollowerMonth.objects.filter(account=account_id, month=month)
     stored = {openid: (events, days_of(days)) for openid, events, days in rows.values_list(
@@ -197,7 +197,7 @@ def _recount(
 
 
 def _of_log(account_id: int, month: datetime.date, zone: zoneinfo.ZoneInfo) -> dict[str, _Days]:
-    """By person, the counted events of each day of a month, by the log."""
+    """The log's events of a month, by OpenID and day, as far as they are counted."""
     uncounted = OpenEvent.objects.filter(status=EventLog.Status.QUARANTINED)
     rows = (
         EventLog.objects.filter(
@@ -213,7 +213,7 @@ def _of_log(account_id: int, month: datetime.date, zone: zoneinfo.ZoneInfo) -> d
     )
     found: defaultdict[str, _Days] = defaultdict(lambda: defaultdict(int))
     for openid, at, kind in rows.iterator(chunk_size=2000):
-        # By the kind SQLite would walk through all events of it.
+        # Not in the query, or SQLite would walk through all events of these kinds.
         if kind in _ACTS:
             found[openid][_day(at, zone).day] += 1
     return found

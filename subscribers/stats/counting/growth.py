@@ -1,4 +1,4 @@
-"""How many people follow: the stored intervals, and the changes by hour and day that they give."""
+"""Stores intervals of following, and the growth by hour and day that follows from them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ __all__ = [
     "write_intervals",
 ]
 
-# By account id and OpenID.
+# Account id and OpenID.
 Person: TypeAlias = "tuple[int, str]"
-# When it began and ended; None while it lasts.
+# The start and the end; the end is None while the person follows.
 Interval: TypeAlias = "tuple[datetime.datetime, datetime.datetime | None]"
-# How many more people follow, by account id, period and start.
+# By how many people the followers grew, by account id, period and start.
 _Changes: TypeAlias = "defaultdict[tuple[int, str, datetime.datetime], int]"
 
 
@@ -43,7 +43,7 @@ def stored_intervals(people: Iterable[Person]) -> defaultdict[Person, list[Inter
     for account_id, openid, started_at, ended_at in _stored().execute(connection, keys):
         found[account_id, openid].append((started_at, ended_at))
     for intervals in found.values():
-        # They do not touch, so no two begin at once.
+        # Sorting by the start is enough: no two intervals begin at the same time.
         intervals.sort(key=itemgetter(0))
     return found
 
@@ -82,7 +82,10 @@ def write_intervals(
     after: Mapping[Person, Sequence[Interval]],
     zones: Mapping[int, zoneinfo.ZoneInfo],
 ) -> int:
-    """Replaces intervals by others, and the counts that follow from them; returns of how many."""
+    """Replaces the intervals `before` by `after`, and updates the counts of growth.
+
+    Returns for how many people the intervals changed.
+    """
     gone: list[tuple[int, str, datetime.datetime]] = []
     new: list[tuple[str, int, datetime.datetime, datetime.datetime | None]] = []
     more: _Changes = defaultdict(int)
@@ -130,7 +133,7 @@ def _add(
 
 
 def changes_of(account_id: int, zone: zoneinfo.ZoneInfo) -> _Changes:
-    """All changes of an account that follow from its intervals, in that time zone."""
+    """The whole growth of an account that follows from its intervals, in that time zone."""
     more: _Changes = defaultdict(int)
     rows = FollowingInterval.objects.filter(account=account_id)
     for start, end in rows.values_list("started_at", "ended_at").iterator(chunk_size=2000):
@@ -148,6 +151,6 @@ def add_changes(more: _Changes) -> None:
 
 @on_zone_change
 def recount_changes(account_id: int, zone: zoneinfo.ZoneInfo) -> None:
-    """Counts an account's changes anew from the intervals, which no zone changes."""
+    """Counts an account's growth anew from the intervals, which do not depend on the zone."""
     FollowingChange.objects.filter(account=account_id).delete()
     add_changes(changes_of(account_id, zone))

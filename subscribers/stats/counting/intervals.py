@@ -1,8 +1,10 @@
-"""When each person followed, as intervals that are kept up to date, and what follows from them.
+"""Keeps the intervals in which each person followed up to date.
 
-Statements of the log are taken in any order. Most change nothing: an act of somebody who followed
-then. A follow or unfollow that is later than all else of a person opens or ends the last interval.
-For anything else the person's statements are read from the log anew. An unfollow wins a tie.
+An event of the log states that a person followed, or had left, at a time. Such statements may come
+in any order. Most change nothing, such as an act of somebody who followed at that time anyway. A
+follow or unfollow that is later than everything else of a person opens or ends the last interval.
+For all others, the person's statements are read from the log anew. At the same second, an unfollow
+comes after a follow.
 """
 
 from __future__ import annotations
@@ -30,12 +32,12 @@ _FOUND = frozenset(kinds_where(lambda kind: kind.effect is Effect.FOUND_FOLLOWIN
 _LEAVES = frozenset(kinds_where(lambda kind: kind.effect in (Effect.UNFOLLOW, Effect.FOUND_GONE)))
 TELLING_KINDS = tuple(_FOLLOWS | _FOUND | _LEAVES)
 
-# A time, and whether the person followed from then on. Sorted, an unfollow comes last of a second.
+# A time, and whether the person followed from then on.
 Statement: TypeAlias = "tuple[datetime.datetime, bool]"
 
 
 def count_following(batch: Batch) -> set[Person]:
-    """Brings the intervals of a batch's people up to date; returns whose changed."""
+    """Updates the intervals of a batch's people; returns the people whose intervals changed."""
     spoken: defaultdict[Person, list[Statement]] = defaultdict(list)
     for change in batch.changes:
         fact = change.fact
@@ -81,17 +83,18 @@ def _statements(
     elif kind in _FOLLOWS:
         yield at, True
     elif kind in _FOUND:
-        # WeChat tells the last follow, so the person followed from then on to the second we asked.
+        # WeChat says when the last follow was. From then until the second in which we asked, the
+        # person followed.
         yield at, True
         if followed_at is not None and followed_at < at:
             yield followed_at, True
 
 
 def intervals_of(statements: Iterable[Statement]) -> list[Interval]:
-    """The intervals that statements in any order tell."""
+    """The intervals that follow from statements, which may be in any order."""
     intervals: list[Interval] = []
     since: datetime.datetime | None = None
-    # An unfollow wins a tie, so it comes last.
+    # In the same second, an unfollow is sorted after a follow.
     for at, follows in sorted(statements, key=lambda statement: (statement[0], not statement[1])):
         if follows and since is None:
             since = at
@@ -105,7 +108,7 @@ def intervals_of(statements: Iterable[Statement]) -> list[Interval]:
 
 
 def _is_known(statement: Statement, intervals: Sequence[Interval]) -> bool:
-    """Whether the intervals are the same with and without a statement, whatever else was said."""
+    """Whether a statement changes none of the intervals, whatever other statements there are."""
     at, follows = statement
     if follows:
         return any(start <= at and (end is None or at <= end) for start, end in intervals)
@@ -117,7 +120,7 @@ def _extended(
     statements: Sequence[Statement],
     bounds: tuple[datetime.datetime | None, datetime.datetime | None] | None,
 ) -> list[Interval] | None:
-    """The intervals with statements that follow each other at the end; None if they do not.
+    """Adds statements to the end of the intervals; None if they do not belong at the end.
 
     `bounds` are the last proof of following and the last unfollow of the person, counted or not.
     """
@@ -176,9 +179,9 @@ def statements_of_log(
     counted_to: int,
     frozen_before: Mapping[int, datetime.datetime],
 ) -> defaultdict[Person, list[Statement]]:
-    """What the log says of these people up to an id.
+    """The statements of the log about these people, up to the id `counted_to`.
 
-    Of the time before retention removed rows, their stored intervals say it.
+    Where retention has removed rows, the statements come from the stored intervals.
     """
     told: defaultdict[Person, list[Statement]] = defaultdict(list)
     for person, intervals in people.items():
@@ -190,12 +193,13 @@ def statements_of_log(
                     for at, follows in ((start, True), (end, False))
                     if at is not None and at < frozen
                 ]
-    # By the account, or by the kind as it stands, SQLite would walk through all events of these.
+    # The query must not filter by account or by the indexed kind, or SQLite would walk through all
+    # events of those.
     rows = (
         EventLog.objects.not_carried_over()
         .alias(plain_kind=Unindexed("kind"))
         .filter(openid__in={openid for _, openid in people}, plain_kind__in=TELLING_KINDS)
-        .exclude(openid="")  # tells SQLite that it may use the partial index on openid
+        .exclude(openid="")  # lets SQLite use the partial index on openid
         .values_list("pk", "account_id", "openid", "kind", "event_time", "followed_at")
     )
     for pk, account_id, openid, kind, at, followed_at in rows.iterator(chunk_size=2000):

@@ -1,4 +1,4 @@
-"""Counts the followers of a stretch of time anew from the log, and says what was different."""
+"""Counts the followers of a span of time anew from the log, and says what was different."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _BATCH = 500
 def recount_followers(
     account_id: int, first: datetime.datetime, last: datetime.datetime
 ) -> Iterator[Difference]:
-    """Counts the people anew who followed, left or were seen between two moments, both included."""
+    """Counts anew who followed, left or was seen between two moments, both included."""
     people = _people(account_id, first, last)
     while openids := list(islice(people, _BATCH)):
         yield from _recount_people(account_id, openids)
@@ -136,7 +136,7 @@ def _recount_acts(
 def _recount_sources(
     account_id: int, first: datetime.datetime, last: datetime.datetime
 ) -> Iterator[Difference]:
-    """Counts anew what came of the days that have these moments, each as a whole."""
+    """Counts the sources anew for all whole days from `first` to `last`."""
     zone = states_of_accounts()[account_id].zone
     begin = starts_of(first, zone)[1]
     end = next_start(starts_of(last, zone)[1], Period.DAY, zone)

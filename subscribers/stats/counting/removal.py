@@ -1,4 +1,4 @@
-"""Keeps follower statistics right when events come back to the log or change their person."""
+"""Keeps follower statistics right when rows are restored to the log, or a person is erased."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["recount_restored_followers", "rename_person"]
 
 @after_restoring
 def recount_restored_followers(events: EventLogQuerySet) -> None:
-    """Counts followers from rows that came back to a site that had not counted them."""
+    """Counts followers from restored rows, if this site had not counted these rows."""
     states = states_of_accounts()
     for account_id, first, last in list(extent(events)):
         frozen_before = states[account_id].frozen_before
@@ -23,7 +23,7 @@ def recount_restored_followers(events: EventLogQuerySet) -> None:
 
 @on_erasure
 def rename_person(account_id: int, openid: str, pseudonym: str) -> None:
-    """Gives a person another name; no count changes."""
+    """Replaces a person's OpenID by a pseudonym; no count changes."""
     for model in (FollowerMonth, FollowingInterval, FollowWay, SceneAct):
         rows = model._default_manager.filter(account=account_id, openid=openid)
         rows.update(openid=pseudonym)

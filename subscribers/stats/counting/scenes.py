@@ -1,4 +1,4 @@
-"""Keeps the follows and scans through QR codes, for what came of each code."""
+"""Keeps the follows and scans by QR codes, from which the results of each code are counted."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _FOLLOWS = frozenset((FOLLOW, *FOUND_FOLLOWING))
 
 @counter
 def count_sources(batch: Batch) -> None:
-    """Brings spells of following up to date, and then what came of codes and ways of following."""
+    """Updates the intervals of following, then the days of codes and ways of following."""
     people = count_following(batch)
     arrivals = []
     for change in batch.changes:
         fact = change.fact
         if not fact.openid:
             continue
-        # A late follow may be the person's first one without changing a spell.
+        # A follow that arrives late may be the person's first and still change no interval.
         if fact.kind in _FOLLOWS and fact.counted.is_folded and not change.before.is_folded:
             people.add((fact.account_id, fact.openid))
         if not (change.is_new_event and fact.kind in (FOLLOW, SCAN)):

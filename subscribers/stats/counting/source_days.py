@@ -1,8 +1,8 @@
-"""Keeps by day what came of each QR code and each way of following.
+"""Counts by day the results of each QR code and each way of following.
 
-What an act adds to its day follows from the person's other acts, spells of following, binding and
-way of following. All this is kept with the act, so a day is brought up to date by the difference
-between what its acts added and what they add now, at any time and in any order.
+What an act adds to its day follows from the person's other acts, intervals of following, binding
+and way of following. The row of the act keeps these facts too. So a day changes by the difference
+between what its acts added before and what they add now, at any time and in any order.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from subscribers.stats.counting.growth import Interval, Person, stored_intervals
 
 __all__ = ["MEASURES", "RETENTION_DAYS", "Act", "add_days", "days_of_rows", "people_of", "refresh"]
 
-# Days after a follow at which it is counted who still follows.
+# Retention is counted after so many days.
 RETENTION_DAYS = (1, 7, 30)
 MEASURES = (
     *("acts", "follows", "first_followers", "following", "bound", "staying"),
@@ -40,14 +40,14 @@ _INSTANT = datetime.timedelta(microseconds=1)
 _DERIVED = ("former_at", "former_follow_at", "stayed", "is_first", "is_following", "is_bound")
 _ACT = ("account_id", "at", "scene", "openid", "is_follow", *_DERIVED)
 
-# By account id, start of the day, scene and way; the values are in the order of MEASURES.
+# The keys are account id, start of the day, scene and way; values are in the order of MEASURES.
 Days: TypeAlias = "defaultdict[tuple[int, datetime.datetime, str, str], list[int]]"
 _Zones: TypeAlias = "Mapping[int, zoneinfo.ZoneInfo]"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of a person, without the acts."""
+    """What is known of a person apart from the acts."""
 
     first_followed_at: datetime.datetime | None
     last_followed_at: datetime.datetime | None
@@ -60,7 +60,7 @@ _NOBODY = _Known(None, None, "", False)
 
 @dataclasses.dataclass(slots=True)
 class Act:
-    """A row of SceneAct, made in a tenth of the time that Django takes for one."""
+    """A row of SceneAct; it takes a tenth of the time of a model instance."""
 
     event_id: int
     account_id: int
@@ -85,9 +85,9 @@ class _Way(NamedTuple):
 
 
 def refresh(people: Iterable[Person], zones: _Zones, arrivals: Iterable[Act] = ()) -> None:
-    """Updates what these people's acts add to their days.
+    """Updates what these people's acts add to their days, in the caller's transaction.
 
-    `arrivals` are acts that may not be stored yet. It runs in the caller's transaction.
+    `arrivals` are acts that may not be stored yet.
     """
     new: defaultdict[Person, list[Act]] = defaultdict(list)
     for act in arrivals:
@@ -174,7 +174,7 @@ def _ways(people: Iterable[Person]) -> dict[Person, tuple[int, _Way]]:
 
 
 def _derive(acts: list[Act], about: _Known, spells: Sequence[Interval]) -> Iterator[Act]:
-    """Gives each of a person's acts what follows from the others, in the order of time."""
+    """Sets on each of a person's acts what follows from the others; yields them by time."""
     is_following = any(end is None for _, end in spells)
     last: dict[str, datetime.datetime] = {}
     last_follow: dict[str, datetime.datetime] = {}
@@ -198,7 +198,10 @@ def _way(about: _Known, acts: Sequence[Act], spells: Sequence[Interval]) -> _Way
 
 
 def _stayed(at: datetime.datetime, spells: Sequence[Interval]) -> int | None:
-    """For how many whole days, and longer, a person followed from then on; None: until now."""
+    """For how many whole days the person followed from then on; None if until now.
+
+    An interval of exactly n days counts as n - 1.
+    """
     for start, end in spells:
         if start <= at and (end is None or at < end):
             return None if end is None else (end - at - _INSTANT) // _DAY
@@ -210,7 +213,7 @@ _columns = attrgetter(*_ACT)
 
 
 def _add_act(days: Days, act: Act | SceneAct, zone: zoneinfo.ZoneInfo, sign: int) -> None:
-    """Adds the numbers of an act to its day; or takes them away."""
+    """Adds the numbers of an act to its day, or subtracts them if `sign` is -1."""
     values = days[act.account_id, starts_of(act.at, zone)[1], act.scene, ""]
     values[0] += sign
     if act.is_follow:
@@ -221,7 +224,7 @@ def _add_act(days: Days, act: Act | SceneAct, zone: zoneinfo.ZoneInfo, sign: int
 def _add_way(
     days: Days, account_id: int, way: _Way | FollowWay, zone: zoneinfo.ZoneInfo, sign: int
 ) -> None:
-    """Adds the numbers of a follow of some way to its day; or takes them away."""
+    """Adds the numbers of a follow by some way to its day, or subtracts them if `sign` is -1."""
     values = days[account_id, starts_of(way.at, zone)[1], "", way.way]
     _add_follow(values, (False, False, False), way.stayed, sign)
 
@@ -281,7 +284,7 @@ def days_of_rows(
     begin: datetime.datetime | None = None,
     end: datetime.datetime | None = None,
 ) -> Days:
-    """What the stored acts and follows of an account come to, from `begin` to before `end`."""
+    """The counts of an account's stored acts and follows, from `begin` to before `end`."""
     days: Days = defaultdict(lambda: [0] * len(MEASURES))
     within = Q(account=account_id)
     if begin is not None:
@@ -296,7 +299,7 @@ def days_of_rows(
 
 
 def people_of(account_id: int, first: datetime.datetime, last: datetime.datetime) -> set[str]:
-    """Who came through a code or followed between these moments, both included."""
+    """The OpenIDs of who came by a code or followed between these moments, both included."""
     within = (first, last)
     acts = SceneAct.objects.filter(account=account_id, at__range=within)
     ways = FollowWay.objects.filter(account=account_id, at__range=within)
@@ -308,6 +311,6 @@ def people_of(account_id: int, first: datetime.datetime, last: datetime.datetime
 
 @on_zone_change
 def recount_days(account_id: int, zone: zoneinfo.ZoneInfo) -> None:
-    """Counts an account's days anew from what is kept of its acts, which no zone changes."""
+    """Counts an account's days anew from its stored acts, which do not depend on the zone."""
     SourceDay.objects.filter(account=account_id).delete()
     add_days(days_of_rows(account_id, zone))

@@ -1,4 +1,4 @@
-"""What the worker calls for statistics: events, and what else changes the numbers of sources."""
+"""The worker's entry to statistics: counts new events, then changed bindings and ways."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _BATCH = 500
 
 
 def update_statistics() -> int:
-    """Counts what is new; returns how many rows."""
+    """Counts new events and changed people; returns how many."""
     return update.update_statistics() + count_changed_people()
 
 
 def count_changed_people() -> int:
-    """Counts anew what came of people whose binding or way of following changed; returns how many.
+    """Counts the sources anew for people whose binding or way of following changed.
 
-    Triggers note such changes (`RowChange`).
+    Triggers note such changes (`RowChange`). Returns how many people were counted.
     """
     if not SourceProgress.objects.exists():
         _begin()
@@ -73,7 +73,7 @@ def _count_some(settled: dict[str, int]) -> int:
 
 
 def _begin() -> None:
-    """Counts all acts that were kept before there were days of sources."""
+    """Counts all acts that were stored before the table SourceDay existed."""
     with transaction.atomic():
         held_progress()
         zones = _zones()

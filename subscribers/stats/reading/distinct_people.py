@@ -1,6 +1,6 @@
-"""Distinct people of several accounts: followers whom WeChat gave the same UnionID are one person.
+"""Counts distinct people of several accounts: followers with the same UnionID are one person.
 
-A follower without a UnionID counts as a person of his own.
+A follower without a UnionID counts as one person.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["PeopleRow", "distinct_people"]
 
 @dataclass(frozen=True, slots=True)
 class PeopleRow:
-    """How many followers, and how many people they are; `unknown` ones have no UnionID."""
+    """A number of followers, and how many people they are; `unknown` followers have no UnionID."""
 
     measure: str
     followers: int
@@ -29,7 +29,7 @@ class PeopleRow:
 
 
 def distinct_people(days: Days) -> list[PeopleRow]:
-    """Who followed when these days ended, who began to follow in them, and who left in them.
+    """Counts who followed when these days ended, who began to follow and who left in them.
 
     The days are those of each account's calendar.
     """

@@ -1,4 +1,4 @@
-"""Customer-service messages by the time of sending, counted by the database."""
+"""Counts customer-service messages by the time of sending, in the database."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from subscribers.models import OutgoingMessage
 
 __all__ = ["messages_out"]
 
-# Periods in one statement.
+# One statement counts so many periods.
 _SLOTS = 500
 
 
 def messages_out(span: Span) -> Iterator[MessageRow]:
-    """Customer-service messages that were sent to followers, and to how many people."""
+    """For each period, the customer-service messages sent, and to how many people."""
     for place in range(0, len(span.slots), _SLOTS):
         slots = span.slots[place : place + _SLOTS]
         counted = _counts(span.account.pk, slots)
@@ -26,7 +26,7 @@ def messages_out(span: Span) -> Iterator[MessageRow]:
 
 
 def _counts(account_id: int, slots: Sequence[Slot]) -> dict[int, tuple[int, int]]:
-    """Messages and people by the place of the slot, where there are any."""
+    """Messages and people by the number of the slot; slots without messages are left out."""
     table = connection.ops.quote_name(OutgoingMessage._meta.db_table)
     is_postgres = connection.vendor == "postgresql"
     row = "(%s::int, %s::timestamptz, %s::timestamptz)" if is_postgres else "(%s, %s, %s)"

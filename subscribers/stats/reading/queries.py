@@ -1,4 +1,4 @@
-"""The numbers of followers, codes and messages: typed rows for pages and the API."""
+"""Reads the numbers of followers and codes, as typed rows for pages and the API."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _PERIODS = list(Period)
 class FollowerRow:
     """Followers in one period.
 
-    `new` and `cancelled` are distinct people with a follow or an unfollow, `net` their difference.
-    `cumulative` follow at the end by the log as it is known now. `found_following` and `found_gone`
-    were found by comparing with WeChat, and are no acts.
+    `new` and `cancelled` count distinct people with a follow or an unfollow; `net` is the
+    difference. `cumulative` counts who follows at the end, by the log as it is known now.
+    `found_following` and `found_gone` were found by comparing with WeChat, and are no acts.
     """
 
     start: datetime.datetime
@@ -56,13 +56,13 @@ class FollowerRow:
 
 @dataclass(frozen=True, slots=True)
 class SceneRow:
-    """What came of one QR code in a span. `name` is "" for one that was made elsewhere.
+    """Results of one QR code in a span. `name` is "" for a code that was made elsewhere.
 
-    `scans` are all follows and scans through it, `people` distinct. `follows` are those of people
-    who did not follow, `first_followers` the people whose first follow it was. Of the people who
-    followed by it, `still_following` do now, and `bound` are bound to a site account. `retained`
-    has, for a number of days, those who followed at least so long ago and still did after so long,
-    and `due` all who followed at least so long ago.
+    `scans` counts all follows and scans by it, `people` the distinct people. `follows` counts
+    follows of people who did not follow, `first_followers` the people whose first follow it was.
+    Of the people who followed by it, `still_following` counts who does now, and `bound` who is
+    bound to a site account. For a number of days, `retained` counts who followed at least so long
+    ago and still did after so long, and `due` all who followed at least so long ago.
     """
 
     scene: str
@@ -102,7 +102,7 @@ def follower_counts(span: Span) -> Iterator[FollowerRow]:
 def _cumulative(span: Span) -> Iterator[int]:
     """How many people followed at the end of each period."""
     changes = FollowingChange.objects.filter(account=span.account)
-    # The first hour of a span begins with its day.
+    # All days before the span can be summed: its first hour begins with a day.
     days = changes.filter(period=Period.DAY.code, start__lt=span.start)
     following: int = days.aggregate(more=Sum("more"))["more"] or 0
     period = Period.HOUR if span.interval is Period.HOUR else Period.DAY
@@ -120,7 +120,7 @@ def _cumulative(span: Span) -> Iterator[int]:
 
 
 def scene_counts(span: Span, *, retention_days: Sequence[int] = RETENTION_DAYS) -> list[SceneRow]:
-    """What came of each code that was scanned in the span's days, the most scanned first."""
+    """The results of each code that was scanned in the span's days, the most scanned first."""
     begin = day_start(span.first, span.zone)
     end = day_start(span.last + _DAY, span.zone)
     results = results_of_scenes(span.account, begin, end, retention_days)
