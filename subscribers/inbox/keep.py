@@ -1,8 +1,8 @@
 """Keeps the rows of the inbox up to date, in the worker.
 
-It takes part where the statistics count what is new, so the callback does nothing for it. What it
-writes follows from the tables, not from the order in which it is called: the newest message of the
-follower, and the oldest one after the last answer that nobody has answered.
+It runs as a counter, when the statistics count new events, so it costs the callback nothing. What
+it writes follows from the tables, not from the order of its calls: the newest message, and the
+oldest message of the follower that nobody has answered since the last answer.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _Person = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The last thing that was said: by the follower, of a kind; by the account with kind ""."""
+    """The last thing that was said. `kind` is the kind of a follower's message, "" for ours."""
 
     at: datetime.datetime
     kind: str
@@ -46,7 +46,7 @@ class Said:
 
 @counter
 def keep_conversations(batch: Batch) -> None:
-    """Takes over who wrote, and who was answered, in a batch of events."""
+    """Updates the conversations of followers who wrote in a batch of events."""
     latest: dict[_Person, Fact] = {}
     for change in batch.changes:
         fact = change.fact
@@ -72,7 +72,7 @@ def keep_conversations(batch: Batch) -> None:
 
 
 def note_messages(messages: Iterable[OutgoingMessage], text: str) -> None:
-    """Takes over messages to followers that were queued, sent or refused just now."""
+    """Updates the conversations of followers to whom messages were just queued, sent or refused."""
     said = {
         message.subscriber_id: Said(message.sent_at or message.created_at, "", text)
         for message in messages
@@ -93,7 +93,7 @@ def empty_conversations() -> int:
 
 @dataclass(slots=True)
 class _Row:
-    """A row of Conversation, made in a tenth of the time that Django takes for one."""
+    """The columns of a Conversation; it takes a tenth of the time of a model instance."""
 
     last_at: datetime.datetime
     last_kind: str = ""
@@ -101,12 +101,12 @@ class _Row:
     waiting_since: datetime.datetime | None = None
     window_until: datetime.datetime | None = None
     is_done: bool = False
-    # Written by people, not here.
+    # Users write this column; it is only read here.
     ended_at: datetime.datetime | None = None
 
 
 def _write(said: Mapping[int, Said], people: Mapping[int, _Person]) -> None:
-    """Brings the conversations with these followers, by their ids, up to date."""
+    """Brings the conversations of these followers up to date; the keys are followers' ids."""
     with transaction.atomic():
         stored = (
             Conversation.objects.filter(subscriber__in=people)
@@ -122,7 +122,7 @@ def _write(said: Mapping[int, Said], people: Mapping[int, _Person]) -> None:
         rows = []
         for pk, (account_id, openid) in sorted(people.items()):
             new = said[pk]
-            # A message to somebody who never wrote is no conversation.
+            # A message to a follower who never wrote begins no conversation.
             if pk not in kept and not new.kind:
                 continue
             row = kept.get(pk) or _Row(new.at)
@@ -150,7 +150,7 @@ _columns = attrgetter(*_KEPT)
 
 @functools.cache
 def _writing() -> Upsert:
-    """A third of the time that the ORM takes."""
+    """The statement that writes conversations, in a third of the ORM's time."""
     return Upsert(
         Conversation,
         key=("subscriber_id",),
@@ -172,7 +172,7 @@ def _words_of(found: Collection[Fact]) -> dict[int, str]:
     times = {fact.pk: fact.event_time for fact in found}
     rows = EventLog.objects.filter(
         pk__in=times,
-        # Leads PostgreSQL to the partitions that can hold them.
+        # Lets PostgreSQL read only the partitions that can have these events.
         event_time__gte=min(times.values()),
         event_time__lte=max(times.values()),
     ).only("pk", "raw", "mended")
@@ -180,7 +180,7 @@ def _words_of(found: Collection[Fact]) -> dict[int, str]:
 
 
 def _last_messages(people: Collection[int]) -> dict[int, datetime.datetime]:
-    """When the last message to each follower was written that was not refused."""
+    """When the last message to each follower was written that did not fail."""
     _, seconds = settings.MESSAGE_WINDOWS["message"]
     since = timezone.now() - datetime.timedelta(seconds=seconds)
     rows = OutgoingMessage.objects.filter(subscriber__in=people, created_at__gt=since)
@@ -189,7 +189,7 @@ def _last_messages(people: Collection[int]) -> dict[int, datetime.datetime]:
 
 
 def _unanswered(people: Iterable[_Person]) -> dict[_Person, list[datetime.datetime]]:
-    """The times of each follower's messages that nobody has answered, while a window may last."""
+    """The times of each follower's unanswered messages, as far back as a message window lasts."""
     _, seconds = settings.MESSAGE_WINDOWS["message"]
     rows = UnansweredEvent.objects.filter(
         Q(event_time__gt=timezone.now() - datetime.timedelta(seconds=seconds)),

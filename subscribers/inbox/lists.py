@@ -29,8 +29,10 @@ COUNTED_UP_TO = 100
 def in_list(
     rows: QuerySet[Conversation], name: str, user_id: int | None, now: datetime.datetime
 ) -> QuerySet[Conversation]:
-    """One list of conversations in its order: who waits by the end of the window, others newest
-    first."""
+    """One list of conversations in its order.
+
+    Followers who wait are sorted by the end of their window, all others newest first.
+    """
     match name:
         case "waiting" | "closing":
             waiting = rows.filter(
@@ -51,7 +53,7 @@ def in_list(
 def beyond(
     rows: QuerySet[Conversation], name: str, at: datetime.datetime, pk: int
 ) -> QuerySet[Conversation]:
-    """What follows the row with this time and id in a list."""
+    """The rows of a list after the one with this time and id."""
     if name in {"waiting", "closing"}:
         later = Q(window_until__gt=at) | Q(pk__gt=pk)
         return rows.filter(later, window_until__gte=at)
@@ -59,5 +61,5 @@ def beyond(
 
 
 def number_in(rows: QuerySet[Conversation]) -> int:
-    """How many rows a list has, COUNTED_UP_TO + 1 at the most."""
+    """The number of rows in a list, at most COUNTED_UP_TO + 1."""
     return len(rows.order_by().values_list("pk", flat=True)[: COUNTED_UP_TO + 1])

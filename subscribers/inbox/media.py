@@ -1,6 +1,7 @@
-"""Fetches what followers sent as files, while WeChat has it, and removes it in time.
+"""Fetches files that followers sent, while WeChat still has them, and removes old ones.
 
-The statistics note the message, and the worker asks WeChat; the callback does nothing for it.
+A counter of the statistics notes the message, and the worker asks WeChat, so it costs the callback
+nothing.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ FAILURES: dict[str, StrOrPromise] = {
 _KINDS = frozenset({"image", "voice", "video", "shortvideo"})
 _LARGEST = max(LIMITS.values())
 _AVAILABLE = datetime.timedelta(days=KEPT_DAYS)
-# Removed at a time.
+# How many files one call removes.
 _PORTION = 500
 
 
 @counter
 def note_media(batch: Batch) -> None:
-    """Takes over the messages of a batch of events that have a file."""
+    """Makes a job for each message with a file in a batch of events."""
     found = {
         change.fact.pk: change.fact
         for change in batch.changes
@@ -91,12 +92,12 @@ def fetch_media() -> int:
 
 
 def files_of(events: Collection[int]) -> dict[int, ReceivedMedia]:
-    """The files of these messages, by the numbers of their events."""
+    """The files of these messages, by event id."""
     return {media.event_id: media for media in ReceivedMedia.objects.filter(event_id__in=events)}
 
 
 def remove_old_media() -> int:
-    """Removes the files of messages whose bodies are past their time; returns how many."""
+    """Removes files of messages older than EVENT_BODY_RETENTION_DAYS; returns how many."""
     limit = body_limit(timezone.now())
     if limit is None:
         return 0
@@ -105,7 +106,7 @@ def remove_old_media() -> int:
 
 @on_erasure
 def remove_of_person(account_id: int, openid: str, pseudonym: str) -> None:
-    """Removes what an erased person sent."""
+    """Removes the files that an erased person sent."""
     names = (openid, pseudonym)
     remove_with_files(
         ReceivedMedia.objects.filter(subscriber__account=account_id, subscriber__openid__in=names)
@@ -129,14 +130,14 @@ def _fetch(media: ReceivedMedia) -> None:
     if poster:
         names["poster"] = _keep(look_at(poster), poster)
     if not ReceivedMedia.objects.finish(media, **names, content_type=found.content_type):
-        # Erased meanwhile, or another worker has it.
+        # The follower was erased meanwhile, or another worker has the job.
         for name in filter(None, names.values()):
             private_files().delete(name)
         raise LeaseLost
 
 
 def _poster_of(media: ReceivedMedia, event: EventLog | None) -> bytes:
-    """The picture that stands for the video; b"" without one: the video is shown all the same."""
+    """The preview picture of a video; b"" if there is none, since the video works without it."""
     thumb = str((event.payload or {}).get("ThumbMediaId", "")) if event is not None else ""
     if not thumb:
         return b""

@@ -1,6 +1,6 @@
-"""What a follower and the account said to each other lately, in the order of time.
+"""The latest messages between a follower and the account, in the order of time.
 
-The follower's acts that open a window are part of it: a menu tap, a follow, a scan.
+Acts of the follower that open a window are among them: a menu tap, a follow, a scan.
 """
 
 from __future__ import annotations
@@ -48,13 +48,12 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One message or act: either of an event, `event_id`, or of the row `message`, sent from here.
+    """One message or act. It comes from the event `event_id`, or from the row `message`.
 
-    For an act, and for a message that is no text, `act` is its name; for an act `text` is its key,
-    with the menu's name for it in `menu_name`, or the scene of a QR code, which is in `scene` too.
-    `rule` names the rule that made a reply.
-    `received` is the file that the follower sent, `link` the link card, `file` the one of the media
-    library that we sent.
+    `act` names an act, and a message that is no text. The `text` of an act is its key, with the
+    menu's name for it in `menu_name`, or the scene of a QR code, which is in `scene` too.
+    `rule` names the rule that made a reply. `received` is a file that the follower sent, `link` a
+    link card of the follower, `file` a file of the media library that we sent.
     """
 
     said_by: Literal["follower", "account"]
@@ -72,7 +71,10 @@ class Utterance:
 
 
 def conversation_with(subscriber: Subscriber, *, length: int = 20) -> list[Utterance]:
-    """The last `length` messages of each side, oldest first; passive replies are the account's."""
+    """The last `length` messages of each side, oldest first.
+
+    Passive replies are messages of the account.
+    """
     events = list(
         EventLog.objects.with_openid(subscriber.openid)
         .filter(Q(kind__in=ACT_KINDS) | ~Q(reply=""), account=subscriber.account_id)
@@ -146,7 +148,7 @@ def _link_of(event: EventLog) -> Link | None:
 
 
 def _content_of(event: EventLog) -> str:
-    """The words of a message, the place of a position, the address of a link."""
+    """The words of a message; of a location also its position, of a link also its address."""
     payload = event.payload or {}
     words = words_in(event)
     match event.kind:

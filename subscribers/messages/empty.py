@@ -15,7 +15,7 @@ _AT_ONCE = 1000
 
 
 def empty_messages(now: datetime.datetime | None = None) -> int:
-    """Empties messages that are neither queued nor young; returns how many."""
+    """Empties old messages that no longer wait to be sent; returns how many."""
     limit = body_limit(now or timezone.now())
     if limit is None:
         return 0

@@ -1,4 +1,4 @@
-"""Has the words of messages to followers found by the search (events/search)."""
+"""Puts the words of messages to followers into the index of the search (events/search)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WITH_WORDS = ("text", "news", "msgmenu")
 
 
 def index_messages(messages: Iterable[OutgoingMessage]) -> None:
-    """Takes over the words of messages that were sent."""
+    """Indexes the words of messages that were sent."""
     put(
         [
             Text(

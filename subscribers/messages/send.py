@@ -1,4 +1,4 @@
-"""Sends customer-service messages (客服消息): queued in a transaction, sent by the worker.
+"""Sends customer-service messages (客服消息): a transaction queues them, the worker sends them.
 
     from events.extend import EventLog, NotDeliverable, TextMessage, projection, send_message
 
@@ -8,7 +8,7 @@
             with contextlib.suppress(NotDeliverable):
                 send_message(event, TextMessage("您的订单已发货"))
 
-A message goes out at most once. Where it cannot be known whether WeChat took it, its row says so,
+A message goes out at most once. If this site cannot know whether WeChat took it, its row says so,
 and an operator decides (`OutgoingMessage`).
 """
 
@@ -79,11 +79,11 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# A call, a fresh token after a rejected one, and the call once more, each at its longest. A slower
-# sender, which has waited for a token too, loses its lease.
+# Long enough for a call, a fresh token after WeChat rejected the old one, and the call again, each
+# at its longest. A slower sender, which had to wait for a token first, loses its lease.
 LEASE = datetime.timedelta(seconds=60)
 _TRIED_AGAIN_AT_ONCE = 500
-# Several threads send, and the parts of a long answer must not overtake each other.
+# Several threads send; a later part of a long answer waits so long, so as not to come first.
 _UNTIL_NEXT_PART = datetime.timedelta(seconds=1)
 
 
@@ -93,9 +93,10 @@ def send_message(
 ) -> OutgoingMessage:
     """Queues a message to a follower; if `to` is an EventLog row, it answers that event.
 
-    It takes part in the caller's transaction: rolled back, nothing is sent. Raises
-    `NotDeliverable`, and queues nothing, when the follower has no open window with a message left.
-    `by` is the user who wrote it. It is sent after so many seconds, if a window is open then too.
+    The row is part of the caller's transaction: if that rolls back, nothing is sent. Raises
+    `NotDeliverable`, and queues nothing, if the follower has no open window with a message left.
+    `by` is the user who wrote it. The worker sends it `after` so many seconds, if a window is
+    still open then.
     """
     kind, payload = packed(message)
     answered = to if isinstance(to, EventLog) else None
@@ -137,7 +138,7 @@ def refusal_of(subscriber: Subscriber, window: Window | None) -> Undeliverable |
 
 
 def _locked_follower(of: Addressee) -> Subscriber:
-    """The follower's row, locked so that two messages cannot both take the last place."""
+    """The follower's row, locked so that two messages cannot both be the last one allowed."""
     found = Subscriber.objects.filter(account=of.account_id, openid=of.openid).held().first()
     if found is None:
         raise _not_deliverable(Undeliverable.NOT_FOLLOWING)
@@ -148,7 +149,7 @@ def _locked_follower(of: Addressee) -> Subscriber:
 def send_late_reply(event: EventLog, reply: Reply) -> bool:
     """Queues a reply that WeChat no longer waits for, if it can be a message and a window is open.
 
-    Returns whether it did: otherwise the reply stays on the event's row, unsent.
+    Returns whether it did. If not, the reply stays on the event's row, unsent.
     """
     message = _message_of(reply)
     if message is None:
@@ -164,7 +165,7 @@ def send_late_reply(event: EventLog, reply: Reply) -> bool:
 def _message_of(reply: Reply) -> CustomMessage | None:
     match reply:
         case TextReply(content):
-            # As in the reply, its beginning is better than nothing.
+            # A text that is too long is cut, as in a passive reply.
             return TextMessage(content.encode()[:LONGEST_TEXT].decode("utf-8", "ignore"))
         case ImageReply(media_id):
             return ImageMessage(media_id)
@@ -235,13 +236,13 @@ def _has_earlier_part(message: OutgoingMessage) -> bool:
 
 
 def _tell_event(message: OutgoingMessage, sent_at: datetime.datetime | None) -> None:
-    """Notes on the event that the message answers whether the follower got it."""
+    """Notes on the event that this message answers whether the follower got the answer."""
     if message.event_id is not None and message.event_time is not None:
         message_settled(message.event_id, message.event_time, sent_at)
 
 
 def _with_state(message: OutgoingMessage, error: Exception, failure: Failure) -> Failure:
-    """The failure with the message's state; a message that may have arrived is not retried."""
+    """Adds the message's state to a failure. A message that may have arrived is not retried."""
     if _may_have_been_sent(message, error):
         return replace(failure, again_at=None, columns={"state": MessageState.UNKNOWN})
     if failure.again_at is None or failure.again_at >= message.window_until:
@@ -252,7 +253,7 @@ def _with_state(message: OutgoingMessage, error: Exception, failure: Failure) ->
 
 
 def _may_have_been_sent(message: OutgoingMessage, error: Exception) -> bool:
-    """Whether the message itself, not only a call for the token, was on its way."""
+    """Whether the message itself was on its way, and not only a call for the token."""
     match error:
         case Unreachable():
             return error.may_have_arrived and error.path == SEND_PATH
@@ -265,12 +266,12 @@ def _may_have_been_sent(message: OutgoingMessage, error: Exception) -> bool:
 
 
 def try_again(messages: OutgoingMessageQuerySet, now: datetime.datetime) -> int:
-    """Queues failed messages once more, where a window is open; returns how many.
+    """Queues failed messages once more if a window is open; returns how many.
 
     It skips messages that may have been sent: see `send_again`.
     """
     longest = max(seconds for _, seconds in settings.MESSAGE_WINDOWS.values())
-    # Of thousands, only messages to followers who acted lately can still be sent.
+    # Only messages to followers who acted lately can still be sent; this leaves out thousands.
     seen_since = now - datetime.timedelta(seconds=longest)
     failed = messages.filter(state=MessageState.FAILED, subscriber__last_seen_at__gt=seen_since)
     newest = failed.select_related("subscriber").order_by("-pk")[:_TRIED_AGAIN_AT_ONCE]
@@ -278,9 +279,9 @@ def try_again(messages: OutgoingMessageQuerySet, now: datetime.datetime) -> int:
 
 
 def send_again(message: OutgoingMessage, now: datetime.datetime) -> bool:
-    """Queues a failed or maybe sent message once more.
+    """Queues once more a message that failed or may have been sent.
 
-    False, and nothing changes, if no window is open or the message has changed meanwhile.
+    Returns False and changes nothing if no window is open or the message changed meanwhile.
     """
     rows = OutgoingMessage.objects.filter(
         pk=message.pk, state__in=[MessageState.FAILED, MessageState.UNKNOWN]

@@ -1,9 +1,9 @@
-"""When a follower may be sent customer-service messages (客服消息), computed from the log.
+"""Computes from the log when an account may send a follower customer-service messages (客服消息).
 
-An act of the follower opens a window: for some time, some messages may go to them. Each kind of act
-opens its own window, and opens it anew each time. WeChat does not say that windows add up, and
-those of mini programs do not. So a message counts in all open windows, and the best of them says
-how many may still be sent. settings.MESSAGE_WINDOWS has the numbers, which WeChat changes.
+An act of the follower opens a window: for some time, the account may send some messages. Each kind
+of act opens its own window, and opens it anew each time. WeChat does not say that windows add up,
+and those of mini programs do not. So a message counts in all open windows, and the best of them
+says how many may still be sent. settings.MESSAGE_WINDOWS has the numbers, which WeChat changes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ACTS", "ACT_KINDS", "MESSAGE_KINDS", "Window", "window_of"]
 
-# What may open a window, by the names in settings.MESSAGE_WINDOWS.
+# The acts that open a window. The keys are those of settings.MESSAGE_WINDOWS.
 ACTS: dict[str, StrOrPromise] = {
     "message": _("a message"),
     "menu": _("a menu click"),
@@ -37,12 +37,12 @@ ACTS: dict[str, StrOrPromise] = {
     "scan": _("a QR scan"),
 }
 _ACT_OF = {kind: entry.window for kind, entry in KINDS.items() if entry.window is not None}
-# All that may open a window.
+# All kinds of events that may open a window.
 ACT_KINDS = tuple(_ACT_OF)
 MESSAGE_KINDS = kinds_where(lambda entry: entry.window == "message")
 
-# By our clock if it is behind WeChat's: a window that seems to last too long brings a refused
-# message, and messages of its first seconds would not count.
+# Takes the time of our clock if that is behind WeChat's. With the later time a window would seem
+# to last too long, WeChat would refuse a message, and those of its first seconds would not count.
 _AT = Least("event_time", "received_at")
 _TEXTS_AT_ONCE = 20
 
@@ -63,9 +63,10 @@ class Window:
 
 
 def window_of(subscriber: Subscriber, now: datetime.datetime | None = None) -> Window | None:
-    """The window that allows most: with messages left before used up, then the longest.
+    """The best open window: one with messages left before one without, then the longest.
 
-    None if none is open. Those who have left have none, nor have followers of an inactive account.
+    None if none is open. People who left have no window, and followers of an inactive account
+    have none.
     """
     now = now or timezone.now()
     if not (subscriber.is_following and subscriber.account.is_active) or subscriber.erased_at:
@@ -87,7 +88,7 @@ def _latest_acts(subscriber: Subscriber, now: datetime.datetime) -> dict[str, da
         EventLog.objects.with_openid(subscriber.openid)
         .filter(
             account=subscriber.account_id,
-            # An observation is no act of the follower.
+            # An observation of a sync is no act of the follower.
             source=EventLog.Source.CALLBACK,
             kind__in=ACT_KINDS,
             event_time__gt=now - datetime.timedelta(seconds=longest),
@@ -109,13 +110,13 @@ def _latest_acts(subscriber: Subscriber, now: datetime.datetime) -> dict[str, da
 def _latest_texts(
     texts: QuerySet[EventLog], now: datetime.datetime
 ) -> list[tuple[str, datetime.datetime]]:
-    """The latest text as its kind and time; the latest msgmenu tap that counts, as a menu click.
+    """Returns kind and time of the latest text, and of the latest msgmenu tap as a menu click.
 
     A tap on an answer of a msgmenu arrives as a text, and only its body says so.
     """
     _, seconds = settings.MESSAGE_WINDOWS["menu"]
     taps_since = now - datetime.timedelta(seconds=seconds)
-    # Not in the order of an index, or PostgreSQL scans the events of all followers by time.
+    # This order has no index on purpose: PostgreSQL would scan the events of all followers by time.
     newest_first = texts.annotate(at=Coalesce(_AT, "event_time")).order_by("-at", "-pk")
     tap: list[tuple[str, datetime.datetime]] = []
     for start in itertools.count(step=_TEXTS_AT_ONCE):
