@@ -1,6 +1,7 @@
-"""One person under several accounts: WeChat gives the followers of one person one UnionID.
+"""Finds one person under several accounts, by the UnionID that their followers share.
 
-WeChat does so for the accounts that a company has joined on its open platform (微信开放平台).
+WeChat gives one UnionID for all accounts that a company has joined on its open platform
+(微信开放平台).
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from subscribers.models.binding import with_bound_user
 
 __all__ = ["followers_of_person"]
 
-# Nobody has so many accounts joined; a page must end.
-_MOST = 50
+# More accounts than any company has joined; the limit only keeps the page finite.
+_MOST_ACCOUNTS = 50
 
 
 def followers_of_person(subscriber: Subscriber, *, seen_by: Any) -> list[Subscriber]:
@@ -25,4 +26,5 @@ def followers_of_person(subscriber: Subscriber, *, seen_by: Any) -> list[Subscri
     others = with_bound_user(Subscriber.objects.filter(unionid=subscriber.unionid))
     others = others.exclude(pk=subscriber.pk).select_related("account")
     others = others.defer(*(f"account__{name}" for name in ACCOUNT_SECRETS))
-    return [subscriber, *visible_to(seen_by, others).order_by("account__name", "pk")[:_MOST]]
+    visible = visible_to(seen_by, others).order_by("account__name", "pk")
+    return [subscriber, *visible[:_MOST_ACCOUNTS]]

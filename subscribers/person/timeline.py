@@ -1,4 +1,4 @@
-"""What one person and a company's accounts did lately, in one order of time."""
+"""The latest acts of one person and of a company's accounts, in one timeline."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from subscribers.models import Binding, Subscriber
 
 __all__ = ["Moment", "timeline"]
 
-# Of each follower and each sort; the page shows the latest of them all.
-_OF_EACH = 20
-_MOST = 100
+# For each follower and each part so many moments are read; the page shows the latest of them all.
+_READ_OF_EACH = 20
+_SHOWN = 100
 
 Part = Literal["words", "events", "bindings"]
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What happened under one account: something said, an event, or a binding's begin or end."""
+    """What happened under one account: something said, an event, or a binding's start or end."""
 
     subscriber: Subscriber
     at: datetime.datetime
@@ -44,16 +44,16 @@ class Moment:
 def timeline(followers: Iterable[Subscriber], parts: frozenset[Part]) -> list[Moment]:
     """The latest moments of these followers, newest first.
 
-    `words` are messages and the acts that open a window, `events` all other events; without words
-    `events` are all.
+    The part `words` has messages and the acts that open a window, `events` has all other events.
+    Without `words`, `events` has all events.
     """
     moments = [moment for each in followers for moment in _moments(each, parts)]
-    return sorted(moments, key=lambda moment: moment.at, reverse=True)[:_MOST]
+    return sorted(moments, key=lambda moment: moment.at, reverse=True)[:_SHOWN]
 
 
 def _moments(subscriber: Subscriber, parts: frozenset[Part]) -> Iterator[Moment]:
     if "words" in parts:
-        for said in conversation_with(subscriber, length=_OF_EACH):
+        for said in conversation_with(subscriber, length=_READ_OF_EACH):
             yield Moment(subscriber, said.at, said=said)
     if "events" in parts:
         events = EventLog.objects.with_openid(subscriber.openid).filter(
@@ -61,11 +61,11 @@ def _moments(subscriber: Subscriber, parts: frozenset[Part]) -> Iterator[Moment]
         )
         if "words" in parts:
             events = events.exclude(kind__in=ACT_KINDS)
-        for event in events.newest_first()[:_OF_EACH]:
+        for event in events.newest_first()[:_READ_OF_EACH]:
             yield Moment(subscriber, event.event_time, event=event)
     if "bindings" in parts:
-        bindings = subscriber.bindings.select_related("user").order_by("-bound_at")[:_OF_EACH]
-        for binding in bindings:
+        bindings = subscriber.bindings.select_related("user").order_by("-bound_at")
+        for binding in bindings[:_READ_OF_EACH]:
             yield Moment(subscriber, binding.bound_at, binding=binding)
             if binding.unbound_at is not None:
                 yield Moment(subscriber, binding.unbound_at, binding=binding)

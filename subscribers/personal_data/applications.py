@@ -1,4 +1,4 @@
-"""What other applications hold about a person: tokens of the user that the follower is bound to."""
+"""Shows and removes tokens of other applications for the user to whom a follower is bound."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["forget_tokens"]
 
 
 def forget_tokens(bindings: Any) -> int:
-    """Ends the tokens that told applications of these bindings; returns how many."""
+    """Deletes the tokens by which applications learn of these bindings; returns how many."""
     removed: int = _tokens(bindings).delete()[0]
     return removed
 
 
 def _tokens(bindings: Any) -> Any:
     tokens = Token.objects.filter(user__in=bindings.exclude(user=None).values("user"))
-    # The scopes of a token stand one a line, and no other scope holds this word.
+    # A token has one scope on each line, and no other scope contains this word.
     return tokens.filter(scopes__contains="wechat")
 
 

@@ -1,4 +1,4 @@
-"""All that this site knows of one person, for the person to read (个人信息副本)."""
+"""Collects all that this site knows of one person, for the person to read (个人信息副本)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Source = Callable[[OfficialAccount, str], Iterator[dict[str, Any]]]
 _sources: dict[str, Source] = {}
 
 _BATCH = 500
-# Columns that say how this site works, and nothing of the person.
+# Columns that say only how this site works, and nothing about the person.
 _OWN_AFFAIRS = frozenset(
     {
         *(
@@ -53,7 +53,7 @@ _OWN_AFFAIRS = frozenset(
 
 
 def personal_data(name: str) -> Callable[[Source], Source]:
-    """Registers what one table knows of a person, under this name of the export."""
+    """Registers a source of rows about a person; `name` is its name in the export."""
 
     def register(source: Source) -> Source:
         _sources[name] = source
@@ -63,7 +63,7 @@ def personal_data(name: str) -> Callable[[Source], Source]:
 
 
 def collect(account: OfficialAccount, openid: str) -> dict[str, Any]:
-    """Every row about one person, by table, as JSON values; empty lists where there is nothing."""
+    """Every row about one person, by table, as JSON values; an empty list for an empty table."""
     return {
         "account": account.slug,
         "account_name": account.name,
@@ -150,7 +150,7 @@ def _conversations(account: OfficialAccount, openid: str) -> Iterator[dict[str, 
 
 @personal_data("files")
 def _files(account: OfficialAccount, openid: str) -> Iterator[dict[str, Any]]:
-    """What the person sent as files; the files themselves are on the conversation's page."""
+    """The files that the person sent; their contents are on the conversation's page."""
     rows = ReceivedMedia.objects.filter(subscriber__account=account, subscriber__openid=openid)
     for media in rows.order_by("pk").iterator(chunk_size=_BATCH):
         yield {

@@ -1,9 +1,9 @@
 """Erases one person (删除个人信息), and keeps every count and the fold as they were.
 
-The OpenID becomes a pseudonym in the log and in each table that names it; the profile, the texts,
-bodies, messages, positions, tags and the link to a site user go. Archives in EVENT_ARCHIVE_DIR are
-written anew, and copies of them kept elsewhere are changed when they come back. What arrives later
-from the same person belongs to a new follower.
+A pseudonym replaces the OpenID in the log and in each table that names it. The profile, the texts,
+bodies, messages, positions, tags and the link to a site user are removed. Archives in
+EVENT_ARCHIVE_DIR are written anew; copies that are kept elsewhere are changed when somebody
+restores them. What arrives later from the same person belongs to a new follower.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from subscribers.personal_data.applications import forget_tokens
 
 __all__ = ["ArchivesBusy", "erase", "receipt", "rename_returning"]
 
-# What WeChat told of the person, and what operators noted.
+# The columns that have what WeChat said of the person, and what operators noted, emptied.
 _NO_PROFILE = {
     "unionid": "",
     "language": "",
@@ -66,14 +66,14 @@ _NO_PROFILE = {
 
 
 class ArchivesBusy(Exception):
-    """Another process removes or archives months now; the erasure is to be tried again."""
+    """Another process removes or archives months now; the worker tries the erasure again."""
 
 
 def erase(erasure: Erasure, *, now: datetime.datetime | None = None) -> Erasure:
-    """Carries an open erasure out and returns it with its receipt.
+    """Carries out an open erasure and returns it with its receipt.
 
-    Raises ArchivesBusy, and ArchiveError for an archive that is broken; nothing is half done then:
-    the erasure stays open, and its next run begins from the start. Call it outside a transaction.
+    Raises ArchivesBusy, and ArchiveError for an archive that is broken. The erasure then stays
+    open, and its next run begins from the start. Call it outside a transaction.
     """
     now = now or timezone.now()
     overwrite_deleted()
@@ -107,7 +107,7 @@ def erase(erasure: Erasure, *, now: datetime.datetime | None = None) -> Erasure:
 
 
 def receipt(erasure: Erasure) -> dict[str, Any]:
-    """What the receipt says; Erasure.digest is the SHA-256 of this as canonical JSON."""
+    """The contents of the receipt; Erasure.digest is the SHA-256 of their canonical JSON."""
     return {
         "account": erasure.account.slug,
         "pseudonym": erasure.pseudonym,
@@ -127,8 +127,8 @@ def _text(said: dict[str, Any]) -> str:
 
 def _erase_from_database(erasure: Erasure, now: datetime.datetime) -> Counter[str]:
     account_id, openid, pseudonym = erasure.account_id, erasure.openid, erasure.pseudonym
-    # In the order in which callbacks lock: first events, then the follower. A callback may have
-    # stored an event between the two, so the log is asked once more with the follower locked.
+    # Locks as callbacks do: first events, then the follower. A callback may store an event between
+    # the two, so the log is changed once more while the follower is locked.
     counts = pseudonymise_log(account_id, openid, pseudonym, now=now)
     subscriber = Subscriber.objects.held().filter(account=account_id, openid=openid).first()
     counts += pseudonymise_log(account_id, openid, pseudonym, now=now)
@@ -137,11 +137,11 @@ def _erase_from_database(erasure: Erasure, now: datetime.datetime) -> Counter[st
     ).update(openid=pseudonym)
     if subscriber is not None:
         counts += _erase_follower(subscriber, pseudonym, now)
-    # A sync that stopped at this person reads WeChat's list from the beginning.
+    # A sync that had stopped at this person reads WeChat's list from its beginning again.
     stopped = FollowerSync.objects.filter(account=account_id)
     stopped.filter(Q(next_openid=openid) | Q(taken_to=openid)).update(next_openid="", taken_to="")
     announce_erasure(account_id, openid, pseudonym)
-    # The person may stand in any of them; one that is written at this moment is written anew.
+    # Any export may name the person. Taking the lease has one that is being written begin anew.
     exports = FollowerExport.objects.filter(Q(account=account_id) | Q(account=None))
     exports.exclude(lease="").update(lease="", leased_until=None)
     counts["exports"] = remove_with_files(exports.with_file())
@@ -164,7 +164,7 @@ def _erase_follower(subscriber: Subscriber, pseudonym: str, now: datetime.dateti
     scans = BindingScan.objects.filter(subscriber=subscriber)
     messages = OutgoingMessage.objects.filter(subscriber=subscriber)
     edits = FollowerEdit.objects.filter(subscriber=subscriber)
-    # What waits is not sent any more.
+    # Messages that wait are not sent any more.
     messages.filter(state__in=[OutgoingMessage.State.QUEUED, OutgoingMessage.State.SENDING]).update(
         state=OutgoingMessage.State.FAILED,
         failure="erased",
@@ -226,7 +226,7 @@ def _renamed(value: str, openid: str, pseudonym: str) -> str:
 
 @before_restoring
 def rename_returning(events: list[EventLog]) -> None:
-    """Gives rows of a copy made before an erasure the pseudonym, and empties their bodies."""
+    """Pseudonymises restored rows that are older than an erasure, and empties their bodies."""
     if not Erasure.objects.done().exists():
         return
     key = PseudonymKey.value()
@@ -255,7 +255,7 @@ def rename_returning(events: list[EventLog]) -> None:
 
 
 def _people_in(event: EventLog) -> set[str]:
-    """Whom a row names: in its column, and where its body may name somebody else."""
+    """The people whom a row names: in its column and, for some kinds, in its body."""
     mentioned = may_mention(event.kind, event.status)
     names = people_mentioned(bytes(event.raw)) if mentioned else set()
     return (names | {event.openid}) - {""}

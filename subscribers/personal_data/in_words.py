@@ -1,4 +1,4 @@
-"""What is known of a person, as a page shows it: tables, columns and values in words."""
+"""Puts all that is known of a person into words for a page: tables, columns and values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from subscribers.models import (
 
 __all__ = ["tables_in_words"]
 
-# By the names that `collect` gives them, in the order of the page.
+# The tables by the names that `collect` gives them, in the order of the page.
 _TABLES: dict[str, tuple[Any, type[Model]]] = {
     "follower": (_("Follower"), Subscriber),
     "carried_over": (_("State of removed events"), CarriedOverState),
@@ -42,7 +42,7 @@ _TABLES: dict[str, tuple[Any, type[Model]]] = {
     "binding_scans": (_("Binding scans"), BindingScan),
     "applications": (_("Applications that hold tokens"), Token),
 }
-# What is no column, or has a name for programmers.
+# Names for values that are no columns, or whose columns have names for programmers.
 _COLUMNS = {
     "what": _("what happened"),
     "payload": _("content"),
@@ -59,7 +59,7 @@ _COLUMNS = {
     "content_type": _("type of the file"),
     "processed_at": _("processed"),
 }
-# What an event's first line says in words.
+# Columns that are left out, because `what` says the same in words.
 _SAID_BY_WHAT = frozenset({"kind", "msg_type", "event"})
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
 

@@ -1,4 +1,4 @@
-"""Names for erased people, which name nobody."""
+"""Makes pseudonyms for erased people."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PREFIX = "erased-"
 
 
 def new_pseudonym(account_id: int, openid: str) -> str:
-    """A name for a person who is about to be erased.
+    """A pseudonym for a person who is about to be erased.
 
-    Another one each time: somebody who comes back and is erased again is another row.
+    It differs each time: a person who comes back and is erased again is another row.
     """
     text = f"{account_id}:{openid}:{secrets.token_hex(8)}"
     return PREFIX + keyed(PseudonymKey.value(), text)[:32]

@@ -1,4 +1,4 @@
-"""Who is to be erased: people who ask for it, and people whom WeChat tells us to forget."""
+"""Requests erasures, for people who ask and people whom WeChat reports, and carries them out."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ __all__ = [
     "request_for_unfollowed",
 ]
 
-# Longer than all archives take to be written anew.
+# Rewriting all archives takes less than this.
 _LEASE = datetime.timedelta(hours=1)
-# People a run makes requests for at the most; the next run goes on.
+# One run makes at most so many requests; the next run goes on.
 _AT_ONCE = 500
 _REASONS = {
     "event.user_authorization_revoke": Erasure.Reason.REVOKED,
@@ -47,7 +47,7 @@ def request_erasure(
     by: User | None = None,
     now: datetime.datetime | None = None,
 ) -> Erasure:
-    """Asks for a person's erasure, which the worker carries out; returns the open request."""
+    """Requests a person's erasure, which the worker carries out; returns the open request."""
     now = now or timezone.now()
     digest = digest_of(account.pk, openid)
     try:
@@ -68,17 +68,17 @@ def request_erasure(
 
 @projection(*_REASONS)
 def erase_when_authorization_ends(event: EventLog) -> None:
-    """WeChat says that a person withdrew the authorization or closed the account.
+    """Requests an erasure if a person withdrew the authorization or closed the WeChat account.
 
-    WeChat's terms and the Personal Information Protection Law (个人信息保护法) then ask for
-    erasure; the event names the person in OpenID, not in FromUserName.
+    WeChat's terms and the Personal Information Protection Law (个人信息保护法) then require it.
+    The event names the person in OpenID, not in FromUserName.
     """
     if event.openid:
         request_erasure(event.account, event.openid, reason=_REASONS[event.kind])
 
 
 def request_for_unfollowed(now: datetime.datetime | None = None) -> int:
-    """Asks for the erasure of those who left ERASE_UNFOLLOWED_DAYS ago; returns how many."""
+    """Requests erasure of people who left ERASE_UNFOLLOWED_DAYS ago; returns how many."""
     days = settings.ERASE_UNFOLLOWED_DAYS
     if days is None:
         return 0
@@ -100,7 +100,7 @@ def request_for_unfollowed(now: datetime.datetime | None = None) -> int:
 def erase_due() -> int:
     """Carries out the erasures that are due, for the worker; returns how many.
 
-    One that fails, for whatever reason, says why and is tried again: the person has asked.
+    An erasure that fails keeps its reason and is always tried again, because the person asked.
     """
     rows = Erasure.objects.open()
     failures = [
