@@ -1,4 +1,4 @@
-"""What came of codes in some days: scans, people, new ones, those who stayed, the bound."""
+"""Results of QR codes in a span of days: scans, people, new followers, who stayed, who bound."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from subscribers.stats.reading.scene_results import SceneResult, results_of_scen
 
 __all__ = ["DAYS", "CodeResult", "by_day", "results", "total"]
 
-# After so many days it is asked who still follows.
+# The results count who still follows after so many days.
 DAYS = (1, 7, 30)
 
 
 @dataclass(frozen=True, slots=True)
 class CodeResult:
-    """Numbers of one code. `retained` are those who followed so many days after they came, and
-    `due` those who came at least so long ago.
+    """The numbers of one code.
+
+    For each number of days, `retained` counts those who still followed so long after they came,
+    and `due` those who came at least so long ago.
     """
 
     name: str
@@ -39,7 +41,7 @@ class CodeResult:
 def results(
     codes: Sequence[QRScene], first: datetime.date, last: datetime.date
 ) -> list[CodeResult]:
-    """A result for each code, in days by the clock of its account."""
+    """A result for each code; the days are those of its account's time zone."""
     found: list[CodeResult] = []
     for account in {code.account_id: code.account for code in codes}.values():
         begin, end = _moments(first, last, account.zone)
@@ -73,7 +75,7 @@ def total(rows: Sequence[CodeResult], name: str) -> CodeResult:
 def by_day(
     codes: Sequence[QRScene], first: datetime.date, last: datetime.date
 ) -> Iterator[tuple[datetime.date, int]]:
-    """How many scans and follows each day had, of codes of one account."""
+    """The number of scans and follows on each day, by codes of one account."""
     zone = codes[0].account.zone
     begin, end = _moments(first, last, zone)
     rows = SourceDay.objects.filter(

@@ -1,6 +1,6 @@
-"""Puts a code's tags (用户标签) on who comes by it.
+"""Puts a QR code's tags (用户标签) on the followers who come by it.
 
-It takes part where the statistics count what is new, so the callback does nothing for it.
+It runs as a counter, when the statistics count new events, so it costs the callback nothing.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from subscribers.tagging.edit_jobs import change_tag
 
 __all__ = ["tag_comers"]
 
-# Events that are counted later, in a rebuild, put no tags on.
+# Older events put no tags on: they are counted late, for instance in a rebuild.
 _LATE = datetime.timedelta(days=2)
 
 
 @counter
 def tag_comers(batch: Batch) -> None:
-    """Has the worker tag those who followed by or scanned a code with tags, while it runs."""
+    """Asks the worker to tag those who scanned or followed by a code with tags while it runs."""
     came: dict[tuple[int, str], dict[str, datetime.datetime]] = defaultdict(dict)
     since = timezone.now() - _LATE
     for change in batch.changes:

@@ -1,4 +1,4 @@
-"""The welcome of a code: the reply rule for who follows by it, and what else may answer them."""
+"""The welcome of a QR code: the rule that answers a follow by it, and rules that may answer too."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ __all__ = ["Welcome", "welcome_of", "welcome_rule", "write_welcome"]
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """`own` is the draft's rule for this code alone, `text` its answer if that is one text.
+    """The rules that answer a follow by one code.
 
-    `above` are the rules that are tried before it and may answer a follow by this code; without an
-    `own` rule, all that may. One of them `beats` it if it takes every follow. `is_live`: followers
-    get `own` as it stands; `is_alone`: nothing else of the account's draft waits to be published.
+    `own` is the draft's rule for this code alone, and `text` its answer if that is a single text.
+    `above` are the rules before `own` that may answer a follow by this code; without `own`, all
+    that may. `beats` is the rule because of which `own` never wins. `is_live`: followers get `own`
+    as it stands. `is_alone`: the account's draft has no other change to publish.
     """
 
     own: Rule | None
@@ -52,16 +53,16 @@ def welcome_of(code: QRScene) -> Welcome:
 
 
 def welcome_rule(code: QRScene, text: str) -> Rule:
-    """The rule that answers this text to who follows by the code; it has no number yet."""
+    """The rule that answers a follow by the code with this text; it has no number yet."""
     trigger = Trigger(On.FOLLOW, keys=(code.scene,))
     return Rule(0, code.name[:100], trigger, answers=(Answer(AnswerKind.TEXT, content=text),))
 
 
 def write_welcome(code: QRScene, text: str) -> None:
-    """Writes the welcome into the draft; without a text it leaves the draft.
+    """Writes the welcome into the draft; an empty text removes it from the draft.
 
-    A new rule stands before the first one that any follow is answered by, so that it wins. A rule
-    that answers more than one text is left alone.
+    A new rule goes before the first rule that answers every follow, so that it wins. A rule that
+    answers more than one text stays as it is.
     """
     with transaction.atomic():
         welcome = welcome_of(code)

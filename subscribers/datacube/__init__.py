@@ -1,1 +1,1 @@
-"""WeChat's own daily figures, beside ours, with the reasons of a difference."""
+"""WeChat's own daily figures beside ours, with the reasons for a difference."""

@@ -1,4 +1,4 @@
-"""Our figures of a day beside WeChat's, and why they differ."""
+"""Compares our figures of a day with WeChat's, and says why they differ."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from subscribers.stats.reading.queries import FollowerRow, follower_counts
 __all__ = ["REASONS", "Compared", "Reason", "compare"]
 
 _DAY = datetime.timedelta(days=1)
-# A sync runs in the night after the day, and what it found then is counted there.
+# What a sync finds counts for the day on which it runs: the night after, or the next.
 _FOUND_WITHIN = 2
 
 
@@ -44,7 +44,7 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One day: `theirs` as WeChat says, `ours` by the log; differences are theirs less ours."""
+    """One day: `theirs` as WeChat says, `ours` by the log; differences are theirs minus ours."""
 
     theirs: WeChatDay
     ours: FollowerRow
@@ -106,5 +106,5 @@ def _reasons(
     if day.cumulative != ours.cumulative and not is_synced:
         yield Reason.NEVER_SYNCED
     elif day.cumulative != ours.cumulative and not missing:
-        # What is missing is of an earlier day.
+        # The difference comes from an earlier day.
         yield Reason.FOUND if found else Reason.UNKNOWN

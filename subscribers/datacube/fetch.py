@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 BEIJING = datetime.timezone(datetime.timedelta(hours=8))
 # A day is ready at eight in the morning of the next.
 _READY = datetime.timedelta(hours=8)
-# So many spans of seven days are fetched when an account is new.
+# For a new account, so many spans of seven days are fetched.
 _SPANS = 4
 # WeChat corrects the latest days: they are fetched once a day.
 _FRESH = datetime.timedelta(hours=20)
@@ -32,9 +32,10 @@ _DAY = datetime.timedelta(days=1)
 
 
 def fetch_figures(now: datetime.datetime | None = None) -> int:
-    """Asks WeChat for each account whose figures are missing or old; returns how many days.
+    """Fetches figures of each account whose figures are missing or old; returns how many days.
 
-    Call it outside a transaction. Accounts that may not ask for their followers may not ask this.
+    Call it outside a transaction. Accounts that may not ask for their followers are left out,
+    because WeChat would refuse them the figures too.
     """
     now = now or timezone.now()
     fetched = 0
@@ -75,7 +76,7 @@ def _fetch(
     for row in statistics.user_summary(begin, end):
         new[row.date] += row.new
         cancelled[row.date] += row.cancelled
-    # A day without a total is not ready: it is not a day without followers.
+    # A day without a total is not ready yet; that does not mean that it had no followers.
     days = [
         WeChatDay(
             account=account,

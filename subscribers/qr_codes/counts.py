@@ -1,4 +1,4 @@
-"""How many followers came through a scene first, and how many of them stayed."""
+"""Counts the followers who came by a scene first, and those of them who stayed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _of_scene = Subscriber.objects.filter(
     account=OuterRef("account"), first_scene=OuterRef("scene")
 ).exclude(first_scene="")
 
-# Columns of a scene's row, for annotating and ordering.
+# Expressions for a scene's row, to annotate it and to sort by.
 CAME_FIRST = _counted(_of_scene)
 STILL_FOLLOWING = _counted(_of_scene.filter(is_following=True))
 
@@ -31,7 +31,7 @@ STILL_FOLLOWING = _counted(_of_scene.filter(is_following=True))
 def count_followers(scenes: Sequence[Any]) -> None:
     """Sets first_count and following_count on rows that are all `QRScene` or all `SeenScene`.
 
-    A scene with millions of followers is counted seldom (`cached_count`).
+    Counts of millions of followers come from a cache (`cached_count`).
     """
     if not scenes:
         return

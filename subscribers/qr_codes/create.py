@@ -1,7 +1,7 @@
 """Creates QR codes of campaigns, one or thousands at once, from a form, a list or the API.
 
-This only writes rows; the worker fetches the tickets (`fetch_tickets`). A code made elsewhere, with
-a picture elsewhere, can be adopted: it gets a name here.
+This module only writes rows; the worker fetches the tickets (`fetch_tickets`). A code that was
+made elsewhere, and has its picture there, can be adopted: it gets a name here.
 """
 
 from __future__ import annotations
@@ -40,19 +40,20 @@ __all__ = [
 LONGEST_LIST = 5000
 LONGEST_NAME = 100
 LONGEST_TAG = 30
-# With so many permanent codes, operators see how many are left.
+# From so many permanent codes on, operators see how many are left.
 NEAR_THE_LIMIT = 90_000
 _BATCH = 500
 
 # Headings of columns in spreadsheets, in lower case.
 _NAME_COLUMN = {"name", "名称", "名字"}
 _SCENE_COLUMN = {"scene", "场景", "场景值", "scene_str"}
-# Behind a Chinese comma stands a scene: a random scene instead would be a lasting mistake.
+# A Chinese comma with a scene behind it: taking both for the name would give the code a random
+# scene, which nobody can change later.
 _CHINESE_COMMA = re.compile(r"，\s*[\w-]{1,64}\s*(，|$)", re.ASCII)
 
 
 class SceneTaken(Exception):
-    """Codes with some of these scenes exist; `scenes` has those."""
+    """Some of the scenes have codes already; `scenes` lists them."""
 
     def __init__(self, scenes: Iterable[str]) -> None:
         self.scenes = sorted(scenes)
@@ -95,7 +96,7 @@ def create_qr_code(
     tags: Sequence[str] = (),
     adopt: bool = False,
 ) -> QRScene:
-    """Creates one code, as `create_qr_codes`."""
+    """Creates one code as `create_qr_codes` does."""
     [made] = create_qr_codes(account, [code], expire_seconds=expire_seconds, tags=tags, adopt=adopt)
     return made
 
@@ -110,8 +111,8 @@ def create_qr_codes(
 ) -> list[QRScene]:
     """Creates all of these codes, or none.
 
-    They are permanent, or live `expire_seconds` from the moment they are fetched. With `adopt` they
-    were made elsewhere, and nothing is fetched. Raises `SceneTaken` and `PermanentCodesUsedUp`.
+    They are permanent, or live `expire_seconds` from the moment they are fetched. With `adopt`
+    they exist elsewhere, and nothing is fetched. Raises `SceneTaken` and `PermanentCodesUsedUp`.
     """
     now = timezone.now()
     if expire_seconds is None and not adopt:
@@ -160,7 +161,7 @@ def permanent_codes_left(account: OfficialAccount) -> int:
 
 
 def taken_scenes(account: OfficialAccount, scenes: Sequence[str]) -> set[str]:
-    """The scenes among these that have a code already."""
+    """Those of the scenes that have a code already."""
     of_account = QRScene.objects.filter(account=account)
     return {
         scene
@@ -188,10 +189,10 @@ def ticket_in_log(account: OfficialAccount, scene: str) -> str:
 
 
 def read_list(text: str, account: OfficialAccount) -> tuple[list[NewQRCode], list[Problem]]:
-    """The codes in a pasted or uploaded list, and the problems of its other lines.
+    """Reads a pasted or uploaded list; returns its codes, and the problems of its other lines.
 
     A line is a name, or name, scene and note with tabs or commas between them, as a spreadsheet
-    copies or saves them. Empty lines and a first line with headings are skipped.
+    copies or saves them. It skips empty lines, and a first line with headings.
     """
     codes: dict[int, NewQRCode] = {}
     problems: list[Problem] = []

@@ -1,6 +1,6 @@
 """Fetches the tickets of QR codes from WeChat, for jobs that are due.
 
-Only the worker calls WeChat for a code, so a form is saved and answered however WeChat answers.
+Only the worker calls WeChat for a code, so saving a form never waits for WeChat or fails with it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FAILURES", "fetch_binding_tickets", "fetch_scene_tickets", "fetch_sign_in_tickets"]
 
-# What operators read, by `failure`. WeChat's own words stand beside it.
+# What operators read for each `failure`; pages show WeChat's own words beside it.
 FAILURES: dict[str, StrOrPromise] = {
     **EXPLANATIONS,
     "permission": _("WeChat makes QR codes with a scene only for certified service accounts."),

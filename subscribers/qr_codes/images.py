@@ -1,8 +1,8 @@
-"""QR codes as pictures, drawn here: SVG for pages and print shops, PNG with a name under the code.
+"""Draws QR codes: SVG for pages and print shops, PNG with a name under the code.
 
-The letters are those of Noto Sans SC (SIL Open Font License 1.1), which comes with a package, so
-that Chinese is printed on a machine without any font. It has all Chinese characters of GBK; what
-it has no letter for, such as emoji, is left out.
+The font is Noto Sans SC (SIL Open Font License 1.1). It comes with a package, so Chinese is drawn
+even on a machine without fonts. It has all Chinese characters of GBK; characters that it lacks,
+such as emoji, are left out.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _QUIET_ZONE = 4
 _LETTERS = 64
 _LINE = 84
 _MARGIN = 40
-# Of the code's side: 5 % of its area.
+# The logo's side as a share of the code's side; that is 5 % of the area.
 _LOGO_SHARE = 0.22
-# A code point without a letter in any font.
+# A code point for which no font has a letter.
 _NONCHARACTER = "\U0010ffff"
 
 
 def svg(text: str, logo: bytes | None = None) -> str:
-    """A QR code of this text as an SVG element, black on white, that fills the width it is given.
+    """A QR code of this text as an SVG element, black on white, that fills the available width.
 
-    It may stand in HTML as it is, or be a file. `logo` is a picture for its middle.
+    It can be part of HTML or a file. `logo` is a picture for its middle.
     """
     code = _code(text, logo)
     drawn = io.BytesIO()
@@ -59,7 +59,7 @@ def svg(text: str, logo: bytes | None = None) -> str:
 
 
 def png(text: str, name: str, logo: bytes | None = None) -> bytes:
-    """A QR code of this text as a PNG for print, with the name under it, in lines as needed.
+    """A QR code of this text as a PNG for print, with the name under it in one or more lines.
 
     `logo` is a picture for its middle.
     """
@@ -89,13 +89,13 @@ def png(text: str, name: str, logo: bytes | None = None) -> bytes:
 
 
 def _code(text: str, logo: bytes | None = None) -> segno.QRCode:
-    # M survives 15 % of damage, H 30 %, of which the logo takes 5; segno takes a better level where
-    # that costs no larger code.
+    # Level M survives damage to 15 % of the code, H to 30 %, and the logo covers 5 %. segno takes a
+    # better level if the code stays the same size.
     return segno.make(text, micro=False, error="m" if logo is None else "h")
 
 
 def _fitted(logo: bytes, size: int) -> Image.Image:
-    """The picture in a white square of this size, with a white edge."""
+    """The picture in a white square of this size in pixels, with a white edge."""
     square = Image.new("RGB", (size, size), "white")
     with Image.open(io.BytesIO(logo), formats=("JPEG", "PNG", "GIF")) as opened:
         shown = opened.convert("RGBA")
@@ -119,7 +119,7 @@ def _has_letter(character: str) -> bool:
 
 
 def _lines(text: str, width: float) -> list[str]:
-    """The text in lines of this width in pixels, broken at spaces if there are any."""
+    """The text in lines of this width in pixels, broken at spaces if it has any."""
     shown = "".join(
         character
         for character in unicodedata.normalize("NFC", text)

@@ -1,4 +1,4 @@
-"""The picture in the middle of a code."""
+"""Reads the logo, the picture in the middle of a QR code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["logo_of"]
 
 
 def logo_of(code: QRScene) -> bytes | None:
-    """The picture's file; None for a code without one, or if the file is gone."""
+    """The bytes of the logo; None for a code without a logo, or if the file is gone."""
     if code.logo is None:
         return None
     try:

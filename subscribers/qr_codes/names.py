@@ -1,4 +1,4 @@
-"""What operators call the QR codes whose scenes stand in events and followers."""
+"""Finds the names of the QR codes whose scenes events and followers have."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class CodeNames:
         self._names = QRScene.objects.names_of(accounts, scenes)
 
     def of(self, account: int, scene: str) -> str:
-        """The name, "" for a scene that no code here carries."""
+        """The code's name; "" if no code here carries the scene."""
         return self._names.get((account, scene), "")
 
     def in_words(self, account: int, scene: str) -> str:
-        """The name with the scene behind it; the scene alone where it has no name."""
+        """The name with the scene behind it; only the scene if it has no name."""
         name = self.of(account, scene)
         return f"{name} ({scene})" if name and name != scene else scene

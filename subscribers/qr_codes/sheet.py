@@ -1,4 +1,4 @@
-"""Many codes on A4 sheets for print, as PDF."""
+"""Draws many QR codes on A4 sheets for print, as a PDF."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from subscribers.qr_codes.logo import logo_of
 
 __all__ = ["MOST", "sheet"]
 
-# Codes on one file: 50 pages.
+# At most so many codes in one file, which are 50 pages.
 MOST = 600
 _COLUMNS, _ROWS = 3, 4
 # Millimetres.
@@ -23,7 +23,7 @@ _GAP = 5
 
 def sheet(codes: Sequence[QRScene]) -> bytes:
     """The codes that can be scanned, twelve a page, each with its name under it."""
-    # It reads fonts, too: an eighth of the time in which each process starts.
+    # Imported here: this package takes an eighth of the time in which a process starts.
     from fpdf import FPDF
 
     pdf = FPDF(format="A4", unit="mm")
@@ -37,7 +37,7 @@ def sheet(codes: Sequence[QRScene]) -> bytes:
         row, column = divmod(place, _COLUMNS)
         x = _MARGIN + column * (width + _GAP)
         y = _MARGIN + row * (height + _GAP)
-        # The name is drawn into the picture, whose letters are Chinese too.
+        # The name is part of the picture, because its font has Chinese characters.
         drawn = png(code.url, code.name, logo_of(code))
         with Image.open(io.BytesIO(drawn)) as picture:
             shown = min(width, height * picture.width / picture.height)

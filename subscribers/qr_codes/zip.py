@@ -1,4 +1,4 @@
-"""Many QR codes as one ZIP file, sent while it is made, so that it needs little memory."""
+"""Writes many QR codes into one ZIP file, which is sent while it is made, to save memory."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ __all__ = ["LIST_NAME", "archive", "file_name"]
 LIST_NAME = "codes.csv"
 
 _AT_ONCE = 100
-# Bytes: with number and ending below the 255 that file systems allow.
+# In bytes. With scene, number and ending, a name stays below the 255 that file systems allow.
 _LONGEST_NAME = 120
 _LONGEST_SCENE = 80
 
 
 def archive(ids: Sequence[int]) -> Iterator[bytes]:
-    """The pieces of a ZIP file with a PNG of each of these codes that can be scanned.
+    """Yields a ZIP file with a PNG of each of these codes that can be scanned.
 
-    At its end is a list of all of them, with those that have no picture (`LIST_NAME`).
+    The last file in it, `LIST_NAME`, lists all codes, also those without a picture.
     """
     target = _Pieces()
     table = io.StringIO()
     rows = csv.writer(table)
     rows.writerow(["file", "name", "scene", "account", "state", "expires_at", "url"])
     taken: set[str] = set()
-    # The pictures are compressed already.
+    # Stored without compression: the pictures are compressed already.
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as file:
         for start in range(0, len(ids), _AT_ONCE):
             chosen = QRScene.objects.select_related("account", "logo").in_bulk(
@@ -55,10 +55,10 @@ def archive(ids: Sequence[int]) -> Iterator[bytes]:
 
 
 def file_name(scene: QRScene, taken: set[str], ending: str = ".png") -> str:
-    """A name for the picture that any system can store, and that is not in `taken`, to which it is
-    added.
+    """A name for the picture that every system can store, and that is not in `taken`.
 
-    Letters, digits and a few signs are kept; slashes, emoji and all else become underscores.
+    Adds the name to `taken`. It keeps letters, digits and a few signs; all else, such as slashes
+    and emoji, becomes underscores.
     """
     name = _safe(scene.name, _LONGEST_NAME)
     stem = f"{name} {_safe(scene.scene, _LONGEST_SCENE)}".strip()
@@ -86,7 +86,7 @@ def _row(scene: QRScene, name: str) -> list[str]:
 
 
 class _Pieces(io.RawIOBase):
-    """A file that gives back what was written since the last take."""
+    """A file for writing that hands out the bytes written since the last call of `taken`."""
 
     def __init__(self) -> None:
         self._written = bytearray()

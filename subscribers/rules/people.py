@@ -1,4 +1,4 @@
-"""Tells the reply rules who a follower is, and how QR codes are called."""
+"""Tells the reply rules who a follower is, and the names of QR codes and tags."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from subscribers.models import Binding, FollowerTag, QRScene, Subscriber
 
 __all__ = ["SitePeople"]
 
-# Codes to choose from in a form.
+# A form offers at most so many codes to choose from.
 _MOST_CODES = 2000
 
 
 class SitePeople:
     def follower(self, event: EventLog) -> Follower:
-        """The follower after the event, which is folded; the code's name is its scene's."""
+        """The follower after this event was folded, with the name of the event's QR code."""
         code = ""
         if event.scene:
             names = QRScene.objects.filter(account=event.account_id, scene=event.scene)
