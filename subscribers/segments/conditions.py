@@ -1,6 +1,6 @@
-"""Conditions on followers: the filters of their list, which segments and exports keep by name.
+"""Conditions on followers: the filters of their list; segments and exports store them by name.
 
-Each is a text, as it stands in the address of the list.
+The value of a condition is a text, the same as in the address of the list.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["CONDITIONS", "LONGEST", "UNKNOWN_WAY", "Condition", "in_segment", "matching", "taken"]
 
 LONGEST = 128
-# In the condition `came`: followed by a way that WeChat does not name.
+# In the condition `came`: people who followed by a way that WeChat does not name.
 UNKNOWN_WAY = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`apply` narrows rows of followers by a value; without `choices` any text is a value."""
+    """`apply` narrows rows of followers by a value. Without `choices` any text is a value."""
 
     title: StrOrPromise
     apply: Callable[[Any, str, zoneinfo.ZoneInfo], Any]
@@ -43,7 +43,7 @@ class Condition:
 
 
 def matching(rows: Any, conditions: Mapping[str, str], zone: zoneinfo.ZoneInfo) -> Any:
-    """The rows that meet all conditions; days begin by `zone`."""
+    """The rows that meet all conditions; days begin by the clock of `zone`."""
     for name, value in conditions.items():
         rows = CONDITIONS[name].apply(rows, value, zone)
     return rows
@@ -56,7 +56,7 @@ def in_segment(rows: Any, segment: Segment) -> Any:
 
 
 def taken(given: Mapping[str, Any]) -> dict[str, str]:
-    """What of a mapping, such as the address of a list, is a condition with a value it takes."""
+    """The conditions in a mapping, such as the parameters of a list, that have a valid value."""
     return {
         name: str(given[name])
         for name, condition in CONDITIONS.items()
@@ -99,22 +99,22 @@ def _followed(rows: Any, value: str, zone: zoneinfo.ZoneInfo) -> Any:
 
 def _seen(rows: Any, value: str, zone: zoneinfo.ZoneInfo) -> Any:
     since = _days_ago(int(value.removeprefix("not-")), zone)
-    # A follow is no proof that somebody stayed, but an act.
+    # last_seen_at does not count follows, but a follow is an act too.
     acted = Q(last_seen_at__gte=since) | Q(last_followed_at__gte=since)
     return rows.exclude(acted) if value.startswith("not-") else rows.filter(acted)
 
 
 def _days_ago(days: int, zone: zoneinfo.ZoneInfo) -> datetime.datetime:
-    """The start of the first of so many days, the last of which is today."""
+    """The start of the first of `days` days; the last one is today."""
     today = timezone.now().astimezone(zone).date()
     return day_start(today - datetime.timedelta(days=days - 1), zone)
 
 
 def _came(rows: Any, value: str, zone: zoneinfo.ZoneInfo) -> Any:
-    """A span such as 2026-11-01..2026-11-30 and, after a colon, a source.
+    """Takes a span such as 2026-11-01..2026-11-30 and, after a colon, a source.
 
-    A source is WeChat's word for a way of following, `qr` and the scene of a code after a further
-    colon, or `-` for an unknown one.
+    A source is WeChat's word for a way of following, `-` for an unknown way, or `qr:` and the
+    scene of a code.
     """
     written, _colon, source = value.partition(":")
     span = days_in(written)

@@ -1,4 +1,4 @@
-"""Writes followers into a file for a spreadsheet, in the worker, and removes it in time."""
+"""Writes followers into files for spreadsheets, in the worker, and removes old files."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ FAILURES: dict[str, StrOrPromise] = {
     "not_allowed": _("The user may not export followers any more."),
 }
 
-# Ten million rows take a few minutes.
+# Ten million rows take a few minutes, so this is long enough.
 _LEASE = datetime.timedelta(minutes=30)
-# Excel's limit, with the headings.
+# Excel's limit for a sheet; it includes the headings.
 _ROWS_OF_A_SHEET = 1_048_576
 
 
@@ -53,7 +53,7 @@ def write_exports() -> int:
 
 
 def remove_expired() -> int:
-    """Removes exports past their time, with their files; returns how many."""
+    """Removes expired exports with their files; returns how many."""
     return remove_with_files(FollowerExport.objects.filter(expires_at__lte=timezone.now()))
 
 
@@ -70,7 +70,7 @@ def _write(export: FollowerExport) -> None:
             (_write_csv if export.format == export.Format.CSV else _write_xlsx)(rows, target)
         target.seek(0)
         if Erasure.objects.done().count() != erased:
-            # A person may stand in this file who has been erased meanwhile.
+            # The file may name a person who was erased meanwhile, so it is written anew.
             FollowerExport.objects.release(export, timezone.now())
             return
         name = private_files().save(f"exports/followers{suffix}", File(target))
@@ -83,7 +83,7 @@ def _write(export: FollowerExport) -> None:
 
 
 class _Counted:
-    """Rows, and after their end how many they were, without the headings."""
+    """Passes rows on and counts them; `number` leaves out the row of headings."""
 
     def __init__(self, rows: Iterable[list[Any]]) -> None:
         self.rows = rows
@@ -149,7 +149,7 @@ def _channel_names(followers: list[Subscriber]) -> dict[tuple[int, str], str]:
 
 
 def _write_csv(rows: Iterable[list[Any]], target: IO[bytes]) -> None:
-    # Excel reads UTF-8 only behind this mark.
+    # Excel takes a file for UTF-8 only if it begins with the mark that utf-8-sig writes.
     text = io.TextIOWrapper(target, encoding="utf-8-sig", newline="", write_through=False)
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerows([_csv_cell(cell) for cell in row] for row in rows)
@@ -162,7 +162,7 @@ def _csv_cell(value: Any) -> Any:
 
 
 def _write_xlsx(rows: Iterable[list[Any]], target: IO[bytes]) -> None:
-    # Writes row by row to the disk, so that any number of rows takes little memory.
+    # constant_memory writes each row to the disk, so that any number of rows takes little memory.
     book = xlsxwriter.Workbook(target, {"constant_memory": True})
     bold = book.add_format({"bold": True})
     time = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
@@ -183,7 +183,7 @@ def _write_xlsx(rows: Iterable[list[Any]], target: IO[bytes]) -> None:
                 case datetime.datetime():
                     sheet.write_datetime(number, column, value, time)
                 case str():
-                    # As a text, so nothing in it is a formula or a link.
+                    # write_string takes nothing for a formula or a link.
                     sheet.write_string(number, column, value)
                 case _:
                     sheet.write_number(number, column, value)

@@ -1,7 +1,7 @@
-"""The people behind the numbers of a code's results: who came by it in some days, and what became.
+"""Finds the people behind the numbers of a code's results: who came by it, and who stayed.
 
-A condition has a span such as 2026-11-01..2026-11-30, a step of STEPS and the code's scene, with
-colons between them. `subscribers.stats.reading.scene_results` counts the same people.
+The value of the condition has a span such as 2026-11-01..2026-11-30, a step of STEPS and the code's
+scene, with colons between them. `subscribers.stats.reading.scene_results` counts the same people.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ STEPS: dict[str, StrOrPromise] = {
 
 
 def written(span: str, step: str, scene: str) -> str:
-    """The condition's value."""
+    """The value of the condition for these parts."""
     return f"{span}:{step}:{scene}"
 
 
 def parts_of(value: str) -> tuple[tuple[datetime.date, datetime.date], str, str] | None:
-    """Span, step and scene; None for what is no value."""
+    """Span, step and scene of a value; None if it is not valid."""
     days, _colon, rest = value.partition(":")
     step, _colon, scene = rest.partition(":")
     span = days_in(days)
@@ -49,13 +49,13 @@ def parts_of(value: str) -> tuple[tuple[datetime.date, datetime.date], str, str]
 
 
 def people_of_code(rows: Any, value: str, zone: zoneinfo.ZoneInfo) -> Any:
-    """The followers among the rows; all rows for what is no value."""
+    """Those of the rows that the value describes; all rows if it is not valid."""
     parts = parts_of(value)
     if parts is None:
         return rows
     span, step, scene = parts
     acts = SceneAct.objects.filter(
-        # Lets the index of accounts and times be used, whether one account was chosen or not.
+        # Names all accounts, so that the index of accounts and times can be used in any case.
         account__in=OfficialAccount.objects.values("pk"),
         scene=scene,
         at__gte=day_start(span[0], zone),
