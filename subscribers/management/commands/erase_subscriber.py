@@ -1,3 +1,5 @@
+"""The command `erase_subscriber`: erases one person and prints the receipt."""
+
 from __future__ import annotations
 
 import json

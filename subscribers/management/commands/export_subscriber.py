@@ -1,3 +1,5 @@
+"""The command `export_subscriber`: prints all that is known of one person."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The command `index_messages`: fills the search in the texts of messages anew."""
+
 from __future__ import annotations
 
 from typing import Any

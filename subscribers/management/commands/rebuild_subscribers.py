@@ -1,3 +1,5 @@
+"""The command `rebuild_subscribers`: computes followers anew from the log, or compares."""
+
 from __future__ import annotations
 
 from typing import Any

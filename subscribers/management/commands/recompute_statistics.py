@@ -1,3 +1,5 @@
+"""The command `recompute_statistics`: counts months anew from the log."""
+
 from __future__ import annotations
 
 import argparse
@@ -55,7 +57,7 @@ def _recompute(
 def _day(written: str) -> datetime.date:
     try:
         day = datetime.date.fromisoformat(written)
-        day + _DAY  # has a day after it
+        day + _DAY  # the last day of the calendar has no next day, so it raises OverflowError
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{written!r} is not a day like 2026-11-01") from None
     return day

@@ -1,3 +1,5 @@
+"""The command `sync_followers`: compares followers with WeChat's list, here and now."""
+
 from __future__ import annotations
 
 import datetime
@@ -12,11 +14,11 @@ from subscribers.models import FollowerSync
 from subscribers.sync.compare import LEASE, carry_on
 from subscribers.sync.profiles import accounts_that_ask
 
-# Seconds. A longer wait is left to the worker.
+# All times are seconds. If a run must wait longer than this, the command leaves it to the worker.
 _LONGEST_WAIT = 15 * 60
 _TELL_EVERY = 2
-# Another process may release a run before its lease ends.
-_LOOK_EVERY = 5
+# The command polls, because another process may release a run before its lease ends.
+_POLL_EVERY = 5
 
 
 class Command(BaseCommand):
@@ -51,7 +53,7 @@ class Command(BaseCommand):
             raise CommandError(f"Not finished: {', '.join(failed)}")
 
     def _sync(self, account: OfficialAccount, *, resume: bool, at_once: bool) -> bool:
-        """Whether the account's run came to its end."""
+        """Runs a sync of the account; returns whether it finished."""
         unfinished = FollowerSync.objects.open().filter(account=account)
         if at_once:
             unfinished.update(due_at=timezone.now(), lease="", leased_until=None)
@@ -72,7 +74,7 @@ class Command(BaseCommand):
             if wait > _LONGEST_WAIT:
                 self.stderr.write(f"{account.slug}: left to the worker")
                 return False
-            time.sleep(min(wait, _LOOK_EVERY))
+            time.sleep(min(wait, _POLL_EVERY))
         self._tell_end(account, sync)
         return sync.state == FollowerSync.State.FINISHED
 
@@ -85,7 +87,7 @@ class Command(BaseCommand):
             try:
                 carry_on(claimed, tell=progress.tell)
             except BaseException:
-                # After Ctrl-C, the next process need not wait for the lease to end.
+                # Release after Ctrl-C too, so that the next process need not wait for the lease.
                 FollowerSync.objects.release(claimed, timezone.now())
                 raise
         sync.refresh_from_db()
