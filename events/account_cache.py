@@ -1,8 +1,8 @@
-"""Accounts and reply rules in memory: every push needs them, and they rarely change.
+"""Keeps accounts and reply rules in memory: every push needs them, and they rarely change.
 
-A process sees its own changes at once, and those of others within a second. It compares
-accounts as stored, and rules by the number of the live version; secrets are decrypted, and rules
-compiled, only after a change.
+A process sees its own changes at once, and those of other processes within a second. It compares
+the stored rows of accounts, and the number of the live version of rules. It decrypts secrets and
+compiles rules only after a change.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds after which the cache is compared with the database.
 _MAX_AGE = 0.5
-# The same for an unknown callback key: a new account works at once, and a stranger who tries keys
-# does not cost a query each.
+# The same for an unknown callback key: short, so that a new account works at once, but not 0, so
+# that a stranger who tries keys does not cause a query with each.
 _MAX_AGE_OF_A_MISS = 0.05
 
 
@@ -33,7 +33,7 @@ _MAX_AGE_OF_A_MISS = 0.05
 class _Snapshot:
     read_at: float
     rows: tuple[list[tuple[Any, ...]], ...]
-    # An exception stands for an account that cannot be read; the others go on working.
+    # The value is an exception if that account cannot be read; the other accounts go on working.
     accounts: dict[str, OfficialAccount | Exception]
     # By account, with the number of the version.
     rules: dict[int, tuple[int, RuleSet]]
@@ -44,7 +44,7 @@ _cached: _Snapshot | None = None
 
 
 def account_with_key(callback_key: str) -> OfficialAccount | None:
-    """The active account with this callback key; it is shared by all threads, so only read it.
+    """Returns the active account with this callback key. All threads share it, so only read it.
 
     Raises WrongEncryptionKey if its secrets cannot be decrypted, DatabaseError if the cache is
     empty and the database is away.
@@ -59,9 +59,9 @@ def account_with_key(callback_key: str) -> OfficialAccount | None:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is remembered of a callback key, for an event loop, which must not wait for a database.
+    """The cached account of a callback key, for an event loop, which must not wait for a database.
 
-    What `is_old` should be read anew soon, by refresh(); what is not `is_usable` at once.
+    If `is_old`, the caller should call refresh() soon; if not `is_usable`, before it goes on.
     """
 
     found: OfficialAccount | Exception | None
@@ -69,14 +69,14 @@ class Known:
     is_usable: bool
 
     def account(self) -> OfficialAccount | None:
-        """As account_with_key()."""
+        """Returns the account, or raises the error of reading it, as account_with_key() does."""
         if isinstance(self.found, Exception):
             raise self.found
         return self.found
 
 
 def known_account(callback_key: str) -> Known:
-    """The active account with this callback key from the cache, without a query."""
+    """Returns the cached account with this callback key, without a query."""
     snapshot = _cached
     if snapshot is None:
         return Known(None, is_old=True, is_usable=False)
@@ -87,12 +87,12 @@ def known_account(callback_key: str) -> Known:
 
 
 def refresh() -> None:
-    """Compares what is remembered with the database; raises DatabaseError."""
+    """Compares the cache with the database; raises DatabaseError."""
     _snapshot(0)
 
 
 def live_rules(account_id: int) -> RuleSet | None:
-    """The rules that answer the account's followers; None if none were ever published."""
+    """Returns the account's published rules; None if none were ever published."""
     found = _snapshot(_MAX_AGE).rules.get(account_id)
     return found[1] if found else None
 

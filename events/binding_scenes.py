@@ -1,10 +1,10 @@
-"""Scenes that are secret until their scan.
+"""Masks the secrets of account binding in texts that the site shows.
 
-Account binding shows a QR code whose scene works once. A reader of the scene could bind their own
-WeChat before the owner does, so the site masks every text that it shows.
-So it does with a short code that a follower sends in the chat, as long as a code may be valid.
-The reserved shape makes a secret scene recognisable wherever its text turns up, even in a body that
-could not be parsed.
+Account binding shows a QR code whose scene works once. A person who reads the scene could bind
+their own WeChat before the owner does, so the site masks scenes in every text that it shows. It
+also masks a short code that a follower sends in the chat, as long as the code may be valid.
+The reserved shape makes a secret scene recognisable in any text, even in a body that could not be
+parsed.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ MASK = "bind-••••"
 # A code lives ten minutes, and a push may come a minute late.
 CODE_MAY_BE_VALID = datetime.timedelta(minutes=11)
 CODE_MASK = "••••-••••"
-# What codes of subscribers.binding.codes are made of, in a set of a regular expression, and what
-# people write between.
+# The characters of codes (subscribers.binding.codes), as a set of a regular expression, and the
+# characters that people write between them.
 CODE_CHARACTERS = "A-HJKMNP-Z2-9"
 BETWEEN = " -－–—\u3000"
-# As a regular expression that Python and both databases read alike.
+# A regular expression that Python and both databases read alike.
 SHAPE = r"bind-[A-Za-z0-9_-]{32}"
 _SHAPE = re.compile(SHAPE)
-# The ticket of a QR code leads to its picture, so it is as secret as its scene.
-# Chinese words stand beside a code without a space.
+# Chinese words stand beside a code without a space, so \b would not find its ends.
 _CODE = re.compile(
     rf"(?<![A-Za-z0-9_-])(?:[{CODE_CHARACTERS}][{re.escape(BETWEEN)}]*){{7}}[{CODE_CHARACTERS}]"
     r"(?![A-Za-z0-9_-])",
     re.IGNORECASE,
 )
 _SHOWN_CODE = re.compile(rf"(?=.*\d)(?=.*[A-Z])[{CODE_CHARACTERS}]{{4}}-[{CODE_CHARACTERS}]{{4}}")
+# The ticket of a QR code leads to its picture, so it is as secret as its scene.
 _TICKET = re.compile(r"<Ticket>.*?(</Ticket>|\Z)", re.DOTALL)
 
 
@@ -59,13 +59,13 @@ def is_binding_scene(scene: str) -> bool:
 
 
 def mask(text: str) -> str:
-    """The text with its binding scenes, and the ticket of a body with one, made unreadable."""
+    """Masks the binding scenes in a text, and the QR code's ticket if the text holds a scene."""
     masked, found = _SHAPE.subn(MASK, text)
     return _TICKET.sub("<Ticket>••••</Ticket>", masked) if found else text
 
 
 def mask_codes(text: str, at: datetime.datetime, *, now: datetime.datetime) -> str:
-    """A text of that time; what may be a code in it is unreadable while the code may be valid."""
+    """Masks possible codes in a text of the time `at`, while such a code may still be valid."""
     return _CODE.sub(_masked_code, text) if now - at < CODE_MAY_BE_VALID else text
 
 
@@ -76,8 +76,8 @@ def _masked_code(found: re.Match[str]) -> str:
 
 
 def mask_shown_code(text: str) -> str:
-    """The same for a text that is a code as pages show it, in copies that are kept for good.
+    """Masks a text that is exactly one code as pages show it, for copies that are kept for good.
 
-    A product's number that somebody asks for stays readable there.
+    It leaves other texts, so that for example a product number in a question stays readable.
     """
     return CODE_MASK if _SHOWN_CODE.fullmatch(text.strip()) else text

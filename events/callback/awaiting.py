@@ -1,11 +1,12 @@
 """Lets a push wait for its reply as long as WeChat does, through all three of its tries.
 
-So a handler of 8 seconds is heard on the second try, and one of 13 on the third. All tries of a
-push that come to this process wait for one run of the handler. About rows that other processes
-answer, one thread asks the database ten times a second, with one query for all of them.
+So the reply of a handler that takes 8 seconds goes out with the second try, that of one that takes
+13 with the third. All tries of a push that come to this process wait for one run of the handler.
+If another process answers the row, one thread of this process asks the database ten times a second
+whether it has finished, with one query for all such rows.
 
-The front waits in a coroutine, the view in a thread. `Awaiting` gives both the future to wait for,
-and the step to take when it is done or the time is up.
+The front waits in a coroutine, the view in a thread. Both use `Awaiting`: they wait for its
+`future`, and call `step` when the future is done or the time is up.
 """
 
 from __future__ import annotations
@@ -41,29 +42,31 @@ __all__ = ["Awaiting", "begin_reply", "pool", "wait_in_thread"]
 
 logger = logging.getLogger(__name__)
 
-# Of the seconds WeChat waits, those that a reply may take to be made; the rest brings it there.
+# The next three are multiples of settings.CALLBACK_SECONDS, the time that WeChat waits.
+# A reply must be made within this share; the network needs the rest.
 _OUR_SHARE = 0.9
-# Of the same, after which the last of its tries has begun for certain.
+# After this the last of WeChat's tries has begun for certain.
 _LAST_TRY_AFTER = 1.8
-# Of the same, after which nobody waits any more.
+# After this WeChat has closed the connection for certain.
 _NOBODY_AFTER = 1.1
+# Seconds between two queries for rows that other processes answer.
 _LOOK_EVERY = 0.1
 
 pool = ReplyPool(settings.REPLY_HANDLER_THREADS)
 
 
 def begin_reply(arrival: Arrival, is_new: bool) -> Answer | Awaiting:
-    """The answer to a push that is stored, or how to wait for it. Raises nothing."""
+    """Returns the answer to a stored push, or an `Awaiting` to wait with. Raises nothing."""
     try:
         return _begin(arrival, is_new)
     except Exception:
-        # The row is committed: the worker brings it to its outcome.
+        # The row is committed, so the worker can still process it.
         logger.exception("Event %s is stored but was not answered", arrival.event.pk)
         return ACKNOWLEDGED
 
 
 def wait_in_thread(awaiting: Awaiting) -> Answer:
-    """The answer, for a door whose requests have a thread each."""
+    """Waits in the thread of the request until the answer is there, and returns it."""
     while True:
         # The wait takes seconds and needs no database.
         release_connection()
@@ -78,8 +81,8 @@ def wait_in_thread(awaiting: Awaiting) -> Answer:
 def _begin(arrival: Arrival, is_new: bool) -> Answer | Awaiting:
     event = arrival.event
     if not is_new:
-        # The follower may have seen nothing of the first answer, so a duplicate gets the stored
-        # reply; or waits for it, or, when the first attempt came to nothing, makes it.
+        # The follower may not have got the first answer. So a duplicate gets the stored reply,
+        # waits for the one that is being made, or makes it if the first attempt failed.
         event = EventLog.objects.with_key_of(event).select_related("account").get()
         if not event.awaits_outcome:
             return _stored(arrival, event)
@@ -90,7 +93,7 @@ def _begin(arrival: Arrival, is_new: bool) -> Answer | Awaiting:
 
 
 def _stored(arrival: Arrival, event: EventLog) -> Answer:
-    """The answer from a row that has its outcome."""
+    """Returns the answer that a processed row holds."""
     if event.reply and event.answered_by != EventLog.AnsweredBy.REPLY:
         event = hand_over(event)
     is_ours = event.answered_by == EventLog.AnsweredBy.REPLY
@@ -103,14 +106,17 @@ class Awaiting:
     def __init__(self, arrival: Arrival, event: EventLog) -> None:
         self._arrival = arrival
         self._event = event
-        # The push's own clock began when it arrived.
+        # WeChat counts its seconds from the arrival of the push, not from now.
         since = (timezone.now() - arrival.push.now).total_seconds()
         self._began = time.monotonic() - since
         self._run: _Run | None = None
         self.future: Future[EventLog | None] = Future()
 
     def join(self, row: EventLog) -> Answer | None:
-        """Has the reply made, unless somebody is at it; the answer if there is no thread for it."""
+        """Starts the handler, or joins the run or the process that makes the reply already.
+
+        Returns an answer if no thread is free for the handler, else None.
+        """
         if row.leased_until is not None and row.leased_until > timezone.now():
             run = runs.of(row)
             self.future = run.future if run else _watch.look_at(row)
@@ -129,15 +135,15 @@ class Awaiting:
         return time.monotonic() < self._after(_OUR_SHARE)
 
     def seconds_left(self) -> float:
-        """Until a step must be taken."""
+        """Returns the seconds until `step` must be called."""
         return max(0.0, self._after(_OUR_SHARE) - time.monotonic())
 
     def seconds_to_the_end(self) -> float:
-        """Until WeChat has stopped waiting for certain."""
+        """Returns the seconds until WeChat has stopped waiting for certain."""
         return max(0.0, self._after(_NOBODY_AFTER) - time.monotonic())
 
     def step(self) -> Answer | None:
-        """The answer, or None when there is more to wait for. Raises nothing."""
+        """Returns the answer, or None if the caller must go on waiting. Raises nothing."""
         try:
             return self._step()
         except Exception:
@@ -145,7 +151,7 @@ class Awaiting:
             return ACKNOWLEDGED
 
     def leave(self) -> None:
-        """The client has gone, or will hear nothing any more."""
+        """Withdraws: the client has closed the connection."""
         row = self.future.result() if self.future.done() else None
         if row is not None:
             self._give_up(row)
@@ -153,7 +159,7 @@ class Awaiting:
             self._stop_listening()
 
     def _give_up(self, row: EventLog) -> None:
-        """The reply was made while this connection waited, which does not get it."""
+        """Gives back a reply that was made for this connection, but came too late for it."""
         self._stop_listening()
         if self._run is None or not self._run.listeners:
             take_back(row)
@@ -178,19 +184,19 @@ class Awaiting:
             return None
         self._stop_listening()
         if self._run is not None and runs.withdraw(self._run):
-            # There was no thread for it, and there would be none for the next try.
+            # No thread became free in all this time; the next try would find none either.
             return self._acknowledge(for_worker=True)
         return self._acknowledge() if self._is_last_try() else TRY_AGAIN
 
     def _look_again(self) -> Answer | None:
-        """Somebody else was at it: what became of it?"""
+        """Reads what the other process made of the row; joins again if it made nothing."""
         row = EventLog.objects.with_key_of(self._event).select_related("account").get()
         if not row.awaits_outcome or row.status == EventLog.Status.FAILED:
             return self._answer_from(row)
         return self.join(row)
 
     def _answer_from(self, row: EventLog) -> Answer:
-        # One that failed is the worker's.
+        # The worker tries a failed row again.
         return ACKNOWLEDGED if row.awaits_outcome else _stored(self._arrival, row)
 
     def _is_last_try(self) -> bool:
@@ -199,7 +205,10 @@ class Awaiting:
         return row.delivery_count >= TRIES or age > _LAST_TRY_AFTER * settings.CALLBACK_SECONDS
 
     def _acknowledge(self, *, for_worker: bool = False) -> Answer:
-        """The answer after which WeChat does not try again, though there is no reply."""
+        """Returns an answer that stops WeChat's tries although the reply is not there.
+
+        `for_worker` makes the row due, because no thread here runs its handler.
+        """
         answer = ACKNOWLEDGED
         account = self._arrival.push.account
         if account.late_answers == OfficialAccount.LateAnswers.NEXT:
@@ -215,11 +224,11 @@ class Awaiting:
         return answer
 
 
-# --- What runs in this process -----------------------------------------------------------------
+# --- Handlers that run in this process ---------------------------------------------------------
 
 
 class _Run:
-    """One run of a handler; its future becomes the row, or None if another process was quicker."""
+    """One run of a handler. Its future gets the row, or None if another process was quicker."""
 
     def __init__(self, account_id: int) -> None:
         self.account_id = account_id
@@ -240,27 +249,27 @@ class _Runs:
         return self._by_row.get(row.pk)
 
     def begin(self, awaiting: Awaiting, row: EventLog) -> _Run | None:
-        """The run of this row's handler, begun if it was not; None when there is no room."""
+        """Returns the run of this row's handler, new or present; None if the pool is full."""
         with self._lock:
             if (run := self._by_row.get(row.pk)) is not None:
                 return run
             run = self._by_row[row.pk] = _Run(row.account_id)
-        # Before it begins, for it may be quick.
+        # The run asks its listeners when it ends, which may be at once.
         run.listeners.append(awaiting)
         run.job = partial(self._make, run, row)
         if connection.in_atomic_block:
-            # A test's transaction: no other thread would see the row.
+            # Only a test has a transaction open here; no other thread would see its row.
             run.job()
             return run
         if pool.submit(run.account_id, run.job):
             return run
         self._forget(row)
-        # Another push may have joined it meanwhile.
+        # Another try of the push may have joined this run meanwhile: wake it.
         run.future.set_result(None)
         return None
 
     def withdraw(self, run: _Run) -> bool:
-        """Takes back a run that has not begun."""
+        """Takes back a run that has not begun; returns False if it has."""
         if not pool.withdraw(run.account_id, run.job):
             return False
         with self._lock:
@@ -285,13 +294,13 @@ class _Runs:
 runs = _Runs()
 
 
-# --- What runs in other processes --------------------------------------------------------------
+# --- Handlers that run in other processes ------------------------------------------------------
 
 
 class _Watch:
     """Asks the database about rows that other processes answer.
 
-    It does so in one thread, which ends when there are no such rows.
+    One thread asks about all of them. It ends when no such rows are left.
     """
 
     def __init__(self) -> None:
@@ -309,7 +318,7 @@ class _Watch:
             return future
 
     def _look(self) -> None:
-        # Longer than any push waits: then somebody looks anew.
+        # No push waits longer than this: then release all, and each waiting push looks anew.
         last = time.monotonic() + 2 * settings.CALLBACK_SECONDS
         while True:
             time.sleep(_LOOK_EVERY)

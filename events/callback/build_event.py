@@ -1,4 +1,4 @@
-"""Reads an authentic body into an unsaved EventLog row, whatever the body holds."""
+"""Makes an unsaved EventLog row of an authentic body, whatever the body holds."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = ["build_event", "reason_to_quarantine"]
 logger = logging.getLogger(__name__)
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-# One push dated 2100 would hold a maximum for ever, so what is this far ahead of us is not folded.
+# A push dated further ahead is not folded: one dated 2100 would stay the latest event for ever.
 _FURTHEST_AHEAD = datetime.timedelta(days=1)
 
 
 def build_event(account: OfficialAccount, body: bytes, now: datetime.datetime) -> EventLog:
-    """The row for an authentic push; its status says whether it can be folded and answered."""
+    """Returns the row for an authentic push. Its status says whether it may be folded."""
     received = {"raw": body, "received_at": now, "last_delivered_at": now}
     try:
         message = parse_message(body)
@@ -37,7 +37,7 @@ def build_event(account: OfficialAccount, body: bytes, now: datetime.datetime) -
     if message.is_mended:
         metrics.mended.inc()
     event = _row(account, received | _columns(message))
-    event.__dict__["payload"] = message.fields  # so that nobody parses it again
+    event.__dict__["payload"] = message.fields  # spares the row's readers a second parsing
     _learn_original_id(message, account)
     reason = reason_to_quarantine(message, account, received_at=now, now=now)
     if reason:
@@ -49,7 +49,7 @@ def build_event(account: OfficialAccount, body: bytes, now: datetime.datetime) -
 
 
 def _learn_original_id(message: Message, account: OfficialAccount) -> None:
-    """Takes the original ID of an account that has none from what only WeChat can have sealed."""
+    """Takes the original ID from an encrypted push, which only WeChat can make, if none is set."""
     is_sealed = account.security_mode != SecurityMode.PLAINTEXT.value
     told = message.to_user_name
     if not account.original_id and is_sealed and is_original_id(told) and not message.is_mended:
@@ -58,7 +58,7 @@ def _learn_original_id(message: Message, account: OfficialAccount) -> None:
 
 
 def _answer_early(event: EventLog, now: datetime.datetime) -> None:
-    """Gives the row its outcome where that is known before it is stored."""
+    """Gives the row its reply and outcome, if they are known before it is stored."""
     if may_fetch_kept_answer(event):
         is_answered = False
     elif not reply_handler_for(event.kind):
@@ -73,8 +73,8 @@ def _answer_early(event: EventLog, now: datetime.datetime) -> None:
             is_answered = False
     if not is_answered:
         event.status = EventLog.Status.RECEIVED
-        # WeChat's next tries can still answer the follower where a worker cannot: it waits until
-        # they are over.
+        # WeChat's next tries can bring a passive reply, the worker cannot. So the worker waits
+        # until they are over.
         event.next_attempt_at = tries_end(event)
 
 
@@ -96,7 +96,7 @@ _DEFAULTS = {field.attname: field.get_default() for field in EventLog._meta.conc
 
 
 def _row(account: OfficialAccount, columns: dict[str, Any]) -> EventLog:
-    """The row as EventLog() would make it; that takes as long as reading the push."""
+    """Makes the same row as EventLog(), whose call takes as long as reading the push."""
     event = EventLog.__new__(EventLog)
     event._state = ModelState()
     event._state.fields_cache["account"] = account
@@ -140,7 +140,10 @@ def reason_to_quarantine(
     received_at: datetime.datetime,
     now: datetime.datetime,
 ) -> str:
-    """Why a push must not be folded, "" if it may; a setting that is corrected changes this."""
+    """Returns why a push must not be folded, or "" if it may.
+
+    The result depends on the account's original ID and on the retention time in the settings.
+    """
     if not account.original_id:
         return f"ToUserName is {message.to_user_name[:64]!r}; this account has no original ID yet."
     if message.to_user_name != account.original_id:

@@ -1,4 +1,4 @@
-"""The address that WeChat pushes an account's events to."""
+"""Makes the address to which WeChat pushes an account's events."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""The site's front: an RSGI application that takes pushes before Django is asked.
+"""The site's front: an RSGI application that answers pushes without Django.
 
-Django's handler, middleware and routing cost more than everything a push needs. Here account and
-signature are checked before the body is read, the body has a deadline, and a push that waits for
-a slow reply holds no thread. All other requests go on to the pages behind, where Django's view
-(events/callback/views.py) answers by the same functions.
+Django's handler, middleware and routing cost more than all the work that a push needs. The front
+checks account and signature before it reads the body, gives the body a deadline, and holds no
+thread while a push waits for a slow reply. It hands all other requests to the application behind
+it. Where a site runs without the front, Django's view (events/callback/views.py) answers pushes by
+the same functions.
 """
 
 from __future__ import annotations
@@ -38,20 +39,20 @@ _Application = Callable[["Scope", "HTTPProtocol"], Awaitable[None]]
 
 
 class Threads(Protocol):
-    """Where the front lets others wait for the database."""
+    """The threads that wait for the database, because the front's event loop must not."""
 
     def write(self, function: Callable[[], None], /) -> object:
-        """Runs it in the one thread that stores pushes."""
+        """Runs the function in the one thread that stores pushes."""
 
     def ask(self, function: Callable[[], None], /) -> object:
-        """Runs it in one of the threads for all else."""
+        """Runs the function in one of the other threads."""
 
     def release(self) -> None:
-        """Gives back the calling thread's database connection, or drops it when it is broken."""
+        """Gives back the calling thread's database connection, or closes it if it is broken."""
 
 
 class CallbackFront:
-    """Answers GET and POST of the callback URL; hands all else to `pages`."""
+    """Answers GET and POST of the callback URLs; hands all other requests to `pages`."""
 
     def __init__(self, pages: _Application, threads: Threads) -> None:
         self._pages = pages
@@ -135,7 +136,7 @@ class CallbackFront:
                 if step is None:
                     continue
                 if step is TRY_AGAIN:
-                    # WeChat tries again when it has waited in vain; it would not after an answer.
+                    # WeChat tries again only if no answer comes, so wait until it has gone.
                     await asyncio.wait({gone}, timeout=awaiting.seconds_to_the_end())
                 return step
         finally:
@@ -236,7 +237,7 @@ async def _chunked_body(
         return receive.too_slow(push)
     except ProtocolClosed:
         return receive.cut_short(push)
-    # granian ends the iteration in the same way when the line breaks. WeChat then tries again.
+    # granian ends the iteration in the same way if the connection breaks, so look at the last tag.
     if body and not body.rstrip().endswith(b"</xml>"):
         return receive.cut_short(push)
     return bytes(body)

@@ -1,11 +1,11 @@
-"""Takes the pushes that are in flight in this process through the database together.
+"""Stores the pushes that this process has at one time in one transaction.
 
-A commit costs the same for one row as for many, and threads that take turns at Python's lock cost
-more than the work they do between. So the requests that arrive while one batch is written wait and
-form the next. There are two forms, which write in the same way:
+A commit costs the same for one row as for many. Threads that pass Python's lock to each other
+spend more on that than on their work. So requests that arrive while one batch is written wait, and
+form the next batch. There are two forms, which write in the same way:
 
-- `GroupCommit` for threads: the first one that waits writes for all, and hands the task on to one
-  of those that came meanwhile. A request that is alone waits for nobody.
+- `GroupCommit` for threads: the first thread that waits writes for all, and then makes one of the
+  threads that came meanwhile the next writer. A single request waits for nobody.
 - `LoopCommit` for an event loop: one thread beside the loop writes, and wakes the loop once for
   each batch.
 """
@@ -29,11 +29,12 @@ __all__ = ["GroupCommit", "LoopCommit"]
 
 logger = logging.getLogger(__name__)
 
-# Seconds. With those of the transaction they stay below the five that WeChat waits.
+# All in seconds. A push waits this long for its batch to begin. Together with the limits of the
+# transaction this stays below the five seconds that WeChat waits.
 _QUEUE_TIMEOUT = 1.5
-# Spent on a lock that holds up one row of a batch, once it is known that there is one.
+# The lock timeout of each row when the rows of a failed batch are stored one by one.
 _LOCK_TIMEOUT_OF_ONE = 0.2
-# For a batch that is being written: its transaction's limits, and one row after the other.
+# A batch is written within this: once together, and once row by row.
 _WRITE_TIMEOUT = 2 * LOCK_TIMEOUT + 2
 
 _Given = TypeVar("_Given")
@@ -41,7 +42,7 @@ _Row = TypeVar("_Row")
 
 
 class _Pending(Generic[_Given, _Row]):
-    """What waits, and what became of it."""
+    """One push that waits, and its outcome: a row, or an error."""
 
     __slots__ = ("error", "given", "is_new", "row")
 
@@ -60,7 +61,7 @@ class _Pending(Generic[_Given, _Row]):
 
 
 class _InThread(_Pending[_Given, _Row]):
-    """`turn` is released when the request's thread may go on."""
+    """A push whose thread waits. The lock `turn` is released when the thread may go on."""
 
     __slots__ = ("leads", "taken", "turn")
 
@@ -81,7 +82,7 @@ class _OnLoop(_Pending[_Given, _Row]):
 
 
 class _Writer(Generic[_Given, _Row]):
-    """Writes batches: together, or one by one where a single row spoils it for all."""
+    """Writes a batch in one transaction, or row by row if one row makes the batch fail."""
 
     def __init__(
         self,
@@ -92,7 +93,7 @@ class _Writer(Generic[_Given, _Row]):
         self._deliver = deliver
 
     def write(self, batch: Sequence[_Pending[_Given, _Row]]) -> None:
-        """Gives each of the batch its outcome; raises nothing."""
+        """Gives each push of the batch its outcome; raises nothing."""
         deadline = time.monotonic() + LOCK_TIMEOUT + 1
         rows = [pending for pending in batch if self._is_prepared(pending)]
         try:
@@ -129,9 +130,9 @@ class _Writer(Generic[_Given, _Row]):
 class GroupCommit(Generic[_Given, _Row]):
     """Shares commits among the threads that call store().
 
-    `prepare` makes a row of what was given, touching nothing but memory; `deliver` stores rows in
-    one transaction, waits for locks no longer than the seconds it is given, and says which rows are
-    new. `batch_size` is how many rows it gets at the most.
+    `prepare` makes a row of a given value, without I/O. `deliver` stores rows in one transaction,
+    waits for locks up to the seconds that it is given, and returns which rows are new. It gets up
+    to `batch_size` rows.
     """
 
     def __init__(
@@ -150,7 +151,7 @@ class GroupCommit(Generic[_Given, _Row]):
     def store(self, given: _Given) -> tuple[_Row, bool]:
         """Returns the row once it is durable, and whether it is new.
 
-        Raises what preparing or storing this row raised, and OperationalError when its turn did not
+        Raises the error of preparing or storing this row, and OperationalError if its turn did not
         come in time.
         """
         pending: _InThread[_Given, _Row] = _InThread(given)
@@ -160,7 +161,7 @@ class GroupCommit(Generic[_Given, _Row]):
         if leads_at_once:
             pending.leads = True
         else:
-            # Even if it leads by now: its turn was released then, and is released once more.
+            # Wait even if this thread leads by now: its `turn` is released when it becomes leader.
             self._wait(pending)
         if pending.leads:
             self._lead()
@@ -174,14 +175,14 @@ class GroupCommit(Generic[_Given, _Row]):
                 self._waiting.remove(pending)
                 pending.error = _no_turn()
                 return
-        # It is being written, which the limits of the transaction bound. If no word comes all the
-        # same, the push is looked for in the log: a request never waits for ever.
+        # The row is being written, and the limits of the transaction bound that time. A request
+        # must not wait for ever all the same: after this error the caller looks into the log.
         if not pending.turn.acquire(timeout=_WRITE_TIMEOUT):
             logger.error("The thread that writes said nothing for %s seconds", _WRITE_TIMEOUT)
             pending.error = _no_turn()
 
     def _lead(self) -> None:
-        """Writes one batch, which holds the caller's own row, and hands the task on."""
+        """Writes one batch, which holds the caller's own row, and appoints the next leader."""
         with self._mutex:
             batch = [
                 self._waiting.popleft() for _ in range(min(len(self._waiting), self._batch_size))
@@ -205,8 +206,8 @@ class GroupCommit(Generic[_Given, _Row]):
 class LoopCommit(Generic[_Given, _Row]):
     """Shares commits among the coroutines of one event loop that await store().
 
-    `prepare`, `deliver` and `batch_size` are those of GroupCommit. `submit` runs a function in the
-    thread that writes. That thread calls `release` after an error, and when nothing waits any more.
+    `prepare`, `deliver` and `batch_size` are as for GroupCommit. `submit` runs a function in the
+    thread that writes. That thread calls `release` after an error, and when no push waits any more.
     """
 
     def __init__(
@@ -227,7 +228,7 @@ class LoopCommit(Generic[_Given, _Row]):
         self._is_writing = False
 
     def store(self, given: _Given) -> asyncio.Future[tuple[_Row, bool]]:
-        """A future of the row, once it is durable, and of whether it is new; raises as there."""
+        """Returns a future of the durable row and whether it is new; fails as GroupCommit does."""
         loop = asyncio.get_running_loop()
         pending: _OnLoop[_Given, _Row] = _OnLoop(given, loop.create_future())
         with self._mutex:
@@ -255,7 +256,7 @@ class LoopCommit(Generic[_Given, _Row]):
         try:
             self._release()
         except Exception:
-            # The thread must live on: without it every later push would wait for ever.
+            # The thread must go on: without it every later push would wait for ever.
             logger.exception("The writing thread could not give its connection back")
 
     def _next(self) -> list[_OnLoop[_Given, _Row]]:
@@ -269,7 +270,7 @@ class LoopCommit(Generic[_Given, _Row]):
 
 def _resolve(batch: Sequence[_OnLoop[_Given, _Row]]) -> None:
     for pending in batch:
-        # A request whose client has gone may have been cancelled.
+        # The request was cancelled if its client has gone.
         if pending.future.done():
             continue
         if pending.error is not None:
@@ -283,7 +284,7 @@ def _no_turn() -> OperationalError:
 
 
 def _is_for_all(error: Exception) -> bool:
-    """Whether the database refused the batch as such, so that its rows would fare no better."""
+    """Whether the error concerns the whole batch, so that its single rows would fail too."""
     if isinstance(error.__cause__, (DeadlockDetected, LockNotAvailable)):
         return False
     return isinstance(error, (OperationalError, InterfaceError))

@@ -1,4 +1,4 @@
-"""Judges stored pushes anew: what could not be read once, and what a wrong setting refused."""
+"""Judges stored pushes anew: unreadable ones, and those that a wrong setting quarantined."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from events.wechat import Unreadable, parse_message
 
 __all__ = ["judge", "judge_pending", "read_again"]
 
-# Rows judged in one transaction, which the callback waits for on SQLite.
+# Rows judged in one transaction. On SQLite the callback waits while that transaction runs.
 _PORTION = 100
-# Seconds after which the worker's other quick tasks have their turn.
+# Seconds, after which this task ends so that the worker's other quick tasks can run.
 _TURN = 3
-# By then every process knows the corrected account, and the last push that went by the former one
-# is stored.
+# By then every process has read the corrected account, and the last push that was judged by the
+# former settings is stored. A second pass finds those pushes.
 _SECOND_LOOK_AFTER = datetime.timedelta(seconds=60)
 
 
 def judge_pending() -> int:
-    """Judges the quarantined pushes of corrected accounts, oldest first; returns how many."""
+    """Judges the quarantined pushes of corrected accounts, oldest first; returns their number."""
     judged = 0
     deadline = time.monotonic() + _TURN
     while time.monotonic() < deadline:
@@ -86,11 +86,12 @@ def _is_released(event: EventLog) -> bool:
 
 
 def read_again(key: EventLog) -> EventLog | None:
-    """Reads the body of an unreadable row anew; None if there is no such row, or still no message.
+    """Reads the body of an unreadable row anew, and returns the new row.
 
-    The row's time is part of its key. So the message becomes a new row, which takes the place and
-    the delivery count of the old one. The new row is folded, and the worker answers it. Of `key`
-    only the key is read.
+    Returns None if there is no such row, or if its body is still unreadable. The row's time is part
+    of its key. So the message becomes a new row, which replaces the old one and takes over its
+    delivery count. The new row is folded, and the worker answers it. This function reads only the
+    key of `key`.
     """
     unreadable = EventLog.objects.with_key_of(key).filter(status=EventLog.Status.UNREADABLE)
     old = unreadable.select_related("account").first()
@@ -100,7 +101,7 @@ def read_again(key: EventLog) -> EventLog | None:
     if event.status == EventLog.Status.UNREADABLE:
         return None
     if event.status != EventLog.Status.QUARANTINED:
-        # WeChat no longer waits: an early reply would reach nobody.
+        # No connection waits for this push, so an early reply would reach nobody.
         event.status, event.reply = EventLog.Status.RECEIVED, ""
         event.answered_by, event.answered_at = EventLog.AnsweredBy.NOBODY_YET, None
         event.processed_at = event.duration_ms = None

@@ -1,7 +1,8 @@
-"""The doctor's push: it goes the way of WeChat's pushes, is answered, and leaves no row.
+"""Makes and answers the doctor's probe: a push that is answered but leaves no row.
 
-Only this site can make one: it carries a signature of SECRET_KEY, good for a minute. The web
-process that opens it answers with what it knows, sealed like any reply.
+A probe takes the same way as WeChat's pushes. Only this site can make one: it carries a signature
+by SECRET_KEY that is valid for a minute. The web process that opens it answers with its clock and
+its database, encrypted like any reply.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ _EVENT = "site_doctor"
 _MARK = _EVENT.encode()
 _SIGNER = TimestampSigner(salt="events.callback.probe")
 _SECONDS = 60
-# As large as a push ever is, so that a limit in front of the site shows.
+# Bytes. As large as a push ever is, so that a limit of a proxy before the site shows.
 _PADDING = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """What the web process said: its clock in Unix seconds, and which database it uses."""
+    """What the web process answered: its clock in Unix seconds, and a hash of its database."""
 
     at: float
     database: str
 
 
 def make_probe(account: OfficialAccount, *, at: int) -> tuple[str, bytes]:
-    """A fresh name, and the push's plain XML that carries it."""
+    """Returns a new random name, and the plain XML of a probe with this name."""
     name = secrets.token_hex(16)
     fields: dict[str, str | int] = {
         "ToUserName": account.original_id or "gh_0",
@@ -52,7 +53,7 @@ def make_probe(account: OfficialAccount, *, at: int) -> tuple[str, bytes]:
 
 
 def answer_to_probe(account: OfficialAccount, body: bytes, *, at: int) -> str | None:
-    """The reply's XML to a probe; None for what WeChat sent, and for a probe of another site."""
+    """Returns the reply's XML to a probe; None for a push of WeChat or another site's probe."""
     if _MARK not in body:
         return None
     try:
@@ -74,7 +75,7 @@ def answer_to_probe(account: OfficialAccount, body: bytes, *, at: int) -> str | 
 
 
 def read_report(reply_xml: bytes, name: str) -> ProbeReport | None:
-    """The report in a reply to the probe of this name; None if it is no such reply."""
+    """Returns the report from a reply to the probe of this name; None if it is another reply."""
     try:
         content = parse(reply_xml).get("Content")
         report = json.loads(content) if isinstance(content, str) else {}
@@ -86,7 +87,7 @@ def read_report(reply_xml: bytes, name: str) -> ProbeReport | None:
 
 
 def database_fingerprint() -> str:
-    """Tells databases apart without naming them."""
+    """Returns a hash that tells databases apart without showing their names."""
     database = settings.DATABASES["default"]
     named = [str(database.get(part, "")) for part in ("ENGINE", "NAME", "HOST", "PORT")]
     return hashlib.sha256("\0".join(named).encode()).hexdigest()[:12]

@@ -1,10 +1,10 @@
-"""Where protocol, log and processing meet: plain values in, plain values out.
+"""The steps that every push takes, from the request's plain values to the answer's.
 
-Two thin doors lead here: `front` before Django, for an event loop, and `views` inside Django, for
-threads. Both take the same steps: admit() looks at account and signature, before the body is read;
-open_push() and store_pushes() make the push durable; quick_answer() or begin_reply() answer it.
-Once the row is committed nothing can make the answer anything but 200, except that a push may be
-left to WeChat's next try while its reply is being made (events/callback/awaiting.py).
+Two callers use them: `front` on an event loop, without Django, and `views` in Django's threads.
+Both take the same steps. admit() checks account and signature before the body is read; open_push()
+and store_pushes() make the push durable; quick_answer() or begin_reply() answer it. Once the row
+is committed the answer is always 200, with one exception: if the reply is still being made, the
+answer may leave the push to WeChat's next try (events/callback/awaiting.py).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# Longer than any clock should be off, short enough to notice one that is.
+# A healthy clock is never this far off; a wrong one shows soon.
 _SUSPICIOUS_AGE = datetime.timedelta(minutes=5)
 
 
@@ -77,7 +77,7 @@ class Answer:
 
 ACKNOWLEDGED = Answer(200, ACKNOWLEDGEMENT)
 TRY_AGAIN = Answer(503, "try again")
-# The same for every reason, so that nothing can be learnt by trying.
+# One answer for every reason, so that an attacker learns nothing by trying.
 _FORBIDDEN = Answer(403, "forbidden", closes=True)
 _TOO_LARGE = Answer(413, "body too large", closes=True)
 _CUT_SHORT = Answer(400, "the body ended early", closes=True)
@@ -121,7 +121,7 @@ def verify(
 def admit(
     account: OfficialAccount | None, callback_key: str, query_string: str, *, now: datetime.datetime
 ) -> Push | Answer:
-    """The push of an account whose signature its query carries, or the refusal."""
+    """Checks account, signature and age; returns the push without its body, or the refusal."""
     if account is None:
         return _refuse(UNKNOWN_ACCOUNT, callback_key)
     credentials = account.credentials(now)
@@ -134,7 +134,7 @@ def admit(
 
 
 class _Probed(Exception):
-    """The push is the doctor's, who gets this answer; nothing is stored."""
+    """Says that the push is the doctor's probe, which gets `answer` and is not stored."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class _Probed(Exception):
 
 
 def open_push(push: Push) -> Arrival:
-    """Decrypts and reads a push; what it raises is for not_stored()."""
+    """Decrypts and reads a push. If it raises, the caller hands the exception to not_stored()."""
     opened = open_authentic(push.credentials, push.parameters, push.body)
     reply_xml = answer_to_probe(push.account, opened.body, at=int(push.now.timestamp()))
     if reply_xml is not None:
@@ -151,14 +151,14 @@ def open_push(push: Push) -> Arrival:
 
 
 def store_pushes(arrivals: Sequence[Arrival], lock_timeout: float) -> Sequence[bool]:
-    """Stores them in one transaction; says which are new. As log.process.deliver()."""
+    """Stores pushes in one transaction; returns which are new. As log.process.deliver()."""
     return deliver([arrival.event for arrival in arrivals], lock_timeout, are_heard=True)
 
 
 def stored_all_the_same(push: Push) -> Arrival | None:
-    """The push, if its row is there though the database refused to store it. Raises nothing.
+    """Returns the push if its row exists although storing it raised; else None. Raises nothing.
 
-    It is a duplicate that could not be counted, or the database lost the line after the commit.
+    The push is a duplicate that could not be counted, or the connection broke after the commit.
     """
     try:
         arrival = open_push(push)
@@ -174,7 +174,7 @@ def stored_all_the_same(push: Push) -> Arrival | None:
 
 
 def not_stored(push: Push, error: Exception) -> Answer:
-    """The answer to a push that opening or storing raised this for."""
+    """Returns the answer to a push for which open_push() or store_pushes() raised `error`."""
     if isinstance(error, _Probed):
         metrics.callbacks.labels("probed").inc()
         return error.answer
@@ -204,24 +204,24 @@ def cut_short(push: Push) -> Answer:
 
 
 def too_slow(push: Push) -> Answer:
-    """The answer to a body that did not arrive while WeChat waits."""
+    """The answer to a body that did not arrive within the time that WeChat waits."""
     logger.warning("Callback of %s: the body took too long", push.account.slug)
     metrics.callbacks.labels("too_slow").inc()
     return _TOO_SLOW
 
 
 def quick_answer(arrival: Arrival, is_new: bool) -> Answer | None:
-    """The answer that is known without asking the database; None for any other."""
+    """Returns the answer if it is known without a query, else None. Counts the push."""
     (metrics.stored if is_new else metrics.duplicate).inc()
     event = arrival.event
     if is_new and (event.status != EventLog.Status.RECEIVED or event.folded_at is None):
-        # What could not be folded a moment ago is for the worker.
+        # The worker folds a row whose fold failed a moment ago.
         return sealed(arrival, event.passive_reply)
     return None
 
 
 def sealed(arrival: Arrival, reply_xml: str) -> Answer:
-    """The reply as the answer to this push, sealed as that came; `success` for none."""
+    """Returns the reply as an answer, encrypted if the push was; `success` if it is empty."""
     return _sealed(arrival.push, arrival.opened, reply_xml) if reply_xml else ACKNOWLEDGED
 
 

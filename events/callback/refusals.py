@@ -1,7 +1,7 @@
-"""Refused requests, for operators: counted in memory, stored by a thread every few seconds.
+"""Counts refused requests in memory, and stores the counts for operators every few seconds.
 
-A stranger may send thousands of them, so none costs a query, and each minute has one row for an
-account and a reason.
+A stranger may send thousands of such requests. So none of them costs a query, and the table has one
+row for each minute, account and reason.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 UNKNOWN_ACCOUNT = "unknown_account"
 _STORE_EVERY = 5
 _KEPT = datetime.timedelta(days=30)
-# By minute, account and reason. A process without the thread keeps no more than this.
+# Counts kept by minute, account and reason. It bounds the memory of a process without the thread.
 _MOST_KEPT = 1000
 
 _lock = threading.Lock()
@@ -35,7 +35,7 @@ _noted: Counter[tuple[datetime.datetime, str, str]] = Counter()
 
 
 def note_refusal(account: str, reason: str) -> None:
-    """Counts a refusal. `account` is a handle, "" if the address is of none."""
+    """Counts a refusal. `account` is a handle, or "" if the address belongs to no account."""
     minute = timezone.now().replace(second=0, microsecond=0)
     with _lock:
         if len(_noted) < _MOST_KEPT or (minute, account, reason) in _noted:
@@ -77,7 +77,7 @@ def _store_always() -> None:
 
 
 def forget_refusals(now: datetime.datetime) -> int:
-    """Removes refusals of a month ago; returns how many rows."""
+    """Removes refusals older than 30 days; returns the number of rows."""
     return CallbackRefusal.objects.filter(minute__lt=now - _KEPT).delete()[0]
 
 

@@ -1,3 +1,5 @@
+"""Django's view of the callback URL, for sites without the front and for tests."""
+
 from __future__ import annotations
 
 from django.conf import settings
@@ -19,15 +21,15 @@ __all__ = ["callback", "take_push"]
 _writer = GroupCommit(receive.open_push, receive.store_pushes, batch_size=settings.CALLBACK_BATCH)
 
 
-# The receiver commits before it answers, so no transaction may be open around it.
+# The view commits before it answers, so no transaction may be open around it.
 @transaction.non_atomic_requests
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def callback(request: HttpRequest, callback_key: str) -> HttpResponse:
     """WeChat's entrance for an account: GET verifies the URL, POST pushes a message or event.
 
-    A site that `manage.py serve` runs has the front before it (events/callback/front.py), which
-    takes the same steps without a thread for each request.
+    Under `manage.py serve` the front (events/callback/front.py) stands before this view, and takes
+    the same steps without a thread for each request.
     """
     answer = _answer(request, callback_key)
     return HttpResponse(

@@ -1,4 +1,4 @@
-"""The proportions of a large log, for SQLite's planner (events/db/sqlite_planner.py)."""
+"""Tells SQLite's planner the proportions of a large log (events/db/sqlite_planner.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from events.models import EventLog
 
 __all__ = ["describe_log"]
 
-# Half of the events share an account, while a follower has twenty. "" is the prefix of EventKey.
+# Rows that share a value: half of the events share an account, but a follower has only twenty.
+# "" stands for the prefix of EventKey.
 _SHARING = {
     "account_id": 5_000_000,
     "kind": 500_000,

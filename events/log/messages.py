@@ -1,7 +1,7 @@
-"""The slot for the function that sends customer-service messages (客服消息).
+"""Sends customer-service messages (客服消息) by a function that another app registers.
 
-The app that owns followers and their windows fills it; projections and reply handlers of every app
-call send_message() without importing that app.
+The app that owns followers and their windows registers it. So projections and reply handlers of
+every app can call send_message() without importing that app.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Addressee", "MessageSender", "NotDeliverable", "message_sender", "se
 class NotDeliverable(Exception):
     """WeChat would not deliver a message to this follower now.
 
-    `reason` is a word for programs (inactive, not_following, window_closed, window_used_up); the
+    `reason` is a code for programs: inactive, not_following, window_closed or window_used_up. The
     text of the exception is for people.
     """
 
@@ -27,7 +27,7 @@ class NotDeliverable(Exception):
 
 
 class Addressee(Protocol):
-    """Names a follower: an EventLog row does, and so does a row of your own with these two."""
+    """Names a follower: an EventLog row, or any object of yours with these two attributes."""
 
     @property
     def account_id(self) -> int: ...
@@ -46,7 +46,7 @@ _senders: list[MessageSender] = []
 
 
 def message_sender(function: _S) -> _S:
-    """Registers the function behind send_message(). Raises ValueError when there is one."""
+    """Registers the function behind send_message(). Raises ValueError if there is one already."""
     if _senders:
         raise ValueError("Customer-service messages have a sender already.")
     _senders.append(function)
@@ -54,12 +54,12 @@ def message_sender(function: _S) -> _S:
 
 
 def send_message(to: Addressee, message: CustomMessage, *, after: float = 0) -> None:
-    """Queues a message to a follower; if `to` is an EventLog row, it answers that event.
+    """Queues a message to a follower; if `to` is an EventLog row, the message answers that event.
 
-    It is sent after so many seconds, if the follower's window is open then too.
+    The worker sends it `after` so many seconds, if the follower's window is still open then.
 
-    The message takes part in the caller's transaction: rolled back, nothing is sent. Raises
-    NotDeliverable, and queues nothing, when WeChat would not deliver it now; LookupError when no
+    The message belongs to the caller's transaction: if that is rolled back, nothing is sent. Raises
+    NotDeliverable, and queues nothing, if WeChat would not deliver it now; LookupError if no
     installed app sends messages.
     """
     if not _senders:

@@ -6,14 +6,14 @@ JSON text, to a statement that the server has prepared:
 
     WITH given   the pushes, from the JSON
     , stored     INSERT INTO the log, or count one more delivery of a row that is there
-    , outcome    what was given, beside what came of it
-    , new        those that are new
+    , outcome    each push with its stored row's id, and whether it is new
+    , new        the new ones of these
     , …          a part for each projection that is written in SQL (registry.InStatement)
-    SELECT       of each push its place in the batch, its id, and whether it is new
+    SELECT       each push's position in the batch, its id, and whether it is new
 
-A push is usual if it can be folded, all its projections are in SQL or leave it as it is, and its
-text goes through JSON. All others take the general way. Both leave the same rows, by a test
-(subscribers/tests/state/test_one_statement.py).
+A push is usual if it can be folded, if each of its projections is in SQL or changes nothing, and if
+its text can be JSON. All others take the general way. Both ways leave the same rows: a test proves
+it (subscribers/tests/state/test_one_statement.py).
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """An event that the statement can store: its columns as JSON without the opening brace.
+    """An event that the statement can store.
 
-    `rows` are the rows of projections that it writes.
+    `columns` is its JSON without the opening brace. `rows` identifies the rows that its projections
+    write.
     """
 
     event: EventLog
@@ -58,7 +59,7 @@ _values_of = operator.attrgetter(*_LOG)
 _DEFAULTS = tuple(
     None if name == "delivery_count" else field.get_default() for name, field in _LOG.items()
 )
-# Most moments of a push, and of the pushes in its batch, are the same few.
+# Cached, because the times of a push, and of the pushes in its batch, are mostly the same few.
 _written = functools.lru_cache(maxsize=256)(datetime.datetime.isoformat)
 _encode = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, separators=(",", ":"), default=_written
@@ -67,13 +68,13 @@ _OURS = frozenset({EventLog.Status.RECEIVED, EventLog.Status.PROCESSED})
 
 
 def usual(event: EventLog) -> Usual | None:
-    """An unsaved event in the form that the statement takes; None if it takes the general way."""
+    """Returns an unsaved event in the statement's form; None if it must take the general way."""
     if event.status not in _OURS:
         return None
     parts = in_statement_for(event)
     if parts is None:
         return None
-    # The row is folded by the statement that inserts it.
+    # The statement that inserts the row also folds it.
     event.folded_at = event.received_at
     values = {
         name: value
@@ -92,7 +93,7 @@ def usual(event: EventLog) -> Usual | None:
         columns = _encode(values).encode()
     except UnicodeError:
         return None
-    # PostgreSQL has no text with NUL.
+    # PostgreSQL's text cannot hold NUL.
     if b"\\u0000" in columns:
         return None
     key = (event.account_id, event.event_time, event.dedup_key)
@@ -102,7 +103,7 @@ def usual(event: EventLog) -> Usual | None:
 def store_if_usual(events: Sequence[EventLog]) -> list[bool] | None:
     """Stores and folds unsaved events by the statement; returns which are new.
 
-    None, and nothing is stored, if they are to take the general way. Raises OperationalError or
+    Stores nothing, and returns None, if they must take the general way. Raises OperationalError or
     InterfaceError as `store` does.
     """
     if connection.vendor != "postgresql":
@@ -120,28 +121,31 @@ def store_if_usual(events: Sequence[EventLog]) -> list[bool] | None:
     except (OperationalError, InterfaceError):
         raise
     except DatabaseError as error:
-        # The general way finds the event at fault, and stores the others.
+        # The general way finds the faulty event, and stores the others.
         logger.warning("%s pushes are stored the general way: %s", len(batch), error)
         return None
 
 
 def _write_different_rows(batch: Sequence[Usual]) -> bool:
-    """PostgreSQL changes no row twice in one statement. The same push may come several times."""
+    """Whether different pushes write different rows, for one statement changes a row only once.
+
+    Several deliveries of one push count as one.
+    """
     writers: dict[Hashable, Hashable] = {}
     return all(writers.setdefault(row, one.key) == one.key for one in batch for row in one.rows)
 
 
 def store(batch: Sequence[Usual]) -> list[bool]:
-    """Stores and folds them; sets the pk of each event; returns which are new.
+    """Stores and folds the batch; sets the pk of each event; returns which are new.
 
-    Of a push that occurs twice, one is. Raises OperationalError or InterfaceError if it is not
-    known whether anything was stored, another DatabaseError if nothing was.
+    If a push occurs twice, only its first event is new. Raises OperationalError or InterfaceError
+    if it is unknown whether anything was stored, another DatabaseError if nothing was.
     """
     same: dict[tuple[int, datetime.datetime, str], list[Usual]] = {}
     for one in batch:
         same.setdefault(one.key, []).append(one)
-    # The order of the keys keeps processes that store the same pushes from waiting for each other
-    # in a circle; it is that of EventLogQuerySet.deliver().
+    # All processes store in the order of the keys, as EventLogQuerySet.deliver() does, so that two
+    # that store the same pushes do not deadlock.
     pushes = [same[key] for key in sorted(same)]
     given = b",".join(
         b'{"position":%d,"delivery_count":%d,%b' % (position, len(push), push[0].columns)
@@ -179,7 +183,7 @@ def _statement(parts: tuple[InStatement, ...]) -> bytes:
         f"AS given(position int, {definitions})), "
         f"stored AS ({stored}), "
         "outcome AS MATERIALIZED (SELECT given.*, stored.id, "
-        # A row that was there has been delivered at least once more than it is now.
+        # The count of a present row exceeds the deliveries of this batch.
         "stored.delivery_count = given.delivery_count AS is_new FROM given JOIN stored "
         "USING (account_id, event_time, dedup_key)), "
         f"new AS (SELECT * FROM outcome WHERE is_new){folds} "

@@ -1,7 +1,7 @@
-"""What happens to a stored event: it is folded once, and answered.
+"""Stores events, folds each of them once, and has them answered.
 
-Two separate facts with separate columns, so that a failing reply never undoes or repeats a fold.
-Live traffic, the worker and an operator's "try again" all come here.
+Fold and answer have separate columns, so that a failing reply never undoes or repeats a fold. Live
+traffic, the worker and an operator's "try again" all use this module.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["deliver", "fold_if_missing", "process", "process_due", "reopen"]
 
 logger = logging.getLogger(__name__)
 
-# Seconds for a lock that one of several rows waits for.
+# The lock timeout in seconds when the rows of a failed batch are folded one by one.
 _LOCK_TIMEOUT_OF_ONE = 0.2
 
 
@@ -41,15 +41,15 @@ def deliver(
     then: Callable[[Sequence[bool]], None] | None = None,
     are_heard: bool = False,
 ) -> list[bool]:
-    """Stores unsaved rows and folds those that are new, in one transaction; returns which are.
+    """Stores unsaved rows and folds the new ones in one transaction; returns which are new.
 
-    A row whose projection raises is left unfolded, with its error, for the worker. A duplicate
-    changes nothing but the delivery count. The transaction waits up to `lock_timeout` seconds for a
-    lock; if it raises DatabaseError, it stored nothing. `then` gets the list that will be returned,
-    in the same transaction: if it raises, nothing is stored. `are_heard` says that a connection
-    waits for the reply to each row, which is made in this transaction where its handler can.
+    A row whose projection raises stays unfolded, with its error, for the worker. A duplicate only
+    raises the delivery count. The transaction waits up to `lock_timeout` seconds for a lock; if it
+    raises DatabaseError, it stored nothing. `then` gets the list of new rows in the same
+    transaction: if it raises, nothing is stored. `are_heard` says that a connection waits for the
+    reply to each row; handlers that can, reply in this transaction.
 
-    On PostgreSQL pushes of the usual kinds go by one statement (events/log/one_statement.py).
+    On PostgreSQL one statement stores pushes of the usual kinds (events/log/one_statement.py).
     """
     if then is None and lock_timeout == LOCK_TIMEOUT:
         try:
@@ -73,8 +73,8 @@ def deliver(
             if then is not None:
                 then(are_new)
     except _FoldFailed as failure:
-        # Fold each event by itself, to find the one at fault. If that was a lock, the time to wait
-        # for it is used up.
+        # Fold each event by itself, to find the faulty one. If a lock was the reason, the time for
+        # waiting is used up: wait only briefly now.
         with short_transaction(_LOCK_TIMEOUT_OF_ONE):
             are_new, claimed = _insert(events)
             if len(claimed) == 1:
@@ -90,10 +90,11 @@ def deliver(
 
 
 def process(event: EventLog) -> EventLog | None:
-    """Brings a stored row to its outcome: folds it if that is missing, then asks for the reply.
+    """Folds a stored row if it is not folded yet, then makes its reply.
 
-    Of `event` only the key is read. Nobody waits for the reply, so it goes out another way. Returns
-    the row as it is then; or None when there is nothing to do, or another process is at it.
+    It reads only the key of `event`. No connection waits for the reply, so the reply does not go
+    out as a passive one. Returns the row as it is then; or None if there is nothing to do, or if
+    another process works on it.
     """
     if fold_if_missing(event):
         return make_answer(event)
@@ -101,9 +102,9 @@ def process(event: EventLog) -> EventLog | None:
 
 
 def process_due(pool: ReplyPool | None = None, *, limit: int = 100) -> int:
-    """Processes the rows whose time has come; returns how many were brought further.
+    """Processes the rows that are due; returns on how many it made progress.
 
-    With a pool its threads run the reply handlers, and rows wait that it has no room for.
+    With a pool, the pool's threads run the reply handlers, and rows for which it is full wait.
     """
     now = timezone.now()
     full: set[int] = set()
@@ -126,11 +127,11 @@ def process_due(pool: ReplyPool | None = None, *, limit: int = 100) -> int:
 
 
 def _is_brought(row: EventLog, bring: Callable[[EventLog], object]) -> bool:
-    """Whether this brought the row further. A row at fault waits, and holds up no other one."""
+    """Processes one row; returns whether it made progress. A failing row stops no other one."""
     try:
         return bool(bring(row))
     except (OperationalError, InterfaceError):
-        # The database is away or busy: the other rows would fare no better.
+        # The database is away or busy: the other rows would fail too.
         raise
     except Exception:
         logger.exception("Event %s could not be processed", row.pk)
@@ -159,7 +160,7 @@ def _process_in(pool: ReplyPool, row: EventLog) -> bool:
     return False
 
 
-# Rows that this process's pool has and may not have claimed yet.
+# Rows in this process's pool; the pool may not have claimed them yet.
 _in_pool: set[int] = set()
 
 
@@ -168,7 +169,7 @@ def reopen(events: EventLogQuerySet) -> list[EventLog]:
     again = events.filter(status__in=[EventLog.Status.FAILED, EventLog.Status.DEAD])
     keys = list(again.only_key())
     rows = EventLog.objects.filter(pk__in=[event.pk for event in keys])
-    # Of a row that was given up nobody expected an answer any more.
+    # A row that was given up has answered_by NONE; now it waits for an answer again.
     rows.filter(answered_by=EventLog.AnsweredBy.NONE).update(
         answered_by=EventLog.AnsweredBy.NOBODY_YET
     )
@@ -185,7 +186,7 @@ class _FoldFailed(Exception):
 
 
 def _insert(events: Sequence[EventLog]) -> tuple[list[bool], list[EventLog]]:
-    """Inserts rows; returns which are new, and those to be folded by us."""
+    """Inserts rows; returns which are new, and the events that the caller must fold."""
     for event in events:
         if event.status in {EventLog.Status.RECEIVED, EventLog.Status.PROCESSED}:
             # Inserting the row with folded_at set is the claim to fold it.
@@ -206,9 +207,9 @@ def _fold_together(events: Sequence[EventLog]) -> None:
 
 
 def _fold(event: EventLog, *, deadline: float) -> None:
-    """Runs all projections of a row claimed for it, or none: then the claim is given back.
+    """Runs all projections of a row whose fold the caller has claimed.
 
-    `deadline` is a time.monotonic().
+    If one raises, none counts, and the claim is given back. `deadline` is a time.monotonic().
     """
     try:
         if time.monotonic() > deadline:
@@ -232,7 +233,7 @@ def _give_back(event: EventLog, error: Exception) -> None:
 
 
 def fold_if_missing(event: EventLog) -> bool:
-    """Folds a stored row unless that was done. Returns whether it is folded and has no outcome."""
+    """Folds a stored row if it is not folded yet; returns whether it is folded but not answered."""
     with short_transaction():
         rows = EventLog.objects.awaiting_outcome().with_key_of(event)
         row = rows.select_related("account").first()

@@ -1,12 +1,12 @@
-"""Registries where apps say what they do with events: projections and reply handlers.
+"""Registers what apps do with events: projections and reply handlers.
 
 A projection folds an event into state. Every authentic event passes all projections of its kind in
-the transaction that stores it. A projection touches the database only, is quick, and cannot be
-replaced. A reply handler may answer the follower: one per kind, which another app may override; if
-it fails, the fold stands.
+the transaction that stores it. A projection uses only the database, is quick, and cannot be
+replaced. A reply handler may answer the follower. A kind has one handler, which another app may
+override; if the handler fails, the fold stays valid.
 
-Both take the stored EventLog row and nothing else, so a retry is the same path as live traffic.
-They stand in an app's `wechat.py`, which the start imports:
+Both take only the stored EventLog row, so a retry runs the same code as live traffic. They stand in
+an app's `wechat.py`, which the start imports:
 
     @projection("event.subscribe", "event.unsubscribe")
     def note_follow(event: EventLog) -> None: ...
@@ -14,11 +14,11 @@ They stand in an app's `wechat.py`, which the start imports:
     @reply_handler("event.click", override=True)
     def answer_click(event: EventLog) -> Reply | None: ...
 
-Each has optional quicker forms for pushes that arrive together: a projection of many events at
-once or as a part of the statement that stores them (InStatement); a reply found in memory before
-the event is stored, and replies found together in the transaction that folds their events.
+Both have optional quicker forms. A projection can fold many events at once, or be a part of the
+statement that stores them (InStatement). A reply can be found in memory before its event is stored
+(`early`), or together with other replies in the transaction that folds their events (`with_fold`).
 
-late_reply_sender() registers the function that takes replies which come too late for WeChat.
+late_reply_sender() registers the function that sends replies which come too late for WeChat.
 
 These, and the hooks in retention_hooks.py, are registries and not Django signals: a passive reply
 is one return value, a failure belongs to one row, and "go to definition" works.
@@ -62,7 +62,7 @@ __all__ = [
 
 
 class Defer(enum.Enum):
-    """What an early reply returns to leave the reply to the handler."""
+    """The value that an early reply returns to leave the reply to the handler."""
 
     DEFER = enum.auto()
 
@@ -71,7 +71,7 @@ DEFER: Final = Defer.DEFER
 
 
 class NotYet(Exception):
-    """An early reply rests on what is known once the event is stored: as DEFER, raised."""
+    """An early reply raises this, instead of returning DEFER, if it needs the stored event."""
 
 
 Projection: TypeAlias = "Callable[[EventLog], None]"
@@ -93,11 +93,12 @@ ANY_KIND = "*"
 class InStatement:
     """A projection in SQL, as a part of the statement that stores pushes on PostgreSQL.
 
-    The statement (events/log/one_statement.py) has the new events as the rows of `new`, which
-    carry, besides the columns of the log, what `values` says of each event, or nothing where it
-    says None. It may name `columns`, which are given with their types; one that it leaves out is
-    NULL. `sql` writes rows of the app's own, in a fixed order against deadlocks. `row` tells the
-    rows apart that events write: two that write the same row never come in one statement.
+    In the statement (events/log/one_statement.py), `new` holds a row for each new event: the
+    columns of the log, and the app's own `columns`, a mapping of names to SQL types. `values`
+    returns the event's values for these columns; a missing one is NULL, and None means that the
+    projection has nothing to write. `sql` writes rows of the app's own tables, in a fixed order
+    against deadlocks. `row` identifies the row that an event writes: two events that write the same
+    row never come in one statement.
     """
 
     columns: Callable[[], Mapping[str, str]]
@@ -142,11 +143,12 @@ def projection(
 ) -> Callable[[_P], _P]:
     """Registers a function for events of these kinds, or of ANY_KIND.
 
-    `batch` does the same for several events in one go, in any order; against deadlocks it touches
-    rows that other processes touch too in a fixed order. `in_statement` does it in SQL, and
-    `leaves` says, from the event and this process's memory, that the projection would change
-    nothing; a push for which neither holds takes longer to store. Raises ValueError
-    without a kind. Projections run in the order of their registration, those for ANY_KIND first.
+    `batch` does the same for several events at once, which come in any order; it must change rows
+    in a fixed order, so that two processes do not deadlock. `in_statement` does it in SQL. `leaves`
+    returns whether the projection would change nothing, judged by the event and this process's
+    memory. A push without `in_statement` and for which `leaves` is not true takes longer to store.
+    Projections run in the order of their registration, those for ANY_KIND first. Raises ValueError
+    without a kind.
     """
     if not kinds:
         raise ValueError("A projection names the kinds it folds, or ANY_KIND.")
@@ -168,13 +170,15 @@ def reply_handler(
 ) -> Callable[[_R], _R]:
     """Registers the function that answers events of these kinds.
 
-    `early` runs first, with the row that is about to be stored. It reads the event and this
-    process's memory, nothing else, and returns the reply to store with the row, None for no reply,
-    or DEFER to leave it to the handler, which an exception does too. `with_fold` gets the deferred
-    ones that arrive together, once they are folded, and says the same of each; it reads and writes
-    the database alone, in the transaction that stores them. Raises ValueError if a kind has a
-    handler and `override` is not given, or the other way round: either is a misunderstanding about
-    whose reply a follower gets. A handler that `gives_way` is replaced either way.
+    `early` runs first, with the row before it is stored. It reads only the event and this process's
+    memory. It returns the reply to store with the row, None for no reply, or DEFER to leave the
+    reply to the handler; an exception does the same as DEFER. `with_fold` gets the deferred events
+    that arrive together, after their fold, and returns one of the same three for each; it uses only
+    the database, in the transaction that stores the events.
+
+    Raises ValueError if a kind has a handler and `override` is false, or if it has none and
+    `override` is true: the author is mistaken about who answers the follower. A handler with
+    `gives_way` can be replaced without `override`.
     """
     if not kinds:
         raise ValueError("A reply handler names the kinds it answers.")
@@ -193,10 +197,10 @@ def reply_handler(
 
 
 def late_reply_sender(function: _L) -> _L:
-    """Registers the function that brings a reply to the follower when WeChat waits no longer.
+    """Registers the function that sends a reply to the follower when WeChat no longer waits.
 
-    It is called inside a transaction, so it queues the message and calls no network; it returns
-    whether the reply will go out. Raises ValueError when there is one.
+    It is called inside a transaction, so it queues the message and makes no network call. It
+    returns whether the reply will go out. Raises ValueError if a function is registered already.
     """
     if _late_reply_senders:
         raise ValueError("Late replies have a sender already.")
@@ -205,7 +209,7 @@ def late_reply_sender(function: _L) -> _L:
 
 
 def send_late(event: EventLog, reply: Reply) -> bool:
-    """Hands a late reply to the registered sender, if there is one; whether it will go out."""
+    """Hands a late reply to the registered sender; returns whether the reply will go out."""
     return any(send(event, reply) for send in _late_reply_senders)
 
 
@@ -214,7 +218,7 @@ def projections_for(kind: str) -> list[Projection]:
 
 
 def in_statement_for(event: EventLog) -> list[InStatement] | None:
-    """The projections of an unsaved event in SQL; None if it needs one that is not."""
+    """Returns the event's projections in SQL; None if it needs one that has no SQL."""
     found = []
     for registered in _projections:
         if not registered.is_concerned(event):
@@ -226,7 +230,7 @@ def in_statement_for(event: EventLog) -> list[InStatement] | None:
 
 
 def project_together(events: Sequence[EventLog]) -> None:
-    """Runs all projections of these events; raises what the first failing one raised."""
+    """Runs all projections of these events; raises the exception of the first that fails."""
     for registered in _projections:
         taken = [event for event in events if registered.is_concerned(event)]
         if not taken:

@@ -1,4 +1,4 @@
-"""The views `report_events` and `report_daily` (docs/reporting.md)."""
+"""Makes the database views `report_events` and `report_daily` (docs/reporting.md)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from events.db.report_views import drop_views, make_views
 
 __all__ = ["drop_report_of_events", "make_report_of_events"]
 
-# A body that is no UTF-8 must not end a whole query.
+# A body that is not UTF-8 must not make a whole query fail.
 _TEXT_FUNCTION = r"""
 CREATE OR REPLACE FUNCTION report_text(raw bytea) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
@@ -39,22 +39,22 @@ _CONTENT = {
 }
 _DAY = {
     "postgresql": "(c.start AT TIME ZONE s.time_zone)::date",
-    # Noon of the account's day has its date in UTC too, up to twelve hours from it.
+    # At noon the account's date is the date in UTC too, for zones up to twelve hours away.
     "sqlite": "date(c.start, '+12 hours')",
 }
 
 
 def _masked(expression: str, vendor: str) -> str:
-    """SQL for a text without one-time binding scenes, in the words of `events.binding_scenes`."""
+    """SQL that masks the one-time binding scenes in a text, as `events.binding_scenes` does."""
     if vendor == "postgresql":
         return f"regexp_replace({expression}, '{SHAPE}', '{MASK}', 'g')"
-    # SQLite has no regular expressions: the whole text goes.
+    # SQLite has no regular expressions, so it masks the whole text.
     shape = "*bind-" + "[A-Za-z0-9_-]" * 32 + "*"
     return f"CASE WHEN {expression} GLOB '{shape}' THEN '{MASK}' ELSE {expression} END"
 
 
 def _may_hold_code(content: str, vendor: str) -> str:
-    """SQL for whether a short code may stand in a text, and still be valid."""
+    """SQL for whether a text may hold a short code that is still valid."""
     seconds = int(CODE_MAY_BE_VALID.total_seconds())
     character = f"[{CODE_CHARACTERS}{CODE_CHARACTERS.lower()}]"
     if vendor == "postgresql":

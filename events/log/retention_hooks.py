@@ -1,7 +1,7 @@
-"""Registries where apps with state of their own say what they do when rows leave the log.
+"""Registers what apps with their own state do when rows leave the log, return or change.
 
-Rows leave by retention (events/retention/prune.py), come back from an archive
-(events/retention/archive/), or change their person in an erasure:
+Retention removes rows (events/retention/prune.py), an archive brings them back
+(events/retention/archive/), and an erasure gives them a pseudonym:
 
     @before_removal
     def keep_what_they_say(events: EventLogQuerySet) -> None: ...
@@ -46,19 +46,19 @@ _after_restoring: list[RetentionHook] = []
 def before_removal(function: _K) -> _K:
     """Registers a function for rows that are about to leave the log.
 
-    It runs in the transaction that removes them and touches the database only; if it raises, the
-    rows stay. They can be a whole month's, so it works in sets. Only `events.not_carried_over()`
-    counts towards state.
+    It runs in the transaction that removes the rows and uses only the database; if it raises, the
+    rows stay. It gets up to a whole month of rows, so it must use queries over sets. Only the rows
+    in `events.not_carried_over()` count towards state.
     """
     _before_removal.append(function)
     return function
 
 
 def after_restoring(function: _K) -> _K:
-    """Registers a function for rows that an archive brought back, after their transaction.
+    """Registers a function for rows that an archive brought back; it runs after their transaction.
 
-    Rows whose removal the app has seen are marked is_carried_over and change nothing. The others
-    are not in the state that this site has now.
+    Rows that the app has carried over have `is_carried_over` set, and change nothing. The state
+    does not contain the other rows yet.
     """
     _after_restoring.append(function)
     return function
@@ -67,7 +67,7 @@ def after_restoring(function: _K) -> _K:
 def before_restoring(function: ReturnHook) -> ReturnHook:
     """Registers a function for unsaved rows that an archive is about to bring back.
 
-    It may change them, and runs before the transaction that inserts them.
+    It may change the rows. It runs before the transaction that inserts them.
     """
     _before_restoring.append(function)
     return function
@@ -91,9 +91,9 @@ def announce_restoring(events: EventLogQuerySet) -> None:
 def on_erasure(function: ErasureHook) -> ErasureHook:
     """Registers a function that renames one person in the tables of an app.
 
-    It takes the account's id, the OpenID, and the pseudonym that replaces it from now on, and runs
-    in the transaction that erases the person from the log. It touches the database only, keeps
-    every count, and removes what the person wrote.
+    It takes the account's id, the OpenID, and the pseudonym that replaces the OpenID. It runs in
+    the transaction that erases the person from the log. It uses only the database, keeps every
+    count, and removes what the person wrote.
     """
     _on_erasure.append(function)
     return function

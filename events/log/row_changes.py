@@ -1,4 +1,4 @@
-"""Which changes of an event readers of the API hear about, and for how long."""
+"""Records the changes of events that readers of the API get, and removes old records."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ __all__ = [
 ]
 
 EVENT = "event"
-# A reader who comes later begins anew.
+# A reader who was away longer must read everything again.
 KEPT_FOR = datetime.timedelta(days=30)
 _BATCH = 5000
 
-# New events are found by their ids, and what retention removes stays in copies.
+# Inserts need no record, because readers find new events by their ids. Deletes need none, because
+# readers' copies keep the rows that retention removes.
 _EVENTS = Watched(
     EventLog,
     EVENT,
@@ -44,9 +45,9 @@ def forget_changes_of_events(using: str, **_signal: Any) -> None:
 
 
 def forget_old_changes(now: datetime.datetime | None = None) -> int:
-    """Removes notes of changes that are older than `KEPT_FOR`; returns how many, up to a batch.
+    """Removes up to a batch of records older than `KEPT_FOR`; returns how many.
 
-    The last note of all stays, so that `seq` goes on from it.
+    The last record always stays, so that `seq` continues from it.
     """
     changes = RowChange.objects.filter(type=EVENT)
     last = changes.aggregate(last=Max("seq"))["last"] or 0

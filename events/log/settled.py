@@ -1,11 +1,11 @@
-"""How far a table can be read in ascending order without skipping a row.
+"""Finds how far a reader can read a table in ascending order without missing a row.
 
-PostgreSQL gives out ids before their transactions commit, so a row with a smaller id can appear
-after a poller has read a larger one; a poller that keeps only the largest id loses rows. So this
-module takes the largest id, notes the transactions that are writing to the table, and waits until
-they end: all ids that are given out later are larger. The same holds for a time that statements
-take from the database's clock while they hold the table's lock. SQLite has one writer at a time, so
-its ids and such times commit in order.
+PostgreSQL gives out ids before their transactions commit. So a row with a smaller id can appear
+after a poller has read a larger one, and a poller that remembers only the largest id loses rows.
+This module takes the largest id, lists the transactions that are writing to the table, and waits
+until they end: all ids that are given out later are larger. The same holds for a time that
+statements take from the database's clock while they hold the table's lock. SQLite has one writer at
+a time, so its ids and such times commit in order.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ __all__ = [
     "settled_upper_bound",
 ]
 
-# Seconds. The callback's transactions end within three. A longer one belongs to maintenance; then
-# the caller asks again.
+# Seconds. The callback's transactions end within three. Only maintenance takes longer; then the
+# caller tries again later.
 _WAIT = 2.0
 _PAUSE = 0.01
 
 
 class Unsettled(Exception):
-    """Transactions that are writing to the table take too long to wait for."""
+    """Transactions write to the table for longer than this module waits."""
 
 
 def settled_upper_bound() -> int:
-    """Return the id up to which every event is there for good; raise `Unsettled`."""
+    """Returns the id up to which no event can appear any more; raises `Unsettled`."""
     highest = EventLog.objects.aggregate(highest=Max("id"))["highest"] or 0
     if connection.vendor == "postgresql":
         _wait_for_writers(EventLog)
@@ -47,9 +47,10 @@ def settled_upper_bound() -> int:
 
 
 def settled_moment(model: type[Model]) -> datetime.datetime | None:
-    """Return the time up to which every change of a table is there for good; raise `Unsettled`.
+    """Returns the time up to which no change of a table can appear any more; raises `Unsettled`.
 
-    The changes have their time from `FUNCTIONS["now"]`. None: all that can be read is settled.
+    The changes have their time from `FUNCTIONS["now"]`. None means that every visible change is
+    settled.
     """
     if connection.vendor != "postgresql":
         return None
@@ -62,17 +63,18 @@ def settled_moment(model: type[Model]) -> datetime.datetime | None:
 
 
 def settled_instant(model: type[Model]) -> datetime.datetime:
-    """Return a time before which every change of a table is there; all others bear it or a later.
+    """Returns a time before which no change of a table can appear any more.
 
-    All that was there when this was called is before it. Raises `Unsettled`.
+    Changes visible at the call have an earlier time; all later changes have this time or a later
+    one. Raises `Unsettled`.
     """
     moment = settled_moment(model)
     if moment is not None:
         return moment
-    # SQLite's clock counts milliseconds: let the present one, which has changes, be over.
+    # SQLite's clock counts milliseconds: wait until the present one, which may have changes, ends.
     time.sleep(0.002)
     try:
-        # The transaction takes the write lock, so no writer has a change with an earlier time.
+        # This transaction has the write lock, so no writer has an open change with an earlier time.
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SELECT {FUNCTIONS['sqlite']['now']}")
             (text,) = cursor.fetchone()
@@ -82,7 +84,7 @@ def settled_instant(model: type[Model]) -> datetime.datetime:
 
 
 def settled_sequence(type_: str) -> int:
-    """Return the `seq` of `RowChange` up to which all changes of a type are there for good.
+    """Returns the `seq` of `RowChange` up to which no change of a type can appear any more.
 
     Raises `Unsettled`.
     """

@@ -1,7 +1,8 @@
 """Makes the reply to a stored event, once.
 
-Claim, run, save: two short transactions, and between them nothing is held, however long the handler
-takes. Which way the reply goes is in reply_ways.py.
+A short transaction claims the row, the handler runs, a second short transaction saves the reply.
+While the handler runs, the process holds no lock and no connection. The module reply_ways.py
+decides which way the reply goes to the follower.
 """
 
 from __future__ import annotations
@@ -38,18 +39,20 @@ __all__ = ["make_answer", "note_failure"]
 logger = logging.getLogger(__name__)
 
 _ERROR_LENGTH = 4000
-# A reply was made and could not be saved: the handler is not run again for a database that is busy.
+# Seconds. A finished reply is saved again after these pauses, so that the handler need not run
+# twice because the database is busy.
 _SAVE_AGAIN_AFTER = (0.2, 1, 2)
 
 
 def make_answer(
     event: EventLog, *, is_heard: Callable[[], bool] = lambda: False
 ) -> EventLog | None:
-    """Asks the reply handler of a folded row that has no outcome, and keeps what it says.
+    """Runs the reply handler for a folded row without outcome, and saves the reply.
 
-    Of `event` only the key is read. Returns the row as it is then; or None when it is not such a
-    row, another process is at it, or the lease ended before the handler did. `is_heard` is asked
-    once there is a reply: whether a connection waits that it will be handed to at once.
+    It reads only the key of `event`. Returns the row as it is then; or None if the row has an
+    outcome or is not folded, if another process works on it, or if the lease ended before the
+    handler did. `is_heard` is called when the reply is there: it returns whether a connection waits
+    and will take the reply at once.
     """
     row = claim(event, most_attempts=len(EVENT))
     if row is None:
@@ -66,7 +69,7 @@ def make_answer(
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A reply, and the row whose kept answer it is."""
+    """A reply. If it is an answer that was kept for this follower, `kept` is that answer's row."""
 
     reply: Reply | None = None
     kept: EventLog | None = None
@@ -77,10 +80,10 @@ class _GivenElsewhere(Exception):
 
 
 def _make(row: EventLog) -> _Made:
-    """Asks for the reply, and gives the row the columns of its outcome; saves nothing."""
+    """Runs the handler, and sets the row's outcome in memory; saves nothing."""
     started = timezone.now()
     made = _Made()
-    # Whatever the claim took from the pool of connections goes back before the handler runs.
+    # The claim's connection goes back to the pool before the handler runs, which may take long.
     release_connection()
     try:
         made = _reply_to(row)
@@ -96,7 +99,7 @@ def _make(row: EventLog) -> _Made:
         row.next_attempt_at = None
         row.processed_at = timezone.now()
         row.duration_ms = round((row.processed_at - started).total_seconds() * 1000)
-    # What the handler used goes back too.
+    # The handler's connection goes back too.
     release_connection()
     return made
 
@@ -106,8 +109,8 @@ def _reply_to(row: EventLog) -> _Made:
         kept = kept_for(row)
         if kept is not None:
             return _Made(parse_reply(kept.reply), kept)
-    # No early reply came with the row if the account keeps answers, or if the text is too long for
-    # one message.
+    # The row was stored without its early reply if the account keeps answers, or if the text is too
+    # long for one message. So ask for it here.
     early = early_reply_for(row.kind)
     try:
         reply = early(row) if early else DEFER
@@ -143,10 +146,10 @@ def _save(row: EventLog, lease: str, made: _Made, is_heard: Callable[[], bool]) 
     if not rows.filter(lease=lease).update(**{name: getattr(row, name) for name in names}):
         logger.warning("The reply to event %s came after its lease had ended", row.pk)
         return False
-    # Only now: a process that is killed before leaves the kept answer to the next message.
+    # Take the kept answer only now: if this process is killed earlier, the next message gets it.
     if made.kept is not None and not give_kept(made.kept):
         raise _GivenElsewhere
-    # A connection may meanwhile have told the follower to ask again.
+    # Meanwhile another connection may have set KEPT and told the follower to ask again.
     row.answered_by, row.delivery_count = rows.values_list("answered_by", "delivery_count").get()
     if reply is None:
         if row.answered_by == By.KEPT and row.status == EventLog.Status.PROCESSED:
@@ -161,7 +164,7 @@ def _save(row: EventLog, lease: str, made: _Made, is_heard: Callable[[], bool]) 
 
 
 def note_failure(event: EventLog, error: Exception) -> None:
-    """Gives the row the error and the time of its next attempt, or gives it up; saves nothing."""
+    """Sets the row's error and next attempt, or DEAD after the last attempt; saves nothing."""
     event.error = storable("".join(traceback.format_exception(error)))[-_ERROR_LENGTH:]
     if event.attempts < len(EVENT):
         event.next_attempt_at = timezone.now() + EVENT[event.attempts]
@@ -169,6 +172,3 @@ def note_failure(event: EventLog, error: Exception) -> None:
         event.status = EventLog.Status.DEAD
         event.next_attempt_at = None
     event.attempts += 1
-
-
-# --- The ways ----------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-"""Claims to make a reply: a lease on the row, renewed while its handler runs.
+"""Claims a row to make its reply: a lease on the row, renewed while the handler runs.
 
-Nothing is locked meanwhile. The claim of a process that is killed ends with its lease, seconds
-later; so does that of a handler that runs longer than settings.REPLY_HANDLER_SECONDS, whose outcome
-then counts for nothing.
+A lease locks nothing. If a process is killed, its lease ends seconds later. If a handler runs
+longer than settings.REPLY_HANDLER_SECONDS, its lease is no longer renewed, and its reply is
+discarded after the lease has ended.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ logger = logging.getLogger(__name__)
 
 
 def lease_seconds() -> float:
-    """Two of the times that WeChat waits: a killed process's row is free for the third try."""
+    """Twice the time that WeChat waits: its third try then finds a dead process's row free."""
     return 2 * float(settings.CALLBACK_SECONDS)
 
 
 def claim(event: EventLog, *, most_attempts: int) -> EventLog | None:
     """Leases a folded row without outcome to the caller, and returns it.
 
-    Returns None if there is no such row, or another process has it. Of `event` only the key is
-    read. A former lease that ended without an outcome counts as an attempt; after more than
-    `most_attempts` the row is given up, and None returned.
+    Returns None if there is no such row, or if another process has it. It reads only the key of
+    `event`. A former lease that ended without an outcome counts as an attempt; after more than
+    `most_attempts` the row becomes DEAD, and this function returns None.
     """
     rows = EventLog.objects.with_key_of(event)
     with short_transaction():
@@ -61,7 +61,7 @@ def claim(event: EventLog, *, most_attempts: int) -> EventLog | None:
             columns |= {
                 "lease": row.lease,
                 "leased_until": row.leased_until,
-                # Then the worker looks what became of it.
+                # If this process dies, the worker takes the row then.
                 "next_attempt_at": row.leased_until,
             }
         if not rows.awaiting_outcome().filter(lease=former).update(**columns):
@@ -73,12 +73,12 @@ _Held = tuple[int, datetime.datetime, float]
 
 
 class _Keeper:
-    """Renews the leases of this process in one thread, which ends when there are none."""
+    """Renews the leases of this process in one thread, which ends when no leases are left."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # By lease: the row's key, and the time.monotonic() up to which the lease is renewed. A row
-        # object will not do: it loses its lease when its reply is saved.
+        # For each lease the row's key, and the time.monotonic() until which to renew the lease. It
+        # does not hold row objects, because saving a reply removes their lease.
         self._held: dict[str, _Held] = {}
         self._has_thread = False
 

@@ -1,7 +1,8 @@
-"""The threads in which reply handlers run, shared fairly among the accounts.
+"""Runs reply handlers in threads, shared fairly among the accounts.
 
-An account may take a thread while it holds fewer than are free: of sixteen the first account gets
-eight, the next four, and so on, so however slow the handlers of some are, another finds a thread.
+An account may take a thread while it holds fewer threads than are free: of sixteen the first
+account gets eight, the next four, and so on. So one account finds a thread even if the handlers of
+others are slow.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Job = Callable[[], None]
 
 
 class ReplyPool:
-    """Up to `threads` daemon threads, begun when needed; as many jobs of each account may wait."""
+    """Starts up to `threads` daemon threads. For each account the same number of jobs may wait."""
 
     def __init__(self, threads: int) -> None:
         self._size = threads
@@ -31,7 +32,7 @@ class ReplyPool:
         self._idle = 0
 
     def submit(self, account_id: int, job: Job) -> bool:
-        """Takes a job on, for now or as soon as the account may have a thread; False if full."""
+        """Queues a job to run when its account may have a thread; False if the queue is full."""
         with self._changed:
             if len(self._waiting.get(account_id, ())) >= self._size:
                 return False
@@ -44,7 +45,7 @@ class ReplyPool:
             return True
 
     def withdraw(self, account_id: int, job: Job) -> bool:
-        """Takes a job back; False when it has begun."""
+        """Takes a job back; returns False if it has begun."""
         with self._changed:
             try:
                 self._waiting.get(account_id, deque()).remove(job)
@@ -59,7 +60,7 @@ class ReplyPool:
             return account_id not in self._waiting and self._may_begin(account_id)
 
     def finish(self, seconds: float) -> None:
-        """Waits that long at the most for what is under way; what waits is dropped."""
+        """Drops waiting jobs, and waits up to `seconds` for those that run."""
         deadline = time.monotonic() + seconds
         with self._changed:
             self._waiting.clear()
@@ -72,7 +73,7 @@ class ReplyPool:
             try:
                 job()
             except BaseException:
-                # A cancelled call or sys.exit() in a handler must not cost the pool a thread.
+                # A handler that calls sys.exit() or is cancelled must not end a thread of the pool.
                 logger.exception("A reply handler's job failed")
             finally:
                 with self._changed:
@@ -87,7 +88,7 @@ class ReplyPool:
                 for account_id, jobs in self._waiting.items():
                     if self._may_begin(account_id):
                         job = jobs.popleft()
-                        # The others have their turn before this account's next.
+                        # Serve the other accounts before this account's next job.
                         self._waiting.move_to_end(account_id)
                         self._forget_if_empty(account_id)
                         self._running[account_id] += 1

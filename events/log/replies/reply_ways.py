@@ -1,12 +1,12 @@
-"""The ways that a reply takes to the follower, whom it reaches once.
+"""Brings a reply to the follower by one of several ways, and only once.
 
-WeChat pushes three times, each time waiting for settings.CALLBACK_SECONDS, so what was made goes
-one of these ways, which `answered_by` says:
+WeChat pushes three times, and each time waits for settings.CALLBACK_SECONDS. A reply takes one of
+these ways, which `answered_by` names:
 
-- a connection waits for it, or comes before the tries are over: it goes out as the reply;
-- later it goes out as a customer-service message (客服消息), while the follower's window is open;
-- for an account that sends none, it is kept for the follower's next message;
-- otherwise it reached nobody, and operators see that.
+- If a connection waits for it, or comes before the tries are over: as the passive reply.
+- If it is later: as a customer-service message (客服消息), while the follower's window is open.
+- If the account sends no such messages: it is kept for the follower's next message.
+- Otherwise it reaches nobody, and operators see that.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ __all__ = [
 
 # WeChat pushes three times (callback-protocol: 总共重试三次).
 TRIES = 3
-# Seconds between two looks at a kept answer that is still being made.
+# Seconds between two queries for a kept answer that is still being made.
 _LOOK_EVERY = 0.1
 
 By = EventLog.AnsweredBy
 
 
 def tries_end(event: EventLog) -> datetime.datetime:
-    """The moment after which WeChat no longer brings this push."""
+    """Returns the time after which WeChat no longer repeats this push."""
     return event.received_at + datetime.timedelta(seconds=TRIES * settings.CALLBACK_SECONDS)
 
 
 def written(reply: Reply | None, event: EventLog, now: datetime.datetime) -> str:
-    """The XML of a reply to this event, whole; empty for none."""
+    """Returns the XML of the whole reply to this event; "" for None."""
     if reply is None:
         return ""
     return render(
@@ -66,9 +66,9 @@ def written(reply: Reply | None, event: EventLog, now: datetime.datetime) -> str
 
 
 def hand_over(event: EventLog) -> EventLog:
-    """The row, which has its outcome; its reply counts as answered, unless it went another way.
+    """Notes that a waiting connection takes the reply of a processed row; returns the row.
 
-    Call it while a connection waits that the reply can be handed to.
+    It changes nothing if the reply has gone another way already: look at `answered_by`.
     """
     with short_transaction():
         rows = EventLog.objects.with_key_of(event).select_related("account")
@@ -79,9 +79,9 @@ def hand_over(event: EventLog) -> EventLog:
 
 
 def take_back(row: EventLog) -> None:
-    """Notes that no connection took a reply that make_answer() had for one that waited.
+    """Notes that no connection took a reply that make_answer() had meant for one.
 
-    If WeChat has pushed again since, that push has the reply.
+    It changes nothing if WeChat has pushed again since: that push has the reply.
     """
     rows = EventLog.objects.with_key_of(row).filter(answered_by=By.REPLY)
     rows.filter(delivery_count=row.delivery_count).update(
@@ -90,9 +90,9 @@ def take_back(row: EventLog) -> None:
 
 
 def hold(event: EventLog) -> EventLog | None:
-    """Keeps the answer that is being made for the follower's next message.
+    """Marks a reply that is still being made: it will be kept for the follower's next message.
 
-    Returns None; or the row, when it has its outcome by now.
+    Returns None; or the row, if the reply is there by now.
     """
     rows = EventLog.objects.with_key_of(event)
     waiting = rows.awaiting_outcome().filter(answered_by=By.NOBODY_YET)
@@ -103,14 +103,14 @@ def hold(event: EventLog) -> EventLog | None:
 
 
 def leave_to_worker(event: EventLog) -> None:
-    """Makes a row without outcome due, unless somebody has claimed it."""
+    """Makes a row without outcome due, unless a process has claimed it."""
     EventLog.objects.with_key_of(event).awaiting_outcome().filter(lease="").update(
         next_attempt_at=timezone.now()
     )
 
 
 def send_what_is_late(event: EventLog) -> EventLog | None:
-    """Sends a reply that no try of WeChat fetched another way; None if there is none."""
+    """Sends a reply that no try of WeChat fetched; returns its row, or None if nothing is due."""
     with short_transaction():
         row = (
             EventLog.objects.with_key_of(event)
@@ -131,18 +131,18 @@ def send_what_is_late(event: EventLog) -> EventLog | None:
 def message_settled(
     event_id: int, event_time: datetime.datetime, sent_at: datetime.datetime | None
 ) -> None:
-    """Notes that the message with a late reply was sent, or with None that it never will be."""
+    """Notes when the message with a late reply was sent; None: it will never be sent."""
     rows = EventLog.objects.filter(pk=event_id, event_time=event_time, answered_at=None)
     if sent_at is None:
         rows.filter(answered_by=By.MESSAGE).update(answered_by=By.NONE)
     else:
-        # It may have failed before, until an operator had it sent again.
+        # NONE too: the message may have failed before an operator had it sent again.
         late = rows.filter(answered_by__in=[By.MESSAGE, By.NONE])
         late.update(answered_by=By.MESSAGE, answered_at=sent_at)
 
 
 def take_reply(row: EventLog, reply: Reply) -> None:
-    """Notes that a connection takes the reply; what one reply cannot hold follows as messages."""
+    """Notes that a connection takes the reply; the parts beyond the first go out as messages."""
     is_cut = not all(_send_parts(row, _parts(reply)[1:]))
     set_columns(
         row,
@@ -168,36 +168,36 @@ def go_late(row: EventLog, reply: Reply) -> None:
 
 
 def _parts(reply: Reply) -> list[Reply]:
-    """The reply in as many parts as WeChat's limit asks for."""
+    """Splits a reply into parts that fit WeChat's limit for one text."""
     if not isinstance(reply, TextReply):
         return [reply]
     return [TextReply(part) for part in split_text(reply.content)]
 
 
 def _send_parts(row: EventLog, parts: list[Reply]) -> list[bool]:
-    """Queues messages in this order; says of each whether it will go out."""
+    """Queues the parts as messages, in order; returns for each whether it will go out."""
     if row.account.late_answers == OfficialAccount.LateAnswers.NEXT:
         return [False for _ in parts]
     sent: list[bool] = []
     for part in parts:
-        # Without its middle the end is of no use.
+        # If one part fails, the parts after it are useless.
         sent.append(all(sent) and send_late(row, part))
     return sent
 
 
 def give_kept(kept: EventLog) -> bool:
-    """Notes that a kept answer goes out in reply to the next message; False if it went already."""
+    """Notes that a kept answer goes out as the next message's reply; False if it went already."""
     rows = EventLog.objects.with_key_of(kept).filter(answered_by=By.KEPT)
     return bool(rows.update(answered_by=By.NEXT, answered_at=timezone.now()))
 
 
 def kept_for(row: EventLog) -> EventLog | None:
-    """The row of the follower's oldest kept answer, once that is made; None for none."""
+    """Waits until the follower's oldest kept answer is made; returns its row, or None."""
     if not row.openid:
         return None
     give_up_at = time.monotonic() + TRIES * settings.CALLBACK_SECONDS
     kept = EventLog.objects.kept_for(row.account_id, row.openid).exclude(pk=row.pk)
-    # The next attempt at these may be hours away.
+    # The next attempt for a failed row may be hours away.
     kept = kept.exclude(status=EventLog.Status.FAILED)
     while (oldest := kept.order_by("id").first()) is not None:
         if oldest.reply:
@@ -214,7 +214,7 @@ def kept_for(row: EventLog) -> EventLog | None:
 
 
 def set_columns(row: EventLog, **columns: object) -> None:
-    """Changes the row, here and in the database."""
+    """Changes the row in memory and in the database."""
     for name, value in columns.items():
         setattr(row, name, value)
     EventLog.objects.with_key_of(row).update(**columns)

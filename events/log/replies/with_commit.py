@@ -1,8 +1,8 @@
-"""Replies that are stored in the transaction that stores their events, and go out with its commit.
+"""Stores replies in the transaction that stores their events; they go out after its commit.
 
-They take no claim, no thread and no second transaction, which cost a push twenty times its storing.
-A reply is known before its event is stored, or once that is folded; the connection that brought the
-push waits for it.
+Such a reply needs no claim, no thread and no second transaction, which together cost twenty times
+as much as storing the push. The reply is known before its event is stored, or right after the fold.
+The connection that brought the push waits for it.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ logger = logging.getLogger(__name__)
 
 Columns: TypeAlias = dict[str, Any]
 
-# Taps that WeChat lets an account answer, besides messages.
+# Besides messages, WeChat lets an account answer these taps.
 _ASKING = frozenset({"event.click", "event.scan"})
-# Bytes of a reply's XML that is surely one message; a longer one takes the general way.
+# A reply whose XML has up to this many bytes surely fits one message. A longer one takes the
+# general way.
 _SURELY_ONE_MESSAGE = 2048
 
 
 def may_fetch_kept_answer(event: EventLog) -> bool:
-    """Whether this is a message in answer to an account's "reply to see the result"."""
+    """Whether the follower's message may ask for an answer that the account has kept."""
     keeps = event.account.late_answers == OfficialAccount.LateAnswers.NEXT
     is_message = "." not in event.kind
     return keeps and bool(event.openid) and (is_message or event.kind in _ASKING)
 
 
 def outcome(event: EventLog, reply: Reply | None, now: datetime.datetime) -> Columns | None:
-    """The columns of a row with this reply; None if that is too long for one message."""
+    """Returns a row's columns with this reply; None if it may be too long for one message."""
     xml = written(reply, event, now)
     if len(xml.encode()) > _SURELY_ONE_MESSAGE:
         return None
@@ -52,7 +53,7 @@ def outcome(event: EventLog, reply: Reply | None, now: datetime.datetime) -> Col
         "next_attempt_at": None,
     }
     if reply is not None:
-        # The connection that brings it waits, and gets it with the commit.
+        # The connection that brought the push waits, and gets the reply after the commit.
         columns |= {
             "reply": xml,
             "answered_by": EventLog.AnsweredBy.REPLY,
@@ -62,10 +63,10 @@ def outcome(event: EventLog, reply: Reply | None, now: datetime.datetime) -> Col
 
 
 def answer_folded(events: Sequence[EventLog]) -> list[tuple[EventLog, Columns]]:
-    """Answers rows that were stored and folded in this transaction, where their handlers can.
+    """Answers rows that this transaction stored and folded, if their handlers have `with_fold`.
 
-    A connection must wait for the reply to each. What cannot be answered here is left to the
-    general way. Returns what to set on which event once the transaction is committed.
+    A connection must wait for the reply to each. Other rows take the general way. Returns events
+    with the columns to set on them after the commit.
     """
     answered: list[tuple[EventLog, Columns]] = []
     by_kind: dict[str, list[EventLog]] = {}
@@ -93,14 +94,14 @@ def answer_folded(events: Sequence[EventLog]) -> list[tuple[EventLog, Columns]]:
 
 
 def _save(answered: Sequence[tuple[EventLog, Columns]]) -> None:
-    """Saves outcomes in one statement, that of the first for all, but to each its own reply."""
+    """Saves the outcomes in one statement: all columns of the first, but each row's own reply."""
     if not answered:
         return
     columns = dict(answered[0][1])
     if "reply" in columns:
         texts = (When(pk=row.pk, then=Value(own["reply"])) for row, own in answered)
         columns["reply"] = Case(*texts, output_field=TextField())
-    # The times lead PostgreSQL to the months.
+    # With the times PostgreSQL reads only the partitions of these months.
     rows = [row for row, _ in answered]
     EventLog.objects.filter(
         pk__in=[row.pk for row in rows], event_time__in={row.event_time for row in rows}
