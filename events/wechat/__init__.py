@@ -1,7 +1,7 @@
 """The protocol between WeChat and an Official Account's server, as pure functions.
 
-Nothing here knows Django, reads the clock, or makes randomness: times, nonces and random bytes
-are arguments. The way of one push through the modules:
+Nothing here imports Django, reads the clock, or makes random values: times, nonces and random bytes
+are arguments. One push goes through the modules in these steps:
 
 1. `envelope.authenticate` checks the query's `signature`, before the body is read;
 2. `envelope.open_authentic` verifies and decrypts the body by the account's `Credentials`;
@@ -9,7 +9,8 @@ are arguments. The way of one push through the modules:
 4. `replies.render` writes the reply, if there is one, as XML;
 5. `envelope.seal` encrypts it with the key that opened the push.
 
-`NotAuthentic` means 403 and nothing stored, `Unreadable` means stored as it came and acknowledged.
+After `NotAuthentic` the caller answers 403 and stores nothing. After `Unreadable` it stores the
+body as it came and acknowledges it.
 `sender` (not re-exported) plays WeChat's part for the simulator and tests.
 """
 

@@ -1,4 +1,4 @@
-"""The cipher of WeChat's message encryption (消息加解密): AES-256-CBC around a small envelope.
+"""Encrypts and decrypts WeChat's messages (消息加解密): AES-256-CBC with a header and padding.
 
 The plaintext is 16 random bytes, the length of the message in 4 bytes (big-endian), the message,
 the AppID, and PKCS#7 padding to a multiple of 32. The IV is the first half of the key.
@@ -21,12 +21,12 @@ RANDOM_SIZE = 16
 HEADER_SIZE = RANDOM_SIZE + 4
 CIPHER_BLOCK = 16
 
-# WeChat pads to 32 bytes, not to AES's own 16, so the pad value goes up to 32. Unpadders that come
-# with AES libraries stop at 16 and would refuse half of all messages; hence we strip by hand.
+# WeChat pads to 32 bytes, not to AES's own 16, so the pad value goes up to 32. The unpadding of AES
+# libraries accepts up to 16 and would refuse half of all messages. So this module strips it itself.
 PADDING_BLOCK = 32
 
 
-# Keys and ciphers that were made; each push of an account takes the same ones.
+# How many decoded keys and ciphers to cache: all pushes of an account use the same ones.
 _MOST_KEYS = 256
 
 
@@ -34,8 +34,8 @@ _MOST_KEYS = 256
 def decode_aes_key(encoding_aes_key: str) -> bytes:
     """Return the 32 bytes of an EncodingAESKey; raise `InvalidKey` if it is not one.
 
-    43 Base64 characters hold 258 bits. WeChat's generator leaves the two surplus bits at random,
-    so they are ignored here, where a strict decoder would refuse three keys in four.
+    43 Base64 characters hold 258 bits. WeChat's generator leaves the two extra bits random. This
+    function ignores them; a strict decoder would refuse three keys in four.
     """
     if not re.fullmatch(r"[A-Za-z0-9]{43}", encoding_aes_key):
         raise InvalidKey("EncodingAESKey must be 43 characters from A-Z, a-z and 0-9")
@@ -45,9 +45,9 @@ def decode_aes_key(encoding_aes_key: str) -> bytes:
 def encrypt(message: bytes, *, key: bytes, app_id: str, random: bytes) -> str:
     """Return `message` encrypted for `app_id`, as Base64.
 
-    `key` is what `decode_aes_key` returns; `random` is 16 bytes, fresh and unpredictable for each
-    message: the IV is fixed, so these bytes are what makes two equal messages look different.
-    Raises ValueError if `random` has another length.
+    `key` comes from `decode_aes_key`. `random` is 16 bytes, new and unpredictable for each message:
+    the IV is fixed, so only these bytes make two equal messages look different. Raises ValueError
+    if `random` has another length.
     """
     if len(random) != RANDOM_SIZE:
         raise ValueError(f"random must be {RANDOM_SIZE} bytes, not {len(random)}")
@@ -61,9 +61,9 @@ def encrypt(message: bytes, *, key: bytes, app_id: str, random: bytes) -> str:
 def decrypt(ciphertext: str, *, key: bytes, app_id: str) -> bytes:
     """Return the message inside Base64 `ciphertext`.
 
-    Raises `DecryptionFailed` if it is no ciphertext or the key is wrong, and `AppIdMismatch` if
-    the message is for another account. A wrong key nearly always shows as the former, but can
-    show as the latter. Verify `msg_signature` first: the cipher alone authenticates nothing.
+    Raises `DecryptionFailed` if it is no ciphertext or the key is wrong, and `AppIdMismatch` if the
+    message is for another account. A wrong key nearly always raises the first error, but can raise
+    the second. Verify `msg_signature` first: the cipher alone authenticates nothing.
     """
     try:
         encrypted = base64.b64decode(ciphertext, validate=True)

@@ -2,12 +2,11 @@
 
 WeChat signs every request with `signature`, which covers Token, timestamp and nonce but not the
 body. In compatible and safe mode the body has an `Encrypt` element, covered by `msg_signature`.
-What an account accepts is decided by the mode it is configured with, never by what the request
-says of itself: otherwise anybody who has seen one `signature` could post plain forgeries to an
-account in safe mode.
+The account's configured mode decides what it accepts, never the request: otherwise anybody who has
+seen one `signature` could post plain forgeries to an account in safe mode.
 
-Credentials hold several tokens and AES keys, since requests made with the previous ones arrive
-for a while after a change; the answer is sealed with those that opened the request.
+Credentials hold several tokens and AES keys, because for a while after a change requests with the
+previous ones still arrive. The answer is sealed with the token and key that opened the request.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ _NONCE = re.compile(r".{1,128}", re.DOTALL)
 # WeChat sends six at the most.
 _MAX_PARAMETERS = 100
 
-# WeChat's echostr is a number of about 19 digits; we only refuse to echo a book.
+# WeChat's echostr is a number of about 19 digits. Refuse only to echo a very long text.
 _ECHOSTR = re.compile(r".{1,1024}", re.DOTALL)
 
 
@@ -76,10 +75,10 @@ class SecurityMode(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What proves that a request is for this account: the current secrets first, then previous.
+    """The secrets that prove that a request is for this account: current ones first, then previous.
 
-    `tokens` and `aes_keys` (EncodingAESKey, as entered in WeChat's console) hold those that are
-    accepted now: how long a previous one still is, the caller decides.
+    `tokens` and `aes_keys` (EncodingAESKey, as entered in WeChat's console) are accepted now. The
+    caller decides how long a previous one is accepted.
     """
 
     app_id: str
@@ -101,7 +100,7 @@ class Parameters:
     """The query parameters of a push, each present once and of the documented form.
 
     `msg_signature` is None if the body is not encrypted (`encrypt_type` absent or `raw`). `tokens`
-    are those that made `signature`: none before it was verified.
+    are the account's tokens that made `signature`; empty until the signature is verified.
     """
 
     signature: str
@@ -113,10 +112,11 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An authentic push: the message body, decrypted where it was encrypted.
+    """An authentic push: the message body, decrypted if it was encrypted.
 
-    `timestamp` is the time of the push in Unix seconds by WeChat's clock. It is signed but not
-    compared with ours here. `key` is None for a plain body, whose answer is plain too.
+    `timestamp` is the time of the push in Unix seconds by WeChat's clock. It is signed, but this
+    module does not compare it with our clock. `key` is None for a plain body, which gets a plain
+    answer.
     """
 
     body: bytes = field(repr=False)
@@ -127,7 +127,7 @@ class Opened:
 def parse_query(query_string: str) -> dict[str, list[str]]:
     """Return the parameters of a query string, each with all its values, blank ones too.
 
-    Raises `InvalidParameters` for one with far more parameters than WeChat sends.
+    Raises `InvalidParameters` if it has far more parameters than WeChat sends.
     """
     if "%" not in query_string and "+" not in query_string:
         return _split_query(query_string)
@@ -138,7 +138,7 @@ def parse_query(query_string: str) -> dict[str, list[str]]:
 
 
 def _split_query(query_string: str) -> dict[str, list[str]]:
-    """What parse_qs makes of a query without escapes, which is how WeChat writes nearly all."""
+    """Does the same as parse_qs for a query without escapes; WeChat writes nearly all so."""
     parts = query_string.split("&")
     if len(parts) > _MAX_PARAMETERS:
         raise InvalidParameters("too many parameters")
@@ -153,7 +153,7 @@ def _split_query(query_string: str) -> dict[str, list[str]]:
 def verify_url(credentials: Credentials, query: Mapping[str, Sequence[str]]) -> str:
     """Return the `echostr` to answer to WeChat's GET request; raise `NotAuthentic` otherwise.
 
-    It is plain in every mode (接入概述). Answer it as `text/plain`, byte for byte.
+    `echostr` is plain in every mode (接入概述). Answer with it as `text/plain`, byte for byte.
     """
     signature = _single(query, "signature", _SIGNATURE)
     timestamp = _single(query, "timestamp", _TIMESTAMP)
@@ -202,13 +202,14 @@ def open_push(credentials: Credentials, query: Mapping[str, Sequence[str]], body
 def open_authentic(credentials: Credentials, parameters: Parameters, body: bytes) -> Opened:
     """Return what WeChat pushed with the `parameters` that `authenticate` returned.
 
-    Of an encrypted body only the decrypted content is returned: the plain fields that compatible
-    mode sends beside it are covered by no signature. An account in plaintext mode opens encrypted
-    pushes too if it has an AES key: the console was switched first, and the push is better
-    protected than was asked for. Without a key it gets the outer body as it came.
+    For an encrypted body it returns only the decrypted content, because no signature covers the
+    plain fields that compatible mode sends beside it. An account in plaintext mode opens encrypted
+    pushes too if it has an AES key: an operator switched WeChat's console first, and the push is
+    better protected than the account requires. Without a key the account gets the outer body as it
+    came.
 
-    Raises `NotAuthentic` (the subclass says why), and `InvalidKey` if an AES key that is needed is
-    malformed: the operator's mistake.
+    Raises `NotAuthentic` (the subclass says why), and `InvalidKey` if a needed AES key is
+    malformed, which is an operator's mistake.
     """
     timestamp = int(parameters.timestamp)
     cannot_decrypt = credentials.mode is SecurityMode.PLAINTEXT and not credentials.aes_keys
@@ -234,7 +235,7 @@ def seal(
 ) -> str:
     """Return the encrypted form of a reply.
 
-    `timestamp` is now, in Unix seconds; `nonce` any fresh string; `random` 16 fresh bytes.
+    `timestamp` is now, in Unix seconds; `nonce` is any new string; `random` is 16 new bytes.
     `ACKNOWLEDGEMENT` is not sealed. Raises ValueError if `random` has another length.
     """
     encrypted = crypto.encrypt(
@@ -266,14 +267,14 @@ def decrypt_signed(
     """
     token = _tokens_behind(tokens, msg_signature, timestamp, nonce, encrypted)[0]
     failure: NotAuthentic = DecryptionFailed("the account has no AES key")
-    # The signature depends on the token alone, so only trying tells which key was used. A wrong
-    # key shows as bad padding, an absurd length or another AppID: each means trying the next.
+    # The signature depends on the token alone, so only trying shows which key WeChat used. After
+    # bad padding, an absurd length or another AppID try the next key.
     for aes_key in aes_keys:
         key = crypto.decode_aes_key(aes_key)
         try:
             message = crypto.decrypt(encrypted, key=key, app_id=app_id)
         except (DecryptionFailed, AppIdMismatch) as error:
-            # A right key with the wrong AppID is the more telling failure.
+            # Prefer AppIdMismatch: it usually means a right key with a wrong AppID.
             failure = failure if isinstance(failure, AppIdMismatch) else error
         else:
             return message, SealingKey(token, aes_key)
@@ -298,10 +299,10 @@ def _tokens_behind(tokens: Sequence[str], signature: str, *parts: str) -> tuple[
 
 
 def _ciphertexts(body: bytes, mode: SecurityMode) -> list[str]:
-    """Return what may be the ciphertext; more than one only where `Encrypt` was typed into a text.
+    """Return the possible ciphertexts; several only if a follower typed `Encrypt` into a text.
 
-    Beside the ciphertext, compatible mode sends the fields of the message. A broken one must not
-    cost the push, so the ciphertext is then found by its marks.
+    Compatible mode sends the fields of the message beside the ciphertext. If one of them is broken,
+    the push must not be lost, so a regular expression finds the ciphertext.
     """
     failure = "Encrypt is missing or repeated"
     try:

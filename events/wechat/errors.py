@@ -1,4 +1,4 @@
-"""What can go wrong on the wire, told apart by what the caller has to do about it.
+"""The errors of reading a push: one class for each thing that a caller can do about them.
 
 Each error carries `code`, the number that WeChat's own sample code uses for the same failure
 (消息加解密说明: −40001 to −40011): operators search logs and forums for these numbers.
@@ -30,7 +30,7 @@ class WeChatError(Exception):
 
 
 class NotAuthentic(WeChatError):
-    """The request cannot be shown to come from WeChat for this account: answer 403."""
+    """Nothing proves that the request comes from WeChat for this account: answer 403."""
 
     code = -40001
 
@@ -44,7 +44,7 @@ class SignatureMismatch(NotAuthentic):
 
 
 class Downgraded(NotAuthentic):
-    """A plain body where the account's mode promises an encrypted one.
+    """A plain body although the account's mode requires an encrypted one.
 
     `signature` does not cover the body, so a stranger who has seen one valid triple of signature,
     timestamp and nonce could otherwise post forged messages to an account in safe mode.
@@ -52,7 +52,7 @@ class Downgraded(NotAuthentic):
 
 
 class TooOld(NotAuthentic):
-    """The timestamp is older than WeChat's tries take; the query may have been captured."""
+    """The timestamp is older than all of WeChat's tries: somebody may repeat a captured query."""
 
 
 class DecryptionFailed(NotAuthentic):
@@ -62,7 +62,7 @@ class DecryptionFailed(NotAuthentic):
 
 
 class AppIdMismatch(NotAuthentic):
-    """Decrypted properly, but addressed to another AppID than the account's."""
+    """The message decrypts properly, but is addressed to another AppID than the account's."""
 
     code = -40005
 
@@ -74,10 +74,10 @@ class Unreadable(WeChatError):
 
 
 class Forbidden(Unreadable):
-    """An authentic body with a DTD, entities or external references: nothing in it is read."""
+    """An authentic body with a DTD, entities or external references: this site reads none of it."""
 
 
 class InvalidKey(WeChatError):
-    """The EncodingAESKey that the operator entered is not one."""
+    """The operator entered a text that is no EncodingAESKey."""
 
     code = -40004

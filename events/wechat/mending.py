@@ -1,18 +1,20 @@
-"""Reads a body in which one field is broken, at the cost of that field alone.
+"""Reads a body in which one field is broken, so that only that field suffers.
 
 Followers type markup: `]]>` in a text ends WeChat's CDATA section, since WeChat does not escape it.
-Texts are also cut within a UTF-8 character. Then, and where a well-formed body may owe its form to
-what was typed (`xml.Parsed.is_ambiguous`), the fields are found by their own marks:
+Some texts also end within a UTF-8 character. In such bodies, and in well-formed ones whose form may
+come from typed markup (`xml.Parsed.is_ambiguous`), this module finds the fields by their tags:
 
-- A field is `<Name>` … `</Name>`, with nothing but white space before the next field begins.
+- A field is `<Name>` … `</Name>`; only white space stands between it and the next field.
 - A name occurs once among its siblings, except those in `xml.REPEATABLE`.
-- **A text ends at the last place where it can end.** What a follower types stands between the marks
-  of his own field, so fields that he types belong to that text. The fields behind it are WeChat's.
+- **A text ends at the last place where it can end.** A follower's text stands between the tags of
+  its own field, so fields that the follower types belong to that text. The fields after it are
+  WeChat's.
 - Words of WeChat (`WORDS`: sender, time, type, ids, …) hold no markup and end at the first place.
-  WeChat writes them in front of every text, so that a text cannot reach back into them.
+  WeChat writes them before every text, so that a text cannot change them.
 
-Two texts of one message (title and description of a link) cannot be told apart by any rule if the
-follower imitates the marks between them; then the first takes all. Sender, time, type and id stand.
+A message may have two texts (title and description of a link). If a follower imitates the tags
+between them, no rule can separate the two; then the first takes all. Sender, time, type and id stay
+right.
 """
 
 from __future__ import annotations
@@ -43,16 +45,16 @@ _ROOT = re.compile(r"<xml\s*>", re.ASCII)
 _END_OF_ROOT = re.compile(r"</xml\s*>\s*\Z", re.ASCII)
 _OPENING = re.compile(r"<([A-Za-z_][\w.-]*)\s*(/?)>", re.ASCII)
 _NESTED = re.compile(r"\s*<[A-Za-z_]", re.ASCII)
-# Possessive: the parts share white space, and trying every share takes minutes.
+# The quantifiers are possessive: both parts match white space, and backtracking takes minutes.
 _WORD = re.compile(r"\s*+(?:<!\[CDATA\[[^\]<>]*+\]\]>\s*+|[^\]<>]*+)")
 _CDATA, _CDATA_END = "<![CDATA[", "]]>"
 _REFERENCE = re.compile(r"&(?:#([0-9]{1,9})|#x([0-9a-fA-F]{1,8})|(amp|lt|gt|quot|apos));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
-# Attempts at one body. WeChat's bodies take one for each field.
+# The most attempts at one body. An unbroken body takes one for each field.
 _MOST_ATTEMPTS = 200
 _MOST_FIELDS = 100
-# How many places are tried as the end of one field.
+# How many places to try as the end of one field.
 _MOST_ENDS = 50
 
 
@@ -64,10 +66,10 @@ class Reading(NamedTuple):
 
 
 def read(body: bytes) -> Reading:
-    """Return the fields of a body: by the rules of XML, or of this module where it is broken.
+    """Return the fields of a body by the rules of XML, or of this module if the body is broken.
 
-    Bytes that are not UTF-8 become U+FFFD, characters that XML cannot carry are left out. Raises
-    `Forbidden` for a DTD, and `Unreadable` where no field can be told.
+    Bytes that are not UTF-8 become U+FFFD; characters that XML cannot carry are left out. Raises
+    `Forbidden` for a DTD, and `Unreadable` if it finds no field.
     """
     reason: Unreadable | None = None
     try:
@@ -94,7 +96,7 @@ def read(body: bytes) -> Reading:
 
 
 def _read_cleaned(text: str) -> dict[str, Value] | None:
-    """The fields of a body whose only fault was characters that XML cannot carry."""
+    """Return the fields of a cleaned body; None if it is still broken or ambiguous."""
     try:
         parsed = parse_text(text)
     except Forbidden:
@@ -105,7 +107,7 @@ def _read_cleaned(text: str) -> dict[str, Value] | None:
 
 
 def _read_by_marks(text: str) -> dict[str, Value]:
-    """The fields of a body that XML's rules do not read; none where there is no `<xml>`."""
+    """Return the fields of a body that is not well-formed; empty if it has no `<xml>`."""
     start = _DECLARATION.match(text)
     begin = start.end() if start else 0
     if text.startswith(("<!DOCTYPE", "<!ENTITY"), begin):
@@ -119,7 +121,7 @@ def _read_by_marks(text: str) -> dict[str, Value]:
 
 
 class _Fields:
-    """The children of one element: tries the ends of each field until all of them fit."""
+    """The children of one element. `read` tries possible ends of each field until all fit."""
 
     def __init__(self, text: str, *, depth: int) -> None:
         self._text = text
@@ -127,7 +129,7 @@ class _Fields:
         self._attempts = 0
 
     def read(self) -> dict[str, Value] | None:
-        """The fields, if `text` consists of fields from its beginning to its end."""
+        """Return the fields if the whole `text` consists of fields, else None."""
         found = self._fields_from(0, ())
         if found is None:
             return None
@@ -156,7 +158,7 @@ class _Fields:
 
 
 def _ends(text: str, opening: re.Match[str]) -> Iterator[tuple[int, int]]:
-    """Where the field may end, the likeliest place first: ends of its content and of its mark."""
+    """Yield where the field may end, the likeliest place first: the end tag's start and end."""
     name = opening[1]
     closings = re.compile(rf"</{re.escape(name)}\s*>(?=\s*(?:<[A-Za-z_]|\Z))", re.ASCII)
     found = [match.span() for match in closings.finditer(text, opening.end())]
@@ -166,7 +168,8 @@ def _ends(text: str, opening: re.Match[str]) -> Iterator[tuple[int, int]]:
         return
     found = found[: -_MOST_ENDS - 1 : -1]
     if text.startswith(_CDATA, _past_white_space(text, opening.end())):
-        # The sort is stable. An end without the end of the section is for a text that lost it.
+        # Prefer ends after the end of a CDATA section; the text may have lost it. The sort is
+        # stable.
         found.sort(key=lambda span: not _ends_section(text[max(0, span[0] - 80) : span[0]]))
     yield from found
 
@@ -176,9 +179,9 @@ def _ends_section(text: str) -> bool:
 
 
 def _whatever_begins(text: str) -> dict[str, Value]:
-    """The fields of a body that is cut off, or has something between its fields.
+    """Return the fields of a body that is cut off, or has other text between its fields.
 
-    The first of a name counts; a field that does not end goes on to the end of the body.
+    The first field of a name counts; a field without an end goes on to the end of the body.
     """
     fields: dict[str, Value] = {}
     at = 0
@@ -202,7 +205,7 @@ def _some_end(text: str, opening: re.Match[str]) -> tuple[int, int]:
 
 
 def _value(name: str, content: str, depth: int) -> Value:
-    """What stands between the marks of one field, as well as it can be told."""
+    """Return the value between the tags of one field, as well as it can be read."""
     try:
         parsed = parse_text(f"<xml><{name}>{content}</{name}></xml>")
         if not parsed.is_ambiguous and list(parsed.fields) == [name]:

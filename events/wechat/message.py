@@ -1,7 +1,7 @@
-"""A pushed message or event: the fields every one has, and what follows from them.
+"""A pushed message or event: the fields that all of them have, and what they determine.
 
-Names are WeChat's, in snake case. Nothing here knows all events: an unknown one is a `Message`
-like any other, with everything it carried in `fields`.
+Names are WeChat's, in snake case. This module has no list of events: an unknown event is a
+`Message` like any other, with all its fields in `fields`.
 """
 
 from __future__ import annotations
@@ -35,28 +35,27 @@ EVENT_TYPES = ("event", "device_event")
 
 _FOLLOW_OR_SCAN = frozenset({"event.subscribe", "event.unsubscribe", "event.scan"})
 
-# Of the EventKey of a follow by QR code.
+# The EventKey of a follow by QR code begins with this.
 SCENE_PREFIX = "qrscene_"
 
 _KIND_LENGTH = 64
 
-# An OpenID has 28 characters today; no longer one than this is believed.
+# An OpenID has 28 characters today. A longer name than this is taken for an error.
 _USER_NAME_LENGTH = 64
 _INTACT_NAME = re.compile(r"[!-;=?-~]+")  # printable ASCII without the marks of a field
 
-# 9999-12-30T23:59:59Z: the end of what datetime can represent, less the day that showing the
-# moment in a time zone may add.
+# 9999-12-30T23:59:59Z: the last second of datetime, less the day that a time zone may add.
 _LAST_SECOND = 253_402_214_399
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message or event as WeChat pushed it; texts are "" where the field is absent.
+    """One message or event as WeChat pushed it; the text of an absent field is "".
 
-    `kind` is what to dispatch on: `text`, `event.subscribe`, …; 1 to 64 characters of
-    `[a-z0-9_.]`. `create_time` is in Unix seconds. `msg_id` is the id of a message or, in an event,
-    of the sending job it reports on (`MsgID`): a 64-bit number, kept as text. `is_mended` says
-    that a broken field was read as well as it can be told (`mending`).
+    Dispatch on `kind`: `text`, `event.subscribe`, …; 1 to 64 characters of `[a-z0-9_.]`.
+    `create_time` is in Unix seconds. `msg_id` is the id of a message or, in an event, of the
+    sending job that it reports on (`MsgID`): a 64-bit number, kept as text. `is_mended` says that a
+    field was broken and was read as well as possible (`mending`).
     """
 
     fields: Mapping[str, Value] = field(repr=False, hash=False)
@@ -79,8 +78,8 @@ class Message:
         """Return the message in a parsed body; the `Encrypt` of compatible mode is left out.
 
         Raises `Unreadable` if MsgType or FromUserName is missing, FromUserName has more than 64
-        characters or is itself the broken field, or CreateTime is not a number of seconds from 1
-        up to the end of the year 9999. Such a body belongs to no moment or to nobody.
+        characters or is itself the broken field, or CreateTime is not a number of seconds from 1 up
+        to the end of the year 9999. Such a body has no time or no sender.
         """
         fields = {name: value for name, value in fields.items() if name != "Encrypt"}
         create_time = _text(fields, "CreateTime")
@@ -117,13 +116,13 @@ class Message:
 
     @property
     def dedup_key(self) -> str:
-        """32 hexadecimal digits, the same for every delivery of one push and only for these.
+        """32 hexadecimal digits: equal for all deliveries of one push, different for other pushes.
 
-        WeChat's advice is MsgId for messages, and FromUserName with CreateTime for events
-        (接收普通消息, 接收事件推送: 排重). The account is added since MsgId is only known to be
-        unique within one; follows and scans add what was scanned; any other event is told apart
-        by its whole content, since a follower can cause several within a second. Ciphertext and
-        query string differ between deliveries and take no part.
+        WeChat advises MsgId for messages, and FromUserName with CreateTime for events
+        (接收普通消息, 接收事件推送: 排重). The key also contains the account, because MsgId is only
+        known to be unique within one. For follows and scans it contains the scene and the ticket,
+        for other events the whole content, because a follower can cause several within a second. It
+        contains neither ciphertext nor query string, which differ between deliveries.
         """
         account_and_sender = [self.to_user_name, self.from_user_name, str(self.create_time)]
         if self.kind in _FOLLOW_OR_SCAN:
@@ -137,9 +136,9 @@ class Message:
 def kind_of(msg_type: str, event: str = "") -> str:
     """Return the kind of a message with this MsgType and this Event; see `Message`.
 
-    Real traffic varies the case of event names. The pair keeps the event LOCATION (a position
-    report) apart from the message location; a dot in a name becomes `_`, so that no message type
-    can pass for an event.
+    Real traffic varies the case of event names. Both names together keep the event LOCATION (a
+    position report) apart from the message location. A dot in a name becomes `_`, so that no
+    message type looks like an event.
     """
     names = [msg_type.lower()]
     if names[0] in EVENT_TYPES and event:
@@ -158,8 +157,8 @@ def unreadable_key(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
-# JSON because it keeps the parts apart whatever they contain. Changing anything here makes every
-# push in flight, and every import that is run again, look new.
+# JSON separates the parts whatever they contain. Any change here makes a repeated push, and an
+# import that runs again, look new.
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
@@ -170,8 +169,8 @@ def _digest(parts: list[Value]) -> str:
 def _text(fields: Mapping[str, Value], *names: str) -> str:
     """Return the first non-empty text under any of `names` (spellings of one field), or "".
 
-    An element that should be single may come twice, and one that should be text may come with
-    children; the first text among them counts.
+    A single element may come twice, and a text element may have children; then the first text
+    counts.
     """
     for name in names:
         value = fields.get(name, "")

@@ -1,7 +1,7 @@
-"""Passive replies (被动回复): what may be answered to a push, and its XML.
+"""Passive replies (被动回复): the possible answers to a push, and their XML.
 
-Besides these there is `ACKNOWLEDGEMENT`, which tells WeChat that nothing is to be shown. It is
-sent bare, in every mode.
+Besides these there is `ACKNOWLEDGEMENT`, which tells WeChat to show nothing. It is sent
+unencrypted in every mode.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ __all__ = [
 
 ACKNOWLEDGEMENT = "success"
 
-# Bytes of UTF-8. A longer text is not delivered, and the follower is told that the account is out
-# of order, so its beginning is better than all of it.
+# Bytes of UTF-8. WeChat does not deliver a longer text, and tells the follower that the account is
+# out of order. So it is better to send only the beginning.
 TEXT_LIMIT = 2048
-# What says that there would be more.
+# Ends a text that was cut.
 _MORE = "…"
 
-# 回复图文消息: one article in answer to a message, up to eight in other scenes.
+# 回复图文消息: one article in answer to a message, up to eight in other cases.
 MAX_ARTICLES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class TextReply:
-    """A text; more than 2048 bytes of UTF-8 take several messages. ValueError if it is blank.
+    """A text; more than 2048 bytes of UTF-8 need several messages. ValueError if it is blank.
 
-    WeChat takes an empty Content for a broken reply, not for the wish to say nothing.
+    WeChat treats an empty Content as a broken reply, not as no reply.
     """
 
     content: str
@@ -117,7 +117,7 @@ class NewsReply:
 
 @dataclass(frozen=True, slots=True)
 class TransferCustomerServiceReply:
-    """Hands the message to customer service (多客服): to anybody, or to `name@wechatid`."""
+    """Hands the message to customer service (多客服): to any agent, or to `name@wechatid`."""
 
     kf_account: str = ""
 
@@ -140,7 +140,7 @@ Reply: TypeAlias = (
 
 
 def render(reply: Reply, *, to_user_name: str, from_user_name: str, create_time: int) -> str:
-    """Return the XML of `reply`, not yet encrypted; `fitting` makes it what WeChat takes.
+    """Return the XML of `reply`, not yet encrypted; `fitting` cuts it to WeChat's limit.
 
     The names are those of the push, exchanged: `to_user_name` is the follower's OpenID,
     `from_user_name` the account's `gh_…`. `create_time` is in Unix seconds.
@@ -158,11 +158,11 @@ def render(reply: Reply, *, to_user_name: str, from_user_name: str, create_time:
 
 
 def fitting(reply_xml: str, *, is_cut: bool) -> str:
-    """Return that XML as WeChat takes it: of a longer text the first part.
+    """Return the XML of a reply within WeChat's limit: of a longer text only the first part.
 
-    `is_cut` says that the other parts are not sent: the first then ends with an ellipsis.
+    `is_cut` says that the other parts will not be sent; then the first ends with an ellipsis.
     """
-    # Each character is a byte at least, and what is around the text is more than nothing.
+    # A quick test: a character has up to four bytes, and the XML is longer than its text.
     if len(reply_xml) * 4 <= TEXT_LIMIT or len(reply_xml.encode()) <= TEXT_LIMIT:
         return reply_xml
     fields = xml.parse(reply_xml.encode())
@@ -183,7 +183,7 @@ def fitting(reply_xml: str, *, is_cut: bool) -> str:
 def split_text(content: str) -> list[str]:
     """Return the text in parts of at most 2048 bytes of UTF-8, cut between characters.
 
-    Where that costs a part no more than an eighth of its length, it ends with a line.
+    A part ends at the end of a line if that shortens it by less than an eighth.
     """
     rest, parts = clean(content), []
     while rest:
@@ -194,12 +194,12 @@ def split_text(content: str) -> list[str]:
                 part = part[:line_end]
         parts.append(part)
         rest = rest[len(part) :]
-    # A part of blanks alone would be refused.
+    # WeChat would refuse a part that has only blanks.
     return [part for part in parts if part.strip()]
 
 
 def parse_reply(reply_xml: str) -> Reply:
-    """Return the reply that `render` made this XML of; ValueError for a type that is none."""
+    """Return the reply from which `render` made this XML; ValueError for an unknown type."""
     fields = xml.parse(reply_xml.encode())
 
     def text(name: str, of: object = fields) -> str:
@@ -302,5 +302,5 @@ def _filled(children: dict[str, str]) -> dict[str, str]:
 
 
 def _beginning(text: str, size: int) -> str:
-    # "ignore" drops what is left of the character that the limit falls into.
+    # "ignore" drops the rest of a character that the limit cuts.
     return text.encode()[:size].decode("utf-8", "ignore")

@@ -1,6 +1,6 @@
 """WeChat's side of the exchange, for the simulator and for tests.
 
-It posts what WeChat would post and opens the answer as WeChat would.
+It makes pushes as WeChat makes them, and opens the answers as WeChat does.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def seal_push(
 ) -> tuple[dict[str, str], bytes]:
     """Return the query parameters and the body with which WeChat pushes `message_xml` in `mode`.
 
-    Signs and encrypts with the current (first) token and AES key; `credentials.mode` plays no
-    part, so that a push in the wrong mode can be made. `timestamp` is in Unix seconds, `random`
-    is 16 bytes. `openid` goes into the query unless it is empty. Raises ValueError in compatible
-    mode if `message_xml` has no `</xml>` to put the ciphertext before.
+    Signs and encrypts with the current (first) token and AES key. It ignores `credentials.mode`, so
+    that a test can make a push in the wrong mode. `timestamp` is in Unix seconds, `random` is 16
+    bytes. `openid` goes into the query unless it is empty. Raises ValueError in compatible mode if
+    `message_xml` has no `</xml>`, before which the ciphertext goes.
     """
     token = credentials.tokens[0]
     query = {
@@ -58,8 +58,8 @@ def seal_push(
 def open_reply(body: bytes, *, credentials: Credentials) -> bytes:
     """Return the reply XML inside a sealed answer.
 
-    Any token and AES key of `credentials` will do; pass a single one to insist on it. Raises
-    `NotAuthentic` where WeChat would count an illegal response.
+    It accepts any token and AES key of `credentials`; pass only one to require that one. Raises
+    `NotAuthentic` if WeChat would count the answer as illegal.
     """
     try:
         fields = xml.parse(body)
@@ -83,7 +83,7 @@ def open_reply(body: bytes, *, credentials: Credentials) -> bytes:
 
 
 def _to_user_name(message_xml: bytes) -> str:
-    # The simulator also sends broken messages; their envelope is in order all the same.
+    # The simulator also sends broken messages, but in a correct envelope.
     try:
         to_user_name = xml.parse(message_xml).get("ToUserName")
     except Unreadable:

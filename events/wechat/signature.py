@@ -19,9 +19,9 @@ def sign(*parts: str) -> str:
 
 
 def verify(signature: str, token: str, *parts: str) -> bool:
-    """Tell whether `signature` was made with `token` over `parts`, in constant time.
+    """Return whether `signature` was made with `token` over `parts`, in constant time.
 
-    An empty token never verifies: anyone can sign with it.
+    An empty token never verifies, because anyone can sign with it.
     """
     if not token:
         return False

@@ -1,12 +1,12 @@
-"""WeChat's XML, read with suspicion and written with care.
+"""Reads and writes WeChat's XML; reading is safe for hostile bodies.
 
-Rules of reading: the root is `<xml>`; attributes do not exist; an element is either a text or a
-mapping of its children. The bodies are UTF-8 whatever an XML declaration says, since WeChat sends
+Rules of reading: the root is `<xml>`; attributes are ignored; an element is either a text or a
+mapping of its children. A body is UTF-8 whatever its XML declaration says, because WeChat sends
 nothing else. The only error of `parse` is `Unreadable`; `mending.read` also reads broken bodies.
 
-Two ways lead through a body. expat reads anything; one regular expression reads WeChat's usual
+There are two ways to read a body. expat reads any body; one regular expression reads WeChat's usual
 form in a quarter of the time (9 against 33 µs, mean of 71 documented bodies). A property test
-holds the two together.
+proves that both give the same.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ __all__ = [
 ]
 
 Value: TypeAlias = "str | dict[str, Value] | list[Value]"
-# What an element is written with: a text, a number, or children.
+# The content of an element to write: a text, a number, or children.
 Content: TypeAlias = "str | int | Mapping[str, Content]"
 
 # Elements that WeChat repeats (事件推送: subscribe_msg_*, MASSSENDJOBFINISH, PUBLISHJOBFINISH,
-# ShakearoundUserShake, pic_*). They are a list even when there is one: a parser that gives a dict
-# for one and a list for two changes type under code that was only ever tried with one.
+# ShakearoundUserShake, pic_*). They are a list even if there is only one: if one gave a dict and
+# two gave a list, code that was only tested with one would fail.
 REPEATABLE = frozenset({"item", "List", "fail_idx", "AroundBeacon", "PicList"})
 
 # The deepest documented message has 5 levels (MASSSENDJOBFINISH).
 MAX_DEPTH = 32
 
-# White space as XML has it. An ideographic space (U+3000) at the edge of a scene is part of it.
+# XML's white space. An ideographic space (U+3000) at the end of a scene belongs to the scene.
 WHITE_SPACE = " \t\r\n"
 
-# How WeChat writes nearly all it sends: children of <xml> that hold a CDATA section or a bare word,
-# and of that only what XML gives back as it stands. No declaration, attribute, entity or carriage
-# return fits into it, so there is nothing in it to guard against.
+# WeChat's usual form: children of <xml> that hold a CDATA section or a bare word, with only such
+# characters as XML returns unchanged. A declaration, attribute, entity or carriage return does not
+# match, so a matching body cannot attack the parser.
 _CHAR = r"\x00-\x08\x0b-\x1f\ufffe\uffff\]"
 _CHILD = rf"<([A-Za-z]\w*+)>(?:<!\[CDATA\[([^{_CHAR}]*+)]]>|([^{_CHAR}<&]*+))</\1>[ \t\n]*+"
 _CHILDREN = re.compile(_CHILD, re.ASCII)
@@ -67,9 +67,9 @@ NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def parse(body: bytes) -> dict[str, Value]:
     """Return the children of the root `<xml>` by name, raising `Unreadable` for anything else.
 
-    Texts are stripped of the white space around them (some events are pretty-printed around the
-    CDATA), an empty element is "". Names in `REPEATABLE` always give a list, other names give one
-    only where they do repeat.
+    Texts lose the white space around them, because WeChat indents the CDATA of some events. An
+    empty element is "". A name in `REPEATABLE` always gives a list, another name only if it
+    repeats.
     """
     try:
         text = body.decode()
@@ -88,9 +88,9 @@ def parse(body: bytes) -> dict[str, Value]:
 class Parsed(NamedTuple):
     """The children of the root.
 
-    `is_ambiguous`: the body is well-formed, but a text that was typed into one field may have made
-    it so. A name outside `REPEATABLE` occurs twice at the top, with others between or as a text; or
-    a text has children.
+    `is_ambiguous` says that a follower may have typed some of the elements into a text, although
+    the body is well-formed. Either a name outside `REPEATABLE` occurs twice at the top, with others
+    between or as CDATA; or an element has both CDATA and children.
     """
 
     fields: dict[str, Value]
@@ -98,7 +98,7 @@ class Parsed(NamedTuple):
 
 
 def parse_text(text: str) -> Parsed:
-    """Return what a decoded body holds; raise `Unreadable` where `parse` does."""
+    """Return the fields of a decoded body; raise `Unreadable` as `parse` does."""
     fields = flat_fields(text)
     if fields is not None:
         return Parsed(fields, is_ambiguous=False)
@@ -115,7 +115,7 @@ def clean(text: str) -> str:
 
 def cdata(text: str) -> str:
     """Return `text`, cleaned, as CDATA."""
-    # "]]>" would end the section; it is cut in two, each half in a section of its own.
+    # "]]>" would end the section, so put its two halves into separate sections.
     safe = clean(text).replace("]]>", "]]]]><![CDATA[>")
     return f"<![CDATA[{safe}]]>"
 
@@ -132,9 +132,9 @@ def element(name: str, value: Content) -> str:
 
 
 def flat_fields(text: str) -> dict[str, Value] | None:
-    """Return the fields of a body in WeChat's usual form, each once, as they stand in it; or None.
+    """Return the fields of a body in WeChat's usual form, in their order; None for another form.
 
-    A value is a text, or a list of one text for a name in `REPEATABLE`.
+    A value is a text, or a list of one text for a name in `REPEATABLE`. No name may occur twice.
     """
     if not _FLAT.fullmatch(text):
         return None
@@ -150,7 +150,7 @@ def flat_fields(text: str) -> dict[str, Value] | None:
 
 
 def _parse_with_expat(text: str) -> Parsed:
-    """Parse `text`; malformed XML is ElementTree's `ParseError`, the rest is `Unreadable`."""
+    """Parse `text`; malformed XML raises ElementTree's `ParseError`, else `Unreadable`."""
     builder = _Builder()
     # The encoding given here overrides the one in an XML declaration.
     parser = DefusedXMLParser(
@@ -160,14 +160,14 @@ def _parse_with_expat(text: str) -> Parsed:
         forbid_entities=True,
         forbid_external=True,
     )
-    # The guards stay defusedxml's; what is let through goes to the builder without the detour that
-    # turns namespaces into ElementTree's names, which WeChat does not use.
+    # defusedxml's guards stay. Elements go straight to the builder, which saves the conversion of
+    # namespaces into ElementTree's names; WeChat uses no namespaces.
     expat = parser.parser
     expat.StartElementHandler = builder.start
     expat.CharacterDataHandler = builder.data
     expat.EndElementHandler = builder.end
     expat.StartCdataSectionHandler = builder.start_cdata
-    # It would build a doctype, which is forbidden.
+    # This handler would build a doctype, which is forbidden.
     expat.DefaultHandlerExpand = None
     try:
         parser.feed(text.encode())
@@ -178,7 +178,7 @@ def _parse_with_expat(text: str) -> Parsed:
 
 
 class _Builder:
-    """Parser target that builds the mapping directly, so that depth is bounded while reading."""
+    """Parser target that builds the mapping directly, and limits the depth while it reads."""
 
     def __init__(self) -> None:
         self.fields: dict[str, Value] = {}
@@ -223,7 +223,7 @@ class _Builder:
 
 
 def add(fields: dict[str, Value], name: str, value: Value) -> None:
-    """Put one more element into a mapping: repeated ones, and those in `REPEATABLE`, as a list."""
+    """Add an element to a mapping; repeated ones, and those in `REPEATABLE`, make a list."""
     if name not in fields:
         fields[name] = [value] if name in REPEATABLE else value
         return

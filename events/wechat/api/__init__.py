@@ -1,12 +1,12 @@
 """A client of WeChat's API (api.weixin.qq.com), as far as an Official Account needs it.
 
-1. `transport.http.Wire` is the way there: JSON over HTTPS, timeouts, errors by class;
-2. `transport.tokens.TokenSource` keeps the account's access token; the caller chooses where;
-3. `client.Client` has the calls, in one module for each group.
+1. `transport.http.Wire` sends a request: JSON over HTTPS, with timeouts and classes of errors;
+2. `transport.token_source.TokenSource` keeps the account's access token; the caller chooses where;
+3. `all_calls.Client` has the calls, in one module for each group.
 
-A rejected token is replaced once and the call made once more. Nothing else is tried again here:
-`APIError.is_temporary` says whether it may help, and the caller knows whether it may happen
-twice.
+If WeChat rejects the token, the client fetches a new one and repeats the call once. It repeats
+nothing else: `APIError.is_temporary` says whether a repetition may help, and the caller knows
+whether the call may happen twice.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All calls of one account in one place."""
+"""The client of one account: all its calls, by group."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = ["Client"]
 class Client:
     """WeChat's API as one account sees it. Safe to share between threads, if `tokens` is.
 
-    Every call raises `APIError` and its subclasses; ValueError, before anything is sent, for
-    what is outside WeChat's documented limits.
+    Every call raises `APIError` and its subclasses. It raises ValueError, before it sends anything,
+    for arguments outside WeChat's documented limits.
     """
 
     def __init__(self, wire: Wire, tokens: TokenSource) -> None:

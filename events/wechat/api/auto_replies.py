@@ -1,6 +1,6 @@
-"""The replies that were set in WeChat's console (自动回复), read only.
+"""Reads the replies that operators set in WeChat's console (自动回复).
 
-They stop as soon as the account's server is switched on, so a site takes them over.
+WeChat stops sending them as soon as the account's server is switched on, so a site takes them over.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ConsoleReply:
 
 @dataclass(frozen=True, slots=True)
 class KeywordRule:
-    """Replies to texts that contain one of some keywords, or equal one of others."""
+    """Replies to texts that contain a keyword in `contained`, or equal one in `equal`."""
 
     name: str
     contained: tuple[str, ...]
@@ -43,7 +43,7 @@ class KeywordRule:
 
 @dataclass(frozen=True, slots=True)
 class ConsoleReplies:
-    """All replies of the console; None where nothing is set or it is switched off."""
+    """All replies of the console; None where a reply is not set or is switched off."""
 
     follow: ConsoleReply | None
     default: ConsoleReply | None
@@ -55,7 +55,7 @@ class AutoReplies:
         self._calls = calls
 
     def current(self) -> ConsoleReplies:
-        """What is set in the console; its media ids are temporary."""
+        """Returns the replies that are set now; the media ids in them are temporary."""
         answer = self._calls.get("/cgi-bin/get_current_autoreply_info")
         is_open = number(answer, "is_autoreply_open") == 1
         follows = number(answer, "is_add_friend_reply_open") == 1

@@ -1,8 +1,8 @@
-"""Customer-service messages (客服消息): what may be sent to a follower while their window is open.
+"""Customer-service messages (客服消息), which a follower can get while their window is open.
 
-A message from the follower opens it for 48 hours and five messages; a follow, a scan, or a tap on
-a `click`, `scancode_push` or `scancode_waitmsg` entry for one minute and three. There is no message
-id and no receipt.
+A message from the follower opens the window for 48 hours and five messages. A follow, a scan, or a
+tap on a `click`, `scancode_push` or `scancode_waitmsg` entry opens it for one minute and three
+messages. WeChat gives no message id and no receipt.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
     "VoiceMessage",
 ]
 
-# The `path` of errors that came after the message went out to WeChat.
+# The `path` in errors of the call that sends a message.
 SEND_PATH = "/cgi-bin/message/custom/send"
 
 # Bytes of UTF-8.
@@ -68,7 +68,7 @@ class VoiceMessage:
 
 @dataclass(frozen=True, slots=True)
 class VideoMessage:
-    """A video that was uploaded as material, with the picture that stands for it."""
+    """A video that was uploaded as material, with its uploaded preview picture."""
 
     media_id: str
     thumb_media_id: str = ""
@@ -99,7 +99,7 @@ class MiniProgramMessage:
 
 @dataclass(frozen=True, slots=True)
 class NewsMessage:
-    """A link card (图文); WeChat takes one."""
+    """A link card (图文); WeChat accepts one per message."""
 
     article: Article
 
@@ -154,13 +154,13 @@ CustomMessage: TypeAlias = (
 
 
 class CustomMessages:
-    """Sends. Not idempotent: after `Unreachable` with `may_have_arrived` it may have been sent."""
+    """Sends messages. After `Unreachable` with `may_have_arrived` a message may have been sent."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
     def send(self, openid: str, message: CustomMessage, *, kf_account: str = "") -> None:
-        """Sends a message, in the name of a customer-service agent (`name@wechatid`) if given.
+        """Sends a message; `kf_account` is the agent (`name@wechatid`) in whose name, if any.
 
         Raises `RecipientRejected` if the follower has left or their window is closed or used up.
         """
@@ -171,7 +171,7 @@ class CustomMessages:
         self._calls.post(SEND_PATH, body)
 
     def show_typing(self, openid: str, *, is_typing: bool = True) -> None:
-        """Shows the follower that an answer is being written, or takes it back."""
+        """Shows the follower that an answer is being written, or stops showing it."""
         command: Literal["Typing", "CancelTyping"] = "Typing" if is_typing else "CancelTyping"
         self._calls.post("/cgi-bin/message/custom/typing", {"touser": openid, "command": command})
 
@@ -186,12 +186,12 @@ def _type_and_content(message: CustomMessage) -> tuple[str, dict[str, Any]]:
             return "voice", {"media_id": media_id}
         case VideoMessage(media_id, thumb_media_id, title, description):
             video = {"media_id": media_id, "title": title, "description": description}
-            # WeChat refuses an id that it does not know (40007); none is no mistake.
+            # WeChat refuses an unknown id (40007), but accepts a video without one.
             if thumb_media_id:
                 video["thumb_media_id"] = thumb_media_id
             return "video", video
         case MusicMessage(thumb_media_id, title, description, music_url, hq_music_url):
-            # In small letters, unlike those of the passive reply.
+            # These names are in lower case, unlike those of the passive reply.
             music = {
                 "title": title,
                 "description": description,

@@ -1,4 +1,4 @@
-"""What helps operators: addresses, WeChat's view of our callback, quotas."""
+"""Calls for finding faults: WeChat's addresses, its view of our callback, quotas, past calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Operator: TypeAlias = Literal["DEFAULT", "CHINANET", "UNICOM", "CAP"]
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """An address of our callback's host, as found by WeChat, and the network it is in."""
+    """An address that WeChat found for our callback's host, and the operator of its network."""
 
     ip: str
     operator: str
@@ -24,7 +24,7 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """How one address answered; `package_loss` and `time` as WeChat writes them: 0%, 23.079ms."""
+    """One address's answer to a ping; `package_loss` and `time` are WeChat's: 0%, 23.079ms."""
 
     ip: str
     from_operator: str
@@ -34,7 +34,7 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class CallbackCheck:
-    """What WeChat finds when it looks for our callback (网络检测)."""
+    """What WeChat finds when it tests the way to our callback (网络检测)."""
 
     resolutions: tuple[Resolution, ...]
     pings: tuple[Ping, ...]
@@ -42,9 +42,9 @@ class CallbackCheck:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """One API's calls of today, to about one percent, and its rate limit, None if there is none.
+    """One API's calls of today, exact to about one percent, and its rate limit.
 
-    `rate_calls` calls are allowed in `rate_seconds` seconds.
+    WeChat allows `rate_calls` calls in `rate_seconds` seconds; both are None if it sets no limit.
     """
 
     daily_limit: int
@@ -56,9 +56,9 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class RidCall:
-    """The call that WeChat gave a rid; `invoked_at` in Unix seconds, the body as WeChat sent it.
+    """A past call, found by its rid; `invoked_at` is in Unix seconds, the body is WeChat's answer.
 
-    What was asked is left out: it has the access token.
+    The request is left out, because it contains the access token.
     """
 
     invoked_at: int
@@ -68,19 +68,19 @@ class RidCall:
 
 
 class Diagnostics:
-    """Questions about the account's connection, not about its followers."""
+    """The calls about the account's connection and its limits."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
     def callback_addresses(self) -> tuple[str, ...]:
-        """The addresses and networks that pushes come from (获取微信回调IP)."""
+        """Returns the addresses and networks from which WeChat pushes (获取微信回调IP)."""
         return texts(self._calls.get("/cgi-bin/getcallbackip"), "ip_list")
 
     def check_callback(
         self, action: _Action = "all", operator: _Operator = "DEFAULT"
     ) -> CallbackCheck:
-        """How WeChat resolves and reaches the host of our callback."""
+        """Asks WeChat to resolve the host of our callback and to ping it."""
         answer = self._calls.post(
             "/cgi-bin/callback/check", {"action": action, "check_operator": operator}
         )
@@ -101,7 +101,7 @@ class Diagnostics:
         )
 
     def quota(self, path: str) -> Quota:
-        """What is left today of one API, named by its path with the leading slash."""
+        """Returns today's quota of one API; `path` has its leading slash."""
         answer = self._calls.post("/cgi-bin/openapi/quota/get", {"cgi_path": path})
         quota, rate = mapping(answer, "quota"), mapping(answer, "rate_limit")
         return Quota(
@@ -113,7 +113,7 @@ class Diagnostics:
         )
 
     def call_of_rid(self, rid: str) -> RidCall:
-        """The call behind a rid of the last seven days; 76001 to 76004 where there is none."""
+        """Returns the call of a rid of the last seven days; errcode 76001 to 76004 if none."""
         answer = self._calls.post("/cgi-bin/openapi/rid/get", {"rid": rid})
         call = mapping(answer, "request")
         return RidCall(
@@ -124,9 +124,9 @@ class Diagnostics:
         )
 
     def clear_quota(self, path: str) -> None:
-        """Sets one API's count of today back to nothing."""
+        """Sets one API's count of today back to zero."""
         self._calls.post("/cgi-bin/openapi/quota/clear", {"cgi_path": path})
 
     def clear_all_quotas(self, app_id: str) -> None:
-        """Sets all counts of today back; ten times a month, `NotPermitted` after that."""
+        """Sets all counts of today back to zero; ten times a month, then `NotPermitted`."""
         self._calls.post("/cgi-bin/clear_quota", {"appid": app_id})

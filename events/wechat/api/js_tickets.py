@@ -16,14 +16,14 @@ _GET = "/cgi-bin/ticket/getticket"
 
 @dataclass(frozen=True, slots=True)
 class JsTicket:
-    """A ticket, and for how many seconds it lives."""
+    """A ticket, and for how many seconds it is valid."""
 
     value: str = field(repr=False)
     expires_in: int
 
 
 class JsTickets:
-    """Fetches tickets. WeChat limits how often, so a ticket is to be kept while it lives."""
+    """Fetches tickets. WeChat limits how often, so keep a ticket as long as it is valid."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -37,6 +37,6 @@ class JsTickets:
 
 
 def signature_of_page(ticket: str, *, nonce: str, timestamp: int, url: str) -> str:
-    """What `wx.config` takes as `signature` (JS-SDK使用权限签名算法); `url` is without its #."""
+    """Returns the `signature` for `wx.config` (JS-SDK使用权限签名算法); `url` without `#…`."""
     signed = f"jsapi_ticket={ticket}&noncestr={nonce}&timestamp={timestamp}&url={url}"
     return hashlib.sha1(signed.encode()).hexdigest()

@@ -37,24 +37,24 @@ class Media:
         self._calls = calls
 
     def upload(self, kind: str, name: str, content_type: str, data: bytes) -> str:
-        """Sends a file of a kind in LIMITS and returns its media_id, good for three days.
+        """Uploads a file of a kind in LIMITS, and returns its media_id, which lasts three days.
 
-        ValueError for a file larger than its limit.
+        Raises ValueError for a file larger than its limit.
         """
         if len(data) > LIMITS[kind]:
             raise ValueError(f"a {kind} has at most {LIMITS[kind]} bytes")
         path = "/cgi-bin/media/upload"
         answer = self._calls.upload(path, {"type": kind}, "media", (name, data, content_type))
-        # A thumb has a name of its own for its number.
+        # For a thumb WeChat names this field differently.
         media_id = text(answer, "thumb_media_id" if kind == "thumb" else "media_id")
         if not media_id:
             raise BadAnswer(path, "no media_id in the answer")
         return media_id
 
     def get(self, media_id: str, *, most: int) -> Content:
-        """The file of a media_id, `most` bytes at the most, else BadAnswer.
+        """Returns the file of a media_id; raises BadAnswer if it has more than `most` bytes.
 
-        For a video WeChat answers with an address of its own, which is fetched too.
+        For a video WeChat answers with another address; this method fetches the video from there.
         """
         path = "/cgi-bin/media/get"
         found = self._calls.download(path, {"media_id": media_id}, most=most)

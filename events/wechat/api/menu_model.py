@@ -27,7 +27,7 @@ __all__ = [
     "problems",
 ]
 
-# What a button does, and the fields that it needs for it.
+# The types of a button, with the fields that each type needs.
 BUTTON_TYPES: Mapping[str, tuple[str, ...]] = {
     "click": ("key",),
     "view": ("url",),
@@ -43,7 +43,7 @@ BUTTON_TYPES: Mapping[str, tuple[str, ...]] = {
     "article_view_limited": ("article_id",),
     "miniprogram": ("url", "appid", "pagepath"),
 }
-# What only the console can make.
+# Types that only the console can make.
 CONSOLE_TYPES = frozenset({"news", "video", "voice", "img", "text"})
 MOST_BUTTONS = 3
 MOST_SUB_BUTTONS = 5
@@ -51,17 +51,17 @@ MOST_SUB_BUTTONS = 5
 _LONGEST_NAME = 16
 _LONGEST_SUB_NAME = 60
 _LONGEST = {"key": 128, "url": 1024}
-# The fields of `Button` beside name and type.
+# The fields of `Button` besides name and type.
 _TEXTS = ("key", "url", "appid", "pagepath", "media_id", "article_id", "value")
-# What an entry may have in WeChat's JSON, without those under it.
+# The fields of an entry in WeChat's JSON, without its sub-entries.
 MENU_FIELDS = ("name", "type", *_TEXTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """An entry. It has a `type`, or it opens `sub_buttons`; texts are "" where absent.
+    """An entry. It has either a `type` or `sub_buttons`; absent texts are "".
 
-    `value` belongs to the console's types: a text, a media id or an address.
+    The console's types use `value`: a text, a media id or an address.
     """
 
     name: str
@@ -78,21 +78,21 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """A menu: one to three entries, each of them an act or up to five more."""
+    """A menu: one to three entries, each with an action or with up to five sub-entries."""
 
     buttons: tuple[Button, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The menu as menu/create takes it, if it has no `problems`.
+        """Returns the JSON that menu/create accepts, if the menu has no `problems`.
 
-        `menu_from_json` makes the same menu of it again, whatever its entries are.
+        `menu_from_json` makes the same menu from it again, whatever its entries are.
         """
         return {"button": [_to_json(button) for button in self.buttons]}
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionalMenu:
-    """A menu that only some followers see (个性化菜单); `match_rule` as WeChat gives it."""
+    """A menu that only some followers see (个性化菜单); `match_rule` is as WeChat sent it."""
 
     menu: Menu
     menu_id: int
@@ -101,7 +101,7 @@ class ConditionalMenu:
 
 @dataclass(frozen=True, slots=True)
 class CustomMenu:
-    """What was made through the API."""
+    """The menus that were made through the API: the default one and the conditional ones."""
 
     menu: Menu
     menu_id: int
@@ -110,14 +110,14 @@ class CustomMenu:
 
 @dataclass(frozen=True, slots=True)
 class CurrentMenu:
-    """What followers see now; `is_open` is false if the menu is switched off."""
+    """The menu that followers see now; `is_open` is false if it is switched off."""
 
     menu: Menu
     is_open: bool
 
 
 class Reason(enum.Enum):
-    """Why WeChat would not take a menu."""
+    """Why WeChat would refuse a menu."""
 
     TOO_FEW = "too_few"
     TOO_MANY = "too_many"
@@ -131,11 +131,11 @@ class Reason(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class MenuProblem:
-    """One thing WeChat would refuse.
+    """One fault for which WeChat would refuse a menu.
 
     `place` leads to the button: () is the menu itself, (0, 2) the third entry under the first.
-    `field` is a field of `Button`. `limit` and `actual` are bytes of UTF-8, or a number of
-    buttons; 0 where neither applies.
+    `field` is a field of `Button`. `limit` and `actual` are bytes of UTF-8 or a number of buttons;
+    they are 0 if the fault is of another kind.
     """
 
     place: tuple[int, ...]
@@ -146,14 +146,14 @@ class MenuProblem:
 
 
 def byte_limit(field: str, *, is_top: bool) -> int:
-    """The most bytes of UTF-8 in a field of `Button`; 0 where WeChat gives no limit."""
+    """Returns the limit of a `Button` field in bytes of UTF-8; 0 if WeChat sets none."""
     if field == "name":
         return _LONGEST_NAME if is_top else _LONGEST_SUB_NAME
     return _LONGEST.get(field, 0)
 
 
 def problems(menu: Menu) -> list[MenuProblem]:
-    """All that WeChat would refuse, in the order of the menu; empty if it would take it."""
+    """Returns all faults of a menu, in the menu's order; empty if WeChat would accept it."""
     found = list(_count_problems((), "buttons", menu.buttons, MOST_BUTTONS))
     for index, button in enumerate(menu.buttons):
         found.extend(_problems((index,), button))
@@ -161,13 +161,13 @@ def problems(menu: Menu) -> list[MenuProblem]:
 
 
 def menu_from_json(fields: Mapping[str, Any]) -> Menu:
-    """A menu in either of WeChat's shapes. Raises `BadAnswer` if it is in neither."""
+    """Reads a menu in either of WeChat's two JSON forms; raises `BadAnswer` for another form."""
     return Menu(tuple(_button(button) for button in mappings(fields, "button")))
 
 
 def _button(fields: Mapping[str, Any]) -> Button:
     below = fields.get("sub_button")
-    # get_current_selfmenu_info puts the list one level deeper.
+    # get_current_selfmenu_info nests the list one level deeper.
     listed = below if isinstance(below, dict) else {"list": below}
     return Button(
         name=text(fields, "name"),
@@ -198,7 +198,7 @@ def _to_json(button: Button) -> dict[str, Any]:
     if button.type in BUTTON_TYPES:
         fields = {name: getattr(button, name) for name in BUTTON_TYPES[button.type]}
     else:
-        # Made in the console: kept as it was found, though menu/create would not take it.
+        # The console made this entry. Keep all its fields, though menu/create would refuse it.
         texts = {name: getattr(button, name) for name in _TEXTS}
         fields = {name: value for name, value in texts.items() if value}
     return {"type": button.type, "name": button.name, **fields}

@@ -1,7 +1,7 @@
 """The calls about the account's menu (自定义菜单).
 
-`menu/get` gives what was made through the API, `get_current_selfmenu_info` also what was made in
-WeChat's console, in another shape and with types of its own.
+`menu/get` returns menus that were made through the API. `get_current_selfmenu_info` also returns
+one that was made in WeChat's console, in another JSON form and with the console's own types.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NO_MENU = 46003
 
 
 class Menus:
-    """The calls. Clients fetch a changed menu only after some minutes."""
+    """The calls about the menu. WeChat's app shows followers a changed menu after some minutes."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -29,7 +29,7 @@ class Menus:
         self._calls.post("/cgi-bin/menu/create", menu.to_json())
 
     def get(self) -> CustomMenu | None:
-        """What was made through the API; None if nothing was."""
+        """Returns the menus that were made through the API; None if there are none."""
         try:
             answer = self._calls.get("/cgi-bin/menu/get")
         except RequestRejected as error:
@@ -53,7 +53,7 @@ class Menus:
         self._calls.get("/cgi-bin/menu/delete")
 
     def current(self) -> CurrentMenu:
-        """What followers see, wherever it was made."""
+        """Returns the menu that followers see, made through the API or in the console."""
         answer = self._calls.get("/cgi-bin/get_current_selfmenu_info")
         return CurrentMenu(
             menu_from_json(mapping(answer, "selfmenu_info")), number(answer, "is_menu_open") == 1

@@ -20,7 +20,8 @@ __all__ = [
     "QRCodes",
 ]
 
-# Seconds a temporary code may live, characters of a scene, and the numbers of permanent ones.
+# The longest life of a temporary code in seconds, the longest scene in characters, and the numbers
+# that a permanent code may have as scene.
 LONGEST_LIFE = 30 * 24 * 3600
 LONGEST_SCENE = 64
 PERMANENT_SCENE_IDS = range(1, 100_001)
@@ -31,9 +32,9 @@ _SHOW = "/cgi-bin/showqrcode"
 
 @dataclass(frozen=True, slots=True)
 class QRCode:
-    """A code: `ticket` names it, `url` is the text to draw, `expire_seconds` None if permanent.
+    """A code: `ticket` identifies it, `url` is its text, `expire_seconds` is None if permanent.
 
-    Anyone who has a code can scan it, so neither is shown in a repr.
+    Anyone who knows `ticket` or `url` can scan the code, so repr() shows neither.
     """
 
     ticket: str = field(repr=False)
@@ -51,38 +52,38 @@ class QRCodes:
     def create_temporary(
         self, scene: str | int, *, expire_seconds: int, is_secret: bool = False
     ) -> QRCode:
-        """A code for 1 to 2,592,000 seconds; a scene is 1 to 64 characters or 32 bits, not 0.
+        """Makes a code for 1 to 2,592,000 seconds.
 
-        A secret scene is kept out of error texts, should WeChat repeat it. Raises ValueError
-        outside these limits.
+        The scene is a text of 1 to 64 characters or a 32-bit number except 0. If `is_secret`, error
+        texts hide the scene, should WeChat repeat it. Raises ValueError outside these limits.
         """
         if not 1 <= expire_seconds <= LONGEST_LIFE:
             raise ValueError(f"expire_seconds must be 1 to {LONGEST_LIFE}")
         if isinstance(scene, int) and not 0 < scene < 2**32:
             raise ValueError("a scene that is a number must be 1 to 4294967295")
-        # The default is short and has changed, so the time is always sent.
+        # WeChat's default is short and has changed, so always send the time.
         lifetime = {"expire_seconds": expire_seconds}
         secret = str(scene) if is_secret else ""
         return self._create("QR_STR_SCENE", "QR_SCENE", scene, lifetime, secret)
 
     def create_permanent(self, scene: str | int) -> QRCode:
-        """A code that cannot be deleted, 100,000 per account; a number must be 1 to 100,000.
+        """Makes a code that cannot be deleted; an account can have 100,000 of them.
 
-        Raises ValueError outside these limits.
+        A scene that is a number must be 1 to 100,000. Raises ValueError outside these limits.
         """
         if isinstance(scene, int) and scene not in PERMANENT_SCENE_IDS:
             raise ValueError(f"a permanent scene must be 1 to {PERMANENT_SCENE_IDS[-1]}")
         return self._create("QR_LIMIT_STR_SCENE", "QR_LIMIT_SCENE", scene, {})
 
     def picture(self, ticket: str) -> bytes:
-        """The code as JPEG. Raises `TicketUnknown` if the ticket is wrong or has expired."""
+        """Returns the code as JPEG; raises `TicketUnknown` if the ticket is wrong or expired."""
         picture = self._wire.picture(_SHOW, {"ticket": ticket})
         if picture is None:
             raise TicketUnknown("there is no picture for this ticket")
         return picture
 
     def picture_url(self, ticket: str) -> str:
-        """Where a browser finds the picture; no token is needed for it."""
+        """Returns the picture's address for a browser, which needs no token for it."""
         return f"{self._wire.mp_base}{_SHOW}?ticket={quote(ticket, safe='')}"
 
     def _create(

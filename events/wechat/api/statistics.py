@@ -1,7 +1,7 @@
 """WeChat's own daily numbers (数据统计 › 用户分析); days are Beijing's.
 
-A day's numbers are there after about eight in the morning of the next. Asked before, WeChat
-answers with nothing rather than with zeros: a missing day is not a day without followers.
+A day's numbers appear at about eight in the morning of the next day. Before that WeChat leaves the
+day out instead of giving zeros, so a missing day is not a day without followers.
 """
 
 from __future__ import annotations
@@ -35,20 +35,23 @@ class UserSummary:
 
 @dataclass(frozen=True, slots=True)
 class UserCumulate:
-    """How many followed at the end of a day."""
+    """The number of followers at the end of a day."""
 
     date: datetime.date
     total: int
 
 
 class Statistics:
-    """Numbers of one to seven days, both ends included, else ValueError; until yesterday."""
+    """Fetches numbers of days up to yesterday: one to seven in one call, else ValueError.
+
+    Both ends are included.
+    """
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
     def user_summary(self, begin: datetime.date, end: datetime.date) -> tuple[UserSummary, ...]:
-        """Several rows for each day, one per source with any activity."""
+        """Returns several rows for each day, one for each source with any activity."""
         return tuple(
             UserSummary(
                 _date(row),
@@ -60,7 +63,7 @@ class Statistics:
         )
 
     def user_cumulate(self, begin: datetime.date, end: datetime.date) -> tuple[UserCumulate, ...]:
-        """One row for each day."""
+        """Returns one row for each day."""
         return tuple(
             UserCumulate(_date(row), number(row, "cumulate_user"))
             for row in self._rows("/datacube/getusercumulate", begin, end)

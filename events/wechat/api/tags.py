@@ -11,7 +11,7 @@ from .users import FollowerPage, follower_page
 
 __all__ = ["LONGEST_TAG", "TAGGED_AT_ONCE", "Tag", "Tags"]
 
-# Characters of a name, and OpenIDs in one call.
+# The longest name in characters, and the most OpenIDs in one call.
 LONGEST_TAG = 30
 TAGGED_AT_ONCE = 50
 
@@ -32,14 +32,14 @@ class Tags:
         self._calls = calls
 
     def create(self, name: str) -> Tag:
-        """A new tag: 1 to 30 characters, else ValueError; 100 tags per account."""
+        """Makes a tag; its name has 1 to 30 characters, else ValueError. At most 100 exist."""
         answer = mapping(
             self._calls.post("/cgi-bin/tags/create", {"tag": {"name": _name(name)}}), "tag"
         )
         return Tag(number(answer, "id"), text(answer, "name"))
 
     def all(self) -> tuple[Tag, ...]:
-        """All tags of the account."""
+        """Returns all tags of the account."""
         return tuple(
             Tag(number(tag, "id"), text(tag, "name"), number(tag, "count"))
             for tag in mappings(self._calls.get("/cgi-bin/tags/get"), "tags")
@@ -50,7 +50,7 @@ class Tags:
         self._calls.post("/cgi-bin/tags/update", {"tag": {"id": tag_id, "name": _name(name)}})
 
     def delete(self, tag_id: int) -> None:
-        """Deletes a tag; refused while more than 100,000 followers have it."""
+        """Deletes a tag; WeChat refuses while more than 100,000 followers have it."""
         self._calls.post("/cgi-bin/tags/delete", {"tag": {"id": tag_id}})
 
     def add(self, tag_id: int, openids: Sequence[str]) -> None:
@@ -62,13 +62,13 @@ class Tags:
         self._members("/cgi-bin/tags/members/batchuntagging", tag_id, openids)
 
     def of(self, openid: str) -> tuple[int, ...]:
-        """The ids of one follower's tags."""
+        """Returns the ids of one follower's tags."""
         return numbers(
             self._calls.post("/cgi-bin/tags/getidlist", {"openid": openid}), "tagid_list"
         )
 
     def page(self, tag_id: int, next_openid: str = "") -> FollowerPage:
-        """Followers with a tag, after `next_openid`."""
+        """Returns a page of the followers with a tag, after `next_openid`."""
         return follower_page(
             self._calls.post("/cgi-bin/user/tag/get", {"tagid": tag_id, "next_openid": next_openid})
         )

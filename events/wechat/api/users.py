@@ -22,10 +22,10 @@ _INVALID_OPENID = 40003
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What WeChat tells of one user; the OpenID only, if the user does not follow.
+    """What WeChat tells about one person; only the OpenID if the person does not follow.
 
-    Nickname, picture, sex and place have not been given since 2021. `subscribe_time` is the last
-    follow, in Unix seconds, 0 if unknown. `subscribe_scene` is from an open list (ADD_SCENE_…).
+    Since 2021 WeChat no longer gives nickname, picture, sex and place. `subscribe_time` is the last
+    follow in Unix seconds, 0 if unknown. `subscribe_scene` is from an open list (ADD_SCENE_…).
     """
 
     openid: str
@@ -42,13 +42,13 @@ class Profile:
 
     @property
     def scene(self) -> str:
-        """The scene of the code that was used to follow, "" if none: as events carry it."""
+        """The scene of the QR code by which the person followed, as in events; "" if none."""
         return self.qr_scene_str or (str(self.qr_scene) if self.qr_scene else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """The profiles that were `found`, and the OpenIDs that WeChat does not take."""
+    """The profiles that were `found`, and the OpenIDs that WeChat refuses."""
 
     found: tuple[Profile, ...]
     invalid: tuple[str, ...] = ()
@@ -64,20 +64,20 @@ class FollowerPage:
 
 
 class Users:
-    """Who follows, and what is known of them."""
+    """The calls about followers and their profiles."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
     def info(self, openid: str, *, lang: str = "zh_CN") -> Profile:
-        """One person's profile. `RecipientRejected` if the OpenID is not one of this account."""
+        """Returns one person's profile; `RecipientRejected` if the OpenID is another account's."""
         return _profile(self._calls.get("/cgi-bin/user/info", {"openid": openid, "lang": lang}))
 
     def infos(self, openids: Sequence[str], *, lang: str = "zh_CN") -> Profiles:
-        """The profiles of up to 100 people, else ValueError.
+        """Returns the profiles of up to 100 people, else ValueError.
 
-        One invalid OpenID fails a whole call, so the list is halved until those are found: some
-        14 calls for each.
+        One invalid OpenID makes the whole call fail. Then this method halves the list until it has
+        found the invalid ones, which takes about 14 calls for each.
         """
         if len(openids) > BATCH_SIZE:
             raise ValueError(f"at most {BATCH_SIZE} OpenIDs in one call")
@@ -100,18 +100,18 @@ class Users:
         return Profiles(first.found + second.found, first.invalid + second.invalid)
 
     def remark(self, openid: str, text: str) -> None:
-        """Writes what operators note of a person: up to 29 characters, else ValueError."""
+        """Writes the operators' note about a person: up to 29 characters, else ValueError."""
         if len(text) > LONGEST_REMARK:
             raise ValueError(f"a remark has at most {LONGEST_REMARK} characters")
         self._calls.post("/cgi-bin/user/info/updateremark", {"openid": openid, "remark": text})
 
     def page(self, next_openid: str = "") -> FollowerPage:
-        """The followers after `next_openid`; the page after the last one has no OpenIDs."""
+        """Returns the followers after `next_openid`; the page after the last has no OpenIDs."""
         query = {"next_openid": next_openid} if next_openid else None
         return follower_page(self._calls.get("/cgi-bin/user/get", query))
 
     def openids(self) -> Iterator[str]:
-        """The OpenIDs of all followers, a page at a time; people come and go meanwhile."""
+        """Yields the OpenIDs of all followers, page by page; the list may change meanwhile."""
         last = ""
         while True:
             page = self.page(last)
@@ -122,7 +122,7 @@ class Users:
 
 
 def follower_page(answer: Mapping[str, Any]) -> FollowerPage:
-    """A page of OpenIDs, of all followers or of those with a tag."""
+    """Reads a page of OpenIDs: of all followers, or of those with a tag."""
     return FollowerPage(
         number(answer, "total"),
         # After the last page `data` is left out.

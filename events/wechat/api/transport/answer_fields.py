@@ -1,4 +1,4 @@
-"""Reads the fields of an answer, which are sometimes absent and sometimes text for a number."""
+"""Reads fields of WeChat's answers, where a field may be absent and a number may be a text."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def storable(value: str) -> str:
-    """The text without NUL and lone surrogates, which JSON can carry, and databases refuse."""
+    """Removes NUL and lone surrogates, which JSON can carry but databases refuse."""
     return _NOT_STORABLE.sub("", value)
 
 
 def text(fields: Mapping[str, Any], name: str) -> str:
-    """A text, "" if absent. WeChat's samples show stray blanks around some: they are removed.
+    """Returns a text, "" if absent, without white space at its ends and as `storable`.
 
-    So is what `storable` removes.
+    WeChat's samples show stray blanks around some texts.
     """
     value = fields.get(name)
     if value is None:

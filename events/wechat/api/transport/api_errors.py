@@ -1,8 +1,8 @@
-"""What can go wrong with a call to WeChat's API, by what the caller has to do about it.
+"""The errors of calls to WeChat's API: one class for each thing that a caller can do about them.
 
-A call that was answered with an `errcode` raises `Refused` or one of its subclasses, one for each
-class of codes (全局返回码). Nothing here, in text, repr or attributes, holds an access token or an
-AppSecret.
+If WeChat answers with an `errcode`, the call raises `Refused` or one of its subclasses, one for
+each class of codes (全局返回码). No error has an access token or an AppSecret in its text, repr or
+attributes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 class APIError(Exception):
     """Base of every error of a call. `label` names the class in stored rows and metrics.
 
-    `is_temporary` tells whether the same call may succeed later without anybody's doing.
+    `is_temporary` says whether the same call may succeed later although nobody changes anything.
     """
 
     label: ClassVar[str] = "platform"
@@ -41,10 +41,10 @@ class APIError(Exception):
 
 
 class Unreachable(APIError):
-    """No complete answer in time, or none at all.
+    """No complete answer came in time.
 
-    `may_have_arrived` is false if the request certainly did not reach WeChat. Where it is
-    true, a message may have been sent and a QR code made.
+    `may_have_arrived` is false if the request certainly did not reach WeChat. If it is true, WeChat
+    may have sent the message or made the QR code.
     """
 
     label = "unreachable"
@@ -57,7 +57,7 @@ class Unreachable(APIError):
 
 
 class BadAnswer(APIError):
-    """An answer that is not WeChat's: a status other than 200, or no JSON."""
+    """An answer that is not in WeChat's form: its status is not 200, or it is not JSON."""
 
     label = "bad_answer"
     is_temporary = True
@@ -74,10 +74,10 @@ class TicketUnknown(APIError):
 
 
 class Refused(APIError):
-    """WeChat answered with an error; this class itself stands for codes of no known class.
+    """WeChat answered with an error; this class itself stands for codes that have no subclass.
 
-    `errcode` is WeChat's number, `errmsg` its text without the `rid`, which WeChat's support asks
-    for ("" if there was none). `path` is the API that was called.
+    `errcode` is WeChat's number, `errmsg` its text without the `rid`. WeChat's support asks for
+    `rid`; it is "" if WeChat sent none. `path` is the API that was called.
     """
 
     label = "refused"
@@ -109,7 +109,7 @@ class TokenRejected(Refused):
 
 
 class DailyQuotaReached(Refused):
-    """This API's calls of the day are used up: nothing more until 00:00 in Beijing."""
+    """This API's calls of the day are used up: no call succeeds before 00:00 in Beijing."""
 
     label = "daily_quota"
     is_temporary = True
@@ -117,7 +117,7 @@ class DailyQuotaReached(Refused):
 
 
 class RateLimitReached(Refused):
-    """Too many calls in one minute: pause for one."""
+    """Too many calls in one minute: wait for a minute."""
 
     label = "rate_limit"
     is_temporary = True
@@ -125,9 +125,9 @@ class RateLimitReached(Refused):
 
 
 class AddressNotAllowed(Refused):
-    """Our IP address is not on the account's list (IP白名单); `address` is ours as WeChat sees it.
+    """Our IP address is not on the account's list (IP白名单): an operator has to add it.
 
-    An operator has to add it. `address` is "" if the text does not name it.
+    `address` is our address as WeChat sees it, "" if WeChat's text does not name it.
     """
 
     label = "address"
@@ -140,7 +140,7 @@ class AddressNotAllowed(Refused):
 
 
 class CredentialsRejected(Refused):
-    """AppID or AppSecret is wrong, frozen, or an administrator has to confirm its use."""
+    """AppID or AppSecret is wrong or frozen, or an administrator has to confirm its use."""
 
     label = "credentials"
     codes = frozenset(
@@ -149,21 +149,21 @@ class CredentialsRejected(Refused):
 
 
 class NotPermitted(Refused):
-    """The account has no right to this API (接口未授权): show it, and do not ask again."""
+    """The account has no right to this API (接口未授权): show it, and do not repeat the call."""
 
     label = "permission"
     codes = frozenset({40200, 48001, 48002, 48004, 48006, 50002, 76022})
 
 
 class RecipientRejected(Refused):
-    """Nothing can be done for this OpenID: not ours, not following, or outside its window."""
+    """WeChat refuses this OpenID: it is not ours, does not follow, or its window is closed."""
 
     label = "recipient"
     codes = frozenset({40003, 43004, 43101, 45015, 45047, 45080, 45081, 49003})
 
 
 class RequestRejected(Refused):
-    """The request is wrong: the fault is ours, or in what an operator entered."""
+    """The request is wrong: this site has a fault, or an operator entered a wrong value."""
 
     label = "request"
     codes = frozenset(
@@ -212,9 +212,9 @@ _CLASS_OF = {code: cls for cls in _CLASSES for code in cls.codes}
 
 
 def refusal(path: str, errcode: int, errmsg: str, *, secrets: Iterable[str] = ()) -> Refused:
-    """Return the error of the class that `errcode` belongs to.
+    """Return an error of the class for `errcode`.
 
-    Its text has none of `secrets`, even if WeChat repeated one.
+    Its text contains none of `secrets`, even if WeChat repeated one.
     """
     for secret in secrets:
         if secret:

@@ -1,4 +1,4 @@
-"""Calls with an access token. Rejected, it is replaced and the call made once more: no loop."""
+"""Makes calls with an access token; after a rejected token, one more call with a new token."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Calls:
         self._tokens = tokens
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
-        """What a GET to this API answers."""
+        """Returns the answer to a GET of this path."""
         return self._call("GET", path, query or {}, None)
 
     def post(self, path: str, body: Mapping[str, Any], *, secret: str = "") -> Answer:
-        """What a POST of this JSON answers; `secret`, a text in it, is kept out of error texts."""
+        """Returns the answer to a POST of this JSON; error texts hide `secret`, a text in it."""
         return self._call("POST", path, {}, body, secret)
 
     def upload(
         self, path: str, query: Mapping[str, str], name: str, file: tuple[str, bytes, str]
     ) -> Answer:
-        """What a POST of a file answers: its name, content and type, in the form field `name`."""
+        """Posts a file (name, content, type) in the form field `name`; returns the answer."""
         return self._authorised(
             lambda token: self._wire.call(
                 "POST",
@@ -44,7 +44,7 @@ class Calls:
         )
 
     def download(self, path: str, query: Mapping[str, str], *, most: int) -> tuple[str, bytes]:
-        """The type and content of a file of `most` bytes; BadAnswer for a larger one."""
+        """Returns type and content of a file; raises BadAnswer for more than `most` bytes."""
         return self._authorised(
             lambda token: self._wire.file(
                 path, {"access_token": token.value, **query}, most=most, secrets=(token.value,)

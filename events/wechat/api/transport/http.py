@@ -1,8 +1,8 @@
-"""One call to WeChat's API: JSON over HTTPS there, JSON or an error back.
+"""Makes one call to WeChat's API: sends JSON over HTTPS, and returns JSON or raises an error.
 
-httpx writes every URL into its log and keeps it in its exceptions, and WeChat wants the access
-token, OpenIDs and tickets in the query. So httpx is given URLs without a query; the query is added
-below it, in the transport, where nothing is logged.
+httpx writes every URL into its log and keeps it in its exceptions, but WeChat wants the access
+token, OpenIDs and tickets in the query. So this module gives httpx URLs without a query. A
+transport below httpx adds the query, and logs nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LARGEST_ANSWER = 8 * 1024 * 1024
 _QUERY = "wechat_query"
 # How many times longer a call with a file may take.
 _FOR_FILES = 2
-# Where WeChat keeps videos.
+# WeChat's videos have these schemes and hosts.
 _SCHEMES = frozenset({"http", "https"})
 _HOSTS = (".qq.com", ".qpic.cn")
 
@@ -51,9 +51,9 @@ class Timeouts:
 class Wire:
     """The way to WeChat's API, shared by all accounts and threads of a process.
 
-    `api_base` and `mp_base` (QR pictures) are addresses without a path. `proxy` is the address of
-    an outgoing proxy, where the account's list of IP addresses names one. `transport` replaces the
-    network.
+    `api_base` and `mp_base` (for QR pictures) are addresses without a path. `proxy` is the address
+    of an outgoing proxy, if the account's IP list contains the proxy's address. `transport`
+    replaces the network in tests.
     """
 
     def __init__(
@@ -89,9 +89,8 @@ class Wire:
     ) -> Answer:
         """Return the JSON object that WeChat answers.
 
-        `file` is sent in the place of a body: form field, name, content, type. `secrets` are kept
-        out of error texts. Raises `Unreachable`, `BadAnswer`, or the subclass of `Refused` for the
-        errcode.
+        `file` (form field, name, content, type) is sent instead of `body`. Error texts hide
+        `secrets`. Raises `Unreachable`, `BadAnswer`, or the subclass of `Refused` for the errcode.
         """
         url = self._api_base + path
         status, content, _type = self._exchange(method, url, path, query, body, file=file)
@@ -100,10 +99,10 @@ class Wire:
     def file(
         self, path: str, query: Mapping[str, str], *, most: int, secrets: tuple[str, ...] = ()
     ) -> tuple[str, bytes]:
-        """Return type and content of a file of at most so many bytes.
+        """Return type and content of a file; raise `BadAnswer` for more than `most` bytes.
 
-        Where WeChat answers with the address of a video, the file is fetched from there, if that
-        is a host of WeChat's or of the API.
+        If WeChat answers with the address of a video, this method fetches the video, but only from
+        a host of WeChat or from the API's own address.
         """
         url = self._api_base + path
         status, content, kind = self._exchange("GET", url, path, query, None, most=most)
@@ -128,7 +127,7 @@ class Wire:
         if status != 200:
             raise BadAnswer(path, f"status {status}")
         try:
-            # The Content-Type is no guide: JSON comes as text/plain too. Texts may hold raw
+            # The Content-Type does not help: JSON also comes as text/plain. Texts may hold raw
             # control characters, which strict parsing refuses.
             answer = json.loads(content.decode("utf-8", "replace"), strict=False)
         except ValueError:
@@ -144,7 +143,7 @@ class Wire:
         return answer
 
     def picture(self, path: str, query: Mapping[str, str]) -> bytes | None:
-        """Return what the MP host has at a path; None if it answers 404."""
+        """Return the picture at a path of the MP host; None if it answers 404."""
         status, content, _type = self._exchange("GET", self.mp_base + path, path, query, None)
         if status == 404:
             return None
@@ -166,7 +165,7 @@ class Wire:
         # A file of ten megabytes takes longer than JSON.
         is_file = file is not None or most != _LARGEST_ANSWER
         end = time.monotonic() + self._timeouts.total * (_FOR_FILES if is_file else 1)
-        # WeChat has shown escaped characters to followers as they stood in the JSON.
+        # Send characters unescaped: WeChat has shown JSON escapes to followers as they stood.
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         request = self._http.build_request(
             method,
@@ -192,7 +191,7 @@ class Wire:
 
 
 class _QueryTransport(httpx.BaseTransport):
-    """Adds the query to requests on their way out."""
+    """Adds the query to a request just before it is sent."""
 
     def __init__(self, inner: httpx.BaseTransport) -> None:
         self._inner = inner
@@ -215,7 +214,7 @@ class _QueryTransport(httpx.BaseTransport):
 
 
 def _read(response: httpx.Response, path: str, end: float, most: int) -> bytes:
-    """The whole answer; httpx's own limit is for one piece, so a slow drip would never end."""
+    """Reads the whole answer until `end`. httpx limits only the wait for each single piece."""
     pieces = []
     size = 0
     for piece in response.iter_bytes():

@@ -1,9 +1,9 @@
-"""Access tokens: how one is asked for, and who keeps it.
+"""Fetches access tokens, and says what keeps them.
 
-Only `stable_token` is used (获取稳定版接口调用凭据): asked again within the validity it returns the
-same token, so that two processes asking do not break each other's calls, as they would with
-`/cgi-bin/token`. WeChat renews it five minutes before its end, and for these five minutes
-the old one and the new one both work.
+This site uses only `stable_token` (获取稳定版接口调用凭据). While a token is valid, that call returns
+the same token again, so two processes that fetch it do not break each other's calls, as they would
+with `/cgi-bin/token`. WeChat makes a new token five minutes before the old one ends, and both work
+during these five minutes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ __all__ = [
 
 _PATH = "/cgi-bin/stable_token"
 
-# Seconds before its end at which a token is replaced. More than WeChat's five minutes would
-# only bring the same token again.
+# Replace a token so many seconds before its end. More than WeChat's five minutes would only bring
+# the same token again.
 REFRESH_AHEAD = 240
 
 
@@ -44,7 +44,7 @@ class AppCredentials:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A token and the time it was fetched and ends, in Unix seconds by our clock."""
+    """A token, and when it was fetched and when it ends, in Unix seconds by our clock."""
 
     value: str = field(repr=False)
     fetched_at: float
@@ -52,20 +52,20 @@ class AccessToken:
 
     @property
     def refresh_at(self) -> float:
-        """When to replace it. `expires_in` may be short: then half of it is used."""
+        """When to replace the token: REFRESH_AHEAD before its end, but not in its first half."""
         return self.expires_at - min(REFRESH_AHEAD, (self.expires_at - self.fetched_at) / 2)
 
 
 class TokenSource(Protocol):
-    """Who keeps an account's token. Both methods raise `APIError` where there is none."""
+    """Keeps an account's token. Both methods raise `APIError` if they cannot get one."""
 
     def get(self) -> AccessToken:
-        """A token to call with."""
+        """Returns a token for a call."""
 
     def refresh(self, rejected: AccessToken) -> AccessToken:
-        """The token to try instead of one that a call was rejected with.
+        """Returns the token to try instead of a rejected one.
 
-        The same again means that there is no other: the call must not be repeated.
+        If it returns the rejected token again, there is no other: do not repeat the call.
         """
 
 
@@ -74,10 +74,10 @@ def fetch_stable_token(
 ) -> AccessToken:
     """Ask WeChat for the account's token, in normal mode.
 
-    `now` gives Unix seconds. Raises `CredentialsRejected`, `AddressNotAllowed`, and what
-    `Wire.call` raises else.
+    `now` returns Unix seconds. Raises `CredentialsRejected`, `AddressNotAllowed`, and the other
+    errors of `Wire.call`.
     """
-    # The life of the token is counted from before the call: too short rather than too long.
+    # Count the token's life from before the call: rather too short than too long.
     asked_at = now()
     try:
         answer = wire.call(
@@ -92,7 +92,7 @@ def fetch_stable_token(
             secrets=(credentials.app_secret,),
         )
     except TokenRejected as error:
-        # Here there is no token to be invalid: 40001 means the AppSecret.
+        # This call sends no token, so 40001 means that the AppSecret is wrong.
         raise CredentialsRejected(_PATH, error.errcode, _with_rid(error)) from None
     value, expires_in = text(answer, "access_token"), number(answer, "expires_in")
     if not value or expires_in <= 0:
