@@ -1,7 +1,8 @@
-"""A condition like `column__in=queryset`, for which PostgreSQL finds the queryset's values first.
+"""A condition like `column__in=queryset` that makes PostgreSQL find the queryset's values first.
 
-For IN it joins both tables, and may read the greater one as a whole where it expects many rows of
-it: counts of all accounts for those of one. With the values at hand it goes to each by the index.
+For IN, PostgreSQL joins both tables. If it expects many rows, it may read the whole larger table,
+for example the counts of all accounts for those of one. With the values first it finds each one by
+the index.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ __all__ = ["Among"]
 
 
 class _Values(Subquery):
-    # No value at all is no NULL: no row has one of them.
+    # An empty queryset must match no row, not become NULL.
     empty_result_set_value = NotImplemented
 
 
 class Among(Func):
     """Whether the column has one of the values of a queryset with a single column.
 
-    To be filtered by: `rows.filter(Among("series", chosen.values("pk")))`.
+    Use it in a filter: `rows.filter(Among("series", chosen.values("pk")))`.
     """
 
     output_field = BooleanField()

@@ -1,8 +1,8 @@
-"""A count that takes long is counted seldom.
+"""Caches the results of long counts.
 
-Pages count followers and store no total, so the number cannot drift. Counting millions takes a
-while, and pages that refresh themselves ask often: so the cache keeps a count, longer if it took
-longer.
+Pages count followers and store no total, so the number is never wrong. Counting millions takes a
+while, and pages that refresh themselves count often. So the cache keeps a result, and keeps it
+longer if it stands for more rows.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ __all__ = ["cached_count"]
 
 _T = TypeVar("_T")
 
-# Counting 20,000 rows takes some milliseconds, so counting keeps one core busy for about half a
-# percent of the time, at any number of rows and requests.
+# Rows per second of keeping. Counting 20,000 rows takes some milliseconds, so counting keeps one
+# core busy for about half a percent of the time, at any number of rows and requests.
 _ROWS_A_SECOND = 20_000
-# Seconds. Up to 100,000 rows are counted each time.
+# Seconds. Results of up to 100,000 rows are not kept: they would last less than the shortest time.
 _SHORTEST, _LONGEST = 5, 300
 
 
 def cached_count(name: str, count: Callable[[], _T], *, rows: Callable[[_T], int]) -> _T:
-    """The result of count(), or a recent one under the same name from this process's cache.
+    """Returns count(), or its recent result under the same name from this process's cache.
 
-    `rows` says how many rows a result stands for. Half a million are kept for 25 seconds, and none
-    for longer than five minutes.
+    `rows` returns for how many rows a result stands. The cache keeps a result of half a million
+    rows for 25 seconds, and none longer than five minutes.
     """
     key = f"cached_count:{hashlib.sha256(name.encode()).hexdigest()}"
     cache = caches["process"]

@@ -1,7 +1,7 @@
-"""Triggers that note which rows changed, by any process and any statement.
+"""Makes triggers that record which rows changed, by any process and any statement.
 
-They are made after `migrate`, not by a migration: Django remakes a table on SQLite to alter it, and
-the table's triggers go with the old one.
+The site makes them after `migrate`, not by a migration: to alter a table on SQLite, Django makes a
+new table, and the triggers disappear with the old one.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _FUNCTION = "note_row_change"
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A table whose changes are noted as `type`, under the id in the column `id_column`.
+    """A table whose changes are recorded as `type`, with the id in the column `id_column`.
 
-    Of updates only those count that change one of `columns`; `nullness` has columns of which only
-    matters whether they are empty. Without `inserts` new rows are not noted.
+    An update counts only if it changes one of `columns`, or if one of `nullness` changes between
+    NULL and a value. `inserts` and `deletes` say whether new and deleted rows are recorded.
     """
 
     model: type[models.Model]
@@ -55,7 +55,7 @@ class Watched:
 
 
 def make_triggers(connection: BaseDatabaseWrapper, tables: Iterable[Watched]) -> None:
-    """Makes the triggers that are missing. Tables that are not there yet are passed over."""
+    """Makes the missing triggers; skips tables that do not exist yet."""
     is_postgres = connection.vendor == "postgresql"
     with connection.cursor() as cursor:
         present = set(connection.introspection.table_names(cursor))
@@ -75,7 +75,7 @@ def make_triggers(connection: BaseDatabaseWrapper, tables: Iterable[Watched]) ->
 
 
 def drop_triggers(connection: BaseDatabaseWrapper, tables: Iterable[Watched]) -> None:
-    """Removes the triggers on SQLite, which refuses to rename a table that a trigger writes to."""
+    """Removes the triggers on SQLite, which cannot rename a table to which a trigger writes."""
     if connection.vendor != "sqlite":
         return
     with connection.cursor() as cursor:
@@ -97,7 +97,7 @@ def _when(watched: Watched, act: str, differs: str) -> str:
 def _act(watched: Watched, act: str) -> str:
     if act != "UPDATE":
         return act
-    # A statement that sets none of them pays nothing.
+    # With the columns named, a statement that sets none of them does not run the trigger.
     columns = ", ".join(f'"{name}"' for name in (*watched.columns, *watched.nullness))
     return f"UPDATE OF {columns}"
 
@@ -107,7 +107,7 @@ def _row(act: str) -> str:
 
 
 def _make_function(cursor: object) -> None:
-    # Its arguments are the type and the name of the column with the id.
+    # The trigger's arguments are the type and the name of the column with the id.
     cursor.execute(f"CREATE SEQUENCE IF NOT EXISTS {SEQUENCE}")  # type: ignore[attr-defined]
     cursor.execute(  # type: ignore[attr-defined]
         f"""

@@ -1,3 +1,5 @@
+"""Reads that all see the data of one moment."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -10,10 +12,10 @@ __all__ = ["read_snapshot"]
 
 @contextmanager
 def read_snapshot(before: Callable[[], None] | None = None) -> Iterator[None]:
-    """All reads inside see one moment, while others go on writing.
+    """All reads in the block see the data of one moment, while others go on writing.
 
-    Inside an outer transaction they share its view. `before` can take locks in the
-    transaction while it has no view yet.
+    Inside an outer transaction the reads share its view. On PostgreSQL `before` runs at the start
+    of the transaction, before its view is fixed, so that it can take locks.
     """
     if connection.in_atomic_block:
         yield
@@ -24,7 +26,7 @@ def read_snapshot(before: Callable[[], None] | None = None) -> Iterator[None]:
                 before()
             yield
     else:
-        # atomic() would hold SQLite's write lock during the read. A deferred transaction reads one
+        # atomic() would hold SQLite's write lock during the read. A deferred transaction sees one
         # state of the write-ahead log and blocks no writer.
         with connection.cursor() as cursor:
             cursor.execute("BEGIN DEFERRED")

@@ -1,7 +1,7 @@
-"""Makes all tables of a first migration in one step.
+"""Makes all tables of a first migration in one operation.
 
-Django renders its picture of all models anew after each CreateModel, so the time grows with the
-square of the tables.
+Django renders the state of all models anew after each CreateModel, so the time grows with the
+square of the number of tables.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["CreateModels"]
 
 
 class CreateModels(Operation):
-    """Several CreateModel, in the order in which the tables are made."""
+    """Runs several CreateModel operations, in the given order, as one."""
 
     category = OperationCategory.ADDITION
 
@@ -23,7 +23,7 @@ class CreateModels(Operation):
         self.models = models
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        # A state that is not rendered takes models without work; `state.apps` renders it again.
+        # Adding models to a state that is not rendered is cheap. `state.apps` renders it again.
         state.__dict__.pop("apps", None)
         for model in self.models:
             model.state_forwards(app_label, state)

@@ -1,8 +1,8 @@
-"""Pages of a list by cursor, for the API and the admin.
+"""Reads a list page by page with a cursor, for the API and the admin.
 
 A list is in the order of its ids, newest first. A list that is filtered by a time is in the order
-of this time, because the index on the time has no other order; ids order the rows of one moment. A
-cursor finds the page in either order, and nothing is counted.
+of this time, because the index on the time has no other order; rows of the same time are in the
+order of their ids. A cursor finds a page in either order, without counting rows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WRITTEN = re.compile(r"(?:(-?[0-9]{1,18})_)?([0-9]{1,18})")
 
 @dataclass(frozen=True, slots=True)
 class RowCursor:
-    """A row's position in a list: its id and, in a list in the order of a time, this time."""
+    """A row's position in a list: its id and, if a time orders the list, the row's time."""
 
     pk: int
     at: datetime.datetime | None = None
@@ -39,7 +39,7 @@ class RowCursor:
 
     @classmethod
     def parse(cls, written: str | None, column: str | None) -> RowCursor | None:
-        """Reads what str() wrote; None for anything else, and for a cursor of another order."""
+        """Reads a cursor that str() wrote; None for another text or a cursor of another order."""
         match = _WRITTEN.fullmatch(written or "")
         if match is None or (match[1] is None) != (column is None):
             return None
@@ -56,14 +56,14 @@ class RowCursor:
 
 
 def cursor_of(columns: Sequence[str]) -> Callable[[Sequence[Any], str | None], RowCursor]:
-    """RowCursor.of() for rows of these columns' values, `pk` first."""
+    """Returns a RowCursor.of() for rows that are tuples of these columns, `pk` first."""
     places = {name: place for place, name in enumerate(columns)}
     return lambda row, column: RowCursor(row[0], row[places[column]] if column else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Leading:
-    """A column that an index has instead of the time: the time in coarse steps."""
+    """A column with the time in coarse steps, with which an index begins instead of the time."""
 
     column: str
     step_of: Callable[[datetime.datetime], datetime.datetime]
@@ -78,16 +78,17 @@ def page(
     upwards: bool = False,
     leading: Leading | None = None,
 ) -> tuple[list[Any], bool]:
-    """Up to `size` rows beyond the cursor, newest first, and whether more follow.
+    """Returns up to `size` rows after the cursor, newest first, and whether more follow.
 
-    `column` is the time that orders the list, None for the ids. `upwards` reads the rows that are
-    newer than the cursor. With `leading` the database sorts one step of the time after the other.
+    `column` is the time that orders the list; None means the ids. `upwards` reads the rows that are
+    newer than the cursor. With `leading` the database sorts the rows of one step after the other,
+    instead of all rows.
     """
     sign, beyond, within = ("", "gt", "gte") if upwards else ("-", "lt", "lte")
     if cursor is not None and column is None:
         rows = rows.filter(**{f"pk__{beyond}": cursor.pk})
     elif cursor is not None:
-        # Two conditions rather than an OR, because the index serves only the first.
+        # Two conditions instead of an OR, because the index can serve the first.
         passed: dict[str, Any] = {
             str(column): cursor.at,
             f"pk__{'lte' if upwards else 'gte'}": cursor.pk,
@@ -109,13 +110,13 @@ def portions(
     leading: Leading | None = None,
     cursor_of: Callable[[Any, str | None], RowCursor] = RowCursor.of,
 ) -> Iterator[list[Any]]:
-    """The rows in portions, in the order of the column and the ids; `leading` as for page().
+    """Yields the rows in portions, ordered by the column and the ids; `leading` as for page().
 
-    `cursor_of` takes a row and the column, where the rows are no instances of a model.
+    If the rows are not model instances, pass `cursor_of`, which takes a row and the column.
     """
     cursor: RowCursor | None = None
     more = True
-    # Upwards a list without a cursor would begin at its end.
+    # Read the first portion here: without a cursor page() with `upwards` returns it newest first.
     names = [name for name in (leading.column if leading else None, column, "pk") if name]
     first = list(rows.order_by(*names)[:_PORTION])
     if first:
@@ -127,6 +128,6 @@ def portions(
             rows, _PORTION, column=column, cursor=cursor, upwards=True, leading=leading
         )
         if found:
-            # A page is newest first.
+            # page() returns the newest row first.
             cursor = cursor_of(found[0], column)
             yield found[::-1]

@@ -1,8 +1,8 @@
-"""Reads the rows that have some keys, by one constant statement.
+"""Reads the rows of given keys by one constant statement.
 
-It is to reading what `Upsert` is to writing: on PostgreSQL one prepared statement takes all keys as
-arrays, on SQLite the driver repeats one it has compiled. The ORM would write each key into the
-statement, and of keys of several columns it could only ask for more rows than these.
+It does for reading what `Upsert` does for writing: on PostgreSQL one prepared statement takes all
+keys as arrays, on SQLite the driver repeats a compiled statement. The ORM would write each key into
+the statement. For keys of several columns it could only select a superset of the rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _Row = Sequence[Any]
 class Lookup:
     """A SELECT of `columns` from the rows of a model that have one of the given keys.
 
-    `key` are the columns that an index begins with.
+    An index should begin with the columns in `key`.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Lookup:
         self._statements: dict[str, str] = {}
 
     def execute(self, connection: BaseDatabaseWrapper, keys: Iterable[_Row]) -> list[_Row]:
-        """The rows of these keys, in any order. Raises DatabaseError."""
+        """Returns the rows of these keys, in any order. Raises DatabaseError."""
         wanted = sorted(set(map(tuple, keys)))
         if not wanted:
             return []
@@ -61,7 +61,7 @@ class Lookup:
         found: list[Any] = []
         for key in keys:
             found += execute(statement, key)
-        # The driver gives times without their zone, which is UTC.
+        # The driver returns times without their zone, which is UTC.
         moments = [
             place
             for place, field in enumerate(self._columns)

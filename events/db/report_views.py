@@ -1,8 +1,8 @@
-"""Views of the database for reporting tools, made anew after each `migrate`.
+"""Makes the database views for reporting tools anew after each `migrate`.
 
-No migration makes them: on SQLite Django remakes a table to alter it, which fails while a view
-reads the table. So they are removed before `migrate` and made after it. PostgreSQL replaces them in
-place, where the rights of reading roles stay as they were.
+A migration cannot make them: to alter a table on SQLite, Django makes a new table, which fails
+while a view reads the old one. So on SQLite they are dropped before `migrate` and made after it.
+PostgreSQL replaces them in place, and keeps the rights of reading roles.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _READ = re.compile(r"\b(?:FROM|JOIN) ([a-z]+_[a-z]+)\b")
 
 
 def make_views(connection: BaseDatabaseWrapper, views: Mapping[str, Mapping[str, str]]) -> None:
-    """Makes views by name, each from a SELECT by vendor, if the tables are there that it reads."""
+    """Makes each view from its SELECT for this vendor, if the tables that it reads exist."""
     is_sqlite = connection.vendor == "sqlite"
     with connection.cursor() as cursor:
         present = set(connection.introspection.table_names(cursor))

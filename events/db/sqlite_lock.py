@@ -1,9 +1,10 @@
 """Waits for SQLite's write lock outside of SQLite.
 
-A thread that waits inside (busy_timeout) holds its connection's mutex for all that time. Python's
-garbage collector may meanwhile run in the thread that has the write lock, and clear a cursor of the
-waiting connection: that takes the same mutex. So the writer waits for the waiter, and no push is
-stored until the timeout ends it, 20 seconds later. Outside, between two tries, no mutex is held.
+A thread that waits inside SQLite (busy_timeout) holds its connection's mutex all the time.
+Meanwhile Python's garbage collector may run in the thread that has the write lock, and clear a
+cursor of the waiting connection, which needs the same mutex. Then the two threads wait for each
+other, and no push is stored until the timeout ends that, 20 seconds later. A thread that waits
+outside holds no mutex between its tries.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 __all__ = ["wait_outside", "waiting_at_most"]
 
-# Seconds between two tries: a transaction of a push holds the lock for some milliseconds.
+# Seconds between two tries. The transaction of a push holds the lock for some milliseconds.
 _POLL_EVERY = 0.002
 _sleep = time.sleep
 
@@ -34,9 +35,9 @@ _wait = _Wait()
 
 
 def wait_outside(connection: BaseDatabaseWrapper, **signal: Any) -> None:
-    """Makes a new connection wait as this module says; a receiver of connection_created.
+    """Makes a new connection wait outside of SQLite; a receiver of connection_created.
 
-    It waits as many seconds as OPTIONS["timeout"] says, or `waiting_at_most`.
+    It waits up to OPTIONS["timeout"] seconds, or up to the limit of `waiting_at_most`.
     """
     if connection.vendor == "sqlite":
         connection.connection.execute("PRAGMA busy_timeout = 0")
@@ -46,7 +47,7 @@ def wait_outside(connection: BaseDatabaseWrapper, **signal: Any) -> None:
 
 @contextmanager
 def waiting_at_most(seconds: float, *, poll_every: float = _POLL_EVERY) -> Iterator[None]:
-    """Limits the waits that this thread begins in the block."""
+    """Limits each wait that this thread begins in the block to so many seconds."""
     former = _wait.seconds, _wait.poll_every
     _wait.seconds, _wait.poll_every = seconds, poll_every
     try:
@@ -60,7 +61,7 @@ def _execute(
 ) -> Any:
     connection = context["connection"]
     if connection.in_atomic_block:
-        # BEGIN IMMEDIATE took the lock.
+        # The transaction has the lock already, from its BEGIN IMMEDIATE.
         return execute(sql, params, many, context)
     deadline: float | None = None
     while True:
@@ -80,5 +81,5 @@ def _execute(
 
 
 def _is_locked(error: OperationalError) -> bool:
-    # The lower byte is the code, the upper ones detail it.
+    # The lowest byte is the code; the others give details.
     return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

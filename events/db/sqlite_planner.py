@@ -1,8 +1,8 @@
-"""Statistics for SQLite's planner, so that it chooses the same index on every site.
+"""Writes statistics for SQLite's planner, so that it chooses the same index on every site.
 
-Every index stands for a large table, and the planner learns how many rows share a value of the
-index's first column; a new index needs nothing. PRAGMA optimize cannot do this. Measured on a
-million events, in steps of SQLite 3.40's virtual machine:
+The statistics describe every index as that of a large table, and say how many rows share a value of
+the index's first column. A new index needs no further entry. PRAGMA optimize cannot do this.
+Measured on a million events, in steps of SQLite 3.40's virtual machine:
 
 | read | as written here | no statistics | ANALYZE, analysis_limit = 400 |
 |---|---|---|---|
@@ -11,8 +11,9 @@ million events, in steps of SQLite 3.40's virtual machine:
 | an account's events of a rare kind | 2,000 | 7,002,000 | 7,002,000 |
 | the list of QR codes | 997,000 | 10,088,000 | |
 
-With a limit, ANALYZE takes a large account for 230 rows and sorts the whole log; without one, it
-reads the whole log. On a new site it finds empty tables and writes nothing.
+With a limit, ANALYZE estimates 230 rows for a large account, so the planner sorts the whole log.
+Without a limit, ANALYZE reads the whole log. On a new site it finds empty tables and writes
+nothing.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ def describe(
 ) -> None:
     """Writes a model's statistics, if the database is SQLite and has its table.
 
-    `sharing` has, by column, how many of the `rows` share a value, and under "" the same for an
-    expression; a column that is not named has one row for each value. `few` has the rows of partial
-    indexes that hold only few. The format of the table is in https://sqlite.org/fileformat2.html,
-    "The sqlite_stat1 Table".
+    `sharing` says for a column how many of the `rows` share a value; the key "" stands for an
+    expression. A column without an entry has one row for each value. `few` says how many rows a
+    small partial index holds. https://sqlite.org/fileformat2.html describes the table ("The
+    sqlite_stat1 Table").
     """
     connection = connections[using]
     if connection.vendor != "sqlite":
@@ -43,7 +44,7 @@ def describe(
     with connection.cursor() as cursor:
         if table not in connection.introspection.table_names(cursor):
             return
-        # Creates the table of statistics; reads hardly more than one row of each index.
+        # ANALYZE creates the table of statistics. The limit makes it read about one row per index.
         cursor.execute("PRAGMA analysis_limit = 1")
         cursor.execute(f'ANALYZE "{table}"')
         cursor.execute("PRAGMA analysis_limit = 0")
@@ -58,11 +59,11 @@ def describe(
                 "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (%s, %s, %s)",
                 [table, index, " ".join(map(str, numbers))],
             )
-        # This connection reads them now, others when they open the database.
+        # This connection loads the statistics now, others when they open the database.
         cursor.execute("ANALYZE sqlite_schema")
 
 
 def _columns_of(cursor: Any, index: str) -> list[str]:
-    """The columns of an index in their order, "" for an expression."""
+    """Returns the columns of an index in their order, "" for an expression."""
     cursor.execute(f'PRAGMA index_info("{index}")')
     return [name or "" for _position, _column, name in cursor.fetchall()]

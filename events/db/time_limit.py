@@ -1,7 +1,7 @@
-"""A limit on the time that a read may keep the database busy.
+"""Limits the time that a read may keep the database busy.
 
-Each filter of a list has an index, so one filter is quick on a log of any size. Two filters that
-are frequent each and rarely match together are slow: the database reads all rows of one of them.
+Each filter of a list has an index, so one filter is quick on a log of any size. Two filters are
+slow if many rows match each of them but few match both: the database reads all rows of one filter.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from django.db import OperationalError, connection, transaction
 
 __all__ = ["SECONDS", "TookTooLong", "time_limit"]
 
-# For one statement on PostgreSQL, for all of them on SQLite.
+# The default limit: for each statement on PostgreSQL, for the whole block on SQLite.
 SECONDS = 10.0
 
-# After so many steps, every few milliseconds, SQLite calls the handler.
+# SQLite calls the handler after so many steps, that is every few milliseconds.
 _STEPS = 20_000
 
 
@@ -27,13 +27,13 @@ class TookTooLong(Exception):
 
 @contextmanager
 def time_limit(seconds: float | None = None) -> Iterator[None]:
-    """Ends the reading inside after so many seconds, SECONDS by default; raises TookTooLong."""
+    """Stops reads in the block after `seconds`, SECONDS by default; raises TookTooLong then."""
     limited = _on_postgresql if connection.vendor == "postgresql" else _on_sqlite
     try:
         with limited(SECONDS if seconds is None else seconds):
             yield
     except OperationalError as error:
-        # psycopg: QueryCanceled; sqlite3: "interrupted".
+        # psycopg raises QueryCanceled; sqlite3 says "interrupted".
         if "QueryCanceled" in type(error.__cause__).__name__ or "interrupted" in str(error):
             raise TookTooLong from error
         raise

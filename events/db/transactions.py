@@ -1,4 +1,4 @@
-"""Transactions that give up before WeChat's five seconds for an answer are over."""
+"""Transactions that give up within the five seconds that WeChat waits for an answer."""
 
 from __future__ import annotations
 
@@ -26,25 +26,22 @@ _sqlite_turn = threading.Lock()
 
 
 def release_connection() -> None:
-    """Gives this thread's connection back to the pool, unless it is in a caller's transaction."""
+    """Gives this thread's connection back to the pool, unless it is inside a transaction."""
     if connection.connection is not None and not connection.in_atomic_block:
         close_old_connections()
 
 
 @contextmanager
 def short_transaction(lock_timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
-    """A transaction that gives up if it waits for a lock for so many seconds.
-
-    Raises OperationalError then.
-    """
+    """A transaction that raises OperationalError if a lock takes over `lock_timeout` seconds."""
     if connection.vendor == "postgresql":
         with transaction.atomic():
             _begin_with_limits(int(lock_timeout * 1000))
             yield
         return
-    # SQLite lets waiting writers sleep longer and longer, some for ever: with 16 threads it refused
-    # half of the pushes. So the threads of a process take turns of a few milliseconds, and the one
-    # whose turn it is polls until the other process releases its lock.
+    # SQLite lets waiting writers sleep longer and longer, and some never get the lock: with 16
+    # threads it refused half of the pushes. So the threads of a process take turns of a few
+    # milliseconds, and one thread polls until the other process releases its lock.
     deadline = time.monotonic() + lock_timeout
     if not _sqlite_turn.acquire(timeout=lock_timeout):
         raise OperationalError("no turn to write within the time a push has")
@@ -58,9 +55,10 @@ def short_transaction(lock_timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
 
 
 def _begin_with_limits(lock_timeout: int) -> None:
-    """Begins the transaction that Django has announced, in one round trip; in milliseconds.
+    """Begins the transaction that Django has prepared, and sets its limits, in one round trip.
 
-    Cursors need two, and more processor time than storing a push.
+    `lock_timeout` is in milliseconds. Cursors need two round trips, and more processor time than
+    storing a push.
     """
     driver: psycopg.Connection[object] = connection.connection
     begin = "BEGIN; " if driver.info.transaction_status == TransactionStatus.IDLE else ""

@@ -1,8 +1,8 @@
 """Inserts many rows, or combines them with stored ones, by one constant statement.
 
-The two statements of the hot path, into the log and into the followers, go past the ORM and
-Django's cursors: on PostgreSQL one prepared statement takes all rows as arrays, on SQLite the
-driver repeats one it has compiled.
+Every push writes into the log and into the followers. For speed these two statements use neither
+the ORM nor Django's cursors: on PostgreSQL one prepared statement takes all rows as arrays, on
+SQLite the driver repeats a compiled statement.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 __all__ = ["FUNCTIONS", "Upsert", "sql_type"]
 
-# The functions of several arguments, and the time of the statement, by vendor. The time is the
-# database's: a statement reads it while it holds its lock (events/log/settled.py).
+# SQL by vendor: functions of several arguments, and the current time. The time comes from the
+# database, because a statement must read it while it holds its lock (events/log/settled.py).
 FUNCTIONS = {
     "postgresql": {"least": "LEAST", "greatest": "GREATEST", "now": "clock_timestamp()"},
     "sqlite": {
@@ -33,12 +33,13 @@ _Row = Sequence[Any]
 
 
 class Upsert:
-    """An INSERT of a model's rows, with an update for rows whose key exists, or none for these.
+    """An INSERT of a model's rows. A row whose key exists is updated, or skipped without `update`.
 
-    A row has `key`, the columns of a unique constraint, then the columns in `values`; the other
-    columns get their field's default. `update` has, by column of the stored row, an SQL expression:
-    `old` is the stored row, `excluded` the new one; `{least}`, `{greatest}` and `{now}` become the
-    database's `FUNCTIONS`. `computed` has the expressions for columns of a new row, likewise.
+    A row has the columns in `key`, which have a unique constraint, then those in `values`; the
+    other columns get their field's default. `update` maps columns of the stored row to SQL
+    expressions: `old` is the stored row, `excluded` the new one; `{least}`, `{greatest}` and
+    `{now}` become the database's `FUNCTIONS`. `computed` maps columns of a new row to expressions,
+    which may also use these functions.
     """
 
     def __init__(
@@ -76,16 +77,17 @@ class Upsert:
         return dict(zip(self._names, self._fields, strict=True))
 
     def from_select(self, connection: BaseDatabaseWrapper, columns: str, source: str) -> str:
-        """The INSERT whose rows are these expressions, as many as `columns`, from a source.
+        """Returns an INSERT of rows that a SELECT makes.
 
-        `source` is the SQL from FROM on.
+        `columns` is the SQL for the values of the property `columns`; `source` is the SQL that
+        begins with FROM.
         """
         functions = FUNCTIONS[connection.vendor]
         rest = [expression.format(**functions) for expression in self._defaults.values()]
         return self._insert(connection, f"SELECT {', '.join([columns, *rest])} {source}")
 
     def execute(self, connection: BaseDatabaseWrapper, rows: Sequence[_Row]) -> list[_Row]:
-        """Writes the rows, each of another key; returns `returning` of each, in their order.
+        """Writes the rows, which must have different keys; returns `returning` of each, in order.
 
         Raises DatabaseError.
         """
@@ -110,7 +112,7 @@ class Upsert:
     def _execute_each(self, connection: BaseDatabaseWrapper, rows: Sequence[_Row]) -> list[_Row]:
         statement, execute = self._statement(connection), connection.connection.execute
         written = connection.ops.adapt_datetimefield_value
-        # Most moments of a row are the same one.
+        # Cached, because most times of a row are equal.
         texts: dict[datetime.datetime | None, str | None] = {None: None}
         results = []
         for row in rows:
@@ -155,14 +157,14 @@ class Upsert:
             f"{source} ON CONFLICT ({', '.join(map(quote, self._key))}) DO {conflict}"
         )
         if self._returning:
-            # In which order PostgreSQL gives the rows back is not promised.
+            # PostgreSQL may return the rows in any order, so return their keys too.
             returned = [*(self._key if is_postgres else ()), *self._returning]
             statement += f" RETURNING {', '.join(map(quote, returned))}"
         return statement
 
 
 def _literal(default: str | int | None) -> str:
-    """A default as SQL; only of the plain kinds that these tables have."""
+    """Returns a default as SQL; raises ValueError for kinds that these tables do not have."""
     match default:
         case None:
             return "NULL"
@@ -175,7 +177,7 @@ def _literal(default: str | int | None) -> str:
 
 
 def sql_type(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> str:
-    """The type in which PostgreSQL takes a column's value."""
-    # A cast to varchar(64)[] would cut what is too long in silence; text is checked by the column.
+    """Returns the type to which PostgreSQL casts a parameter for this column."""
+    # A cast to varchar(64)[] would cut a long value silently. As text the column checks its length.
     type_ = re.sub(r"^varchar\(\d+\)$", "text", field.db_type(connection) or "")
     return type_.replace("timestamp with time zone", "timestamptz")

@@ -1,7 +1,8 @@
 """Reads PostgreSQL's times in a fifth of the time that Django's way takes.
 
-Django has the driver's Python code take them apart and then replaces the time zone: 2.4 µs for each
-time, where a row of the log has three. Sessions are in UTC, so Python reads the same from the text.
+Django lets the driver's Python code parse the text, and then replaces the time zone. That takes
+2.4 µs for each time, and a row of the log has three. Sessions are in UTC, so fromisoformat() reads
+the same time from the text.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ __all__ = ["read_quickly"]
 
 
 class _Loader(TimestamptzLoader):
-    # Django compares it with the zone of its connection.
+    # Django compares this attribute with the zone of its connection.
     timezone = datetime.UTC
 
     def load(self, data: Any) -> datetime.datetime:
         try:
             return datetime.datetime.fromisoformat(str(data, "ascii"))
         except ValueError:
-            # Infinity, and years that Python has not.
+            # Infinity, and years outside Python's range.
             return super().load(data)
 
 
 def read_quickly(connection: BaseDatabaseWrapper, **_signal: Any) -> None:
-    """Gives a new connection this way of reading; a receiver of connection_created."""
+    """Registers the quick reader on a new connection; a receiver of connection_created."""
     if connection.vendor == "postgresql" and connection.timezone == datetime.UTC:
         connection.connection.adapters.register_loader("timestamptz", _Loader)

@@ -1,11 +1,11 @@
-"""The connection on which this process stores pushes on PostgreSQL.
+"""Holds the connection on which this process stores pushes on PostgreSQL.
 
-A statement on it is one round trip: it commits by itself, the limits were set when the connection
-was made, and the server has planned it. A pooled connection needs five: its check, BEGIN and
-limits, the statements, COMMIT. One push at a time costs a third of the processor time in this way.
+A statement on it is one round trip: it commits by itself, the connection has its limits from the
+start, and the server has planned the statement. A pooled connection needs five: its check, BEGIN
+and limits, the statements, COMMIT. So a single push costs a third of the processor time.
 
-Where it cannot be had, a statement runs in a transaction of Django's connection: behind PgBouncer,
-which hands a connection to many; inside a caller's transaction; while the server gives none.
+In three cases a statement runs in a transaction of Django's connection instead: behind PgBouncer,
+which shares connections; inside a caller's transaction; while the server gives no connection.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ logger = logging.getLogger(__name__)
 
 _LIMITS = (
     f"-c lock_timeout={LOCK_TIMEOUT * 1000} -c statement_timeout={(LOCK_TIMEOUT + 1) * 1000} "
-    # Which rows come is not known beforehand, so a plan for each call would be the same.
+    # The plan does not depend on the rows, so plan the statement only once.
     "-c plan_cache_mode=force_generic_plan"
 )
-# Milliseconds until a server that is cut off counts as gone.
+# Milliseconds until an unreachable server counts as gone.
 _NETWORK_TIMEOUT = 5000
-# Seconds to do without the connection after it could not be made.
+# Seconds until the next try after connecting failed.
 _PAUSE = 10
 
 _Rows = list[tuple[bytes | None, ...]]
@@ -48,7 +48,7 @@ class _Writer:
         self._not_before = 0.0
 
     def run(self, statement: bytes, parameter: bytes) -> _Rows | None:
-        """The statement's rows; None if there is no connection for it now, and nothing was sent."""
+        """Returns the statement's rows; None if no connection is free, and nothing was stored."""
         if not self._lock.acquire(blocking=False):
             return None
         try:
@@ -57,7 +57,7 @@ class _Writer:
             try:
                 return self._execute(statement, parameter)
             except (DuplicatePreparedStatement, InvalidSqlStatementName):
-                # Nothing was stored: the statement was not found.
+                # The server does not know the prepared statement, so it stored nothing.
                 logger.error("Prepared statements do not hold: is BEHIND_PGBOUNCER missing?")
                 self._not_before = float("inf")
                 self._close()
@@ -76,8 +76,8 @@ class _Writer:
     def _is_open(self) -> bool:
         if self._driver is None:
             return False
-        # A server that ended the connection has said so since. Only that, and a change of its
-        # settings, makes an idle connection readable.
+        # Only the server's end of the connection, or a change of its settings, makes an idle
+        # connection readable. In both cases make a new one.
         waiting = select.poll()
         waiting.register(self._driver.pgconn.socket, select.POLLIN)
         if not waiting.poll(0):
@@ -123,12 +123,11 @@ _writer = _Writer()
 def run_once(statement: bytes, parameter: bytes) -> _Rows:
     """Runs and commits a statement with the parameter $1; returns its rows, each value as text.
 
-    It runs once: after an error that leaves open whether it was committed it is not tried again.
-    That error is an OperationalError or InterfaceError; any other DatabaseError says that nothing
-    was stored.
+    It never runs the statement twice. After an OperationalError or InterfaceError it is unknown
+    whether the statement was committed; after another DatabaseError nothing was stored.
     """
     with connection.wrap_database_errors:
-        # Django's name for a pooler that hands a connection to many (BEHIND_PGBOUNCER).
+        # BEHIND_PGBOUNCER sets this option of Django: a pooler shares the connection.
         is_shared = connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"]
         if not is_shared and not connection.in_atomic_block:
             rows = _writer.run(statement, parameter)

@@ -1,9 +1,9 @@
 """Fetches access tokens, and says what keeps them.
 
-This site uses only `stable_token` (获取稳定版接口调用凭据). While a token is valid, that call returns
-the same token again, so two processes that fetch it do not break each other's calls, as they would
-with `/cgi-bin/token`. WeChat makes a new token five minutes before the old one ends, and both work
-during these five minutes.
+This site uses only `stable_token` (获取稳定版接口调用凭据). While a token is valid, that call
+returns the same token again, so two processes that fetch it do not break each other's calls, as
+they would with `/cgi-bin/token`. WeChat makes a new token five minutes before the old one ends, and
+both work during these five minutes.
 """
 
 from __future__ import annotations
