@@ -27,7 +27,7 @@ _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0
 _Rows = TypeVar("_Rows", bound="models.QuerySet[Any]")
 
 
-# To be deferred where accounts are only named: reading one decrypts it.
+# Queries that only show an account's name defer these fields, because reading one decrypts it.
 ACCOUNT_SECRETS = (
     "app_secret",
     "token",
@@ -38,7 +38,7 @@ ACCOUNT_SECRETS = (
 
 
 def with_account(rows: _Rows) -> _Rows:
-    """The rows of a model that has an account, each with it, and none of its secrets decrypted."""
+    """Selects each row's account too, without the account's secrets."""
     return rows.select_related("account").defer(*(f"account__{name}" for name in ACCOUNT_SECRETS))
 
 
@@ -51,7 +51,7 @@ def validate_aes_key(value: str) -> None:
 
 
 def validate_hosts(value: str) -> None:
-    """Raises ValidationError unless these are names of hosts, with white space between them."""
+    """Raises ValidationError unless the text is a list of host names, separated by white space."""
     for host in value.lower().split():
         if not _HOST.fullmatch(host):
             raise ValidationError(
@@ -91,7 +91,7 @@ class OfficialAccount(models.Model):
         help_text=_("The random part of the callback URL."),
     )
     name = models.CharField(_("name"), max_length=100)
-    # The name that the storage of private files has for it; "" for none.
+    # The picture's name in the storage of private files; "" for no picture.
     picture = models.CharField(
         _("profile picture"), max_length=200, blank=True, default="", db_default="", editable=False
     )
@@ -208,7 +208,7 @@ class OfficialAccount(models.Model):
         return account
 
     def note_original_id(self) -> None:
-        """Remembers the stored original ID, to notice when it becomes another one."""
+        """Remembers the stored original ID, to notice later that it has changed."""
         if "original_id" in self.__dict__:
             self._stored_original_id = self.original_id
 
@@ -217,7 +217,7 @@ class OfficialAccount(models.Model):
         return getattr(self, "_stored_original_id", None) not in {None, self.original_id}
 
     def clean_fields(self, exclude: Any = None) -> None:
-        """Trims and checks each setting by itself, so that one mistake hides no other."""
+        """Trims and checks each setting separately, so that one mistake does not hide another."""
         excluded = set(exclude or ())
         errors: dict[str, Any] = {}
         for name in RULES:
@@ -234,7 +234,7 @@ class OfficialAccount(models.Model):
             raise ValidationError(errors)
 
     def learn_original_id(self, told: str) -> None:
-        """Takes the original ID that an authentic encrypted push told, if there is none yet."""
+        """Stores the original ID from an authentic encrypted push, if the account has none yet."""
         accounts = OfficialAccount.objects.filter(pk=self.pk)
         accounts.filter(original_id="").update(original_id=told, updated_at=timezone.now())
         self.original_id = accounts.values_list("original_id", flat=True).get()
@@ -244,7 +244,7 @@ class OfficialAccount(models.Model):
         return zoneinfo.ZoneInfo(self.time_zone)
 
     def set_token(self, token: str, *, now: datetime.datetime) -> None:
-        """Changes the token in memory; pushes signed with the former one stay valid for a while."""
+        """Changes the token in memory; pushes with the former one stay valid for a while."""
         token = token.strip()
         if token != self.token:
             self.previous_token, self.token = self.token, token
@@ -258,13 +258,16 @@ class OfficialAccount(models.Model):
             self.encoding_aes_key_changed_at = now
 
     def credentials(self, now: datetime.datetime) -> Credentials:
-        """What opens this account's pushes at that moment; former secrets too, in their window."""
+        """Returns the secrets that open pushes at that time: current ones, and recent former ones.
+
+        A former secret counts for SECRET_ROTATION_SECONDS after its change.
+        """
         window = datetime.timedelta(seconds=settings.SECRET_ROTATION_SECONDS)
 
         def accepted(
             current: str, former: str, changed: datetime.datetime | None
         ) -> tuple[str, ...]:
-            # While there is no current secret, a former one must not keep the door open.
+            # If the current secret was removed, the former one must not open pushes either.
             overlap = bool(current and former and changed and now < changed + window)
             return tuple(value for value in (current, former if overlap else "") if value)
 

@@ -1,8 +1,8 @@
-"""What may be entered as an account's settings: one set of rules for form, command and demo.
+"""Checks an account's settings: one set of rules for form, command and demo.
 
-A value is trimmed, then told apart from what stands beside it in WeChat's console, then checked.
-Every mistake is said in words, since most are made by copying: an invisible or full-width character
-looks right.
+A value is trimmed and checked. If it is wrong, the error says in words what is wrong, because most
+mistakes come from copying: an operator takes the value beside it in WeChat's console, or copies an
+invisible or full-width character, which looks right.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9]{3,32}")
 _AES_KEY = re.compile(r"[A-Za-z0-9]{43}")
 _APP_SECRET = re.compile(r"[\x21-\x7e]+")
 
-# The form of each setting, and what to say of a value that has another.
+# The form of each setting, and the message for a value of another form.
 RULES: Mapping[str, tuple[re.Pattern[str], StrOrPromise]] = {
     "original_id": (
         _ORIGINAL_ID,
@@ -37,7 +37,7 @@ RULES: Mapping[str, tuple[re.Pattern[str], StrOrPromise]] = {
     "encoding_aes_key": (_AES_KEY, _("An EncodingAESKey has exactly 43 letters and digits.")),
     "app_secret": (_APP_SECRET, _("An AppSecret has letters and digits alone.")),
 }
-# What was entered in the wrong place: the setting, what the value is, and what to say.
+# For each setting, the form of the value with which operators confuse it, and the message for that.
 _EXCHANGED: Mapping[str, tuple[re.Pattern[str], StrOrPromise]] = {
     "original_id": (
         _APP_ID,
@@ -62,9 +62,9 @@ _EXCHANGED: Mapping[str, tuple[re.Pattern[str], StrOrPromise]] = {
 
 
 def checked(setting: str, value: str) -> str:
-    """Return the value of a setting, trimmed; raise ValidationError for what it cannot be.
+    """Return the trimmed value of a setting; raise ValidationError if it has another form.
 
-    An empty value is none: whether there must be one is another question.
+    An empty value is accepted: the caller decides whether the setting is required.
     """
     value = value.strip()
     if setting == "app_id":
@@ -86,7 +86,7 @@ def is_original_id(value: str) -> bool:
 
 
 def _refuse_lookalikes(value: str) -> None:
-    """Names the first character that looks like nothing, or like another one."""
+    """Raises ValidationError for the first character that is invisible or full-width."""
     for place, character in enumerate(value, start=1):
         named = {
             "place": place,

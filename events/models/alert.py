@@ -1,4 +1,4 @@
-"""The tables of alerts: where they go, what is wrong now, and each message about it."""
+"""The tables of alerts: channels, what is wrong now, and each message about it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["Alert", "AlertChannel", "AlertMessage"]
 
 
 class AlertChannel(models.Model):
-    """A place that messages go to: e-mail, 企业微信, 钉钉, 飞书, Slack, a webhook.
+    """A place to which alert messages go: e-mail, 企业微信, 钉钉, 飞书, Slack, a webhook.
 
     `url` is an address of apprise (https://github.com/caronc/apprise/wiki). It holds passwords, so
-    it is encrypted and never shown. Between `quiet_from` and `quiet_to` of the site's clock nothing
-    is sent; equal or empty times are never quiet.
+    it is encrypted and never shown. Between `quiet_from` and `quiet_to` by the site's clock the
+    site sends nothing; equal or empty times mean no quiet hours.
     """
 
     class Language(models.TextChoices):
@@ -50,10 +50,10 @@ class AlertChannel(models.Model):
 
 
 class Alert(models.Model):
-    """Something that was wrong, from its beginning to its end.
+    """A fault of the site or of an account, from its beginning to its end.
 
-    `rule` names what was looked at, `account` whose it is, if it is of one; while it lasts there is
-    no second of both. `last_seen_at` is the latest look at which it was so.
+    `rule` is the name of the check that found it; `account` is None for the site. There is only one
+    open alert for a rule and an account. `last_seen_at` is when a check found the fault last.
     """
 
     class Level(models.TextChoices):
@@ -98,7 +98,7 @@ class Alert(models.Model):
 
 
 class AlertMessage(Job):
-    """One message about an alert to one channel: `about` its beginning, a worse level, its end."""
+    """One message about an alert to one channel, at its beginning, at a worse level or its end."""
 
     class About(models.TextChoices):
         BEGINNING = "beginning", _("beginning")

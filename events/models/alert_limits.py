@@ -1,4 +1,4 @@
-"""The table of the limits from which alerts begin."""
+"""The table of the limits above which alerts begin."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["AlertLimits"]
 
 
 class AlertLimits(models.Model):
-    """The limits that somebody has set, by their names in `events.limits`.
+    """The limits that an operator has set, by their names in `events.limits`.
 
-    Without an account they are those of the site, and of each account that has none of its own.
+    A row without an account holds for the site, and for each account that has no limit of its own.
     """
 
     account = models.ForeignKey(
@@ -34,7 +34,7 @@ class AlertLimits(models.Model):
         verbose_name_plural = _("limits of alerts")
         ordering = ["account"]
         constraints = [
-            # NULL is unlike NULL, so the row of the site counts as 0.
+            # In SQL NULL differs from NULL, so take 0 for the row of the site.
             models.UniqueConstraint(
                 Coalesce("account", Value(0, models.BigIntegerField())),
                 name="alert_limits_once",

@@ -1,7 +1,7 @@
 """A text column that is encrypted at rest.
 
-Our own few lines rather than a package: the one that was tried returned the ciphertext as the value
-when the key was wrong, and a wrong key must stop, not sign requests with nonsense.
+This site does not use a package for it. The package that was tried returned the ciphertext as value
+when the key was wrong; but a wrong key must raise, not sign requests with nonsense.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def _current_cipher() -> MultiFernet:
 
 
 def encrypted(text: str) -> str:
-    """The text, encrypted with the first of FIELD_ENCRYPTION_KEYS; an empty one stays empty."""
+    """Encrypts a text with the first of FIELD_ENCRYPTION_KEYS; "" stays ""."""
     return _current_cipher().encrypt(text.encode()).decode("ascii") if text else text
 
 
 def decrypted(stored: str, *, where: str) -> str:
-    """What encrypted() was given. Raises WrongEncryptionKey, naming `where`, when no key fits."""
+    """Reverses encrypted(). Raises WrongEncryptionKey, which names `where`, if no key fits."""
     if not stored:
         return stored
     try:
@@ -55,7 +55,7 @@ def decrypted(stored: str, *, where: str) -> str:
 
 
 def decrypted_within(text: str, seconds: int) -> str | None:
-    """What encrypted() was given at most so long ago; None for anything else."""
+    """Reverses encrypted() for a text of the last `seconds`; None for an older or other text."""
     try:
         return _current_cipher().decrypt(text.encode(), ttl=seconds).decode()
     except (InvalidToken, UnicodeError):
@@ -65,8 +65,8 @@ def decrypted_within(text: str, seconds: int) -> str | None:
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
     """Stores a string encrypted with the first of FIELD_ENCRYPTION_KEYS; all of them decrypt.
 
-    An empty string stays empty, so that "is a secret set?" can be asked of the database. Reading
-    raises WrongEncryptionKey when no key fits. The column cannot be searched.
+    An empty string stays empty, so that a query can find rows without a secret. Reading raises
+    WrongEncryptionKey if no key fits. The column cannot be searched.
     """
 
     def get_prep_value(self, value: Any) -> Any:

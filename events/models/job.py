@@ -1,9 +1,9 @@
-"""Jobs as rows: what is due, which worker holds it, and why it failed.
+"""The columns and queries of jobs: what is due, which worker holds it, and why it failed.
 
 A worker claims a due row with a filtered update, for the length of a lease, so any number of
-workers may ask at once. A killed worker loses nothing: the row is due again when its lease ends. An
-update names the lease, so a worker that was too slow changes nothing. `events.jobs.run` does the
-rest.
+workers can claim at the same time. If a worker is killed, the row is due again when its lease ends.
+Each update is filtered by the lease, so a worker that was too slow changes nothing.
+`events.jobs.run` runs the jobs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _J = TypeVar("_J", bound="Job")
 
 
 class LeaseLost(Exception):
-    """Another worker has taken the job over, so nothing more may be written here."""
+    """Another worker has taken the job over, so this worker must write nothing more."""
 
 
 class JobQuerySet(models.QuerySet[_J], Generic[_J]):
@@ -48,7 +48,7 @@ class JobQuerySet(models.QuerySet[_J], Generic[_J]):
         return self.filter(due_at=None).exclude(failure="")
 
     def claim(self, now: datetime.datetime, *, limit: int, lease: datetime.timedelta) -> list[_J]:
-        """Takes up to `limit` due rows until `lease` is over; the longest waiting come first."""
+        """Claims up to `limit` due rows for the length of `lease`, the longest waiting first."""
         name = secrets.token_hex(8)
         free = self.free(now)
         with transaction.atomic(using=self.db):
@@ -68,7 +68,7 @@ class JobQuerySet(models.QuerySet[_J], Generic[_J]):
         )
 
     def release(self, row: _J, now: datetime.datetime) -> bool:
-        """Gives back a claimed job that went well and has more to do at once, by any worker."""
+        """Gives back a claimed job that went well, but has more work for any worker at once."""
         return self._end(row, due_at=now, attempts=0, failure="", failure_text="", failed_at=None)
 
     def retry_later(
@@ -83,8 +83,8 @@ class JobQuerySet(models.QuerySet[_J], Generic[_J]):
     ) -> bool:
         """Notes why a claimed job failed; without `again_at` it waits for an operator.
 
-        `failure` is a short word to count by, `text` what an operator reads, without the characters
-        that a database cannot store. False if the lease was lost.
+        `failure` is a short word for counting, `text` is for operators; characters that a database
+        cannot store are removed. Returns False if the lease was lost.
         """
         return self._end(
             row,
@@ -105,9 +105,9 @@ class JobQuerySet(models.QuerySet[_J], Generic[_J]):
 
 
 class Job(models.Model):
-    """The columns of a row that a worker has to act on."""
+    """The columns of a row on which a worker has to act."""
 
-    # Whose API the work calls; a job of the whole site has none, and calls none.
+    # The account whose API the work calls; None for a job of the whole site, which calls no API.
     account_id: int | None = None
 
     due_at = models.DateTimeField(_("due"), null=True, blank=True, default=timezone.now)

@@ -1,4 +1,4 @@
-"""Pictures, voice and video that operators uploaded; WeChat forgets each after three days."""
+"""The table of media files that operators uploaded; WeChat deletes each after three days."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from events.wechat.api.media import KEPT_DAYS
 __all__ = ["MediaFile", "private_files", "remove_with_files"]
 
 _FORGOTTEN_AFTER = datetime.timedelta(days=KEPT_DAYS)
-# A media_id is replaced so long before WeChat forgets it.
+# The worker uploads a file again so long before WeChat deletes it.
 _AHEAD = datetime.timedelta(hours=12)
-# And used no more so long before: the message has to arrive first.
+# The site uses no media_id so shortly before its end, because the message needs time to arrive.
 _LAST_USE = datetime.timedelta(minutes=10)
 
 
 def private_files() -> Storage:
-    """The storage that no URL leads to."""
+    """Returns the storage whose files have no URL."""
     return storages["private"]
 
 
 def remove_with_files(rows: models.QuerySet[Any]) -> int:
-    """Removes rows, and their files as soon as the transaction is committed; returns how many."""
+    """Removes rows, and their files after the commit; returns the number of rows."""
     columns = [f.name for f in rows.model._meta.fields if isinstance(f, models.FileField)]
     chosen = {pk: names for pk, *names in rows.values_list("pk", *columns)}
 
@@ -48,13 +48,13 @@ def remove_with_files(rows: models.QuerySet[Any]) -> int:
 
 class MediaFileQuerySet(JobQuerySet["MediaFile"]):
     def stale(self, now: datetime.datetime) -> MediaFileQuerySet:
-        """Files that WeChat does not have, or soon forgets, and that are not on their way."""
+        """Files that WeChat does not have, or soon deletes, and that no job uploads or failed to."""
         soon = now - _FORGOTTEN_AFTER + _AHEAD
         return self.filter(Q(uploaded_at=None) | Q(uploaded_at__lte=soon), due_at=None, failure="")
 
 
 class MediaFile(Job):
-    """One file of an account; the job sends it to WeChat."""
+    """One file of an account; its job uploads it to WeChat."""
 
     class Kind(models.TextChoices):
         IMAGE = "image", _("picture")
@@ -106,11 +106,11 @@ class MediaFile(Job):
 
     @property
     def path(self) -> str:
-        """Where the storage has the file."""
+        """The file's name in the storage."""
         return self.file.name or ""
 
     def id_at_wechat(self, now: datetime.datetime) -> str:
-        """The media_id to send now; "" if WeChat does not have the file any more."""
+        """The media_id to send now; "" if WeChat no longer has the file."""
         if self.uploaded_at is None or self.uploaded_at + _FORGOTTEN_AFTER - _LAST_USE <= now:
             return ""
         return self.media_id

@@ -1,4 +1,4 @@
-"""The tables of an account's menu (自定义菜单): its versions, and the one that followers see."""
+"""The tables of menus (自定义菜单): an account's versions, and the one that followers see."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class MenuVersionQuerySet(JobQuerySet["MenuVersion"]):
         return self.filter(published_at__isnull=False)
 
     def made_here(self) -> MenuVersionQuerySet:
-        """Versions written here, without those found at WeChat."""
+        """Versions that were written here, not found at WeChat."""
         return self.filter(origin=MenuVersion.Origin.SITE)
 
     def editable(self) -> MenuVersionQuerySet:
@@ -47,9 +47,9 @@ class MenuVersionQuerySet(JobQuerySet["MenuVersion"]):
         return self.annotate(is_live=Exists(LiveMenu.objects.filter(version=OuterRef("pk"))))
 
     def try_again(self, now: datetime.datetime) -> int:
-        """Makes failed versions wait again: the newest of each account that has none waiting.
+        """Makes failed versions due again: the newest of each account that has none waiting.
 
-        Two waiting versions of one account would be published in no known order.
+        Only one, because two waiting versions of an account would be published in either order.
         """
         waiting = MenuVersion.objects.in_state(MenuVersion.State.WAITING)
         newest: dict[int, int] = {}
@@ -63,9 +63,9 @@ class MenuVersion(Job):
     """One menu of an account, written here or found at WeChat.
 
     `menu` is `Menu.to_json()`. A draft or failed version can change, a due one waits for the
-    worker, a published one never changes. A menu found at WeChat is published from the beginning,
-    at the time when it was first seen. `revision` grows with each change, so that no user publishes
-    or overwrites a menu they have not seen.
+    worker, a published one never changes. A menu found at WeChat counts as published at the time
+    when the site first saw it. `revision` grows with each change, so that no user publishes or
+    overwrites a menu they have not seen.
     """
 
     class Origin(models.TextChoices):
@@ -143,7 +143,7 @@ class MenuVersion(Job):
             ),
         ]
         indexes = [
-            # What the worker takes next.
+            # The version that the worker publishes next.
             models.Index(
                 fields=["due_at"], name="menu_version_due", condition=models.Q(due_at__isnull=False)
             ),
@@ -182,9 +182,9 @@ class LiveMenuQuerySet(JobQuerySet["LiveMenu"]):
 class LiveMenu(Job):
     """The menu that an account's followers see, as far as this site knows; one row per account.
 
-    `version` is None if WeChat, when it was asked, showed no menu. `conditional_menus` is how many
-    menus WeChat has for some followers alone (个性化菜单), who see those instead. The row is due
-    when WeChat is to be asked.
+    `version` is None if WeChat showed no menu at the last query. `conditional_menus` is the number
+    of menus that only some followers see (个性化菜单), instead of this one. The row is due when the
+    worker has to query WeChat.
     """
 
     account = models.OneToOneField(

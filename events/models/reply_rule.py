@@ -1,4 +1,4 @@
-"""The tables of reply rules (自动回复): what operators write, what is published, what answered."""
+"""The tables of reply rules (自动回复): drafts, published versions, and which rule answered."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["ReplyRule", "RuleHit", "RuleVersion"]
 
 
 class ReplyRule(models.Model):
-    """A rule as operators write it: the draft of an account is all its rows in their order.
+    """A rule as operators write it. All rows of an account, in their order, are its draft.
 
-    Followers are answered by the live `RuleVersion`. The columns hold parts of `Rule.to_json()`.
+    The live `RuleVersion` answers followers. The columns hold parts of `Rule.to_json()`.
     """
 
     account = models.ForeignKey(
@@ -68,7 +68,7 @@ class ReplyRule(models.Model):
         )
 
     def take(self, rule: Rule) -> None:
-        """Makes the row say what the rule says, but for its number and place; saves nothing."""
+        """Copies the rule into the row, except its id and position; saves nothing."""
         data = rule.to_json()
         self.name, self.is_active = rule.name, rule.is_on
         for name in ("trigger", "conditions", "answers", "choice", "later"):
@@ -76,9 +76,9 @@ class ReplyRule(models.Model):
 
 
 class RuleVersion(models.Model):
-    """All rules of an account as they were published once; one version of an account is live.
+    """All rules of an account as published at one time. One version of each account is live.
 
-    `rules` has them in their order (`Rule.to_json`). A version never changes, but for `is_live`.
+    `rules` has them in their order (`Rule.to_json`). Only `is_live` of a version ever changes.
     """
 
     account = models.ForeignKey(
@@ -127,7 +127,7 @@ class RuleVersion(models.Model):
 class RuleHit(models.Model):
     """Which rule answered an event of the last months."""
 
-    # Without a constraint, as the log is partitioned and pruned, and a rule may be deleted.
+    # No foreign keys: the log is partitioned and pruned, and a rule may be deleted.
     event_id = models.BigIntegerField(primary_key=True)
     event_time = models.DateTimeField(db_index=True)
     rule_id = models.BigIntegerField()

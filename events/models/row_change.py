@@ -1,4 +1,4 @@
-"""The table of what changed: one row for each row of the API that changed after it was there."""
+"""The table of changes: one row for each row of the API that changed after it was made."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ __all__ = ["RowChange"]
 class RowChange(models.Model):
     """The last change of a row of the API. Triggers write it (events/db/change_triggers.py).
 
-    `seq` grows with every change of a type, and is drawn while the statement holds the lock of this
-    table, so it can be read in order like the ids of the log (events/log/settled.py).
+    `seq` grows with every change of a type. A statement takes it while it holds the lock of this
+    table, so readers can read it in order like the ids of the log (events/log/settled.py).
     """
 
     type = models.CharField(max_length=16)

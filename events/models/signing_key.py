@@ -23,7 +23,7 @@ class SigningKey(models.Model):
 
     @classmethod
     def value(cls) -> str:
-        """The private key as PEM, made at the first use."""
+        """Returns the private key as PEM; makes it at the first use."""
         row = cls.objects.filter(pk=1).first()
         if row is None:
             key = rsa.generate_private_key(public_exponent=65537, key_size=2048)

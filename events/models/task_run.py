@@ -1,4 +1,4 @@
-"""The table of the tasks' runs: workers claim scheduled tasks here, and operators see them."""
+"""The table of task runs: workers claim scheduled tasks here, and operators see the last runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 __all__ = ["TaskRun", "TaskRunQuerySet"]
 
-# A living worker notes a run of some task more often than this.
+# A living worker notes runs of its tasks more often than this.
 _SILENT_AFTER = datetime.timedelta(minutes=2)
 
 
@@ -27,10 +27,10 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
         next_run_at: datetime.datetime,
         lease: datetime.timedelta,
     ) -> str:
-        """Takes a task that is due; returns the lease's name, "" if it is not free.
+        """Claims a task that is due; returns the lease's name, or "" if the task is not free.
 
-        The next run is set at once. If the worker is killed, its lease is left and runs out, and
-        another worker then takes the unfinished task.
+        It sets the next run at once. If the worker is killed, its lease runs out, and then another
+        worker takes the unfinished task.
         """
         claimed = secrets.token_hex(8)
         is_time = Q(next_run_at__lte=now, lease="") | Q(leased_until__lte=now)
@@ -53,12 +53,12 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
         )
 
     def is_silent(self, now: datetime.datetime) -> bool:
-        """Whether no worker has noted a run lately, nor holds one."""
+        """Whether no worker has noted a run lately, and none holds a lease."""
         seen = Q(finished_at__gt=now - _SILENT_AFTER) | Q(leased_until__gt=now)
         return not self.filter(seen).exists()
 
     def note(self, name: str, *, served: int, **columns: Any) -> None:
-        """Notes the last of many runs of a task that several workers run at the same time."""
+        """Notes a run of a task that several workers run at the same time."""
         values = {"served": served, "served_in_all": F("served_in_all") + served, **columns}
         if not self.filter(name=name).update(**values):
             self.bulk_create([self.model(name=name)], ignore_conflicts=True)
@@ -66,12 +66,12 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
 
 
 class TaskRun(models.Model):
-    """The last run of one task of the worker, and of a scheduled one also the next.
+    """The last run of one task of the worker; for a scheduled task also the next run.
 
     A worker claims a scheduled task for the length of a lease, which it renews, so one worker runs
     it each time. `served` is how many rows the last run served; for a task with a queue, the last
-    few seconds count as one run. `error` is the last run's, "" if it went well; `failures` counts
-    those in a row. `schedule` is what `next_run_at` was computed from.
+    few seconds count as one run. `error` is the last run's error, "" if it went well; `failures`
+    counts failed runs in a row. `next_run_at` was computed from `schedule`.
     """
 
     name = models.CharField(_("task"), max_length=64, primary_key=True)

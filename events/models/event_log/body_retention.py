@@ -1,4 +1,4 @@
-"""The table that remembers how far the removal of old bodies has come."""
+"""The table that records how far the removal of old bodies has come."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["BodyRetention"]
 
 
 class BodyRetention(models.Model):
-    """One row: the last event, in the order of receipt, whose body the worker has looked at."""
+    """The last event, in the order of receipt, whose body the worker has checked; one row."""
 
     received_at = models.DateTimeField(null=True)
     event_id = models.BigIntegerField(default=0)

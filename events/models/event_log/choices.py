@@ -1,4 +1,4 @@
-"""What a row of the log can be: where from, how far, how answered."""
+"""The choices of a log row: its source, its status, and how it was answered."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Status(models.TextChoices):
 
 
 class AnsweredBy(models.TextChoices):
-    """How a reply reached the follower: KEPT and NONE are those that have not."""
+    """How a reply reached the follower. With KEPT and NONE it has not."""
 
     NOBODY_YET = "", _("no answer")
     REPLY = "reply", _("reply")
@@ -32,5 +32,5 @@ class AnsweredBy(models.TextChoices):
     NONE = "none", _("unanswered: reached nobody")
 
 
-# Of most rows, so no index has them.
+# Most rows have one of these, so the index leaves them out.
 USUAL_ANSWERS = ("", "reply")

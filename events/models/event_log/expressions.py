@@ -1,4 +1,4 @@
-"""Expressions that the log's indexes and queries share, to the letter."""
+"""Expressions that the log's indexes and queries write in exactly the same way."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ EVENT_KEY_PREFIX_LENGTH = 128
 
 
 class EventKeyPrefix(models.Func):
-    """As much of an EventKey as is indexed.
+    """The indexed beginning of an EventKey.
 
-    The numbers stand in the statement rather than among its parameters, since SQLite uses an index
-    on an expression only for the expression to the letter.
+    The numbers stand in the statement and not among its parameters, because SQLite uses an index on
+    an expression only if the query has exactly the same expression.
     """
 
     function = "SUBSTR"
@@ -22,9 +22,9 @@ class EventKeyPrefix(models.Func):
 
 
 class AnsweredUnusually(models.Func):
-    """The condition of the index on `answered_by`, to the letter.
+    """Exactly the condition of the index on `answered_by`.
 
-    With parameters in the place of the texts SQLite does not know that the index will do, and reads
+    With parameters instead of the texts SQLite does not see that it can use the index, and reads
     the whole log.
     """
 

@@ -1,4 +1,4 @@
-"""Filters of the log, each written so that both databases take its index."""
+"""Filters of the log, each written so that both databases use its index."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from events.models.event_log.expressions import (
 from events.months import Month
 from events.wechat import EVENT_TYPES, kind_of
 
-# Finding and sorting up to so many rows is quicker than walking back from the newest row.
+# Finding and sorting up to so many rows is quicker than reading back from the newest row.
 _FEW = 1000
 
 Row = TypeVar("Row", bound=models.Model)
@@ -26,17 +26,17 @@ Row = TypeVar("Row", bound=models.Model)
 
 class IndexedFilters(models.QuerySet[Row]):
     def answered_by(self, way: str) -> Self:
-        """Rows whose answer went this way; all but the usual ones through a partial index."""
+        """Rows whose answer went this way; unusual ways are found through a partial index."""
         rows = self.filter(answered_by=way)
         return rows if way in USUAL_ANSWERS else rows.filter(AnsweredUnusually("answered_by"))
 
     def unanswered(self) -> Self:
-        """Rows whose answer was made and reached nobody, or has not yet."""
+        """Rows whose answer was made but has not reached the follower, or never will."""
         rows = self.filter(answered_by__in=[AnsweredBy.NONE, AnsweredBy.KEPT])
         return rows.filter(AnsweredUnusually("answered_by"))
 
-    # The next use partial indexes. PostgreSQL infers that the index's condition holds; SQLite
-    # needs the condition in the query.
+    # The next methods use partial indexes. PostgreSQL infers that the index's condition holds;
+    # SQLite needs the condition in the query.
 
     def with_status(self, status: str) -> Self:
         if status == Status.PROCESSED:
@@ -52,7 +52,10 @@ class IndexedFilters(models.QuerySet[Row]):
         return rows.exclude(status=Status.PROCESSED)
 
     def with_sources(self, sources: Sequence[str]) -> Self:
-        """Rows from any of these; what is no push is found through its kinds, which begin so."""
+        """Rows from any of these sources.
+
+        Rows that are no pushes are found through their kinds, which begin with the source's name.
+        """
         rows = self.filter(source__in=sources)
         if Source.CALLBACK in sources:
             return rows
@@ -74,17 +77,17 @@ class IndexedFilters(models.QuerySet[Row]):
         )
         if len(event_key) < EVENT_KEY_PREFIX_LENGTH:
             return rows
-        # A pair of bounds: SQLite would put an equal constant into the prefix expression too, and
-        # then not recognize its index.
+        # Use two bounds: with an equality SQLite would put the constant into the prefix expression
+        # too, and then not recognize its index.
         return rows.filter(event_key__gte=event_key, event_key__lte=event_key)
 
     def with_event(self, event: str) -> Self:
-        """Rows of this Event, in whatever letter case, found through the index on the kind."""
+        """Rows of this Event in any letter case, found through the index on the kind."""
         wanted = (kind_of(msg_type, event) for msg_type in EVENT_TYPES)
         return self._of_kinds([kind for kind in wanted if self._has_kind(kind)])
 
     def with_msg_type(self, msg_type: str) -> Self:
-        """Rows of this MsgType, in whatever letter case, found through the index on the kind."""
+        """Rows of this MsgType in any letter case, found through the index on the kind."""
         wanted = kind_of(msg_type)
         if wanted not in EVENT_TYPES:
             return self.filter(kind=wanted)
@@ -101,8 +104,9 @@ class IndexedFilters(models.QuerySet[Row]):
         return self.model._default_manager.filter(kind=kind).exists()
 
     def _of_kinds(self, kinds: list[str]) -> Self:
-        """Rows of several kinds: few are sorted, many are found by walking along the list, since an
-        index on the kind keeps the order of ids within one kind only."""
+        """Rows of several kinds. An index on the kind keeps the order of ids only within one kind.
+        So the database sorts the rows if they are few, and reads along the list if they are many.
+        """
         if not kinds:
             return self.none()
         if len(kinds) == 1:
@@ -114,11 +118,11 @@ class IndexedFilters(models.QuerySet[Row]):
         return self.alias(any_kind=Unindexed("kind")).filter(any_kind__in=kinds)
 
     def kinds(self) -> list[str]:
-        """The kinds that occur, in order: one index probe for each, however large the log."""
+        """The kinds that occur, in order. It takes one index probe for each, on a log of any size."""
         connection = connections[self.db]
         table = connection.ops.quote_name(self.model._meta.db_table)
         with connection.cursor() as cursor:
-            # Neither database skips from one value of an index to the next by itself.
+            # Neither database jumps from one value of an index to the next without this recursion.
             cursor.execute(
                 f"""
                 WITH RECURSIVE kinds(kind) AS (
@@ -133,7 +137,7 @@ class IndexedFilters(models.QuerySet[Row]):
             return [kind for (kind,) in cursor.fetchall()]
 
     def months(self) -> Iterator[Month]:
-        """The months that occur, account by account: one index probe for each, like kinds()."""
+        """The months that occur, account by account, with one index probe for each."""
         for account in OfficialAccount.objects.values_list("pk", flat=True):
             times = self.filter(account=account).order_by("event_time")
             moment = times.values_list("event_time", flat=True).first()

@@ -1,4 +1,4 @@
-"""What keeps the log's rows in order, and what finds them."""
+"""The constraints and indexes of the log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from events.models.event_log.expressions import EventKeyPrefix
 
 CONSTRAINTS: list[models.BaseConstraint] = [
     # Events arrive in the order of their times, so this index grows at its end. With
-    # dedup_key first, each insert would touch a page of its own.
+    # dedup_key first, each insert would touch another page.
     models.UniqueConstraint(
         fields=["account", "event_time", "dedup_key"], name="event_delivered_once"
     ),
@@ -41,10 +41,10 @@ INDEXES = [
     # One account's events, newest first.
     models.Index(fields=["account", "id"], name="event_account"),
     # A day's rows of one account: statistics, and the API's event_time filters. The unique
-    # key begins like it, but does not put those of one second in the list's order.
+    # key begins like it, but does not keep the rows of one second in the list's order.
     models.Index(fields=["account", "event_time"], name="event_account_time"),
-    # A stretch of time, of all accounts: the filters by event_time and received_at, which
-    # put the list in that order. Both grow at their end: an insert costs little.
+    # A span of time, of all accounts: the filters by event_time and received_at, which
+    # put the list in that order. Both grow at their end, so an insert costs little.
     models.Index(fields=["event_time", "id"], name="event_by_time"),
     models.Index(fields=["received_at", "id"], name="event_by_receipt"),
     # One follower's events, newest first; the refold of one follower.
@@ -60,33 +60,33 @@ INDEXES = [
         name="event_key_prefix",
         condition=~models.Q(event_key=""),
     ),
-    # What the worker takes next.
+    # The rows that the worker takes next.
     models.Index(
         fields=["next_attempt_at"],
         name="event_due",
         condition=models.Q(next_attempt_at__isnull=False),
     ),
-    # What WeChat pushed more than once: statistics.
+    # The rows that WeChat pushed more than once: statistics.
     models.Index(
         fields=["received_at"],
         name="event_repeated",
         condition=models.Q(delivery_count__gt=1),
     ),
-    # What operators look for: all events with trouble.
+    # The events with trouble, for operators.
     models.Index(
         fields=["status", "id"],
         name="event_status",
         condition=~models.Q(status="processed"),
     ),
-    # What was mended.
+    # The mended events.
     models.Index(fields=["id"], name="event_mended", condition=models.Q(mended=True)),
-    # What the follower's next message is answered with.
+    # The answers that wait for the follower's next message.
     models.Index(
         fields=["openid"],
         name="event_kept_answer",
         condition=models.Q(answered_by="kept"),
     ),
-    # Answers that took another way than the usual one, unanswered ones among them.
+    # Answers that did not go out in the usual way, among them those that reached nobody.
     models.Index(
         fields=["answered_by", "id"],
         name="event_answered_by",

@@ -1,4 +1,4 @@
-"""What followers and accounts said, to be searched (events/search)."""
+"""The table of what followers and accounts said, for the search (events/search)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["EventToIndex", "MessageText"]
 class MessageText(models.Model):
     """The words of one message, reply or customer-service message.
 
-    `source_id` is the id of the event or message that has them, without a constraint, since the log
-    is partitioned and pruned. The index over pairs of letters is beside this table, unknown to
-    Django: the column `grams` on PostgreSQL, the table events_messagegrams on SQLite.
+    `source_id` is the id of the event or message with these words. It has no constraint, because
+    the log is partitioned and pruned. Django does not know the index over pairs of letters: it is
+    the column `grams` on PostgreSQL, and the table events_messagegrams on SQLite.
     """
 
     class Said(models.TextChoices):
@@ -43,11 +43,11 @@ class MessageText(models.Model):
             models.UniqueConstraint(fields=["said", "source_id"], name="message_text_once"),
         ]
         indexes = [
-            # One account's texts of a stretch of time, newest first.
+            # One account's texts of a span of time, newest first.
             models.Index(fields=["account", "event_time", "id"], name="message_text_account"),
-            # The same of all accounts; what is past its time.
+            # The same for all accounts; also the texts that retention removes.
             models.Index(fields=["event_time", "id"], name="message_text_time"),
-            # One person's, to be erased.
+            # One person's texts, for an erasure.
             models.Index(fields=["openid"], name="message_text_openid"),
         ]
 
@@ -56,7 +56,7 @@ class MessageText(models.Model):
 
 
 class EventToIndex(models.Model):
-    """An event whose words, or the reply to them, the worker has still to take over."""
+    """An event whose words or whose reply the worker must still copy into MessageText."""
 
     event_id = models.BigIntegerField(primary_key=True)
     event_time = models.DateTimeField()

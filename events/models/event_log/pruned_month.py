@@ -8,19 +8,19 @@ __all__ = ["PrunedMonth"]
 
 
 class PrunedMonth(models.Model):
-    """A month of event_time whose rows were removed from the log, or brought back to it.
+    """A month of event_time whose rows retention removed from the log, or an archive brought back.
 
-    Rows of a month can arrive after its removal (an import); they are the next part of it.
+    Rows of a month can arrive after its removal, by an import. They form its next part.
     """
 
     month = models.DateField(unique=True)
-    # The last part whose removal has begun; its archive is called by this number.
+    # The last part whose removal has begun; the name of its archive has this number.
     part = models.PositiveSmallIntegerField(default=0)
     is_archived = models.BooleanField(default=False)
     rows = models.PositiveBigIntegerField(default=0)
     began_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
-    # Rows brought back from an archive are not removed again before this.
+    # Retention does not remove rows from an archive again before this time.
     keep_until = models.DateTimeField(null=True)
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ __all__ = ["CallbackRefusal"]
 class CallbackRefusal(models.Model):
     """How many requests to an account's callback were refused in one minute, and why.
 
-    `account` is a handle, "" for an address that is of no active account. `reason` is the name of
+    `account` is a handle, "" if the address belongs to no active account. `reason` is the name of
     the error (events/wechat/errors.py), or "unknown_account".
     """
 

@@ -22,7 +22,7 @@ from events.models.event_log.indexes import CONSTRAINTS, INDEXES
 from events.months import Month
 from events.wechat import Unreadable, fitting, mending, xml
 
-# Fields of a body that say what came, not what somebody wrote or where he is.
+# Fields of a body that say which message came, but neither its contents nor a person's position.
 ENVELOPE = {
     *("ToUserName", "FromUserName", "CreateTime", "MsgType", "Event", "EventKey", "Ticket"),
     *("MsgId", "MsgID", "MenuId", "OpenID", "Encrypt", "Status"),
@@ -32,7 +32,7 @@ ENVELOPE = {
 _KEY = ("account_id", "event_time", "dedup_key")
 
 
-# The values that a new row brings; all other columns begin with their defaults.
+# The columns that a new row sets; all other columns begin with their defaults.
 _VALUES = (
     *("source", "msg_type", "event", "kind", "from_user", "openid", "event_key", "scene", "ticket"),
     *("msg_id", "received_at", "last_delivered_at", "delivery_count", "raw", "folded_at", "status"),
@@ -46,7 +46,7 @@ _row_of = operator.attrgetter(*_KEY, *_VALUES)
 
 @functools.cache
 def delivery_statement(model: type[EventLog]) -> Upsert:
-    """Stores new events, and counts one more delivery of those that are there."""
+    """Returns the statement that stores new events, and counts further deliveries of old ones."""
     return Upsert(
         model,
         key=_KEY,
@@ -63,9 +63,9 @@ class EventLogQuerySet(IndexedFilters["EventLog"]):
     def deliver(self, events: Sequence[EventLog]) -> list[bool]:
         """Inserts each row, or counts one more delivery of the row with the same key.
 
-        The order of the keys keeps processes that store the same pushes from waiting for each other
-        in a circle. One statement counts, so the count is exact under races. Sets the pk of each
-        event. Returns which events are new; of one push that occurs twice, one is.
+        It stores in the order of the keys, so that two processes with the same pushes do not
+        deadlock. One statement counts, so the count is exact under races. Sets the pk of each
+        event. Returns which events are new; if a push occurs twice, only its first event is.
         """
         deliveries: dict[tuple[Any, ...], list[EventLog]] = {}
         for event in events:
@@ -92,7 +92,7 @@ class EventLogQuerySet(IndexedFilters["EventLog"]):
         )
 
     def with_key_of(self, event: EventLog) -> EventLogQuerySet:
-        """This row. Its event_time leads PostgreSQL to the one partition that can hold it."""
+        """This row. With its event_time PostgreSQL reads only the one partition that can hold it."""
         return self.filter(pk=event.pk, event_time=event.event_time)
 
     def only_key(self) -> EventLogQuerySet:
@@ -102,7 +102,7 @@ class EventLogQuerySet(IndexedFilters["EventLog"]):
         return self.filter(status__in=[self.model.Status.RECEIVED, self.model.Status.FAILED])
 
     def due(self, now: datetime.datetime) -> EventLogQuerySet:
-        """The rows that a worker should take now, longest waiting first."""
+        """The rows that are due for the worker, the longest waiting first."""
         return self.filter(next_attempt_at__lte=now).order_by("next_attempt_at")
 
     def kept_for(self, account_id: int, openid: str) -> EventLogQuerySet:
@@ -114,7 +114,7 @@ class EventLogQuerySet(IndexedFilters["EventLog"]):
         return self.filter(folded_at__isnull=False)
 
     def not_carried_over(self) -> EventLogQuerySet:
-        """The rows that add to the state that removed rows left behind."""
+        """The folded rows that the carried-over state does not contain."""
         return self.folded().filter(is_carried_over=False)
 
     def in_month(self, month: Month) -> EventLogQuerySet:
@@ -125,11 +125,11 @@ class EventLogQuerySet(IndexedFilters["EventLog"]):
 
 
 class EventLog(models.Model):
-    """One authentic push of WeChat, or one answer of its API. The truth of this site.
+    """One authentic push of WeChat, or one answer of its API. This table is the site's truth.
 
-    Rows are only ever added; what happened to them since (folding, replying) is kept beside what
-    arrived. On PostgreSQL the table is partitioned by month of event_time
-    (events/retention/partitions.py), so no foreign key may point at it; others keep id and time.
+    A row keeps what arrived; further columns record what happened to it since (fold, reply). On
+    PostgreSQL the table is partitioned by month of event_time (events/retention/partitions.py), so
+    no foreign key may point at it: other tables keep a row's id and time.
     """
 
     Source = Source
@@ -176,10 +176,10 @@ class EventLog(models.Model):
         editable=False,
         help_text=_("A field of the body is broken; it is shown as well as it can be read."),
     )
-    # Who makes the reply, and how long the others wait for that (events/log/replies/leases.py).
+    # The run that makes the reply, and until when it has the row (events/log/replies/leases.py).
     lease = models.CharField(max_length=16, blank=True, default="", db_default="", editable=False)
     leased_until = models.DateTimeField(null=True, editable=False)
-    # By MESSAGE, once it is sent.
+    # For answered_by MESSAGE: when the message was sent.
     answered_at = models.DateTimeField(_("answered"), null=True, blank=True)
     answered_by = models.CharField(
         _("answered by"),
@@ -190,11 +190,11 @@ class EventLog(models.Model):
         db_default="",
     )
     is_cut = models.BooleanField(_("answer cut short"), default=False, db_default=False)
-    # Restored from an archive after its removal: the carried-over state has it already.
+    # An archive brought the row back; the carried-over state contains it already.
     is_carried_over = models.BooleanField(default=False, db_default=False, editable=False)
     # When retention or an erasure emptied `raw`.
     body_removed_at = models.DateTimeField(_("body removed"), null=True, blank=True)
-    # Set if the row is an answer of the API and no push: the last follow as WeChat tells it.
+    # If the row is an answer of the API and no push: the person's last follow, as WeChat says.
     followed_at = models.DateTimeField(_("followed"), null=True, blank=True)
 
     objects = EventLogQuerySet.as_manager()
@@ -213,7 +213,7 @@ class EventLog(models.Model):
         """The body as nested mappings; None when it cannot be read."""
         try:
             body = bytes(self.raw)
-            # What an unreadable row holds is not read here: nothing in it could be masked.
+            # Mending is not for unreadable rows: the site could not mask what it reads in them.
             return mending.read(body).fields if self.mended else xml.parse(body)
         except Unreadable:
             return None
@@ -224,7 +224,7 @@ class EventLog(models.Model):
 
     @property
     def passive_reply(self) -> str:
-        """The reply's XML as WeChat takes it: a longer text only as far as it goes."""
+        """The reply's XML within WeChat's limit: of a longer text only the beginning."""
         return fitting(self.reply, is_cut=self.is_cut)
 
     @property
@@ -233,7 +233,10 @@ class EventLog(models.Model):
         return binding_scenes.is_binding_scene(self.scene)
 
     def masked(self, text: str) -> str:
-        """A text of this row as it may be shown: without binding scenes and their tickets."""
+        """Masks a text of this row for pages: binding scenes, their tickets, and OpenIDs.
+
+        OpenIDs are masked only for viewers who may not see them.
+        """
         text = binding_scenes.mask(text)
         if self.kind == "text":
             text = binding_scenes.mask_codes(text, self.received_at, now=timezone.now())
@@ -242,16 +245,16 @@ class EventLog(models.Model):
         if not viewer.may_see_openids():
             for openid in {self.openid, self.from_user} - {""}:
                 text = text.replace(openid, viewer.shown_openid(openid))
-            # Who gave a card or got one, and the sender of what cannot be read.
+            # Other people's too: the giver of a card, or the sender of an unreadable push.
             text = viewer.without_openids(text)
         return text
 
     def masked_content(self, text: str) -> str:
-        """A text in which the follower's or our own words may stand."""
+        """Masks a text that may contain the follower's words or our own."""
         return self.masked(text) if viewer.may_see_contents() or not text else viewer.HIDDEN
 
     def masked_payload(self, payload: Any) -> Any:
-        """A payload of this row, or a part of one, with every text masked."""
+        """Masks every text in a payload of this row, or in a part of one."""
         match payload:
             case str():
                 return self.masked(payload)

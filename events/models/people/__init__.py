@@ -1,1 +1,1 @@
-"""Who may do what here, what they did, and the keys of programs."""
+"""The tables of users' rights, of what they did, and of programs' keys."""

@@ -1,4 +1,4 @@
-"""Tables of who may see what: the accounts a user is limited to, and the roles of the site."""
+"""The tables of rights: the accounts to which a user is limited, and the site's roles."""
 
 from __future__ import annotations
 

@@ -18,16 +18,17 @@ from events.models.account import OfficialAccount
 
 __all__ = ["ApiKey"]
 
-# The API and the admin warn of a key's end from this time on.
+# The API and the admin begin to warn so long before a key expires.
 _WARNED_BEFORE = datetime.timedelta(days=30)
-# Between two notes of a key's use.
+# The site notes a key's use at most once in this time.
 _APART = datetime.timedelta(minutes=1)
 
 
 class ApiKey(models.Model):
-    """A key to the API. Only its digest is stored: a copied database opens nothing.
+    """A key to the API. The site stores only its digest, so a copied database contains no key.
 
-    A key may do what its owner may: it loses the rights and accounts that its owner loses.
+    A key never has more rights than its owner: it loses the rights and accounts that its owner
+    loses.
     """
 
     user = models.ForeignKey(
@@ -81,7 +82,7 @@ class ApiKey(models.Model):
     ) -> tuple[ApiKey, str]:
         """Makes a key and returns it with its text, which is not stored.
 
-        By default it lasts for API_KEY_DAYS days and sees the accounts of its owner.
+        By default the key lasts for API_KEY_DAYS days and sees all accounts of its owner.
         """
         key = secrets.token_urlsafe(32)
         chosen = list(accounts)
@@ -101,7 +102,7 @@ class ApiKey(models.Model):
 
     @classmethod
     def ending_soon(cls, user: Any) -> models.QuerySet[ApiKey]:
-        """The user's keys that still work and end within the time of warning."""
+        """The user's keys that still work, but expire so soon that the site warns."""
         now = timezone.now()
         return cls.objects.filter(
             user=user.pk, revoked_at=None, expires_at__gt=now, expires_at__lte=now + _WARNED_BEFORE
@@ -113,7 +114,7 @@ class ApiKey(models.Model):
 
     @property
     def ends_soon(self) -> bool:
-        """Whether it is time to warn of the key's end."""
+        """Whether the key expires so soon that the site warns."""
         return self.expires_at is not None and self.expires_at <= timezone.now() + _WARNED_BEFORE
 
     @property
@@ -121,12 +122,12 @@ class ApiKey(models.Model):
         return self.revoked_at is None and not self.is_expired and self.user.is_active
 
     def note_use(self, address: str) -> None:
-        """Notes the use, to the minute, so that not every request writes."""
+        """Notes the use at most once a minute, so that not every request writes."""
         now = timezone.now()
-        # Two systems may share a key, and their requests alternate.
+        # A new address counts after a second. Two systems may share a key, and alternate.
         apart = _APART if self.last_used_from == address else _APART / 60
         if self.last_used_at is None or now - self.last_used_at > apart:
-            # The request succeeds without this write.
+            # This write may fail without making the request fail.
             with contextlib.suppress(DatabaseError):
                 type(self).objects.filter(pk=self.pk).update(
                     last_used_at=now, last_used_from=address

@@ -14,7 +14,7 @@ __all__ = ["AppendOnly", "AuditEntry", "AuditEntryQuerySet", "AuditRemoval"]
 
 
 class AppendOnly(TypeError):
-    """Audit entries are neither changed nor removed; only retention forgets old ones."""
+    """A program tried to change or remove an audit entry. Only retention removes old ones."""
 
 
 class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
@@ -23,7 +23,7 @@ class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
         return self.filter(model=row._meta.label_lower, object_id=str(row.pk)).order_by("-pk")
 
     def forget_before(self, moment: datetime.datetime) -> int:
-        """Removes what is older; returns how many rows."""
+        """Removes older entries; returns how many."""
         with transaction.atomic(using=self.db):
             removal = AuditRemoval.objects.using(self.db).create(before=moment)
             removed = self.filter(at__lt=moment).order_by()._raw_delete(self.db)
@@ -43,10 +43,10 @@ class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
 class AuditEntry(models.Model):
     """One act: who did what to which row, from where, with the values before and after.
 
-    Nothing in a row is a foreign key in the database, nor an OpenID, a message or a secret: it says
-    the same when what it names is gone, and an erasure finds nothing to erase. `changes` has
-    for each field the value before and after; `details` what else there is to say. On both
-    databases triggers refuse to change a row, and to remove one without an AuditRemoval.
+    An entry has no foreign key in the database, so it stays when the named row is gone. It contains
+    no OpenID, message or secret, so an erasure has nothing to erase. `changes` has for each field
+    the value before and after; `details` has all other facts. On both databases triggers refuse to
+    change an entry, and to remove one without an AuditRemoval.
     """
 
     class Way(models.TextChoices):
@@ -91,7 +91,7 @@ class AuditEntry(models.Model):
             models.Index(fields=["act", "-id"], name="audit_act"),
             models.Index(fields=["address", "-id"], name="audit_address"),
             models.Index(fields=["account", "-id"], name="audit_account"),
-            # What retention forgets.
+            # The old entries, for retention.
             models.Index(fields=["at"], name="audit_at"),
         ]
 
@@ -108,10 +108,10 @@ class AuditEntry(models.Model):
 
 
 class AuditRemoval(models.Model):
-    """Tells the trigger that entries older than this are being removed.
+    """Tells the trigger that retention removes entries older than `before`.
 
-    Retention adds the row and takes it away again in the transaction that removes the entries, so
-    nobody else ever sees one.
+    Retention adds the row and removes it again in the transaction that removes the entries, so no
+    other transaction ever sees it.
     """
 
     before = models.DateTimeField()

@@ -1,4 +1,4 @@
-"""The table of POSTs that bore an Idempotency-Key, and what they were answered."""
+"""The table of POSTs with an Idempotency-Key, and of their answers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class IdempotentRequestQuerySet(models.QuerySet["IdempotentRequest"]):
     def claim(
         self, key: ApiKey, name: str, fingerprint: str, now: datetime.datetime
     ) -> tuple[IdempotentRequest, bool]:
-        """The row of this key and name, and whether the caller is to carry the request out.
+        """Returns the row of this key and name, and whether the caller must run the request.
 
-        A request under way has LEASE to end; then it is taken for dead, and has changed nothing.
+        A running request has the time LEASE to end. After that it counts as dead, and has changed
+        nothing.
         """
         digest = hashlib.sha256(name.encode()).hexdigest()
         mine = self.filter(key=key, digest=digest)
@@ -38,7 +39,7 @@ class IdempotentRequestQuerySet(models.QuerySet["IdempotentRequest"]):
         except IntegrityError:
             found = mine.first()
         if found is None:
-            # The first request failed and took its row away between the two statements.
+            # The first request failed and deleted its row between the two statements.
             return self.claim(key, name, fingerprint, now)
         dead = mine.filter(status=None, started_at__lte=now - self.model.LEASE)
         if found.fingerprint == fingerprint and dead.update(started_at=now):
@@ -47,11 +48,11 @@ class IdempotentRequestQuerySet(models.QuerySet["IdempotentRequest"]):
         return found, False
 
     def running(self, row: IdempotentRequest) -> IdempotentRequestQuerySet:
-        """The row, while the run that claimed it holds it."""
+        """Selects the row if the run that claimed it still holds it."""
         return self.filter(pk=row.pk, status=None, started_at=row.started_at)
 
     def forget_old(self, now: datetime.datetime | None = None) -> int:
-        """Removes rows that are older than KEPT_FOR, up to a batch; returns how many."""
+        """Removes up to a batch of rows older than KEPT_FOR; returns how many."""
         old = self.filter(created_at__lte=(now or timezone.now()) - self.model.KEPT_FOR)
         chosen = list(old.order_by("created_at").values_list("pk", flat=True)[:_BATCH])
         removed, _ = self.filter(pk__in=chosen).delete()
@@ -59,9 +60,9 @@ class IdempotentRequestQuerySet(models.QuerySet["IdempotentRequest"]):
 
 
 class IdempotentRequest(models.Model):
-    """A request of an API key under a name that it chose, and its answer when there is one.
+    """A request of an API key under a name that the client chose, and its answer once it is known.
 
-    The answer is encrypted, since that to a binding request has a one-time code in it.
+    The answer is encrypted, because the answer to a binding request contains a one-time code.
     """
 
     KEPT_FOR = datetime.timedelta(hours=24)
@@ -69,7 +70,7 @@ class IdempotentRequest(models.Model):
 
     key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, db_index=False, related_name="+")
     digest = models.CharField(max_length=64)
-    # Of address and body.
+    # A digest of address and body.
     fingerprint = models.CharField(max_length=64)
     status = models.PositiveSmallIntegerField(null=True)
     content = EncryptedTextField(blank=True, default="", editable=False)
@@ -89,6 +90,6 @@ class IdempotentRequest(models.Model):
 
     @staticmethod
     def fingerprint_of(address: str, data: Any) -> str:
-        """Of the meaning of a body: the order of fields and white space do not count."""
+        """Digests address and body, ignoring the order of fields and white space."""
         written = json.dumps([address, data], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,1 +1,1 @@
-"""What WeChat lends an account, and how the account was found."""
+"""The tables of an account's tokens and rights at WeChat, and of the doctor's findings."""

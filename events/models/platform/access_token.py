@@ -18,7 +18,7 @@ class SharedAccessTokenQuerySet(models.QuerySet["SharedAccessToken"]):
     """The rows, one for each account. One refresher at a time holds a row's lease."""
 
     def of(self, account_id: int) -> SharedAccessToken:
-        """The account's row as it is now, made if it is missing."""
+        """Returns the account's row as it is now; makes it if it is missing."""
         row = self.filter(pk=account_id).first()
         if row is None:
             self.bulk_create([self.model(account_id=account_id)], ignore_conflicts=True)
@@ -34,14 +34,14 @@ class SharedAccessTokenQuerySet(models.QuerySet["SharedAccessToken"]):
         until: datetime.datetime,
     ) -> bool:
         """Takes the lease if it is free or has run out; False if another refresher holds it."""
-        # Durable: nobody would see a claim inside the caller's transaction, and on SQLite every
-        # writer would wait for WeChat.
+        # Durable, because other processes do not see a claim inside the caller's transaction, and
+        # on SQLite every writer would wait for WeChat.
         with transaction.atomic(durable=True):
             free = self.filter(Q(lease_until=None) | Q(lease_until__lte=now), pk=account_id)
             return bool(free.update(lease_holder=holder, lease_until=until))
 
     def write(self, account_id: int, holder: str, **columns: Any) -> bool:
-        """Sets columns while the holder has the lease; False, and nothing changes, if not."""
+        """Sets columns if the holder has the lease; else changes nothing and returns False."""
         return bool(self.filter(pk=account_id, lease_holder=holder).update(**columns))
 
     def release(self, account_id: int, holder: str) -> None:
@@ -50,11 +50,11 @@ class SharedAccessTokenQuerySet(models.QuerySet["SharedAccessToken"]):
 
 
 class SharedAccessToken(models.Model):
-    """One account's access token, which process refreshes it now, and the last failure.
+    """One account's access token, the process that refreshes it now, and the last failure.
 
-    Only `events.platform.tokens` writes here. `app_id` is the account's AppID that the token was
-    issued to. A refresher holds the lease until it releases it, or until `lease_until` if it is
-    killed. `failure` is the label of an `APIError`, "" after a success.
+    Only `events.platform.tokens` writes here. WeChat issued the token to `app_id`. A refresher
+    holds the lease until it releases it, or until `lease_until` if it is killed. `failure` is the
+    label of an `APIError`, "" after a success.
     """
 
     account = models.OneToOneField(

@@ -1,4 +1,4 @@
-"""The table of the doctor's last visits, one row for each account."""
+"""The table of the doctor's last examinations, one row for each account."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["LastExamination"]
 
 
 class LastExamination(models.Model):
-    """What the doctor found last: `findings` by code and details.
+    """The doctor's last findings about an account: a list of codes with details.
 
-    Nothing here is a secret or names a follower.
+    They contain no secret and name no follower.
     """
 
     account = models.OneToOneField(

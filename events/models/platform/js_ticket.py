@@ -15,7 +15,7 @@ __all__ = ["SharedJsTicket", "SharedJsTicketQuerySet"]
 
 class SharedJsTicketQuerySet(models.QuerySet["SharedJsTicket"]):
     def of(self, account_id: int) -> SharedJsTicket:
-        """The account's row as it is now, made if it is missing."""
+        """Returns the account's row as it is now; makes it if it is missing."""
         row = self.filter(pk=account_id).first()
         if row is None:
             self.bulk_create([self.model(account_id=account_id)], ignore_conflicts=True)
@@ -32,7 +32,7 @@ class SharedJsTicketQuerySet(models.QuerySet["SharedJsTicket"]):
 class SharedJsTicket(models.Model):
     """One account's ticket for pages in WeChat's browser (jsapi_ticket), and the last failure.
 
-    Only `events.platform.broker` writes here. `app_id` is the AppID that the ticket was issued to.
+    Only `events.platform.broker` writes here. WeChat issued the ticket to `app_id`.
     """
 
     account = models.OneToOneField(

@@ -1,4 +1,4 @@
-"""The table of what WeChat lets each account call."""
+"""The table of the API rights that WeChat gives each account."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["AccountRights"]
 
 
 class AccountRights(models.Model):
-    """What WeChat said last: `rights` as `events.platform.rights.Right` writes them.
+    """WeChat's last answer: `rights` as `events.platform.rights.Right` writes them.
 
-    `asked_at` is the last try, `known_at` the last answer. Nothing here is a secret or names a
-    follower.
+    `asked_at` is the last query, `known_at` the last answer. The row contains no secret and names
+    no follower.
     """
 
     account = models.OneToOneField(

@@ -1,1 +1,1 @@
-"""Roll-ups of events."""
+"""The tables of statistics, and of pushes to judge anew."""

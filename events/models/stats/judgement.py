@@ -1,4 +1,4 @@
-"""The table of accounts whose quarantined pushes are to be judged anew."""
+"""The table of accounts whose quarantined pushes the worker has to judge anew."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ __all__ = ["PendingJudgement", "judge_when_corrected"]
 
 
 class PendingJudgement(models.Model):
-    """An account was corrected: the worker judges its quarantined pushes, oldest first.
+    """An operator corrected an account: the worker judges its quarantined pushes, oldest first.
 
-    Twice, since for a moment other processes still go by what they remember of the account.
+    It judges them twice, because for a moment other processes still use the account's old settings
+    from their cache.
     """
 
     account = models.OneToOneField(
         OfficialAccount, primary_key=True, on_delete=models.CASCADE, related_name="+"
     )
     due_at = models.DateTimeField()
-    # Events up to this one are judged.
+    # The worker has judged the events up to this one.
     after_id = models.BigIntegerField(default=0)
     is_last = models.BooleanField(default=False)
 
@@ -39,7 +40,7 @@ class PendingJudgement(models.Model):
 
 
 def judge_when_corrected(instance: OfficialAccount, created: bool, **_signal: Any) -> None:
-    """After an account was saved: its original ID may have become another one."""
+    """Requests a new judgement if a saved account has another original ID; a post_save receiver."""
     if not created and instance.has_new_original_id:
         PendingJudgement.request(instance.pk)
     instance.note_original_id()

@@ -28,11 +28,11 @@ class StatisticsProgress(models.Model):
     """
 
     last_id = models.BigIntegerField(default=0)
-    # Counts the transactions, so that who has read without a lock sees that others have written.
+    # Counts the transactions. A process that reads without a lock sees by it that others wrote.
     turn = models.BigIntegerField(default=0)
-    # Repetitions of pushes that were received before this are counted for good.
+    # The counts of repeated pushes that were received before this time are final.
     repeats_until = models.DateTimeField(null=True)
-    # Whether texts were counted by day that had been kept before there were such counts.
+    # Whether the texts from before UnmatchedDay existed are counted by day.
     has_texts = models.BooleanField(default=False)
 
     def __str__(self) -> str:
@@ -40,14 +40,14 @@ class StatisticsProgress(models.Model):
 
 
 class AccountStatistics(models.Model):
-    """What one account's roll-ups rest on."""
+    """The conditions of one account's roll-ups."""
 
     account = models.OneToOneField(OfficialAccount, on_delete=models.CASCADE, primary_key=True)
-    # The zone whose hours, days, weeks and months the counts are of.
+    # The zone in which hours, days, weeks and months are counted.
     time_zone = models.CharField(max_length=64)
-    # Retention removed events up to here: what is counted before this moment stands still.
+    # Retention removed events before this time, so the counts before it never change.
     frozen_before = models.DateTimeField(null=True)
-    # For events from here on `LastSeen` knows whether the person is new in a period.
+    # For events from this time on, `LastSeen` knows whether the person is new in a period.
     seen_since = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class AccountStatistics(models.Model):
 
 
 class Series(models.Model):
-    """What is counted: the events of one kind, or of one kind and key.
+    """A counted set of events: those of one kind, or of one kind and key.
 
     `key` is a menu's EventKey or a scene, "" for the whole kind. The kind "message" stands for all
     kinds of messages together.
@@ -68,7 +68,7 @@ class Series(models.Model):
     account = models.ForeignKey(OfficialAccount, on_delete=models.CASCADE, db_index=False)
     kind = models.CharField(max_length=64)
     key = models.TextField(blank=True)
-    # Of the key: an index entry of PostgreSQL has a limit, an EventKey has none.
+    # A digest of the key, because PostgreSQL's index entries have a size limit and EventKeys none.
     digest = models.CharField(max_length=32)
 
     class Meta:
@@ -83,9 +83,9 @@ class Series(models.Model):
 class PeriodCount(models.Model):
     """The events of a series in one hour, day, week or month of the account's time zone.
 
-    `start` is the moment at which the period begins. `people` are distinct. `answered` and
-    `unanswered` count the events that expect an answer and have an outcome; `waited_ms` is the time
-    until their answers, summed up.
+    `start` is when the period begins. `people` counts distinct people. `answered` and `unanswered`
+    count the events that expect an answer and have an outcome; `waited_ms` is the sum of the times
+    until their answers.
     """
 
     class Period(models.TextChoices):
@@ -113,12 +113,12 @@ class PeriodCount(models.Model):
 
 
 class LastSeen(models.Model):
-    """When a person last did what a series counts, so that people are counted once a period."""
+    """When a person last caused an event of a series, so that a period counts each person once."""
 
     series = models.ForeignKey(Series, on_delete=models.CASCADE, db_index=False)
     openid = models.CharField(max_length=64)
-    # In microseconds since 1970, which is read and written quicker than a time. No index has it, so
-    # PostgreSQL writes it without touching one.
+    # In microseconds since 1970, which is quicker to read and write than a time. No index contains
+    # it, so PostgreSQL changes it without changing an index.
     at = models.BigIntegerField()
 
     class Meta:
@@ -131,7 +131,7 @@ class LastSeen(models.Model):
 class OpenEvent(models.Model):
     """A counted event whose outcome may still change, and how it was counted."""
 
-    # Without a constraint, as the log is partitioned and pruned.
+    # No foreign key, because the log is partitioned and pruned.
     event_id = models.BigIntegerField(primary_key=True)
     event_time = models.DateTimeField()
     status = models.CharField(max_length=10)
@@ -144,10 +144,10 @@ class OpenEvent(models.Model):
 
 
 class HealthCount(models.Model):
-    """How the pushes fared that an account received in one hour of its time zone.
+    """What became of the pushes that an account received in one hour of its time zone.
 
-    `within_1s` and `within_5s` of `answered` had their answer in that time after the receipt.
-    `repeated` are the deliveries after the first.
+    `within_1s` and `within_5s` count those of `answered` whose answer came within that time after
+    the receipt. `repeated` counts the deliveries after the first.
     """
 
     account = models.ForeignKey(OfficialAccount, on_delete=models.CASCADE, db_index=False)
@@ -173,14 +173,14 @@ class HealthCount(models.Model):
 
 
 class UnansweredEvent(models.Model):
-    """A message or menu tap of the last months that nobody has answered.
+    """A message or menu tap of the last months that got no answer.
 
-    `text` begins a text message that no rule matched; it is "" for all else.
+    `text` is the beginning of a text message that no rule matched; for other events it is "".
     """
 
     TEXT_LENGTH = 100
 
-    # Without a constraint, as the log is partitioned and pruned.
+    # No foreign key, because the log is partitioned and pruned.
     event_id = models.BigIntegerField(primary_key=True)
     account = models.ForeignKey(OfficialAccount, on_delete=models.CASCADE, db_index=False)
     event_time = models.DateTimeField()
@@ -190,7 +190,7 @@ class UnansweredEvent(models.Model):
 
     class Meta:
         indexes = [
-            # All that the statistics of texts read, in the order of time.
+            # All columns that the statistics of texts read, in the order of time.
             models.Index(fields=["account", "event_time", "text"], name="unanswered_by_time"),
             models.Index(fields=["openid"], name="unanswered_openid"),
         ]
@@ -202,11 +202,11 @@ class UnansweredEvent(models.Model):
 class UnmatchedDay(models.Model):
     """How often a text that no rule matched came on one day, from how many people, and when last.
 
-    It is counted from the rows of UnansweredEvent that have the text.
+    The worker counts it from the rows of UnansweredEvent with this text.
     """
 
     account = models.ForeignKey(OfficialAccount, on_delete=models.CASCADE, db_index=False)
-    # As in PeriodCount.
+    # The beginning of the day, as in PeriodCount.
     start = models.DateTimeField()
     text = models.CharField(max_length=UnansweredEvent.TEXT_LENGTH)
     messages = models.BigIntegerField()
