@@ -1,6 +1,6 @@
-"""Queues of rows that wait for the worker, as operators and metrics see them.
+"""Shows the queues of rows that wait for the worker to operators and metrics.
 
-Every query is bounded, however long a queue is.
+Every query has a limit, for a queue of any length.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["COUNTED_UP_TO", "EventQueue", "JobQueue", "Queue"]
 
-# A queue is counted up to so many rows.
+# Counting a queue stops at so many rows.
 COUNTED_UP_TO = 100_000
-# Failures are counted so far back; the lists show older ones.
+# Older failures are not counted; the lists show them.
 FAILURES_OF = datetime.timedelta(days=30)
 _ERRORS_READ = 500
 
@@ -38,10 +38,10 @@ class Queue(Protocol):
     def model(self) -> type[models.Model]: ...
 
     def is_due(self, now: datetime.datetime) -> bool:
-        """Whether a worker would find something to do; asked every second."""
+        """Whether a worker would find something to do; called every second."""
 
     def waiting(self) -> int:
-        """How many rows are due now or later, COUNTED_UP_TO at the most."""
+        """How many rows are due now or later, at most COUNTED_UP_TO."""
 
     def due_since(self, now: datetime.datetime) -> datetime.datetime | None:
         """When the row that has been due for longest became due; None if none is due."""
@@ -53,7 +53,7 @@ class Queue(Protocol):
         """The sentence that operators read for a reason; the reason itself if there is none."""
 
     def failed_filter(self, reason: str) -> Mapping[str, str]:
-        """The filter of the model's admin list that shows those."""
+        """The filter with which the model's admin list shows the rows that failed so."""
 
     def try_again(self, reason: str, now: datetime.datetime) -> int:
         """Makes the rows that failed for this reason due again; returns how many."""
@@ -61,7 +61,7 @@ class Queue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JobQueue:
-    """The rows of a model that is a `Job`, whose manager is made of a `JobQuerySet`.
+    """The queue of a model that is a `Job` with a manager from a `JobQuerySet`.
 
     `sentences` explain `Job.failure`. `retry` makes failed rows due again and returns how many.
     """
@@ -106,7 +106,7 @@ class JobQueue:
 
 
 class EventQueue:
-    """The events without an outcome yet; a failure's reason is the name of its exception."""
+    """The queue of events that wait for the worker; a failure's reason is its exception's name."""
 
     model: type[models.Model] = EventLog
 
@@ -121,7 +121,7 @@ class EventQueue:
         return EventLog.objects.due(now).values_list("next_attempt_at", flat=True).first()
 
     def failures(self, now: datetime.datetime) -> Mapping[str, int]:
-        """Counts the newest dead events only, since no index has their reasons."""
+        """Counts only the newest dead events, because no index has their reasons."""
         dead = EventLog.objects.with_status(EventLog.Status.DEAD).newest_first()
         errors = dead.values_list("error", flat=True)[:_ERRORS_READ]
         return Counter(_reason(error) for error in errors)
@@ -143,5 +143,5 @@ class EventQueue:
 
 
 def _reason(error: str) -> str:
-    """The exception's name, from the last line of a traceback."""
+    """Returns the exception's name, from the last line of a traceback."""
     return error.strip().rpartition("\n")[2].partition(":")[0].rpartition(".")[2] or "?"

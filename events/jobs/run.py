@@ -1,13 +1,13 @@
-"""Jobs: a row that is due is claimed with a lease, tried, and ends or is retried later.
+"""Runs jobs: claims a due row with a lease, does its work, and ends it or retries it later.
 
-Every job of the site goes through `claimed` and `run_job`. Whatever the work raises is noted here,
-and nowhere else:
+Every job of the site goes through `claimed` and `run_job`. Only this module notes what the work
+raises:
 
 | the work raises | the job |
 |---|---|
 | `GaveUp` | waits for an operator |
 | `LeaseLost` | belongs to another worker: nothing is written |
-| `APIError` that names its end (daily quota, rate limit, paused token) | is retried then |
+| `APIError` with a known end (daily quota, rate limit, paused token) | is retried then |
 | `APIError` that is temporary, or a rejected token | is retried after its delays |
 | any other `APIError` | waits for an operator |
 | `DatabaseError` | is retried after its delays |
@@ -38,21 +38,21 @@ __all__ = ["CALL_LEASE", "Failure", "GaveUp", "claimed", "run_job", "serve"]
 
 logger = logging.getLogger(__name__)
 
-# Longer than a call to the platform may take with all that belongs to it: waiting for a token that
-# another process refreshes, the call, a fresh token after a rejected one, and the call once more.
+# Longer than the longest call to WeChat. That one waits for a token that another process refreshes,
+# calls, fetches a new token after a rejected one, and calls once more.
 CALL_LEASE = datetime.timedelta(seconds=120)
-# Seconds of one turn, so that a thousand jobs keep no other task from its work.
+# Seconds of one turn, so that a thousand jobs do not stop other tasks.
 _TURN = 2.0
 
 _BEIJING = datetime.timezone(datetime.timedelta(hours=8))
-# Clocks differ, and everybody comes back at midnight.
+# Clocks differ, and at midnight all of WeChat's customers call again.
 _AFTER_MIDNIGHT = datetime.timedelta(minutes=2)
 
 _J = TypeVar("_J", bound=Job)
 
 
 class GaveUp(Exception):
-    """Trying again is of no use until an operator has done something; `reason` is for counting.
+    """A retry is useless until an operator has done something; `reason` is a word for counting.
 
     `columns` are written with the failure.
     """
@@ -65,7 +65,7 @@ class GaveUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a failed try leaves on its row; without `again_at` the job waits for an operator."""
+    """What the row records of a failed try; without `again_at` the job waits for an operator."""
 
     reason: str
     text: str
@@ -82,8 +82,8 @@ def serve(
 ) -> int:
     """Runs the jobs that are due, for about two seconds; returns how many.
 
-    Call it outside a transaction. Any number of processes may serve the same rows, which are
-    claimed under a lock and so cannot have `select_related`.
+    Call it outside a transaction. Any number of processes may serve the same rows. `rows` must not
+    have `select_related`, because the claim locks them.
     """
     served = 0
     for job in claimed(rows, lease=lease):
@@ -95,14 +95,14 @@ def serve(
 def claimed(
     rows: JobQuerySet[_J], *, lease: datetime.timedelta, seconds: float = _TURN
 ) -> Iterator[_J]:
-    """Claims jobs that are due, one at a time, for so many seconds; at least one if any is due.
+    """Claims due jobs one at a time, for so many seconds; yields at least one if any is due.
 
-    A job is claimed alone, so that none waits under a lease behind a slow call.
+    It claims one job at a time, so that no job waits under a lease behind a slow call.
     """
     until = time.monotonic() + seconds
     while True:
         now = timezone.now()
-        # A look costs no lock, and nearly always there is nothing.
+        # Look first without a lock, because nearly always no job is due.
         found = rows.free(now).exists() and rows.claim(now, limit=1, lease=lease)
         if not found:
             return
@@ -121,10 +121,11 @@ def run_job(
     amend: Callable[[_J, Exception, Failure], Failure] = lambda job, error, failure: failure,
     now: Callable[[], datetime.datetime] = timezone.now,
 ) -> Failure | None:
-    """Does the work of a claimed job, which ends it or releases it; notes what the work raises.
+    """Does the work of a claimed job, and notes what the work raises; returns that failure.
 
-    `delays` are the waits after a temporary failure, `fault_delays` those after a fault of ours.
-    `amend` may change what is noted, which is returned. Raises only what the noting itself raises.
+    The work itself ends or releases the job. `delays` are the waits after a temporary failure,
+    `fault_delays` those after a fault of ours. `amend` may change the failure before it is noted.
+    Raises only the errors of the noting itself.
     """
     name = f"{type(job).__name__} {job.pk}"
     try:
@@ -178,7 +179,7 @@ def _again_at(
     least: datetime.timedelta,
     delayed: datetime.datetime | None,
 ) -> datetime.datetime | None:
-    """When to call again; None where that is of no use until somebody has done something."""
+    """Returns when to call again; None if a retry is useless until an operator acts."""
     match error:
         case DailyQuotaReached():
             today = now.astimezone(_BEIJING).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -188,7 +189,7 @@ def _again_at(
         case TokenPaused(until=until) if until is not None and delayed is not None:
             return max(until, now + least)
         case TokenRejected():
-            # Another process may use the account with its own token, and stop.
+            # Another program may fetch tokens for the account and make ours invalid; it may stop.
             return delayed
         case _:
             return delayed if error.is_temporary else None

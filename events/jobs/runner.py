@@ -1,6 +1,6 @@
 """The loop of `manage.py worker`: runs a table of tasks in threads of one process.
 
-Quick tasks share the caller's thread. Every other task has worker threads of its own, which sleep
+Quick tasks share the caller's thread. Every other task has its own worker threads, which sleep
 until the poller wakes them. The poller is one thread that asks the database whether a task has
 work.
 """
@@ -17,12 +17,12 @@ from events.jobs.task import Task, has_work, run_task
 
 __all__ = ["allow_connections", "run_tasks"]
 
-# Seconds that a queue may take in the thread it shares, before the other tasks have their turn.
+# Seconds that a queue may use the shared thread before the other quick tasks have their turn.
 _TURN = 5
 
 
 def run_tasks(tasks: Sequence[Task], stop: threading.Event) -> None:
-    """Runs the tasks until `stop` is set; what is under way then is finished."""
+    """Runs the tasks until `stop` is set, and then finishes those that are running."""
     workers = [
         _WorkerThread(task, stop)
         for task in tasks
@@ -43,10 +43,13 @@ def run_tasks(tasks: Sequence[Task], stop: threading.Event) -> None:
 
 
 def allow_connections(tasks: Sequence[Task], *, besides: int = 0) -> None:
-    """Widens the pool to a connection per thread; its setting counts a web server's threads."""
+    """Enlarges the connection pool for these threads; the setting is for a web server's threads.
+
+    `besides` is the number of the process's other threads that need a connection.
+    """
     pool = connections["default"].settings_dict.get("OPTIONS", {}).get("pool")
     if isinstance(pool, dict):
-        # The caller, the poller and one to spare; each scheduled task may have a second thread,
+        # 3: the caller, the poller and one more. Each scheduled task may have a second thread,
         # which renews its lease.
         needed = besides + 3 + sum(task.threads + 1 for task in tasks if not task.quick)
         pool["max_size"] = max(pool["max_size"], needed)
@@ -76,7 +79,7 @@ def _poll(stop: threading.Event, workers: Sequence[_WorkerThread]) -> None:
     due = dict.fromkeys(tasks, 0.0)
     while not stop.is_set():
         close_old_connections()
-        # One time for all tasks, so that they stay together: one connection, once a second.
+        # Check all tasks at the same time, so that the poller takes one connection once a second.
         began = time.monotonic()
         for name, task in tasks.items():
             if stop.is_set() or began < due[name]:

@@ -1,9 +1,9 @@
-"""Tasks of the worker, which any number of workers run at the same time.
+"""The worker's tasks, which any number of workers run at the same time.
 
-There are two kinds. A task with a queue runs in every worker, all the time: it claims its rows one
-by one. A scheduled task runs once each time: a worker claims it as a whole through its `TaskRun`
-row. Either way the record is in the database: a killed worker loses nothing, and one that starts
-again repeats nothing.
+There are two kinds. A task with a queue runs in every worker, all the time, and claims its rows one
+by one. A scheduled task runs in one worker at each time: the worker claims the whole task through
+its `TaskRun` row. Both record their claims in the database, so a killed worker loses nothing, and a
+restarted worker repeats nothing.
 """
 
 from __future__ import annotations
@@ -33,26 +33,25 @@ __all__ = ["LEASE", "Task", "has_work", "run_task"]
 
 logger = logging.getLogger(__name__)
 
-# A scheduled task stays so long with a killed worker. A living one renews its lease.
+# A killed worker keeps a scheduled task for so long. A living worker renews its lease.
 LEASE = datetime.timedelta(seconds=60)
 _DAY = 24 * 3600
-# Most seconds between two looks at the clock of a scheduled task.
+# The longest time in seconds between two checks whether a scheduled task is due.
 _LONGEST_LOOK = 10
-# A queue's runs are noted for operators once in so many seconds.
+# Seconds between two notes of a queue's runs for operators.
 _NOTE_EVERY = 30
 _ERROR_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A function that serves what is due, and returns how many rows it served.
+    """A function that serves the due rows, and returns how many it served.
 
     Give either `every`, in seconds, or `at`, a time of the day by the site's clock (TIME_ZONE).
     With a `queue`, every worker runs the task as long as rows are due, and looks at an empty queue
-    every `every` seconds; without one, one worker runs it once each time. A task that takes
-    milliseconds may be `quick`. Any other, since it calls WeChat or copies much, has a thread of
-    its own, or `threads` of them for a queue, so that it delays no other task. `title` is for
-    operators.
+    every `every` seconds. Without a queue, one worker runs it once each time. A task that takes
+    milliseconds may be `quick`. A task that calls WeChat or copies much has its own thread, or
+    `threads` of them for a queue, so that it delays no other task. `title` is for operators.
     """
 
     name: str
@@ -72,22 +71,22 @@ class Task:
 
     @property
     def schedule(self) -> str:
-        """`every` or `at` as a text, to notice a change."""
+        """`every` or `at` as a text, by which a change is noticed."""
         return f"at {self.at}" if self.at is not None else f"every {self.every:g}"
 
     @property
     def look_every(self) -> float:
-        """Seconds between two looks for work."""
+        """Seconds between two checks for work."""
         if self.every is None:
             return _LONGEST_LOOK
         return self.every if self.queue else max(0.2, min(self.every / 5, _LONGEST_LOOK))
 
     def next_after(self, moment: datetime.datetime) -> datetime.datetime:
-        """When the task is due next, if it began at that moment."""
+        """Returns when the task is due next, if it began at `moment`."""
         if self.at is None:
             return moment + datetime.timedelta(seconds=self.every or 0)
         local = timezone.localtime(moment)
-        # By calendar and wall clock: a day has 23 or 25 hours when summer time begins or ends.
+        # Use the calendar, not 24 hours: a day with a change of the clock has 23 or 25 hours.
         day = local.date() if local.time() < self.at else local.date() + datetime.timedelta(days=1)
         return datetime.datetime.combine(day, self.at, tzinfo=timezone.get_default_timezone())
 
@@ -95,7 +94,7 @@ class Task:
 def run_task(task: Task, stop: threading.Event, *, at_most: float = _DAY) -> None:
     """Runs a task as long as it has work, for about `at_most` seconds; raises nothing.
 
-    A failure is logged and noted for operators; the next look tries again.
+    It logs a failure and notes it for operators. The next check tries again.
     """
     close_old_connections()
     try:
@@ -111,9 +110,9 @@ def run_task(task: Task, stop: threading.Event, *, at_most: float = _DAY) -> Non
 
 
 def has_work(task: Task) -> bool:
-    """Whether a task may have work; records the look even if the queue is empty. Raises nothing.
+    """Whether a task may have work. Notes a check of an empty queue too. Raises nothing.
 
-    Only `run_task` knows whether it is time for a scheduled task.
+    It is always true for a scheduled task: `run_task` checks the schedule.
     """
     if task.queue is None:
         return True
@@ -145,7 +144,7 @@ def _serve_queue(task: Task, stop: threading.Event, until: float) -> None:
 
 
 class _Tally:
-    """What this process has served of one queue since its last note: a look costs no write."""
+    """Sums up what this process has served of one queue, and writes the sum only now and then."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -196,7 +195,7 @@ def _tally_of(name: str) -> _Tally:
     return _tallies.setdefault(name, _Tally(name))
 
 
-# --- The clock ---------------------------------------------------------------------------------
+# --- Scheduled tasks ---------------------------------------------------------------------------
 
 
 def _serve_on_schedule(task: Task) -> None:
@@ -241,7 +240,7 @@ def _serve_on_schedule(task: Task) -> None:
 
 
 def _run_of(task: Task, now: datetime.datetime) -> TaskRun:
-    """The task's row, made if it is missing, rescheduled if the schedule has changed."""
+    """Returns the task's row; makes a missing one, and sets its next run if the schedule changed."""
     run = TaskRun.objects.filter(pk=task.name).first()
     if run is None:
         first = now if task.at is None else task.next_after(now)
@@ -250,8 +249,8 @@ def _run_of(task: Task, now: datetime.datetime) -> TaskRun:
             ignore_conflicts=True,
         )
     elif run.schedule != task.schedule:
-        # From its last run on: while one version of this program replaces another, both run, and
-        # must not make the task due again and again.
+        # Count from the last run. During an upgrade both versions of this program run, and must not
+        # make the task due again and again.
         last = now if task.at is not None or run.started_at is None else run.started_at
         TaskRun.objects.filter(pk=task.name, schedule=run.schedule).update(
             schedule=task.schedule, next_run_at=task.next_after(last)
@@ -269,7 +268,7 @@ def _is_due(run: TaskRun, now: datetime.datetime) -> bool:
 
 @contextlib.contextmanager
 def _renewed(name: str, lease: str) -> Iterator[None]:
-    """Keeps the lease while the task runs: pruning a month may take hours."""
+    """Renews the lease while the task runs: pruning a month may take hours."""
     done = threading.Event()
 
     def renew() -> None:
@@ -280,7 +279,7 @@ def _renewed(name: str, lease: str) -> Iterator[None]:
             except DatabaseError:
                 logger.warning("The lease of task %r could not be renewed", name)
             finally:
-                # This thread has its own, and sleeps for long or ends.
+                # This thread has its own connection, and now sleeps for long or ends.
                 connections.close_all()
 
     thread = threading.Thread(target=renew, name=f"lease of {name}", daemon=True)
