@@ -1,3 +1,5 @@
+"""Connects the parts of this app when the site starts."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig
@@ -45,7 +47,7 @@ class EventsConfig(AppConfig):
         post_migrate.connect(make_report_of_events, sender=self)
 
     def _watch(self) -> None:
-        """Has every change of what people set recorded."""
+        """Makes the audit record every change of the tables that people edit."""
         from django.contrib.auth.models import Group, User
 
         from events.audit.watched_tables import watch

@@ -1,6 +1,6 @@
 """How long to wait after a failure: the one table of waiting times.
 
-Each entry says the waits after the first, second, … failure in a row.
+Each entry has the waits after the first, second, … failure in a row.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def _seconds(*seconds: int) -> Delays:
 
 # --- After the last wait an operator decides ------------------------------------------------------
 
-# Menus, QR codes, profiles, follower syncs: nobody waits for the answer.
+# Menus, QR codes, profiles, follower syncs, for whose answer nobody waits.
 CALL = _seconds(30, 120, 600, 3600)
-# The one-time code of a binding: a user looks at the page, and the code lives for ten minutes.
+# The one-time code of a binding: a user waits at the page, and the code is valid for ten minutes.
 WATCHED_CALL = _seconds(2, 5, 15, 60, 120)
-# A message: its window may last no more than a minute.
+# A message: its window may last only a minute.
 MESSAGE = _seconds(2, 8, 30)
 # An event that could not be folded or answered.
 EVENT = _seconds(30, 120, 600, 3600, 6 * 3600)
@@ -47,11 +47,11 @@ WEBHOOK = _seconds(
 
 # --- The last wait repeats ------------------------------------------------------------------------
 
-# A fresh access token, while WeChat is busy or away.
+# A new access token, while WeChat is busy or unreachable.
 TOKEN = _seconds(5, 15, 60, 300, 900, 3600)
-# A fresh access token after a refusal that only a person can cure, such as a wrong AppSecret.
+# A new access token, after a refusal that only a person can cure, such as a wrong AppSecret.
 TOKEN_REFUSED = _seconds(60, 300, 900, 3600)
-# The erasure of a person, which nobody may give up.
+# The erasure of a person, which must succeed some day.
 ERASURE = _seconds(600)
 # A webhook whose deliveries fail one after the other.
 WEBHOOK_ENDPOINT = _seconds(5, 15, 60, 300)

@@ -1,7 +1,8 @@
-"""All that an app of yours imports from this site (docs/extending.md).
+"""All that your own app may import from this site (docs/extending.md).
 
-An app named in EXTRA_APPS has its projections and reply handlers in its module `wechat.py`, which
-the start imports, as the admin imports `admin.py`. What is not listed here may change any day.
+An app named in EXTRA_APPS has its projections and reply handlers in its module `wechat.py`. The
+start imports that module, as Django's admin imports `admin.py`. Names that are not in this module
+may change any day.
 """
 
 from __future__ import annotations

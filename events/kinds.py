@@ -1,7 +1,7 @@
-"""The kinds of messages and events: one entry says all that the site knows of a kind.
+"""The table of kinds of messages and events: one entry holds all that the site knows of a kind.
 
-A new kind takes one entry in KINDS. Projections, message windows, menu names and pages read what
-they need from it. A kind without an entry is stored and shown as it came, and says nothing about a
+A new kind needs one entry in KINDS. Projections, message windows, menu names and pages read it. The
+site stores and shows a kind without an entry as it came, and concludes nothing from it about a
 follower. The kind of a push is `events.wechat.Message.kind`.
 """
 
@@ -35,15 +35,15 @@ __all__ = [
 
 
 class Effect(enum.Enum):
-    """What an event says about the follower it names."""
+    """What an event proves about the person it names."""
 
     FOLLOW = enum.auto()
     UNFOLLOW = enum.auto()
-    # Only a follower can do this, so it proves following even if the follow itself was missed.
+    # Only a follower can do this, so the person follows even if the log has no follow event.
     SEEN = enum.auto()
-    # Someone who need not be a follower can do this.
+    # Other people than followers can do this too.
     ACTIVITY = enum.auto()
-    # WeChat's answer to a question of this site, and no act: these two count nothing.
+    # WeChat's answer to a query of this site. These two are no acts, so nothing counts them.
     FOUND_FOLLOWING = enum.auto()
     FOUND_GONE = enum.auto()
 
@@ -52,18 +52,18 @@ class About(enum.Enum):
     """Whom an event concerns."""
 
     SENDER = enum.auto()
-    # FromUserName is a system sender: verification results (微信认证), results of mass sending and
-    # publishing, and audits of cards, stores and products.
+    # FromUserName is a sender of WeChat's system: results of verification (微信认证), of mass
+    # sending and of publishing, and audits of cards, stores and products.
     NOBODY = enum.auto()
     # The field OpenID names the user, FromUserName somebody else (授权用户信息变更).
     NAMED = enum.auto()
 
 
 class Key(enum.Enum):
-    """What EventKey holds, besides the keys of menus."""
+    """What EventKey holds, if it is not the key of a menu entry."""
 
     SCENE = enum.auto()
-    # `qrscene_` and the scene; other keys (`last_trade_no_…`) are no scenes.
+    # `qrscene_` and then the scene. Other keys (`last_trade_no_…`) are no scenes.
     PREFIXED_SCENE = enum.auto()
 
 
@@ -72,11 +72,11 @@ Window: TypeAlias = Literal["message", "menu", "follow", "scan"]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`name` is for people.
+    """All facts about one kind; `name` is for people.
 
     `window` is the message window (客服消息) that the event opens, by its name in
-    settings.MESSAGE_WINDOWS. `menu` has, for each type of menu entry whose tap pushes this kind,
-    the field of the entry that EventKey repeats.
+    settings.MESSAGE_WINDOWS. `menu` maps each type of menu entry whose tap pushes this kind to the
+    entry's field that WeChat repeats as EventKey.
     """
 
     name: StrOrPromise
@@ -87,8 +87,8 @@ class Kind:
     menu: Mapping[str, str] = field(default_factory=dict)
 
 
-# Only the effects listed here count: an unknown kind proves nothing, and the senders of platform
-# and authorization events are no followers.
+# Only a kind with an effect says anything about its sender. An unknown kind proves nothing, and the
+# senders of WeChat's system and authorization events are no followers.
 KINDS: dict[str, Kind] = {
     "text": Kind(_("text message"), Effect.SEEN, window="message"),
     "image": Kind(_("image"), Effect.SEEN, window="message"),
@@ -123,7 +123,7 @@ KINDS: dict[str, Kind] = {
     "event.templatesendjobfinish": Kind(_("template message result")),
     "event.masssendjobfinish": Kind(_("mass message result"), about=About.NOBODY),
     "event.publishjobfinish": Kind(_("publishing result"), about=About.NOBODY),
-    # An SDK spells publishjobfinish so.
+    # One SDK has this spelling of publishjobfinish.
     "event.freepublishjobfinish": Kind(_("publishing result"), about=About.NOBODY),
     "event.subscribe_msg_popup_event": Kind(_("notice subscription answered"), Effect.ACTIVITY),
     "event.subscribe_msg_change_event": Kind(_("notice subscription changed"), Effect.ACTIVITY),
@@ -196,7 +196,7 @@ KINDS: dict[str, Kind] = {
 
 
 def label(kind: str) -> str:
-    """The kind's name in the current language; an unknown kind as it was received."""
+    """Returns the kind's name in the current language; an unknown kind as it was received."""
     return str(KINDS[kind].name) if kind in KINDS else kind
 
 
@@ -205,7 +205,7 @@ def kinds_where(condition: Callable[[Kind], bool]) -> tuple[str, ...]:
 
 
 def openid_of(message: Message) -> str:
-    """The OpenID of the user whom the message concerns; "" if it concerns none."""
+    """Returns the OpenID of the person whom the message concerns; "" if it concerns nobody."""
     kind = KINDS.get(message.kind)
     if kind is None or kind.about is About.SENDER:
         return message.from_user_name
@@ -213,10 +213,10 @@ def openid_of(message: Message) -> str:
 
 
 def scene_of(message: Message) -> str:
-    """The scene of the QR code that was scanned, or "".
+    """Returns the scene of the scanned QR code, or "".
 
-    By WeChat's documentation SCAN gives the bare scene; teaching material shows it with the prefix,
-    so the prefix is removed there too.
+    In WeChat's documentation SCAN has the bare scene, but teaching material shows it with the
+    prefix. So this function removes a prefix there too.
     """
     kind = KINDS.get(message.kind)
     if kind is None or kind.key is None:

@@ -1,4 +1,4 @@
-"""The limits from which alerts begin and the doctor warns: defaults that operators may change."""
+"""The limits above which alerts begin and the doctor warns: defaults that operators may change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["LIMITS", "Limit", "Limits", "mistakes_in", "site_limits"]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A whole number from `least` to `most`. `of_site` has no value of a single account."""
+    """A whole number from `least` to `most`. If `of_site`, no account has its own value."""
 
     label: StrOrPromise
     help: StrOrPromise
@@ -85,12 +85,12 @@ LIMITS: Mapping[str, Limit] = {
         default=5, least=1, most=100_000, of_site=True,
     ),
 }  # fmt: skip
-# The first is milder than the second.
+# In each pair the first limit must be less than the second.
 _PAIRS = (("silence_late", "silence_down"), ("queue_late", "queue_down"))
 
 
 class Limits:
-    """All limits as they are now: two looks are two queries."""
+    """All limits, read once: make a new object to see a change."""
 
     def __init__(self) -> None:
         rows = AlertLimits.objects.values_list("account", "limits")
@@ -106,13 +106,13 @@ class Limits:
 
 
 def site_limits() -> Mapping[str, int]:
-    """What holds for accounts without limits of their own."""
+    """Returns the limits of accounts that have none of their own."""
     limits = Limits()
     return {name: limits.of(name) for name in LIMITS}
 
 
 def mistakes_in(chosen: Mapping[str, int], rest: Mapping[str, int]) -> Mapping[str, StrOrPromise]:
-    """What is wrong with limits that somebody chose, by name; `rest` holds where none is chosen."""
+    """Returns an operator's mistakes in `chosen` by name; `rest` has the limits not chosen."""
     found: dict[str, StrOrPromise] = {}
     for name, value in chosen.items():
         limit = LIMITS[name]

@@ -1,7 +1,7 @@
-"""What /metrics says: counters of the callback, and what is read from the database when asked.
+"""The metrics at /metrics: counters of the callback, and values that are read from the database.
 
-The web processes of a node share their counters through files where PROMETHEUS_MULTIPROC_DIR says
-so, as `manage.py serve` has it; then it does not matter which of them answers.
+If PROMETHEUS_MULTIPROC_DIR is set, as `manage.py serve` does, the web processes of a node share
+their counters through files in it; then any of them can answer.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ __all__ = [
     "stored",
 ]  # fmt: skip
 
-# Alike on every node and in every process.
+# The same values on every node and in every process.
 FROM_DATABASE = CollectorRegistry()
 
 callbacks = Counter("wechat_callbacks_total", "Requests to the callback, by outcome", ["outcome"])
-# Looked up once: nearly every request is one of these.
+# Looked up once, because nearly every request has one of these outcomes.
 stored, duplicate = callbacks.labels("stored"), callbacks.labels("duplicate")
 refusals = Counter("wechat_callback_refusals_total", "Requests answered 403, by reason", ["reason"])
 odd_timestamps = Counter(
@@ -33,7 +33,10 @@ mended = Counter(
 
 
 def counters() -> CollectorRegistry:
-    """Where the counters of all web processes of this node are read; elsewhere of this process."""
+    """Returns the registry with the counters of all web processes of this node.
+
+    Without PROMETHEUS_MULTIPROC_DIR it has only the counters of this process.
+    """
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()

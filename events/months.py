@@ -20,13 +20,13 @@ class Month:
 
     @classmethod
     def of(cls, moment: datetime.datetime) -> Month:
-        """The month an aware moment lies in."""
+        """Returns the month of an aware time."""
         moment = moment.astimezone(datetime.UTC)
         return cls(moment.year, moment.month)
 
     @classmethod
     def parse(cls, written: str) -> Month:
-        """Reads "2026-11". Raises ValueError for anything else."""
+        """Reads "2026-11"; raises ValueError for another form."""
         match = _WRITTEN.fullmatch(written)
         if match is None or not 1 <= int(match[2]) <= 12:
             raise ValueError(f"{written!r} is not a month like 2026-11.")

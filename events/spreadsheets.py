@@ -1,4 +1,4 @@
-"""Tables that people open in a spreadsheet: CSV, and cells that are no formulas."""
+"""Writes CSV for spreadsheets, in which no cell is a formula."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from rest_framework.utils.encoders import JSONEncoder
 
 __all__ = ["csv_lines", "csv_parts", "harmless"]
 
-# What a formula begins with. Chinese input methods write these signs full-width, and spreadsheets
-# take them for the others.
+# A formula begins with one of these. Chinese input methods write them full-width, and spreadsheets
+# accept those too.
 _SIGNS = frozenset("=+-@\t\r\n＝＋－＠")
-# Rows that one part has.
+# Rows in one part.
 _PART = 200
 _json = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def harmless(text: str) -> str:
-    """The text, behind an apostrophe if a spreadsheet would compute it."""
+    """Puts an apostrophe before a text that a spreadsheet would take for a formula."""
     return f"'{text}" if text[:1] in _SIGNS else text
 
 
 def csv_parts(records: Iterable[Mapping[str, Any]], fields: list[str]) -> Iterator[bytes]:
-    """The records as CSV, in parts that are worth a write each."""
+    """Yields the records as CSV, in parts of 200 rows."""
     yield csv_lines([fields])
     rows = ([each[name] for name in fields] for each in records)
     while part := list(itertools.islice(rows, _PART)):
@@ -34,12 +34,12 @@ def csv_parts(records: Iterable[Mapping[str, Any]], fields: list[str]) -> Iterat
 
 
 def csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
-    """Rows of values as lines of CSV."""
+    """Writes rows of values as lines of CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerows(
         [
-            # Nearly all, and a call for each would double the time.
+            # Nearly all values are such texts, and calling _cell for each would double the time.
             value if type(value) is str and value[:1] not in _SIGNS else _cell(value)
             for value in row
         ]

@@ -1,4 +1,4 @@
-"""Helpers for tests: an account, and pushes signed and sealed as WeChat does it."""
+"""Helpers for tests: an account, a rule, and pushes that are signed and encrypted as WeChat's."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ class _FrontHandler:
 
 
 def run_front(front: Callable[[Threads], CallbackFront], scope: Any, protocol: Any) -> None:
-    """Takes one request on a loop in another thread; all that asks the database runs in this one.
+    """Runs one request on a loop in another thread, but its database work in this thread.
 
-    So a test's transaction sees it.
+    So the work takes part in the test's transaction.
     """
     here: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
     errors: list[BaseException] = []
@@ -74,7 +74,7 @@ def run_front(front: Callable[[Threads], CallbackFront], scope: Any, protocol: A
         write = ask = here.put
 
         def release(self) -> None:
-            """The connection is the test's, and maybe in a transaction of it."""
+            """Keeps the connection: it is the test's, which may have a transaction open."""
 
     async def ask() -> None:
         await front(Here())(scope, protocol)
@@ -113,7 +113,7 @@ class FrontScope:
 
 
 class FrontProtocol:
-    """The body of a request, and what it is answered."""
+    """The body of a request, and its answer."""
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self._input = environ.get("wsgi.input")
@@ -132,7 +132,7 @@ class FrontProtocol:
 
 
 def make_account(slug: str = "shop", mode: str = "safe", **columns: Any) -> OfficialAccount:
-    """An account with a token and an AES key, stored."""
+    """Stores an account with a token and an AES key."""
     defaults = {
         "name": slug,
         "original_id": "gh_5f2c81d0a7be",
@@ -154,8 +154,8 @@ def make_rule(
 ) -> ReplyRule:
     """A published rule that answers this kind of event with a text.
 
-    `key` is the menu key, the scene or the exact text; without one the rule answers what no rule
-    before it does.
+    `key` is the menu key, the scene or the exact text. Without a key the rule answers the events
+    that no earlier rule answers.
     """
     triggers: dict[str, dict[str, Any]] = {
         "event.subscribe": {"on": "follow"},
@@ -188,7 +188,7 @@ def message_xml(
     to: str = "gh_5f2c81d0a7be",
     **fields: str | int,
 ) -> bytes:
-    """The plain XML of a message (``text``) or event (``event.SCAN``), at that Unix second."""
+    """Makes the plain XML of a message (``text``) or event (``event.SCAN``) at a Unix second."""
     msg_type, _, event = kind.partition(".")
     parts: dict[str, str | int] = {
         "ToUserName": to,
@@ -209,7 +209,7 @@ def push(
     mode: str | None = None,
     change: dict[str, str | None] | None = None,
 ) -> Any:
-    """Posts a message through the account's callback URL, signed and sealed; returns the response.
+    """Posts a message, signed and encrypted, to the account's callback URL; returns the response.
 
     `change` replaces query parameters; None removes one. Without a `client`, CSRF is enforced as on
     a real server.
@@ -230,7 +230,7 @@ def push(
 
 
 def reply_in(response: Any, account: OfficialAccount) -> dict[str, Any]:
-    """The fields of the passive reply in a response, decrypted where necessary."""
+    """Reads the fields of the passive reply in a response, decrypted if necessary."""
     fields = parse(response.content)
     if "Encrypt" not in fields:
         return dict(fields)

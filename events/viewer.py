@@ -1,6 +1,6 @@
-"""Who looks at a page, and what that user may see there.
+"""Knows who views a page, and what that user may see.
 
-Admin, API, exports and search ask here. `events/people/middleware.py` makes the user of each
+Admin, API, exports and search use this module. `events/people/middleware.py` makes the user of each
 request the viewer. Worker and commands have no viewer, and see everything.
 """
 
@@ -28,7 +28,7 @@ __all__ = [
 
 HIDDEN = "••••"
 
-# As WeChat makes them today. UnionIDs look the same.
+# The form of WeChat's OpenIDs today. UnionIDs look the same.
 _OPENID = re.compile(r"(?<![A-Za-z0-9_-])o[A-Za-z0-9_-]{27}(?![A-Za-z0-9_-])")
 
 _Rows = TypeVar("_Rows")
@@ -39,7 +39,7 @@ _request: ContextVar[Any] = ContextVar("request of the viewer", default=None)
 def viewed_by(request: Any) -> Iterator[None]:
     """Makes the request's user the viewer until the end of the block.
 
-    `request.user` is read when something is shown: the API sets it late.
+    It reads `request.user` only when something is shown, because the API sets it late.
     """
     token = _request.set(request)
     try:
@@ -49,7 +49,7 @@ def viewed_by(request: Any) -> Iterator[None]:
 
 
 def seen_through(request: Any, content: Iterable[Any]) -> Iterator[Any]:
-    """The pieces of a streamed answer, each made for its viewer."""
+    """Yields the pieces of a streamed answer, and makes each one for its viewer."""
     pieces = iter(content)
     while True:
         with viewed_by(request):
@@ -77,21 +77,24 @@ def may_see_openids() -> bool:
 
 
 def shown_openid(openid: str) -> str:
-    """An OpenID as the viewer may see it: whole, or its last four letters, to tell rows apart."""
+    """An OpenID as the viewer may see it: whole, or only its last four characters.
+
+    By these a viewer can tell rows apart.
+    """
     if not openid or may_see_openids():
         return openid
     return f"{HIDDEN}{openid[-4:]}" if len(openid) > 8 else HIDDEN
 
 
 def without_openids(text: str) -> str:
-    """A text in which anybody's OpenID may stand, as the viewer may see it."""
+    """Masks all OpenIDs in a text, unless the viewer may see them."""
     if may_see_openids():
         return text
     return _OPENID.sub(lambda found: shown_openid(found[0]), text)
 
 
 def account_ids(user: Any) -> frozenset[int] | None:
-    """The accounts that a user, or the key in use, is limited to; None: all."""
+    """The accounts to which a user, or the API key in use, is limited; None means all."""
     if not hasattr(user, "_account_ids"):
         user._account_ids = _limit_of(user)
     ids: frozenset[int] | None = user._account_ids
@@ -99,7 +102,7 @@ def account_ids(user: Any) -> frozenset[int] | None:
 
 
 def limited_to(user: Any, accounts: Iterable[int]) -> None:
-    """Limits this user object, a key's owner, to the key's accounts too."""
+    """Limits this user object, the owner of an API key, to the key's accounts too."""
     own = account_ids(user)
     narrow = frozenset(accounts)
     user._account_ids = narrow if own is None else own & narrow
@@ -115,10 +118,10 @@ def _limit_of(user: Any) -> frozenset[int] | None:
 
 
 def visible_to(user: Any, rows: _Rows, account: str = "account") -> _Rows:
-    """The rows of accounts that this user may see; `account` is the path to the account's id."""
+    """Filters rows by the accounts that this user may see; `account` is the path to the id."""
     ids = account_ids(user)
     if ids is None:
-        # Unchanged, so that the query plans of users without a limit do not change.
+        # Leave the query unchanged, so that users without a limit keep the query plan.
         return rows
     narrowed: _Rows = rows.filter(**{f"{account}__in": sorted(ids)})  # type: ignore[attr-defined]
     return narrowed

@@ -1,4 +1,4 @@
-"""Where a request comes from, through as many proxies as the site believes."""
+"""Finds the address from which a request comes, behind the proxies that the site trusts."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from django.http import HttpRequest
 
 __all__ = ["client_address", "is_local_peer"]
 
-# What a proxy adds: with one of these, the peer speaks for somebody else.
+# Headers that a proxy adds. A request with one of them comes from somebody else than its peer.
 _FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 
 
 def client_address(request: HttpRequest) -> str:
-    """The visitor's IP address, as TRUSTED_PROXIES proxies in front of this site tell it.
+    """Returns the visitor's IP address, as reported by the proxies in front of this site.
 
-    Each proxy appends its own peer to X-Forwarded-For, so only that many entries from the right
-    can be believed; what stands further left the visitor may have written himself. A peer on a
-    Unix socket has no address and counts as this machine.
+    Their number is TRUSTED_PROXIES. Each proxy appends its own peer to X-Forwarded-For. So only
+    that many entries from the right are reliable; the visitor may have written those further left.
+    A peer on a Unix socket has no address and counts as this machine.
     """
     peer = str(request.META.get("REMOTE_ADDR", ""))
     if settings.TRUSTED_PROXIES:
@@ -36,7 +36,7 @@ def is_local_peer(request: HttpRequest) -> bool:
 
 
 def _parsed(text: str) -> str:
-    """The address in its usual form, without a port; "" if it is none."""
+    """Returns the address in its usual form, without a port; "" if the text is no address."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

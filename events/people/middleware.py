@@ -1,3 +1,5 @@
+"""Middleware for the user and the API key of a request."""
+
 from __future__ import annotations
 
 import datetime
@@ -27,7 +29,7 @@ class ViewerMiddleware:
 
 
 class KeyWarningMiddleware:
-    """Says in a header when the API key of a request ends, during the key's last weeks."""
+    """Tells API clients in a header when their key expires, during the key's last weeks."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""What an API key may do, and the right that its owner needs for it."""
+"""The scopes of API keys, and the right that a key's owner needs for each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["ACT_FOR_USERS", "READ_SCOPES", "SCOPES", "WRITE_SCOPES", "may_give",
 
 ACT_FOR_USERS = "bindings:act-for-users"
 
-# "": every user may, for himself.
+# "" means that every user may have the scope, for themselves.
 _RIGHTS = {
     "accounts:read": "events.view_officialaccount",
     "bindings:read": "subscribers.view_binding",
@@ -22,7 +22,7 @@ _RIGHTS = {
     "messages:write": "subscribers.add_outgoingmessage",
     "scenes:write": "subscribers.add_qrscene",
     "webhooks:write": "subscribers.add_webhookendpoint",
-    # They open the account at WeChat, so no group of scopes has them.
+    # These give access to the account at WeChat, so READ_SCOPES and WRITE_SCOPES leave them out.
     "access-token:use": "events.use_access_token",
     "js-ticket:use": "events.use_js_ticket",
     "js-config:use": "events.use_js_ticket",
