@@ -240,7 +240,7 @@ def _serve_on_schedule(task: Task) -> None:
 
 
 def _run_of(task: Task, now: datetime.datetime) -> TaskRun:
-    """Returns the task's row; makes a missing one, and sets its next run if the schedule changed."""
+    """Returns the task's row. Makes a missing one; sets the next run if the schedule changed."""
     run = TaskRun.objects.filter(pk=task.name).first()
     if run is None:
         first = now if task.at is None else task.next_after(now)

@@ -48,7 +48,7 @@ def remove_with_files(rows: models.QuerySet[Any]) -> int:
 
 class MediaFileQuerySet(JobQuerySet["MediaFile"]):
     def stale(self, now: datetime.datetime) -> MediaFileQuerySet:
-        """Files that WeChat does not have, or soon deletes, and that no job uploads or failed to."""
+        """Files that WeChat lacks or soon deletes, and that have neither a due nor a failed job."""
         soon = now - _FORGOTTEN_AFTER + _AHEAD
         return self.filter(Q(uploaded_at=None) | Q(uploaded_at__lte=soon), due_at=None, failure="")
 

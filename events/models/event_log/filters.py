@@ -118,7 +118,7 @@ class IndexedFilters(models.QuerySet[Row]):
         return self.alias(any_kind=Unindexed("kind")).filter(any_kind__in=kinds)
 
     def kinds(self) -> list[str]:
-        """The kinds that occur, in order. It takes one index probe for each, on a log of any size."""
+        """The kinds that occur, in order. It needs one index probe for each, in any log."""
         connection = connections[self.db]
         table = connection.ops.quote_name(self.model._meta.db_table)
         with connection.cursor() as cursor:

@@ -92,7 +92,7 @@ class EventLogQuerySet(IndexedFilters["EventLog"]):
         )
 
     def with_key_of(self, event: EventLog) -> EventLogQuerySet:
-        """This row. With its event_time PostgreSQL reads only the one partition that can hold it."""
+        """This row. Its event_time makes PostgreSQL read only the partition that can hold it."""
         return self.filter(pk=event.pk, event_time=event.event_time)
 
     def only_key(self) -> EventLogQuerySet:
