@@ -65,11 +65,14 @@ def later(**time_: int) -> None:
         WebhookEndpoint.objects.filter(pk=endpoint.pk).update(**columns)
 
 
-def events(account: OfficialAccount) -> None:
+def events(account: OfficialAccount) -> bytes:
+    """Four pushes, of which the text is returned."""
     push(account, message_xml("event.subscribe", openid=OPENID, EventKey="qrscene_poster"))
-    push(account, message_xml("text", openid=OPENID, Content="Hello", MsgId=1))
+    hello = message_xml("text", openid=OPENID, Content="Hello", MsgId=1)
+    push(account, hello)
     push(account, message_xml("event.SCAN", openid=OPENID, EventKey="poster", Ticket="t"))
     push(account, message_xml("event.unsubscribe", openid=OPENID))
+    return hello
 
 
 @pytest.fixture
@@ -85,8 +88,8 @@ def key(db) -> Client:
 def test_events_arrive_signed_and_once(account: OfficialAccount, receiver: Receiver):
     push(account, message_xml("text", openid=OPENID, Content="before", MsgId=9))
     endpoint = make_endpoint(account, receiver.url, ALL)
-    events(account)
-    push(account, message_xml("text", openid=OPENID, Content="Hello", MsgId=1))  # WeChat's retry
+    hello = events(account)
+    push(account, hello)  # WeChat's retry
     assert write_messages() == 7
     assert write_messages() == 0
     send_all()
