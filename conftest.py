@@ -27,7 +27,7 @@ from django.db.backends.sqlite3.base import DatabaseWrapper
 from django.test import Client, TransactionTestCase
 
 from events import account_cache
-from events.callback import awaiting, refusals
+from events.callback import refusals, reply_runs
 from events.db import writer_connection
 from events.log import registry
 from events.models import OfficialAccount
@@ -137,7 +137,7 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account_cache, "_MAX_AGE", 0)
     monkeypatch.setattr(account_cache, "_MAX_AGE_OF_A_MISS", 0)
     monkeypatch.setattr(seen_scene, "_known", {})
-    monkeypatch.setattr(awaiting.runs, "_by_row", {})
+    monkeypatch.setattr(reply_runs.runs, "_by_row", {})
     caches["process"].clear()
     refusals._noted.clear()
 

@@ -12,21 +12,17 @@ The front waits in a coroutine, the view in a thread. Both use `Awaiting`: they 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, wait
-from functools import partial
 
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
+from events.callback.lease_watch import watch
 from events.callback.receive import ACKNOWLEDGED, TRY_AGAIN, Answer, Arrival, sealed
+from events.callback.reply_runs import ReplyRun, runs
 from events.db.transactions import release_connection
 from events.log.process import fold_if_missing
-from events.log.replies.answers import make_answer
-from events.log.replies.reply_pool import ReplyPool
 from events.log.replies.reply_ways import (
     TRIES,
     hand_over,
@@ -38,7 +34,7 @@ from events.log.replies.reply_ways import (
 from events.models import EventLog, OfficialAccount
 from events.wechat import TextReply
 
-__all__ = ["Awaiting", "begin_reply", "pool", "wait_in_thread"]
+__all__ = ["Awaiting", "begin_reply", "wait_in_thread"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +45,6 @@ _OUR_SHARE = 0.9
 _LAST_TRY_AFTER = 1.8
 # After this WeChat has closed the connection for certain.
 _NOBODY_AFTER = 1.1
-# Seconds between two queries for rows that other processes answer.
-_LOOK_EVERY = 0.1
-
-pool = ReplyPool(settings.REPLY_HANDLER_THREADS)
 
 
 def begin_reply(arrival: Arrival, is_new: bool) -> Answer | Awaiting:
@@ -109,7 +101,7 @@ class Awaiting:
         # WeChat counts its seconds from the arrival of the push, not from now.
         since = (timezone.now() - arrival.push.now).total_seconds()
         self._began = time.monotonic() - since
-        self._run: _Run | None = None
+        self._run: ReplyRun | None = None
         self.future: Future[EventLog | None] = Future()
 
     def join(self, row: EventLog) -> Answer | None:
@@ -119,7 +111,7 @@ class Awaiting:
         """
         if row.leased_until is not None and row.leased_until > timezone.now():
             run = runs.of(row)
-            self.future = run.future if run else _watch.look_at(row)
+            self.future = run.future if run else watch.look_at(row)
         else:
             run = runs.begin(self, row)
             if run is None:
@@ -222,135 +214,3 @@ class Awaiting:
         if for_worker:
             leave_to_worker(self._event)
         return answer
-
-
-# --- Handlers that run in this process ---------------------------------------------------------
-
-
-class _Run:
-    """One run of a handler. Its future gets the row, or None if another process was quicker."""
-
-    def __init__(self, account_id: int) -> None:
-        self.account_id = account_id
-        self.future: Future[EventLog | None] = Future()
-        self.listeners: list[Awaiting] = []
-        self.job: Callable[[], None] = lambda: None
-
-    def is_heard(self) -> bool:
-        return any(listener.is_listening() for listener in list(self.listeners))
-
-
-class _Runs:
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._by_row: dict[int, _Run] = {}
-
-    def of(self, row: EventLog) -> _Run | None:
-        return self._by_row.get(row.pk)
-
-    def begin(self, awaiting: Awaiting, row: EventLog) -> _Run | None:
-        """Returns the run of this row's handler, new or present; None if the pool is full."""
-        with self._lock:
-            if (run := self._by_row.get(row.pk)) is not None:
-                return run
-            run = self._by_row[row.pk] = _Run(row.account_id)
-        # The run asks its listeners when it ends, which may be at once.
-        run.listeners.append(awaiting)
-        run.job = partial(self._make, run, row)
-        if connection.in_atomic_block:
-            # Only a test has a transaction open here; no other thread would see its row.
-            run.job()
-            return run
-        if pool.submit(run.account_id, run.job):
-            return run
-        self._forget(row)
-        # Another try of the push may have joined this run meanwhile: wake it.
-        run.future.set_result(None)
-        return None
-
-    def withdraw(self, run: _Run) -> bool:
-        """Takes back a run that has not begun; returns False if it has."""
-        if not pool.withdraw(run.account_id, run.job):
-            return False
-        with self._lock:
-            self._by_row = {pk: other for pk, other in self._by_row.items() if other is not run}
-        run.future.set_result(None)
-        return True
-
-    def _make(self, run: _Run, row: EventLog) -> None:
-        made: EventLog | None = None
-        try:
-            made = make_answer(row, is_heard=run.is_heard)
-        finally:
-            self._forget(row)
-            release_connection()
-            run.future.set_result(made)
-
-    def _forget(self, row: EventLog) -> None:
-        with self._lock:
-            self._by_row.pop(row.pk, None)
-
-
-runs = _Runs()
-
-
-# --- Handlers that run in other processes ------------------------------------------------------
-
-
-class _Watch:
-    """Asks the database about rows that other processes answer.
-
-    One thread asks about all of them. It ends when no such rows are left.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._rows: dict[int, tuple[EventLog, Future[EventLog | None]]] = {}
-        self._has_thread = False
-
-    def look_at(self, row: EventLog) -> Future[EventLog | None]:
-        """Returns a future that becomes None when no process has the row's lease any more."""
-        with self._lock:
-            _, future = self._rows.setdefault(row.pk, (row, Future()))
-            if not self._has_thread:
-                self._has_thread = True
-                threading.Thread(target=self._look, name="watch", daemon=True).start()
-            return future
-
-    def _look(self) -> None:
-        # No push waits longer than this: then release all, and each waiting push looks anew.
-        last = time.monotonic() + 2 * settings.CALLBACK_SECONDS
-        while True:
-            time.sleep(_LOOK_EVERY)
-            with self._lock:
-                looked_at = dict(self._rows)
-                if not looked_at:
-                    self._has_thread = False
-                    return
-            try:
-                free = self._free([row for row, _ in looked_at.values()])
-            except Exception:
-                logger.warning("Rows of other processes could not be looked at", exc_info=True)
-                free = set()
-            if time.monotonic() > last:
-                free = set(looked_at)
-                last = time.monotonic() + 2 * settings.CALLBACK_SECONDS
-            with self._lock:
-                for pk in free:
-                    del self._rows[pk]
-            for pk in free:
-                looked_at[pk][1].set_result(None)
-
-    def _free(self, rows: list[EventLog]) -> set[int]:
-        at_it = EventLog.objects.filter(
-            pk__in=[row.pk for row in rows],
-            event_time__in={row.event_time for row in rows},
-            leased_until__gt=timezone.now(),
-        ).awaiting_outcome()
-        try:
-            return {row.pk for row in rows} - set(at_it.values_list("pk", flat=True))
-        finally:
-            release_connection()
-
-
-_watch = _Watch()

@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from events.callback import awaiting, receive
+from events.callback import awaiting, receive, reply_runs
 from events.callback.awaiting import Awaiting, begin_reply
 from events.log.registry import reply_handler
 from events.models import EventLog
@@ -29,8 +29,8 @@ def jobs(monkeypatch):
     """The handlers' jobs, in the order in which they came, for the test to run."""
     taken = []
     pool = mock.Mock(submit=lambda account_id, job: taken.append(job) or True)
-    monkeypatch.setattr(awaiting, "pool", pool)
-    monkeypatch.setattr(awaiting, "connection", mock.Mock(in_atomic_block=False))
+    monkeypatch.setattr(reply_runs, "pool", pool)
+    monkeypatch.setattr(reply_runs, "connection", mock.Mock(in_atomic_block=False))
     reply_handler("event.click", override=True)(lambda event: TextReply("hi"))
     return taken
 
@@ -108,7 +108,7 @@ def test_who_joined_a_run_that_found_no_thread_waits_no_longer(account, monkeypa
             joined[0] = arrive(account)
         return False
 
-    monkeypatch.setattr(awaiting.pool, "submit", no_thread)
+    monkeypatch.setattr(reply_runs.pool, "submit", no_thread)
     assert arrive(account).body == "success"
     assert joined[0].future.done()
     assert joined[0].step().body == "success"

@@ -218,7 +218,7 @@ def handler(own_registries):
 def test_a_duplicate_answers_where_the_first_attempt_died(account, handler):
     xml = message_xml("event.CLICK", EventKey="MENU", at=1767226105)
     with (
-        mock.patch("events.callback.awaiting.make_answer", side_effect=KeyboardInterrupt),
+        mock.patch("events.callback.reply_runs.make_answer", side_effect=KeyboardInterrupt),
         pytest.raises(KeyboardInterrupt),
     ):
         push(account, xml)
@@ -646,7 +646,7 @@ def test_who_waits_is_answered_though_the_commit_was_not_confirmed(plain, reques
 
 @both_doors
 def test_once_stored_nothing_makes_the_answer_an_error(plain, handler):
-    with mock.patch("events.callback.awaiting.make_answer", side_effect=OperationalError("gone")):
+    with mock.patch("events.callback.reply_runs.make_answer", side_effect=OperationalError("gone")):
         response = push(plain, message_xml("event.CLICK", EventKey="K"))
     assert (response.status_code, response.content) == (200, b"success")
     assert EventLog.objects.get().status == "received"

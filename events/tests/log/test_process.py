@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from events.callback import awaiting
+from events.callback import reply_runs
 from events.delays import EVENT
 from events.log import registry
 from events.log.process import process, process_due, reopen
@@ -257,15 +257,16 @@ def keeps(account):
 
 
 def test_a_kept_answer_outlives_a_process_that_is_killed_while_it_hands_it_on(account, keeps):
+    second = message_xml("text", Content="second", MsgId=2)
     with (
         mock.patch("events.log.replies.answers._save", side_effect=SystemExit("killed")),
         pytest.raises(SystemExit),
     ):
-        push(account, message_xml("text", Content="second", MsgId=2))
+        push(account, second)
     assert keeps.get().answered_by == "kept"
-    awaiting.runs._by_row.clear()
+    reply_runs.runs._by_row.clear()
     EventLog.objects.filter(msg_id="2").update(leased_until=timezone.now())
-    answer = push(account, message_xml("text", Content="second", MsgId=2)).content.decode()
+    answer = push(account, second).content.decode()
     assert "to first" in answer
     assert keeps.get().answered_by == "next"
     third = push(account, message_xml("text", Content="third", MsgId=3)).content.decode()
@@ -319,7 +320,7 @@ def greeting():
 
 def test_a_row_whose_process_died_is_taken_by_the_worker_after_the_retries(account, greeting):
     with (
-        mock.patch("events.callback.awaiting.make_answer", side_effect=SystemExit),
+        mock.patch("events.callback.reply_runs.make_answer", side_effect=SystemExit),
         pytest.raises(SystemExit),
     ):
         push(account, message_xml("event.CLICK", EventKey="K"))
@@ -335,7 +336,7 @@ def test_a_row_whose_process_died_is_taken_by_the_worker_after_the_retries(accou
 
 def test_stuck_rows_are_processed_on_request(account, greeting):
     with (
-        mock.patch("events.callback.awaiting.make_answer", side_effect=SystemExit),
+        mock.patch("events.callback.reply_runs.make_answer", side_effect=SystemExit),
         pytest.raises(SystemExit),
     ):
         push(account, message_xml("event.CLICK", EventKey="K"))
