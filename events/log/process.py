@@ -245,7 +245,8 @@ def fold_if_missing(event: EventLog) -> bool:
         claimed = EventLog.objects.with_key_of(event).filter(folded_at=None).update(folded_at=now)
         if not claimed:
             return False
-        row.folded_at = now
+        # An erasure may have renamed the row while the claim waited for its lock.
+        row = EventLog.objects.with_key_of(event).select_related("account").get()
         _fold(row, deadline=time.monotonic() + LOCK_TIMEOUT)
         return row.folded_at is not None
 

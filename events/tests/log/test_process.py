@@ -12,7 +12,7 @@ from django.utils import timezone
 from events.callback import reply_runs
 from events.delays import EVENT
 from events.log import registry
-from events.log.process import process, process_due, reopen
+from events.log.process import fold_if_missing, process, process_due, reopen
 from events.log.registry import projection, projections_for, reply_handler
 from events.log.replies import answers
 from events.models import EventLog
@@ -148,6 +148,28 @@ def test_a_duplicate_folds_what_the_first_could_not(account):
     push(account, message_xml(at=1767226105))
     assert Subscriber.objects.get().follow_count == 1
     assert EventLog.objects.get().status == "processed"
+
+
+def test_an_event_is_folded_for_whom_it_is_of_when_it_is_claimed(account):
+    broken = True
+
+    @projection("event.click")
+    def fails(event: EventLog) -> None:
+        if broken:
+            raise Boom
+
+    push(account, message_xml("event.CLICK", openid="o1", EventKey="k"))
+    broken = False
+    rows = EventLog.objects.filter(folded_at=None)
+
+    def while_the_person_is_erased():
+        rows.update(openid="erased-1")
+        return datetime.datetime.now(datetime.UTC)
+
+    [event] = rows.only_key()
+    with mock.patch("events.log.process.timezone.now", while_the_person_is_erased):
+        assert fold_if_missing(event)
+    assert list(Subscriber.objects.values_list("openid", "event_count")) == [("erased-1", 1)]
 
 
 def test_an_error_that_no_database_can_write_costs_neither_the_push_nor_its_retries(account):
