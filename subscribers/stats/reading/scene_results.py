@@ -1,9 +1,9 @@
-"""What became of the people who came by each QR code: days that are counted, and few acts.
+"""Results of QR codes: what became of the people who came by them, from counted days and few acts.
 
 Each day has the counts of its acts. A person counts once in a span, even if they came by the code
-several times: the counts of their later acts are taken away, and such acts have an index. The acts
-are read of the day on which it is not yet known who stays, and for numbers of days that are not
-counted.
+several times: the counts of their later acts are subtracted, and such acts have an index. Single
+acts are read for the day on which it is not yet known who stays, and for numbers of days that are
+not counted by day.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class SceneResult:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """For a number of days: follows up to the moment `at` are so long ago.
+    """For a number of days: follows up to the moment `at` are at least so many days ago.
 
-    The days before `whole` are counted; from there on the acts are read.
+    Days before `whole` are read as counts; from `whole` on, single acts are read.
     """
 
     days: int
@@ -85,9 +85,9 @@ def results_of_scenes(
     days: Sequence[int],
     scenes: Sequence[str] | None = None,
 ) -> Mapping[str, SceneResult]:
-    """By scene, what became of those who came by it from `begin` to before `end`.
+    """The results of each scene for people who came by it from `begin` to before `end`.
 
-    Both are beginnings of days of the account. Of all codes, unless `scenes` names some.
+    Both are starts of days of the account. Without `scenes`, the results of all codes.
     """
     found: defaultdict[str, SceneResult] = defaultdict(lambda: SceneResult.nothing(days))
     limits = limits_of(days, begin, account.zone)
@@ -128,7 +128,8 @@ def _count_acts(
     found: Mapping[str, SceneResult],
 ) -> None:
     for limit in limits:
-        # One statement each: of several stretches of time in one, SQLite reads all in between.
+        # One statement for each limit: with several spans of time in one statement, SQLite reads
+        # everything between them too.
         near = rows.filter(is_follow=True, at__gte=limit.whole, at__lt=end, at__lte=limit.at)
         counted = near.order_by().values_list("scene")
         for scene, due, kept in counted.annotate(
@@ -145,7 +146,8 @@ def _take_away(
     limits: Sequence[Limit],
     found: Mapping[str, SceneResult],
 ) -> None:
-    # Without the end as a condition, the database reads the index of such acts.
+    # The end must not be a condition of the rows, or the database does not use the index of
+    # such acts.
     within = Q(at__lt=end)
     again = within & Q(is_follow=True, former_follow_at__gte=begin)
     sums: dict[str, Any] = {

@@ -1,7 +1,7 @@
-"""What brought people to follow in some days, and how many of them stayed.
+"""Counts by source who followed in a span of days, and how many of them stayed.
 
-A follow's source is its QR code, or the way that WeChat tells of the person's last follow
-(subscribe_scene). WeChat tells nothing about an earlier follow without a code: its source is
+A follow's source is its QR code, or the way that WeChat names for the person's last follow
+(subscribe_scene). WeChat says nothing about an earlier follow without a code, so its source is
 unknown. The follows of all sources together are the follows of the log.
 """
 
@@ -33,11 +33,12 @@ _Key: TypeAlias = "tuple[int, str, str]"
 
 @dataclass(slots=True)
 class Source:
-    """One source: a QR code's `scene`, else the `way` in WeChat's word, both "" if unknown.
+    """One source: a QR code's `scene`, else the `way` in WeChat's word; both "" if unknown.
 
-    `came` are the follows of the days, `came_before` those of as many days before. The people of
-    these follows whose time is known still follow (`still_following`), or followed after a number
-    of days (`retained`) of all who followed at least so long ago (`due`).
+    `came` counts the follows of the days, `came_before` those of as many days before.
+    `still_following` counts the follows since which the person has not left. For a number of days,
+    `due` counts the follows at least so long ago, and `retained` those of them after which the
+    person stayed so long. A source without scene and way has no times, so these three leave it out.
     """
 
     account_id: int
@@ -51,9 +52,9 @@ class Source:
 
 
 def sources(days: Days, *, retention_days: Sequence[int] = RETENTION_DAYS) -> list[Source]:
-    """The sources of these days and as many before, the largest first.
+    """The sources of these days and of as many days before, the largest first.
 
-    The numbers of days are some of RETENTION_DAYS.
+    `retention_days` must be among RETENTION_DAYS.
     """
     if not days.accounts:
         return []
@@ -85,7 +86,7 @@ def sources(days: Days, *, retention_days: Sequence[int] = RETENTION_DAYS) -> li
 
 
 def _follows(days: Days) -> Iterable[tuple[int, int, int]]:
-    """All follows of each account, in these days and in as many before."""
+    """The number of follows of each account, in these days and in as many days before."""
     now, before = (each.within("series__account", "start") for each in (days, days.before))
     rows = counts_of(days.with_before, Period.DAY, kind=FOLLOW, key="").filter(now | before)
     return (
@@ -100,9 +101,9 @@ def _follows(days: Days) -> Iterable[tuple[int, int, int]]:
 
 @dataclass(slots=True)
 class _Part:
-    """For a number of days: the days that are so long ago as a whole, and the rest of them.
+    """For a number of days: which days are completely so long ago, and which acts of the others.
 
-    `whole` finds days, `near` acts; each account has its own midnight.
+    `whole` filters days, `near` filters acts; each account has its own midnight.
     """
 
     number: int
@@ -123,9 +124,10 @@ def _parts(days: Days, retention_days: Sequence[int]) -> list[_Part]:
 
 
 def _counted(days: Days, parts: Sequence[_Part]) -> Iterable[tuple[Any, ...]]:
-    """By source: follows of these days, of as many before, and those of these days that last.
+    """By source: follows of these days, of as many days before, and follows that still last.
 
-    Then, for each number of days, who followed at least so long ago and who stayed, by whole days.
+    Then, for each number of days, the follows at least so long ago and those who stayed, as far
+    as whole days count them.
     """
     now, before = (each.within("account", "start") for each in (days, days.before))
     sums: dict[str, Any] = {}
@@ -144,7 +146,7 @@ def _counted(days: Days, parts: Sequence[_Part]) -> Iterable[tuple[Any, ...]]:
 def _near(
     model: type[SceneAct | FollowWay], which: Q, parts: Sequence[_Part], source: str
 ) -> Iterable[tuple[Any, ...]]:
-    """By source and number of days, the same of the days that are so long ago in part."""
+    """By source and number of days, the same counts of days that are only in part so long ago."""
     counts: dict[str, Any] = {}
     for part in parts:
         counts[f"due_{part.number}"] = Count("pk", filter=part.near)

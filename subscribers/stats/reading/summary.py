@@ -1,4 +1,4 @@
-"""The main numbers of some days in one table, beside those of as many days before."""
+"""The main numbers of a span of days in one table, beside those of as many days before."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["SummaryRow", "followers_at_end", "messages_sent", "summary"]
 
 @dataclass(frozen=True, slots=True)
 class SummaryRow:
-    """One number of a span, and the same of as many days before."""
+    """One number of a span, and the same number of as many days before."""
 
     measure: str
     value: int
@@ -68,7 +68,7 @@ def _measures(kinds: Mapping[str, Totals], following: int, sent: int) -> dict[st
 
 
 def followers_at_end(days: Days) -> tuple[int, int]:
-    """How many people followed when these days ended, or now; and when they began."""
+    """How many people followed at the end of these days, or now; and at their beginning."""
     known = {which: Q(pk__in=[]) for which in ("now", "before")}
     for name, ids in days.by_zone.items():
         start, end = days.bounds(zoneinfo.ZoneInfo(name))

@@ -1,8 +1,8 @@
-"""The most active followers of some days, from the months of few people.
+"""Finds the most active followers of a span of days, and reads the months of few people for that.
 
-Nobody's events of some days are more than those of the months that have the days. So the most
-active of each month are enough, as far as the last of them had fewer events than the answer's last:
-Fagin's threshold algorithm. Where all followers are about equally active, more people are read.
+A person's events in the span are at most those of the months of the span. So the most active
+people of each month are enough, if the last of them had fewer events than the last of the answer:
+Fagin's threshold algorithm. If all followers are about equally active, it reads more people.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from subscribers.stats.counting.activity import days_of
 
 __all__ = ["TopRow", "top_followers"]
 
-# How many of each month are read first; then five times as many.
+# How many people of each month are read first; then each time five times as many.
 _FIRST, _TIMES = 100, 5
-# People whose days are read by one statement.
+# One statement reads the days of so many people.
 _PEOPLE = 100
 _DAY = datetime.timedelta(days=1)
 
@@ -39,9 +39,9 @@ class TopRow:
 
 
 def top_followers(span: Span | None, account_id: int, *, limit: int = 20) -> list[TopRow]:
-    """The most active followers of some days, or ever where `span` is None.
+    """The most active followers of the span's days, or of all time if `span` is None.
 
-    An answer that took many rows is kept for a while.
+    The cache keeps an answer for a while if it took many rows.
     """
     if span is None:
         ever = Subscriber.objects.filter(account=account_id).order_by("-event_count", "openid")
@@ -55,7 +55,7 @@ def top_followers(span: Span | None, account_id: int, *, limit: int = 20) -> lis
 
 
 def _days_by_month(first: datetime.date, last: datetime.date) -> dict[datetime.date, range | None]:
-    """The months of some days; None for a whole one, else the days of the month."""
+    """The months of a span; the value is None for a whole month, else its days in the span."""
     months: dict[datetime.date, range | None] = {}
     month = first.replace(day=1)
     while month <= last:
@@ -70,7 +70,7 @@ def _days_by_month(first: datetime.date, last: datetime.date) -> dict[datetime.d
 def _top(
     account_id: int, months: Mapping[datetime.date, range | None], limit: int
 ) -> tuple[list[TopRow], int]:
-    """The most active, and how many rows were read."""
+    """The most active followers, and how many rows were read."""
     number, read = _FIRST, 0
     while True:
         most, rest, rows = _most_by_person(account_id, months, number)
@@ -97,13 +97,14 @@ def _top(
 def _most_by_person(
     account_id: int, months: Iterable[datetime.date], number: int
 ) -> tuple[dict[str, int], int, int]:
-    """The most that the first `number` people of each month, and anybody else, can have had.
+    """Reads the first `number` people of each month, and bounds the events of everybody.
 
-    The last value is how many rows were read.
+    Returns the most events that each of these people can have had, the most that anybody else can
+    have had, and how many rows were read.
     """
     by_month: list[tuple[dict[str, int], int]] = []
     for first in _first_of_each(account_id, list(months), number):
-        # The others of this month had at most as many as the last one.
+        # Everybody else had at most as many events in this month as the last person.
         by_month.append((first, min(first.values()) if len(first) == number else 0))
     rest = sum(least for _, least in by_month)
     most: defaultdict[str, int] = defaultdict(lambda: rest)
@@ -116,7 +117,7 @@ def _most_by_person(
 def _first_of_each(
     account_id: int, months: Sequence[datetime.date], number: int
 ) -> list[dict[str, int]]:
-    """The most active of each month, by one statement."""
+    """The most active people of each month, read by one statement."""
     table = connection.ops.quote_name(FollowerMonth._meta.db_table)
     one = f"""
         SELECT * FROM (
@@ -139,7 +140,7 @@ def _first_of_each(
 def _exact(
     account_id: int, months: Mapping[datetime.date, range | None], people: Sequence[str]
 ) -> dict[str, int]:
-    """How many events these people had in the days; who had none is left out."""
+    """How many events these people had in the days; people without events are left out."""
     found: defaultdict[str, int] = defaultdict(int)
     rows = FollowerMonth.objects.filter(
         openid__in=people, account=account_id, month__in=list(months)

@@ -1,4 +1,4 @@
-"""Who waits for an answer: followers whose last words nobody has answered."""
+"""Finds who waits for an answer: followers whose last messages nobody has answered."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from subscribers.models import OutgoingMessage, Subscriber
 
 __all__ = ["Conversation", "waiting_conversations"]
 
-# For so long after a message the account may write to its sender.
+# After a message, the account may write to its sender for so long.
 _OPEN_FOR = datetime.timedelta(hours=48)
 
 
@@ -32,9 +32,9 @@ class Conversation:
 def waiting_conversations(
     account_ids: Sequence[int], now: datetime.datetime, *, limit: int
 ) -> list[Conversation]:
-    """Who wrote in the last 48 hours and still follows, and got no answer; longest waiting first.
+    """Who wrote in the last 48 hours, still follows and got no answer; the longest waiting first.
 
-    A message of customer service that was not refused answers all before it.
+    A customer-service message that did not fail answers everything before it.
     """
     person = Subscriber.objects.filter(
         account=OuterRef("account"), openid=OuterRef("openid"), is_following=True
