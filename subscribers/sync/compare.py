@@ -1,4 +1,4 @@
-"""Carries follower syncs (粉丝同步) on: the jobs that compare our followers with WeChat's list."""
+"""Runs follower syncs (粉丝同步): the jobs that compare our followers with WeChat's list."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from subscribers.sync.run import SyncRun
 
 __all__ = ["LEASE", "SLICE", "carry_on", "sync_next"]
 
-# Longer than a hundred profiles may take if WeChat refuses each OpenID.
+# Long enough for a hundred profiles if WeChat refuses each OpenID.
 LEASE = datetime.timedelta(minutes=5)
-# Seconds after which other runs get a turn.
+# Seconds after which another run gets a turn.
 SLICE = 8
 
 
 def sync_next(*, lease: datetime.timedelta = LEASE) -> int:
-    """Carries on the run that is due next, for some seconds; returns how many people it dealt with.
+    """Continues the run that is due next for some seconds; returns how many people it compared.
 
     Call it outside a transaction.
     """
@@ -43,10 +43,10 @@ def carry_on(
     now: Callable[[], datetime.datetime] = timezone.now,
     tell: Callable[[FollowerSync], None] = lambda sync: None,
 ) -> int:
-    """Carries a claimed run on to its end, or to `until` (a time.monotonic()).
+    """Continues a claimed run to its end, or until `until` (a time.monotonic()).
 
-    Returns how many people it dealt with. A failure is noted on the run. `tell` is called with the
-    run after each step.
+    Returns how many people it compared. The run notes a failure. It calls `tell` with the run after
+    each step.
     """
     served = 0
 

@@ -1,4 +1,4 @@
-"""Tells when the last follower sync found more missed pushes than chance explains."""
+"""The alert for follower syncs: the last one found more missed pushes than chance explains."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from subscribers.models import FollowerSync
 
 __all__: list[str] = []
 
-# Of all followers that were compared.
+# The share of all followers that were compared.
 _SHARE = 0.005
 
 
@@ -26,7 +26,7 @@ def _different_syncs(now: datetime.datetime) -> Iterable[Condition]:
     latest = finished.order_by().values("account").annotate(last=Max("pk")).values("last")
     limits = Limits()
     for run in FollowerSync.objects.filter(pk__in=latest):
-        # The first one finds who followed before this site was there.
+        # An account's first run finds who followed before this site was there, so it says nothing.
         is_first = not finished.filter(account=run.account_id, pk__lt=run.pk).exists()
         missed = run.missed_follows + run.missed_unfollows
         if not is_first and missed > max(limits.of("sync", run.account_id), run.seen * _SHARE):

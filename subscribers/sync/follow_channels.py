@@ -1,4 +1,4 @@
-"""Names of the ways to follow (subscribe_scene). WeChat's list is open."""
+"""Names of the ways to follow (subscribe_scene). WeChat may add others at any time."""
 
 from __future__ import annotations
 

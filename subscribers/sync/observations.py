@@ -1,7 +1,7 @@
-"""WeChat's answers about followers, as rows of the log: there is one way in.
+"""Writes WeChat's answers about followers as rows of the log, so that state has one source.
 
-An answer is an observation: somebody follows, or does not, at the second we asked. It is no act, so
-it counts nothing (subscribers/fold/rules.py). The fold reads these columns:
+An answer is an observation: somebody follows, or does not, at the second in which we asked. It is
+no act, so no count grows (subscribers/fold/rules.py). The fold reads these columns:
 
 | kind | source | event_time | followed_at |
 |---|---|---|---|
@@ -11,10 +11,10 @@ it counts nothing (subscribers/fold/rules.py). The fold reads these columns:
 
 `import.follower` is about an unknown follower, `reconcile.follow` about a known one who did not
 count as following. A missed unfollow gets the time when the comparison began, so a follow that
-arrives meanwhile wins by its time.
+arrives meanwhile is later and wins.
 
-The dedup key is a digest over kind, OpenID and `subscribe_time`; with account and event_time, which
-complete the key, the same answer stored twice is one row.
+The dedup key is a digest of kind, OpenID and `subscribe_time`. Account and event_time complete the
+key, so the same answer stored twice is one row.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _SOURCES = {
 
 
 def second(moment: datetime.datetime) -> datetime.datetime:
-    """The second of a moment: events have no finer times.
+    """Cuts a moment to its second, since events have no finer times.
 
-    An answer was true after we asked, so it decides nothing about acts in the same second.
+    An answer may be older than an act in the same second, so it decides nothing about such acts.
     """
     return moment.replace(microsecond=0)
 
@@ -57,7 +57,7 @@ def observation(
     at: datetime.datetime,
     now: datetime.datetime,
 ) -> EventLog:
-    """The unsaved row for what a profile says; `at` is its event_time."""
+    """The unsaved row of the log for what a profile says; `at` is its event_time."""
     follows = kind != MISSED_UNFOLLOW
     followed = profile.subscribe_time if follows else 0
     return EventLog(
@@ -78,7 +78,7 @@ def observation(
 
 
 def scene_of(profile: Profile) -> str:
-    """The scene of the code somebody followed by; "" for a binding scene, which is a secret."""
+    """The scene of the code by which somebody followed; "" for a binding scene, which is secret."""
     return "" if is_binding_scene(profile.scene) else profile.scene[:64]
 
 
@@ -90,13 +90,13 @@ def _moment(seconds: int) -> datetime.datetime | None:
 
 
 def _key(kind: str, openid: str, subscribe_time: int) -> str:
-    # A change here makes an answer that is stored again look new.
+    # After a change here, an answer that is stored again would look new.
     canonical = json.dumps([kind, openid, subscribe_time], separators=(",", ":"))
     return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
 
 
 def _body(profile: Profile) -> str:
-    """The answer, for people to read; nothing is computed from it."""
+    """The answer as XML, for people to read; nothing is computed from it."""
     fields: dict[str, str | int] = {
         "openid": profile.openid,
         "subscribe": int(profile.is_following),

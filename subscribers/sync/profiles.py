@@ -1,9 +1,9 @@
-"""Profiles of followers, fetched by the worker in batches of a hundred.
+"""Fetches profiles of followers, in the worker, in batches of a hundred.
 
-It fetches the profiles of followers who have none, and those with a requested refresh. The fold
+It fetches the profiles of followers who have none, or for whom a refresh was requested. The fold
 requests one when somebody follows again, and when an unfollow and a proof of following have the
-same second, which only WeChat can decide. A change of the state enters the log
-(subscribers/sync/observations.py); the follower's row gets the rest.
+same second, since only WeChat knows their order. If the profile changes whether the person
+follows, that enters the log (subscribers/sync/observations.py); the follower's row gets the rest.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from subscribers.sync.observations import (
 
 __all__ = ["LEASE", "accounts_that_ask", "fetch_profiles", "write_profiles"]
 
-# Longer than a hundred profiles may take if WeChat refuses each of them.
+# Long enough for a hundred profiles if WeChat refuses each of them.
 LEASE = datetime.timedelta(minutes=5)
-# Seconds after which other accounts get a turn.
+# Seconds after which another account gets a turn.
 _SLICE = 8
-# Seconds to wait for a lock: callbacks go first.
+# Seconds to wait for a lock, since callbacks may hold it.
 _LOCK_TIMEOUT = 10
 
 
@@ -75,7 +75,7 @@ def fetch_profiles(*, lease: datetime.timedelta = LEASE) -> int:
         ProfileFetch.objects.of(account)
         rows = ProfileFetch.objects.filter(account=account)
         for job in claimed(rows, lease=lease, seconds=0):
-            # A fault is retried too: no operator looks after profiles.
+            # Faults of our own are retried too, because no operator looks after profiles.
             run_job(rows, job, fetch, fault_delays=CALL)
     return served
 
@@ -86,7 +86,7 @@ def fetch_batch(
     *,
     now: Callable[[], datetime.datetime] = timezone.now,
 ) -> int:
-    """Asks for up to a hundred profiles and keeps the answers; returns how many it asked for.
+    """Asks for up to a hundred profiles and stores the answers; returns how many it asked for.
 
     Raises `APIError`, DatabaseError.
     """
@@ -132,7 +132,7 @@ def write_profiles(
 
 @functools.cache
 def _statement() -> Upsert:
-    # WeChat tells these two to some accounts only, so an empty answer keeps the known value.
+    # WeChat gives these two only to some accounts, so an empty answer keeps the known value.
     kept = {
         name: f"CASE WHEN excluded.{name} = '' THEN old.{name} ELSE excluded.{name} END"
         for name in ("unionid", "language")
@@ -148,9 +148,9 @@ def _statement() -> Upsert:
 
 
 def _wanted(account: OfficialAccount, at: datetime.datetime, *, limit: int) -> list[Subscriber]:
-    """The followers to ask about at that second; requested refreshes come first."""
+    """The followers to ask about in that second; requested refreshes come first."""
     mine = Subscriber.objects.filter(account=account, erased_at=None)
-    # An answer of the same second would decide nothing.
+    # An answer in the second of an unfollow would decide nothing.
     askable = Q(last_unfollowed_at=None) | Q(last_unfollowed_at__lt=at)
     again = mine.filter(askable, refresh_requested_at__isnull=False)
     people = list(again.order_by("refresh_requested_at")[:limit])
@@ -183,7 +183,7 @@ def _keep(
     account = people[0].account
     ids = [person.pk for person in people]
     with short_transaction(_LOCK_TIMEOUT):
-        # In the order of the unique key, like every lock of several followers.
+        # Locks in the order of the unique key, as all code that locks several followers does.
         locked = list(
             Subscriber.objects.select_for_update(of=("self",))
             .filter(pk__in=ids)
@@ -201,8 +201,8 @@ def _keep(
         )
         asked = Subscriber.objects.filter(pk__in=[person.pk for person in locked])
         asked.update(profile_synced_at=now)
-        # The order of two acts may have become unknowable while we asked: then keep the request.
-        # For an OpenID that WeChat does not know, no better answer will come.
+        # While we asked, a follow and an unfollow may have got the same second: then the request
+        # stays. It ends for an OpenID that WeChat does not know, since no better answer will come.
         decided = (
             Q(is_following=True)
             | Q(last_unfollowed_at=None)

@@ -1,17 +1,17 @@
 """One run of a follower sync, from WeChat's list to the last question.
 
-A run has two parts. It reads the list, page by page: known followers on it are marked with the
-run's id; WeChat is asked about the others, in hundreds, and they enter the log. Then WeChat is
-asked about our followers without a mark who have done nothing since the run began; those who do not
-follow enter the log as missed unfollows. Before all that, WeChat is asked about some of our
-followers: an account that knows none of them is another account.
+First the run asks WeChat about some of our followers: if WeChat knows none of them, the AppID
+belongs to another account. Then it reads WeChat's list, page by page. It marks known followers on
+the list with the run's id, asks WeChat about the others, a hundred at a time, and enters these in
+the log. At last it asks WeChat about our followers without a mark who have done nothing since the
+run began; those who no longer follow enter the log as missed unfollows.
 
-A run's row and the marks hold all that it knows. Both are written, together with a check of the
-lease, in the transaction that stores what they are about. So a run can be killed at any moment and
-carried on by any worker, and counts no follower twice. It holds one page of OpenIDs in memory.
+A run's row and the marks hold all that the run knows. The transaction that stores what they are
+about writes both, and checks the lease. So a run can be killed at any moment and continued by any
+worker, and counts no follower twice. It holds one page of OpenIDs in memory.
 
-Live traffic goes on meanwhile. A run stores observations with their time (`observations`), so the
-later one wins against what arrives before, between and after them.
+Live traffic goes on meanwhile. A run stores observations with their time (`observations`), so what
+is later wins, whether it arrives before, between or after them.
 """
 
 from __future__ import annotations
@@ -45,24 +45,24 @@ from subscribers.sync.profiles import write_profiles
 
 __all__ = ["SyncRun"]
 
-# OpenIDs that are looked up, asked about and stored together.
+# So many OpenIDs are looked up, asked about and stored together.
 _CHUNK = 500
-# Seconds to wait for a lock: callbacks go first.
+# Seconds to wait for a lock, since callbacks may hold it.
 _LOCK_TIMEOUT = 10
 _OPENID_LENGTH = 64
-# Of so many of our followers WeChat must know at least one.
+# WeChat must know at least one of so many of our followers.
 _ENOUGH = 20
-# More OpenIDs than the list read so often, and this margin, mean that the list is endless.
+# A list is endless if it gave more OpenIDs than so many times its length, and this margin.
 _READINGS = 5
 _MARGIN = 100_000
 
 
 class _OutOfTime(Exception):
-    """The slice is over."""
+    """This run's slice of time is over."""
 
 
 class SyncRun:
-    """A claimed run while a worker carries it on."""
+    """A claimed run while a worker continues it."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class SyncRun:
             raise AccountSwitchedOff(self._account.slug)
 
     def _check_that_ours_are_known(self) -> None:
-        """Gives up before a wrong AppID imports another account's followers."""
+        """Gives up if the AppID is wrong, before the run imports another account's followers."""
         ours = Subscriber.objects.filter(
             account=self._account, is_following=True, erased_at=None
         ).order_by("-pk")
@@ -127,11 +127,11 @@ class SyncRun:
             if sync.total is None:
                 self._note(total=page.total)
             for openids in _chunks(self._left_of(page), _CHUNK):
-                # An earlier slice may have dealt with all of them.
+                # False if an earlier slice has done all of them.
                 if self._take(openids):
                     self._end_step()
             if not page.openids or page.next_openid in {"", sync.next_openid}:
-                # The place is a follower's OpenID, and of no more use.
+                # The place in the list is a follower's OpenID, so it is removed after use.
                 self._note(state=FollowerSync.State.COMPARING, next_openid="", taken_to="")
                 return
             self._note(
@@ -144,13 +144,13 @@ class SyncRun:
                 raise GaveUp(ENDLESS_LIST, next_openid="", taken_to="", read=0)
 
     def _left_of(self, page: FollowerPage) -> Sequence[str]:
-        """The OpenIDs of a page that an earlier slice has not dealt with.
+        """The OpenIDs of a page that no earlier slice has done.
 
-        Most of the others are marked and would be skipped anyway, but not those who have left or
-        whom an erasure made unknown.
+        Most of those done are marked and would be skipped anyway, but not people who have left, or
+        who are unknown since an erasure.
         """
         openids = list(dict.fromkeys(page.openids))
-        # If that follower has left since, the place is lost.
+        # If that follower has left since, the place is lost, and the page begins anew.
         if self._sync.taken_to not in openids:
             return openids
         return openids[openids.index(self._sync.taken_to) + 1 :]
@@ -166,7 +166,7 @@ class SyncRun:
             return self._users.page()
 
     def _take(self, openids: Sequence[str]) -> bool:
-        """Deals with OpenIDs of the list; False if that was done before."""
+        """Compares OpenIDs of the list with our followers; False if all were done before."""
         usable = [openid for openid in openids if 0 < len(openid) <= _OPENID_LENGTH]
         known = {
             person.openid: person
@@ -193,9 +193,9 @@ class SyncRun:
         return bool(as_thought or strangers)
 
     def _mark(self, people: Sequence[Subscriber]) -> None:
-        """Marks followers whose state is as we thought."""
+        """Marks followers whose state is the same at WeChat."""
         with short_transaction(_LOCK_TIMEOUT):
-            # In the order of the unique key, like every lock of several followers.
+            # Locks in the order of the unique key, as all code that locks several followers does.
             ids = [
                 person.pk
                 for person in Subscriber.objects.select_for_update()
@@ -210,9 +210,9 @@ class SyncRun:
     def _ask_for(
         self, openids: Sequence[str], known: Mapping[str, Subscriber], *, taken_to: str
     ) -> None:
-        """Asks WeChat about OpenIDs that are not followers here; enters those that follow.
+        """Asks WeChat about OpenIDs that do not follow here, and enters those that do at WeChat.
 
-        Not those who were erased and have not followed since.
+        People who were erased and have not followed again since are left out.
         """
         unknown = [openid for openid in openids if openid not in known]
         erased = Erasure.objects.last_of(self._account, unknown)
@@ -239,7 +239,7 @@ class SyncRun:
             for row, is_new in zip(rows, are_new, strict=True):
                 if is_new:
                     counts["new" if row.kind == IMPORTED else "missed_follows"] += 1
-            # The fold has locked their rows, or made them.
+            # The fold has already locked these followers' rows, or made them.
             write_profiles(self._account, found, self._now())
             taken = [profile.openid for profile in found]
             Subscriber.objects.filter(account=self._account, openid__in=taken).update(
@@ -258,7 +258,7 @@ class SyncRun:
             self._end_step()
 
     def _unlisted(self) -> QuerySet[Subscriber]:
-        """Followers, as far as we know, who were not on the list, in a lasting order."""
+        """Our followers who were not on the list, in an order that does not change."""
         began = self._sync.started_at
         return (
             Subscriber.objects.filter(
@@ -274,7 +274,7 @@ class SyncRun:
         )
 
     def _confirm(self, people: Sequence[Subscriber]) -> None:
-        """Enters an unfollow for those who do not follow, according to WeChat."""
+        """Asks WeChat about people, and enters an unfollow for those who no longer follow."""
         assert self._sync.started_at is not None
         rows: list[EventLog] = []
         counts: Counter[str] = Counter()
@@ -282,7 +282,7 @@ class SyncRun:
             if profile is None:
                 counts["unknown"] += 1
             elif profile.is_following:
-                # The pages skipped this follower while others came and went.
+                # WeChat's pages skipped this follower, because others came and left meanwhile.
                 counts["unchanged"] += 1
                 counts["seen"] += 1
             else:
@@ -308,7 +308,7 @@ class SyncRun:
     def _profiles(
         self, openids: Sequence[str]
     ) -> Iterator[tuple[datetime.datetime, str, Profile | None]]:
-        """When WeChat was asked about each OpenID, and its answer; None if it does not know it."""
+        """For each OpenID: when we asked, and WeChat's answer; None if WeChat does not know it."""
         for hundred in _chunks(openids, BATCH_SIZE):
             asked_at = second(self._now())
             by_openid = {profile.openid: profile for profile in self._users.infos(hundred).found}
@@ -332,7 +332,7 @@ class SyncRun:
         self._renew_at = now + self._lease / 3
 
     def _end_step(self) -> None:
-        # With DEBUG on Django keeps each statement until a request begins.
+        # With DEBUG on, Django would keep each statement in memory until the next request.
         reset_queries()
         self._tell(self._sync)
         self._check_that_account_is_active()

@@ -13,14 +13,15 @@ from subscribers.sync.profiles import accounts_that_ask
 
 __all__ = ["begin_daily"]
 
-# A night without a worker is made up for later. The first run of an account waits for a night.
+# A run that was missed is made up at any time of the day, but an account's first run begins only
+# in the first hours of a night.
 _NIGHT = datetime.timedelta(hours=3)
 
 
 def begin_daily(now: datetime.datetime | None = None) -> int:
     """Begins a run for each account whose night has come; returns how many.
 
-    Accounts that WeChat refuses their followers to are left alone.
+    It leaves out accounts that WeChat does not let ask for their followers.
     """
     hour = settings.FOLLOWER_SYNC_HOUR
     if hour is None:
@@ -43,7 +44,7 @@ def begin_daily(now: datetime.datetime | None = None) -> int:
 
 
 def _last_night(account: OfficialAccount, hour: int, now: datetime.datetime) -> datetime.datetime:
-    """When the account's sync was last to begin; accounts are spread over an hour."""
+    """The last time at which the account's sync was to begin; accounts are spread over an hour."""
     here = now.astimezone(account.zone)
     night = here.replace(hour=hour, minute=account.pk * 7 % 60, second=0, microsecond=0)
     return night if night <= here else night - datetime.timedelta(days=1)

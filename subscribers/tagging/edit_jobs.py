@@ -1,6 +1,6 @@
-"""Writes tags and remarks to WeChat, for jobs that are due, and then on the followers' rows.
+"""Writes tags and remarks to WeChat, for jobs that are due, and then to the followers' rows.
 
-The next profile that WeChat gives for a follower, which each change requests, has the last word.
+Each change also requests the follower's profile from WeChat, which then overwrites the row.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _NAME_TAKEN = 45157
 def change_tag(
     account: OfficialAccount, act: str, name: str, people: Iterable[int], *, by: Any = None
 ) -> int:
-    """Has the worker put a tag on followers, or take it off, by their numbers; returns how many.
+    """Asks the worker to put a tag on followers, or to take it off; returns how many followers.
 
-    A tag that WeChat does not have is made there.
+    `people` are the followers' ids. If WeChat has no such tag, putting it on makes it there.
     """
     chosen = sorted(people)
     FollowerEdit.objects.bulk_create(
@@ -61,7 +61,7 @@ def change_tag(
 
 
 def change_remark(subscriber: Subscriber, remark: str, *, by: Any = None) -> None:
-    """Has the worker write a remark about a follower; a former one that waits is replaced."""
+    """Asks the worker to write a remark about a follower; replaces an earlier one that waits."""
     FollowerEdit.objects.filter(subscriber=subscriber, due_at__isnull=False, lease="").delete()
     FollowerEdit.objects.create(
         account=subscriber.account,
@@ -74,7 +74,7 @@ def change_remark(subscriber: Subscriber, remark: str, *, by: Any = None) -> Non
 
 
 def write_edits() -> int:
-    """Writes what is due to WeChat; returns how many jobs (`serve`)."""
+    """Writes due changes to WeChat; returns how many jobs (`serve`)."""
     return serve(FollowerEdit.objects.all(), _write)
 
 
@@ -94,7 +94,7 @@ def _write(edit: FollowerEdit) -> None:
         if number and not written:
             raise RecipientRejected("/cgi-bin/tags/members/batchtagging", 49003, "nobody")
     with transaction.atomic():
-        # In the order of the unique key, like every lock of several followers.
+        # Locks in the order of the unique key, as all code that locks several followers does.
         held = Subscriber.objects.held().filter(account=edit.account_id, openid__in=written)
         for person in held.order_by("account_id", "openid"):
             _note(person, edit, number)
@@ -103,7 +103,10 @@ def _write(edit: FollowerEdit) -> None:
 
 
 def _each(change: Any, number: int, openids: Sequence[str]) -> list[str]:
-    """Changes the tag of those whom WeChat knows, and returns them; one other fails a call."""
+    """Changes the tag of the people whom WeChat knows, and returns them.
+
+    A single unknown OpenID makes a call fail, so a failed call is repeated with each half.
+    """
     try:
         change(number, openids)
     except RecipientRejected:
@@ -119,7 +122,7 @@ def _each(change: Any, number: int, openids: Sequence[str]) -> list[str]:
 
 
 def _number(edit: FollowerEdit, tags: Tags) -> int:
-    """WeChat's number of the tag, which is made there if it is to be put on; 0: there is none."""
+    """WeChat's number of the tag; makes a missing tag if it is to be put on. 0 if there is none."""
     known = FollowerTag.objects.filter(account=edit.account_id, name=edit.tag_name)
     number = known.values_list("number", flat=True).first()
     if number is None:
@@ -137,7 +140,7 @@ def _number(edit: FollowerEdit, tags: Tags) -> int:
             account=edit.account, number=made.id, defaults={"name": edit.tag_name}
         )
         return made.id
-    # Somebody has made it meanwhile.
+    # Somebody made the tag meanwhile.
     keep_tags(edit.account, tags.all())
     return known.values_list("number", flat=True).first() or 0
 

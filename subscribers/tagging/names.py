@@ -1,4 +1,4 @@
-"""The names of WeChat's tags, read by the worker and kept here."""
+"""Reads the names of WeChat's tags in the worker, and names the tags of followers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _READ_EVERY = datetime.timedelta(hours=6)
-# Characters of a name at WeChat are at most 30; the column has room.
+# The length of the column; a name at WeChat has at most 30 characters.
 _ROOM = 64
 
 
@@ -45,14 +45,14 @@ def read_regularly() -> int:
     for pk in able.exclude(pk__in=TagRead.objects.values("pk")).values_list("pk", flat=True):
         TagRead.objects.get_or_create(account_id=pk)
     long_ago = TagRead.objects.filter(due_at=None, account__in=able.values("pk"))
-    # A refusal is asked about again too: an account may have been certified since.
+    # After a refusal WeChat is asked again too: the account may have been certified since.
     done = long_ago.filter(failure="", read_at__lte=now - _READ_EVERY)
     failed = long_ago.exclude(failure="").filter(failed_at__lte=now - _READ_EVERY)
     return done.update(due_at=now) + failed.update(due_at=now, attempts=0)
 
 
 def keep_tags(account: OfficialAccount, tags: Iterable[Tag]) -> None:
-    """Makes the account's tags what WeChat says they are."""
+    """Stores the account's tags as WeChat has them; removes all others."""
     found = {tag.id: tag for tag in tags}
     with transaction.atomic():
         kept = FollowerTag.objects.filter(account=account)
@@ -91,17 +91,17 @@ def tag_names(accounts: Collection[int]) -> Mapping[tuple[int, int], str]:
 
 
 def tags_of(subscriber: Subscriber, names: Mapping[tuple[int, int], str]) -> list[str]:
-    """A follower's tags by name; by number where the name is not known yet."""
+    """The names of a follower's tags; `#` and the number if a name is not known yet."""
     return named(subscriber.account_id, subscriber.tag_ids, names)
 
 
 def named(account_id: int, tag_ids: str, names: Mapping[tuple[int, int], str]) -> list[str]:
-    """The same, by what the follower's columns hold."""
+    """The names of tags as tags_of() gives them, from the values of a follower's columns."""
     return [names.get((account_id, number), f"#{number}") for number in _numbers(tag_ids)]
 
 
 def with_tag(number: int) -> Q:
-    """The condition that a follower has the tag of this number."""
+    """The condition that a follower has the tag with this number."""
     return (
         Q(tag_ids=f"{number}")
         | Q(tag_ids__startswith=f"{number},")
