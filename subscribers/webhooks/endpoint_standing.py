@@ -1,8 +1,8 @@
-"""How an endpoint stands: it takes messages, fails, is paused, comes back, or is gone.
+"""Keeps the state of endpoints: an endpoint works, fails, is paused, comes back, or is gone.
 
-A failing endpoint is left alone for a while, so that it holds up no other one. After an hour of
-failures it is paused: its deliveries are held and use up none of their tries, and every few minutes
-one of them tries whether it is back. Then all of them are due.
+The worker leaves a failing endpoint alone for a while, so that it does not hold up others. After an
+hour of failures the endpoint is paused: its deliveries are held and use up no attempts, and every
+few minutes one of them tests whether the endpoint is back. If it is, all of them are due.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from subscribers.models import WebhookDelivery, WebhookEndpoint
 
 __all__ = ["FAILING", "hold", "note_failures", "note_success", "release", "stop", "sweep"]
 
-# Failures in a row after which an endpoint is left alone for a while.
+# After so many failures in a row, the worker leaves an endpoint alone for a while.
 FAILING = 5
 _PAUSED_AFTER = datetime.timedelta(hours=1)
 
 _State = WebhookDelivery.State
-# All that waits is due at some time, as the index of what is due knows: an endpoint may have
-# millions of deliveries that are not.
+# `due_at__isnull` lets the database use the index of due deliveries: an endpoint may have millions
+# of others.
 _WAITING = {"state": _State.WAITING, "due_at__isnull": False, "lease": ""}
 _WORKS = {"failures": 0, "failing_since": None, "retry_at": None, "paused_at": None}
 
 
 def note_success(endpoint: WebhookEndpoint) -> None:
-    """It took a message: whatever was wrong is over, and what was held is due."""
+    """Notes that the endpoint took a message: ends its failures and makes held deliveries due."""
     if endpoint.failures or endpoint.paused_at is not None:
         this = WebhookEndpoint.objects.filter(pk=endpoint.pk)
         this.exclude(failures=0, paused_at=None).update(**_WORKS)
@@ -38,7 +38,7 @@ def note_success(endpoint: WebhookEndpoint) -> None:
 
 
 def note_failures(endpoint: WebhookEndpoint, number: int, now: datetime.datetime) -> None:
-    """So many attempts failed and none succeeded."""
+    """Notes that `number` attempts failed and none succeeded."""
     with transaction.atomic():
         current = WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
         current.failures += number
@@ -53,7 +53,7 @@ def note_failures(endpoint: WebhookEndpoint, number: int, now: datetime.datetime
 
 
 def stop(endpoint: WebhookEndpoint, why: WebhookEndpoint.Stopped) -> None:
-    """Turns it off for good, until a person turns it on again."""
+    """Turns the endpoint off until a user turns it on again."""
     with transaction.atomic():
         current = WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
         current.is_active = False
@@ -63,13 +63,13 @@ def stop(endpoint: WebhookEndpoint, why: WebhookEndpoint.Stopped) -> None:
 
 
 def hold(endpoint: WebhookEndpoint) -> None:
-    """Holds what waits, but for what a worker has in its hands."""
+    """Holds the deliveries that wait, except those that a worker has claimed."""
     waiting = endpoint.deliveries.filter(**_WAITING)
     waiting.update(state=_State.HELD, due_at=None)
 
 
 def release(endpoints: QuerySet[WebhookEndpoint], now: datetime.datetime | None = None) -> int:
-    """Makes due what is held of endpoints that are told now; returns how many deliveries."""
+    """Makes held deliveries due if their endpoints get messages now; returns how many."""
     told = endpoints.filter(is_active=True, paused_at=None)
     held = WebhookDelivery.objects.filter(state=_State.HELD, endpoint__in=told.values("pk"))
     if not held.exists():
@@ -78,9 +78,9 @@ def release(endpoints: QuerySet[WebhookEndpoint], now: datetime.datetime | None 
 
 
 def sweep(now: datetime.datetime) -> int:
-    """Wakes paused endpoints, and sets right what was written while an endpoint changed.
+    """Tests paused endpoints, and corrects deliveries that were written while an endpoint changed.
 
-    Returns how many deliveries are due by it.
+    Returns how many deliveries this makes due.
     """
     off = WebhookDelivery.objects.filter(endpoint__is_active=False, **_WAITING)
     left = list(off.values_list("pk", flat=True)[:1000])
@@ -90,7 +90,7 @@ def sweep(now: datetime.datetime) -> int:
 
 
 def _wake_paused(now: datetime.datetime) -> int:
-    """Lets one held delivery of each paused endpoint try whether it is back; returns how many."""
+    """Makes one held delivery of each paused endpoint due, as a test; returns how many."""
     woken = 0
     paused = WebhookEndpoint.objects.filter(is_active=True, paused_at__isnull=False)
     is_time = Q(retry_at=None) | Q(retry_at__lte=now)
@@ -101,7 +101,7 @@ def _wake_paused(now: datetime.datetime) -> int:
         held = WebhookDelivery.objects.filter(endpoint=pk, state=_State.HELD)
         oldest = held.order_by("pk").values_list("pk", flat=True).first()
         if oldest is None:
-            # Nothing to try with: the next message will show it.
+            # No delivery to test with: the next message will show whether the endpoint works.
             paused.filter(pk=pk).update(**_WORKS)
         else:
             woken += held.filter(pk=oldest).update(state=_State.WAITING, due_at=now)
@@ -109,7 +109,7 @@ def _wake_paused(now: datetime.datetime) -> int:
 
 
 def _save(endpoint: WebhookEndpoint) -> None:
-    """By update(), since this is no act of a person that the audit list has."""
+    """Saves by update(), which the audit list does not record: no user did this."""
     names = ("failures", "failing_since", "retry_at", "paused_at", "is_active", "stopped_because")
     WebhookEndpoint.objects.filter(pk=endpoint.pk).update(
         **{name: getattr(endpoint, name) for name in names}

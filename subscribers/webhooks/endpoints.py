@@ -1,4 +1,4 @@
-"""Makes endpoints, and changes their secrets."""
+"""Makes endpoints, checks their addresses and types, and changes their secrets."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ __all__ = [
     "validate_url",
 ]
 
-# For so long both secrets sign, so that a receiver can change over.
+# For so long both secrets sign, so that the receiver has time to change over.
 OVERLAP = datetime.timedelta(hours=24)
 
 
 def validate_url(url: str) -> None:
-    """Raises ValidationError for what is no address of a web server."""
+    """Raises ValidationError if `url` is not the address of a web server."""
     try:
         parts = urlsplit(url)
         is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -54,7 +54,7 @@ def validate_types(types: list[str]) -> None:
 
 
 def make_endpoint(account: OfficialAccount, url: str, types: list[str]) -> WebhookEndpoint:
-    """Stores an endpoint that is told of what happens from now on; `secret` is to be shown once."""
+    """Stores an endpoint, which gets events from now on. Show its `secret` once."""
     with transaction.atomic():
         newest = EventLog.objects.aggregate(newest=Max("id"))["newest"] or 0
         if not WebhookPosition.objects.exists():
@@ -78,7 +78,7 @@ def rotate_secret(endpoint: WebhookEndpoint) -> str:
 
 
 def activate(endpoint: WebhookEndpoint) -> int:
-    """Has an endpoint told again, at once; returns how many deliveries had been held."""
+    """Turns an endpoint on again at once; returns how many held deliveries are due now."""
     endpoint.is_active = True
     endpoint.stopped_because = ""
     endpoint.failures = 0

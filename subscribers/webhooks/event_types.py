@@ -1,4 +1,4 @@
-"""The types of events that webhooks are told, and what of the log is which."""
+"""The types of events for webhooks, and the types that each row of the log has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ANY_EVENT", "TEST", "TYPES", "is_type", "types_of", "wants"]
 
 ANY_EVENT = "event.*"
-# Goes to one endpoint when somebody asks for it, whatever its types.
+# A test goes to one endpoint when a user asks for it, whatever the endpoint's types.
 TEST = "webhook.test"
 
 TYPES: Mapping[str, StrOrPromise] = {
@@ -40,17 +40,17 @@ _OF_EFFECTS = {Effect.FOLLOW: "follower.followed", Effect.UNFOLLOW: "follower.un
 
 
 def is_type(name: str) -> bool:
-    """Whether an endpoint may ask for it: one of TYPES, or one event, such as `event.click`."""
+    """Whether an endpoint may have this type: one of TYPES, or an event such as `event.click`."""
     return name in TYPES or _ONE_EVENT.fullmatch(name) is not None
 
 
 def types_of(kind: str) -> list[str]:
-    """The types of a row of the log, by its kind: none, one, or an event and what it means."""
+    """The types of a row of the log of this kind: none, one, or an event's and its meaning's."""
     if kind in _OF_FOLLOWERS:
         return [_OF_FOLLOWERS[kind]]
     entry = KINDS.get(kind)
     if not kind.startswith("event."):
-        # A message of a type that is not known yet is a message too.
+        # A message of an unknown kind is a message too.
         is_message = "." not in kind and (entry is None or entry.window == "message")
         return ["message.received"] if is_message else []
     types = [kind]
@@ -62,5 +62,5 @@ def types_of(kind: str) -> list[str]:
 
 
 def wants(types: list[str], type_: str) -> bool:
-    """Whether an endpoint with these types is told of this one."""
+    """Whether an endpoint with these types gets events of this type."""
     return type_ in types or (ANY_EVENT in types and type_.startswith("event."))

@@ -1,7 +1,7 @@
 """Triggers that note bindings, failed messages and ready QR codes for webhooks.
 
-A trigger writes in the transaction of the change, so none is lost and none is told of what was
-rolled back. What comes in through the log needs no note: the log is read itself.
+A trigger writes in the transaction of the change, so no change is lost, and none that was rolled
+back is sent. Events of the log need no note, because webhooks read the log itself.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _OUTBOX = WebhookOutbox._meta.db_table
 
 @dataclass(frozen=True, slots=True)
 class _Noted:
-    """An act on a table that is told as `type`, where `condition` holds for the row."""
+    """An act on a table that becomes an event of `type`, if `condition` holds for the row."""
 
     type: str
     table: str
@@ -81,7 +81,7 @@ def make_triggers(using: str, **_signal: Any) -> None:
 
 
 def drop_triggers(using: str, **_signal: Any) -> None:
-    """Removes them on SQLite, which refuses to rename a table that a trigger writes to."""
+    """Removes the triggers on SQLite, which renames no table that a trigger writes to."""
     connection = connections[using]
     if connection.vendor != "sqlite":
         return

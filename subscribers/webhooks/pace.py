@@ -1,7 +1,8 @@
-"""Leaves the processors to the callback while there is more to run than they can take.
+"""Slows webhooks down while the processors are busy, so that the callback has them.
 
-Webhooks of a busy hour can wait a minute; a push that is not answered in time is pushed again. The
-kernel's own count of what is ready to run says so at once, where the load average takes a minute.
+Webhooks can wait a minute in a busy hour, but WeChat repeats a push that is not answered in time.
+The kernel's count of threads that are ready to run shows this at once; the load average takes a
+minute.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from pathlib import Path
 __all__ = ["paced"]
 
 _COUNTS = Path("/proc/loadavg")
-# While the machine is busy, webhooks rest so many times as long as they worked.
+# While the machine is busy, webhooks rest for so many times as long as they worked.
 _REST = 9
-# Seconds; a worker that stops does not wait longer.
+# In seconds: the longest rest, and so the longest wait for a worker that is to stop.
 _LONGEST = 1.5
 
 
 @contextmanager
 def paced() -> Iterator[None]:
-    """After the block rests for as long as the machine's business demands."""
+    """Rests after the block, if the machine is busy."""
     began = time.monotonic()
     yield
     if _is_busy():
@@ -31,7 +32,7 @@ def paced() -> Iterator[None]:
 
 
 def _is_busy() -> bool:
-    """Whether more is ready to run, this thread not counted, than there are processors."""
+    """Whether at least as many other threads are ready to run as there are processors."""
     try:
         running = int(_COUNTS.read_text().split()[3].partition("/")[0])
     except (OSError, ValueError, IndexError):

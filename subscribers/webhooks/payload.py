@@ -1,8 +1,8 @@
-"""What a message says: JSON with `type`, `timestamp` and `data`, as Standard Webhooks has it.
+"""Builds messages: JSON with `type`, `timestamp` and `data`, as Standard Webhooks has it.
 
-`data` names the account, the follower and the event of the log by the same words each time; what
-else it has depends on the type. Binding codes are masked: a reader of one could bind another
-person's WeChat.
+`data` always names the account, the follower and the event of the log in the same fields; its
+other fields depend on the type. Binding codes are masked: with one, a reader could bind a WeChat to
+another person's user.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["of_binding", "of_event", "of_message", "of_scene", "of_test"]
 
 
 def of_event(event: EventLog, type_: str) -> WebhookMessage:
-    """An event of the log. Its account is to be loaded."""
+    """The message about an event of the log; the event's account must be loaded."""
     return _message(
         type_,
         event.account,

@@ -1,4 +1,4 @@
-"""What deliveries know of one person: shown in the copy of their data, removed by an erasure."""
+"""Shows messages of webhooks in the copy of a person's data, and removes them at an erasure."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def _messages(account: OfficialAccount, openid: str) -> Iterator[dict[str, Any]]
 
 @on_erasure
 def _erase(account_id: int, openid: str, pseudonym: str) -> None:
-    """Removes the person's messages with their deliveries, and with what was answered to them."""
-    # Nobody writes messages meanwhile that were made of the person's events.
+    """Removes the person's messages with their deliveries and the answers to them."""
+    # The lock prevents that meanwhile new messages are written from the person's events.
     list(WebhookPosition.objects.select_for_update())
     ours = WebhookMessage.objects.filter(account=account_id)
     ours.filter(openid=openid).delete()
@@ -44,7 +44,7 @@ def _erase(account_id: int, openid: str, pseudonym: str) -> None:
 
 
 def forget_old_messages() -> int:
-    """Removes messages past their days, and no later than the bodies of events; up to a batch."""
+    """Removes up to a batch of messages that are too old, at the latest with bodies of events."""
     days = min(settings.WEBHOOK_RETENTION_DAYS, settings.EVENT_BODY_RETENTION_DAYS or 36500)
     old = WebhookMessage.objects.filter(created_at__lt=timezone.now() - datetime.timedelta(days))
     chosen = list(old.order_by("created_at").values_list("pk", flat=True)[:_BATCH])

@@ -1,8 +1,8 @@
-"""One HTTP request to another system, to no address that it must not reach.
+"""Makes one HTTP request to another system, and only to an address that webhooks may reach.
 
-The name is resolved here, every address is checked, and the connection goes to an address that
-was looked at: a DNS answer that changes in between is of no use. Redirects are not followed, and no
-proxy is used. `WEBHOOK_SECONDS` covers all from the connection to the end of the answer.
+This module resolves the name, checks every address, and connects to an address that it checked. So
+an attacker gains nothing from a DNS answer that changes in between. It follows no redirects and
+uses no proxy. `WEBHOOK_SECONDS` is the time from connecting to the end of the answer.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from django.conf import settings
 
 __all__ = ["Answer", "NoAnswer", "is_allowed", "post"]
 
-# Bytes of the answer that are kept.
+# How many bytes of the answer are kept.
 _KEPT = 2048
-# Connections of one process at a time.
+# How many connections one process may have at a time.
 _CONNECTIONS = 64
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -34,7 +34,7 @@ _ends_at: ContextVar[float] = ContextVar("end of a webhook's request")
 
 
 class NoAnswer(Exception):
-    """The other system did not answer; `reason` is a short word to count by."""
+    """The other system did not answer. `reason` is one of FAILURES of send_deliveries.py."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -92,17 +92,17 @@ def _beginning(response: httpcore.Response) -> bytes:
             if len(kept) >= _KEPT:
                 break
     except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
-        pass  # the status has come, and says what became of it
+        pass  # the status has arrived, and it alone decides about success
     return kept[:_KEPT]
 
 
 def is_allowed(address: str) -> bool:
-    """Whether a request may go to this IP address: to the public internet, or as the site says."""
+    """Whether a request may go to this IP address: a public one, or any if the site allows that."""
     if settings.WEBHOOK_PRIVATE_ADDRESSES:
         return True
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        # Addresses that lead to an IPv4 address.
+        # These IPv6 addresses lead to an IPv4 address, which is what counts.
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
         if inner is None and ip in _NAT64:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
@@ -112,7 +112,7 @@ def is_allowed(address: str) -> bool:
 
 
 def _addresses(host: str, port: int) -> list[str]:
-    """The addresses of a host, all of them allowed; raises NoAnswer."""
+    """The addresses of a host. Raises NoAnswer if there is none, or if one is not allowed."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -131,7 +131,7 @@ def _left(timeout: float | None) -> float:
 
 
 class _Stream(httpcore.NetworkStream):
-    """Ends every wait when the request's time is over."""
+    """A connection whose reads and writes end when the request's time is over."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
@@ -188,7 +188,7 @@ def _connections() -> httpcore.ConnectionPool:
         return _pool()
 
 
-# Threads that begin together would make a pool each.
+# Without the lock, threads that start together would make one pool each.
 _making = threading.Lock()
 
 

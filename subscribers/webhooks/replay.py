@@ -1,4 +1,4 @@
-"""Sends again: one delivery, failed ones, those of a span of time; and a test."""
+"""Sends deliveries again: single ones, failed ones, or those of a span of time; sends tests."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def chosen(
     end: datetime.datetime | None = None,
     with_successes: bool = False,
 ) -> JobQuerySet[WebhookDelivery]:
-    """An endpoint's deliveries by their ids, or those that failed, from `begin` until `end`.
+    """An endpoint's deliveries with these ids, or those that failed from `begin` until `end`.
 
-    With `with_successes` also those that arrived. Named ones are taken whatever they are.
+    `with_successes` adds those that arrived. Ids choose deliveries in any state.
     """
     rows = WebhookDelivery.objects.filter(endpoint=endpoint)
     if ids is not None:
@@ -42,10 +42,10 @@ def chosen(
 
 
 def send_again(deliveries: JobQuerySet[WebhookDelivery], now: datetime.datetime) -> int:
-    """Makes them due, with all their tries; returns how many.
+    """Makes deliveries due again with their full number of attempts; returns how many.
 
-    One that a worker has in its hands is left to it. Where the endpoint is paused or off, they are
-    held until it is back.
+    It leaves out those that a worker has claimed. If the endpoint is paused or off, the deliveries
+    are held until it is back.
     """
     ours = WebhookDelivery.objects.filter(pk__in=deliveries.values("pk"))
     free = ours.filter(Q(lease="") | Q(leased_until__lte=now)).exclude(state=_State.HELD)

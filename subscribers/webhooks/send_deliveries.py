@@ -1,8 +1,8 @@
-"""Sends deliveries, as jobs of the worker: signed, tried again for three days, each try kept.
+"""Sends deliveries, as jobs of the worker: signs them, retries for three days, keeps each attempt.
 
 A turn takes some deliveries of one endpoint and sends them side by side; an endpoint that fails
-gets one at a time. A delivery that a killed worker had in its hands is sent again when its lease
-ends, so an endpoint hears of each at least once.
+gets one at a time. If a worker is killed, its deliveries are sent again when their lease ends. So
+an endpoint gets each delivery at least once.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ FAILURES: dict[str, StrOrPromise] = {
 }
 
 _State = WebhookDelivery.State
-# Deliveries of one turn, and how many requests of one turn run side by side.
+# How many deliveries one turn takes, and how many of its requests run side by side.
 _BATCH = 16
 _SIDE_BY_SIDE = 8
-# Seconds in which most answers come; they are noted together.
+# Seconds in which most answers arrive; one transaction notes these together.
 _TOGETHER = 0.1
 _LONGEST_WAIT = datetime.timedelta(hours=1)
 _AGENT = "wechat-site-webhooks"
 
 
 class DeliveryQueue(JobQueue):
-    """The deliveries, without those whose endpoint is left alone for a while."""
+    """The queue of deliveries, without those whose endpoint gets none for a while."""
 
     def __init__(self) -> None:
         super().__init__(WebhookDelivery, FAILURES, _send_again)
@@ -74,7 +74,7 @@ def _send_again(deliveries: JobQuerySet[WebhookDelivery], now: datetime.datetime
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """What became of one request."""
+    """The outcome of one request; `reason` is "" for a success, `wait` is the Retry-After."""
 
     delivery: WebhookDelivery
     attempt: WebhookAttempt
@@ -85,7 +85,7 @@ class _Try:
 def send_due() -> int:
     """Sends some due deliveries of one endpoint; returns how many attempts it made.
 
-    Call it outside a transaction. Any number of processes may do so.
+    Call it outside a transaction. Any number of processes may call it at once.
     """
     now = timezone.now()
     for endpoint in _with_due_deliveries(now):
@@ -102,7 +102,7 @@ def send_due() -> int:
 
 
 def _lease() -> datetime.timedelta:
-    """Longer than all requests of a turn may take, and their names."""
+    """Longer than all requests of a turn may take, with resolving their names."""
     return datetime.timedelta(seconds=(_BATCH / _SIDE_BY_SIDE + 1) * settings.WEBHOOK_SECONDS + 10)
 
 
@@ -110,13 +110,13 @@ def _with_due_deliveries(now: datetime.datetime) -> list[WebhookEndpoint]:
     due = WebhookDelivery.objects.filter(endpoint=OuterRef("pk")).free(now)
     may_try = Q(retry_at=None) | Q(retry_at__lte=now) | Q(paused_at__isnull=False)
     found = list(WebhookEndpoint.objects.filter(Exists(due), may_try, is_active=True))
-    # Not all threads at one endpoint.
+    # The random order spreads the threads over the endpoints.
     random.shuffle(found)
     return found
 
 
 def _may_try(endpoint: WebhookEndpoint, now: datetime.datetime) -> bool:
-    """Whether this worker makes the one attempt at an endpoint that fails."""
+    """Whether it is this worker that makes the next attempt at a failing endpoint."""
     if endpoint.paused_at is not None:
         return True
     again = now + lasting(WEBHOOK_ENDPOINT, endpoint.failures - FAILING + 1)
@@ -132,13 +132,13 @@ def _send_all(endpoint: WebhookEndpoint, deliveries: Sequence[WebhookDelivery]) 
     def send(delivery: WebhookDelivery) -> _Try:
         return _send(endpoint.url, signers, delivery, messages[delivery.message_id])
 
-    # Only requests run in the threads; the database is this thread's.
+    # The threads only make requests; this thread alone uses the database.
     there = [delivery for delivery in deliveries if delivery.message_id in messages]
     takes_some = False
     with ThreadPoolExecutor(min(_SIDE_BY_SIDE, len(there) or 1)) as threads:
         pending = {threads.submit(send, delivery) for delivery in there}
         while pending:
-            # What one request waits for holds up the news of no other.
+            # Notes what has finished, so that one slow request does not hold up the others.
             if not wait(pending, _TOGETHER).done:
                 wait(pending, return_when=FIRST_COMPLETED)
             done, pending = wait(pending, 0)
@@ -187,7 +187,7 @@ def _reason(status: int) -> str:
 
 
 def _asked_wait(headers: Mapping[str, str]) -> datetime.timedelta | None:
-    """Retry-After, if it says a number of seconds; an hour at the most."""
+    """The wait that Retry-After asks for in seconds, at most an hour; None without one."""
     written = headers.get("retry-after", "")
     if not (written.isascii() and written.isdigit() and len(written) < 6):
         return None
@@ -195,14 +195,15 @@ def _asked_wait(headers: Mapping[str, str]) -> datetime.timedelta | None:
 
 
 def _note(endpoint: WebhookEndpoint, tries: Sequence[_Try], takes_some: bool) -> bool:
-    """Writes what became of requests, in one transaction; whether the endpoint took any.
+    """Writes the outcomes of requests in one transaction; returns whether the endpoint took any.
 
-    `takes_some` says that it took others of this turn: then what fails does not count against it.
+    `takes_some` says that the endpoint took others of this turn: then failures do not count
+    against it.
     """
     now = timezone.now()
     rows = WebhookDelivery.objects
     with transaction.atomic():
-        # An erasure may have removed some meanwhile.
+        # An erasure may have removed some deliveries meanwhile.
         there = set(
             rows.select_for_update()
             .filter(pk__in=[one.delivery.pk for one in tries])
@@ -224,7 +225,7 @@ def _note(endpoint: WebhookEndpoint, tries: Sequence[_Try], takes_some: bool) ->
 
 
 def _finish(deliveries: Sequence[WebhookDelivery], now: datetime.datetime) -> None:
-    """Ends deliveries of one claim, by one statement: most arrive."""
+    """Ends the deliveries of one claim in one statement, since most arrive."""
     if not deliveries:
         return
     mine = WebhookDelivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries])
@@ -246,7 +247,7 @@ def _retry_later(endpoint: WebhookEndpoint, one: _Try, now: datetime.datetime) -
     again_at: datetime.datetime | None = None
     state = _State.FAILED
     if endpoint.paused_at is not None or one.reason == "gone":
-        # It waits for the endpoint, however long that takes.
+        # The delivery waits until the endpoint is back, however long that takes.
         state = _State.HELD
     elif one.delivery.attempts <= len(WEBHOOK):
         state = _State.WAITING

@@ -1,9 +1,9 @@
-"""Writes what webhooks are to be told, as messages and deliveries; the worker sends them later.
+"""Writes messages and deliveries for webhooks, from new events and changes; the worker sends them.
 
-The callback pays nothing: events are read from the log afterwards, in the order of their ids and
-only as far as the log is settled (events/log/settled.py). How far that is stands in one row. It
+The callback has no work with webhooks: events are read from the log later, in the order of their
+ids and only as far as the log is settled (events/log/settled.py). One row holds the position. It
 moves in the transaction that writes the deliveries, so a killed worker loses nothing and writes
-nothing twice. What is no event comes from the outbox that triggers fill.
+nothing twice. Changes that are no events come from the outbox, which triggers fill.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ __all__ = ["deliveries_of", "write_messages"]
 _Endpoints = Mapping[int, list[WebhookEndpoint]]
 
 _BATCH = 100
-# So many rows of the log are read at once, to find those that somebody is told of.
+# So many rows of the log are read at once, to find the events that an endpoint wants.
 _SKIPPED = 500
 # Seconds of one turn.
 _TURN = 1.0
-# For how long an event that is not folded is read again.
+# For so long, an event that is not folded yet is looked at again.
 _LATE_FOR = datetime.timedelta(days=30)
 _LATE_EVERY = datetime.timedelta(seconds=5)
-# A binding that is older when it enters the table came with a backup, and is no news.
+# A binding that is older than this when it enters the table came with a backup: it is no news.
 _NEWS = datetime.timedelta(days=1)
 
 
 def write_messages() -> int:
-    """Writes the deliveries of what is new, for about a second; returns how many."""
+    """Writes deliveries of new events and changes, for about a second; returns how many."""
     until = time.monotonic() + _TURN
     written = 0
     while True:
@@ -69,7 +69,7 @@ def write_messages() -> int:
 
 
 def _write_events() -> tuple[bool, int]:
-    """One batch of the log: whether there is more, and how many deliveries it made."""
+    """Reads a batch of the log; returns whether there is more, and how many deliveries it made."""
     position = WebhookPosition.objects.first()
     if position is None:
         return False, 0
@@ -79,7 +79,7 @@ def _write_events() -> tuple[bool, int]:
         return False, 0
     if bound <= position.event_id:
         return False, 0
-    # Read after the bound: an endpoint that is made after this moment was there for none of these.
+    # Read after the bound: an endpoint that is made from now on gets none of these events.
     endpoints = _endpoints()
     if not endpoints:
         return False, _move(position, bound, [])
@@ -93,7 +93,7 @@ def _write_events() -> tuple[bool, int]:
     late: list[int] = []
     for pk, account_id, kind, folded_at, is_carried_over in found:
         if is_carried_over:
-            continue  # it came back from an archive
+            continue  # it was restored from an archive
         if folded_at is None:
             if account_id in endpoints:
                 late.append(pk)
@@ -112,7 +112,7 @@ def _move(
     late: Sequence[int] = (),
     endpoints: _Endpoints | None = None,
 ) -> int:
-    """Moves the position and writes what lies behind it, unless another worker did."""
+    """Moves the position and writes the deliveries of what it passed, unless another worker did."""
     events = _read(told)
     made = _messages_of(events, endpoints or {})
     with transaction.atomic():
@@ -131,7 +131,7 @@ def _move(
 
 
 def _write_late_events() -> int:
-    """Tells of events that were folded after the log was read."""
+    """Writes deliveries of events that were folded after the log was read."""
     now = timezone.now()
     waiting = WebhookLateEvent.objects.filter(looked_at__lt=now - _LATE_EVERY)
     ids = list(waiting.order_by("looked_at").values_list("event_id", flat=True)[:_BATCH])
@@ -164,7 +164,7 @@ def _read(ids: Sequence[int]) -> list[EventLog]:
 
 
 def _still_hold(events: Sequence[EventLog]) -> bool:
-    """Whether no erasure changed the events. Call it with the position locked."""
+    """Whether no erasure has changed the events. Call it with the position locked."""
     read = {(event.pk, event.openid, event.body_removed_at) for event in events}
     stored = EventLog.objects.filter(pk__in=[pk for pk, *_rest in read])
     return not read or set(stored.values_list("pk", "openid", "body_removed_at")) == read
@@ -210,7 +210,7 @@ def _write_noted_batch() -> tuple[int, int]:
     if not WebhookOutbox.objects.exists():
         return 0, 0
     with transaction.atomic():
-        # The lock that an erasure takes too.
+        # An erasure takes this lock too.
         list(WebhookPosition.objects.select_for_update())
         rows = list(
             WebhookOutbox.objects.select_for_update(skip_locked=_can_skip()).order_by("pk")[:_BATCH]
@@ -279,7 +279,7 @@ def _endpoints() -> dict[int, list[WebhookEndpoint]]:
 def deliveries_of(
     message: WebhookMessage, endpoints: Iterable[WebhookEndpoint], now: datetime.datetime
 ) -> list[WebhookDelivery]:
-    """Unsaved deliveries of a message, due at once or held until their endpoint is back."""
+    """Unsaved deliveries of a message: due at once, or held until their endpoint is back."""
     states = WebhookDelivery.State
     return [
         WebhookDelivery(
