@@ -1,4 +1,4 @@
-"""The page of applications that sign their users in here (OpenID Connect)."""
+"""The page of applications whose users sign in through this site (OpenID Connect)."""
 
 from __future__ import annotations
 
@@ -103,7 +103,10 @@ class ApplicationForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 def _validate_redirect_uri(uri: str) -> None:
-    """Codes come back over TLS, to this machine, or to an app by a scheme like org.example.app."""
+    """Raises ValidationError unless the URI uses TLS, this machine, or an app's own scheme.
+
+    An app's scheme is like org.example.app.
+    """
     try:
         parts = urlsplit(uri)
         is_loopback = parts.hostname in _LOOPBACK
@@ -119,10 +122,10 @@ def _validate_redirect_uri(uri: str) -> None:
 
 @admin.register(Client)
 class ApplicationAdmin(ModelAdmin):
-    """Applications are made, changed and removed; a removed one is known no more at once.
+    """Makes, changes and removes applications. A removed application loses access at once.
 
-    An application may learn of followers of all accounts, so users with a limit see none. The page
-    shows a secret once, after making it.
+    An application may learn of followers of all accounts, so users who may see only some accounts
+    see none of these pages. The page shows a secret once, after making it.
     """
 
     form = ApplicationForm

@@ -1,4 +1,4 @@
-"""The operators' page of the background tasks: what waits, what failed and why, what ran when."""
+"""The operators' page of background tasks: what waits, what failed and why, what ran when."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TasksAdmin(ReadOnly, ModelAdmin):
         ]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # What waits and what failed is counted over all accounts.
+        # The page counts over all accounts, so users with a limit may not see it.
         may_view: bool = super().has_view_permission(request, obj)
         return may_view and account_ids(request.user) is None
 
@@ -64,7 +64,7 @@ class TasksAdmin(ReadOnly, ModelAdmin):
         return TemplateResponse(request, "admin/tasks.html", context)
 
     def try_again(self, request: HttpRequest) -> HttpResponse:
-        """Makes a queue's rows that failed for one reason due again, after a confirmation."""
+        """Asks to confirm, then makes a queue's rows due again that failed for one reason."""
         task, reason = _task_named(request), request.GET.get("reason", "")
         queue = task.queue
         may_try = self.has_view_permission(request) and _may_try_again(request, task)
@@ -103,7 +103,7 @@ class TasksAdmin(ReadOnly, ModelAdmin):
         return HttpResponseRedirect(_overview_url())
 
     def run_now(self, request: HttpRequest) -> HttpResponse:
-        """Makes a scheduled task due at once, after a confirmation."""
+        """Asks to confirm, then makes a scheduled task due at once."""
         task = _task_named(request)
         may_run = request.user.has_perm("events.change_taskrun")
         if task.queue is not None or not (may_run and self.has_view_permission(request)):
@@ -205,7 +205,7 @@ def _schedule(task: Task) -> str:
 
 
 def _list_url(queue: Queue, reason: str) -> str:
-    """The admin's list of the rows that failed for this reason."""
+    """The address of the admin's list of rows that failed for this reason."""
     meta = queue.model._meta
     url = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
     return f"{url}?{urlencode(queue.failed_filter(reason))}"

@@ -1,4 +1,4 @@
-"""The pages of users and groups: nobody gives rights beyond his own."""
+"""The pages of users and groups. A user can give only rights that they have themselves."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from subscribers.models import Binding
 from wechat_site.signin.roles import ROLES
 
 admin.site.index_title = _("Dashboard")
-# Django's Chinese has two words for it, neither of which is the sidebar's.
+# Django's Chinese translation has two other words for groups; this site's has the sidebar's word.
 _DJANGOS_WORDS = (gettext_noop("group"), gettext_noop("groups"))
 
 admin.site.unregister(User)
@@ -42,7 +42,7 @@ admin.site.unregister([EmailAddress, Authenticator, UserSession])
 
 
 def permissions_of(user: Any) -> QuerySet[Permission]:
-    """The permissions that a user has, and may therefore give."""
+    """The permissions that a user has, and so may give."""
     permissions = Permission.objects.select_related("content_type")
     if user.is_superuser:
         return permissions
@@ -50,7 +50,7 @@ def permissions_of(user: Any) -> QuerySet[Permission]:
 
 
 def groups_of(user: Any) -> QuerySet[Group]:
-    """The groups whose permissions the user has all himself: those he may give."""
+    """The groups that a user may give: those of which the user has every permission."""
     if user.is_superuser:
         return Group.objects.all()
     beyond = Permission.objects.exclude(pk__in=permissions_of(user).values("pk"))
@@ -58,26 +58,26 @@ def groups_of(user: Any) -> QuerySet[Group]:
 
 
 def is_within(user: Any, other: Any) -> bool:
-    """Whether `other` has no right that `user` has not."""
+    """Whether `user` has every right that `other` has."""
     if user.is_superuser:
         return True
-    # From the tables: has_perm() would say that an inactive user has none.
+    # Read from the tables, because has_perm() says that an inactive user has no permission.
     beyond = permissions_of(other).exclude(pk__in=permissions_of(user).values("pk"))
     return not other.is_superuser and not beyond.exists()
 
 
 def may_change_user(user: Any, other: Any) -> bool:
-    """Whether `user` may change users at all, or this one, as far as his own rights reach."""
-    # A user with a limit could otherwise make himself a second user without one.
+    """Whether `user` may change users at all or, if `other` is given, this one."""
+    # A user with a limit must not: they could make a second user without a limit.
     return account_ids(user) is None and (other is None or is_within(user, other))
 
 
-# No page of this site asks for a permission of these.
+# Apps whose permissions no page of this site checks.
 _WITHOUT_PAGES = ("account", "contenttypes", "mfa", "sessions", "usersessions")
 
 
 def _named(field: Any) -> Any:
-    """The field, with the permissions of this site's pages in the reader's language."""
+    """Limits a field of permissions to those of this site's pages, named in the user's language."""
     if field.queryset.model is Permission:
         field.queryset = (
             field.queryset.select_related("content_type")
@@ -104,7 +104,7 @@ def _of_tables_without_pages() -> list[int]:
     ]
 
 
-# What Django's own permissions allow; their names in the database are English.
+# Words for Django's own permissions, whose names in the database are English.
 _ACTS = {
     "add": _("add"),
     "change": _("change"),
@@ -134,16 +134,16 @@ class AccountLimitForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ["accounts"]
 
     def has_changed(self) -> bool:
-        # Django saves no form without a change, and here a new one without accounts is a limit.
+        # Django saves only changed forms, but here even a new form without accounts is a limit.
         return self.instance.pk is None or super().has_changed()
 
 
 class AccountLimitInline(StackedInline):
-    """Limits the user to the chosen accounts. Users with a limit see nobody's."""
+    """Limits the user to the chosen accounts. Users with a limit see no limits."""
 
     model = AccountLimit
     form = AccountLimitForm
-    # An empty form would look like a limit.
+    # No empty form, because it would look like a limit.
     extra = 0
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -160,7 +160,7 @@ class AccountLimitInline(StackedInline):
 
 
 class BindingInline(TabularInline):
-    """The followers that the user is or was bound to, under the accounts that the viewer sees."""
+    """The followers to whom the user is or was bound, under accounts that the viewer may see."""
 
     model = Binding
     fk_name = "user"
@@ -202,7 +202,7 @@ class BindingInline(TabularInline):
 
 
 class _DeletesOneByOne(ModelAdmin):
-    """Without the action that deletes many: Django does not check the right to delete each."""
+    """Leaves out the action that deletes many: Django does not check the right for each row."""
 
     def get_actions(self, request: HttpRequest) -> Any:
         actions = super().get_actions(request)

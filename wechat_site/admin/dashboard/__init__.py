@@ -1,4 +1,4 @@
-"""The page that operators keep open: whether their work had an effect, and whether all is alive."""
+"""The dashboard, which operators keep open: did their work have an effect, and is all alive."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from wechat_site.admin.dashboard.figure import Figure
 
 __all__ = ["accounts_of", "dashboard", "download"]
 
-# Rows of a table on the page; the CSV file has all.
+# A table on the page shows so many rows; the CSV file has all.
 _SHOWN = 10
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Adds what the page shows; each part only to users with the rights to its rows."""
+    """Adds what the page shows: each part only for users who may see its rows."""
     now = timezone.now()
     choice = choice_of(request)
     context |= {"choice": choice, "before": choice.days.before, "now": now}
@@ -75,5 +75,5 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cut(rows: list[Any]) -> tuple[list[Any], int]:
-    """What a table shows, and how many rows more there are."""
+    """The rows that a table shows, and how many more there are."""
     return rows[:_SHOWN], max(0, len(rows) - _SHOWN)

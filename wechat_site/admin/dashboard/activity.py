@@ -1,4 +1,4 @@
-"""Did it work: what followers did in the chosen days, and what of it nobody answered."""
+"""The part of the dashboard on what followers did, and which of their acts nobody answered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wechat_site.admin.dashboard.links import log_url, unanswered_url
 
 __all__ = ["Entry", "HourCell", "TextRow", "entries", "event_figures", "hours", "texts"]
 
-# Steps of colour of an hour.
+# An hour has one of so many strengths of colour.
 _STEPS = 8
 
 
@@ -68,7 +68,7 @@ def event_figures(choice: Choice, kinds: Mapping[str, tuple[Totals, Totals]]) ->
 
 
 def entries(choice: Choice) -> list[Entry]:
-    """The menu entries that were tapped in these days or as many before."""
+    """The menu entries that were tapped in these days, or in as many days before."""
     totals = entry_totals(choice.days)
     names = MenuNames({row.account_id for row in totals})
     accounts = {account.pk: account for account in choice.shown}
@@ -90,7 +90,7 @@ def entries(choice: Choice) -> list[Entry]:
 
 
 def hours(choice: Choice) -> list[tuple[str, list[HourCell]]]:
-    """Events of followers by weekday and hour, each with its name."""
+    """Events of followers by weekday and hour: the weekday's name and its hours."""
     numbers = hours_of_week(choice.days)
     most = max(max(row) for row in numbers)
     return [

@@ -1,4 +1,4 @@
-"""Is it alive: each account's pushes against its rhythm, and whatever stands in the way."""
+"""The part of the dashboard on whether all is alive: pushes of accounts, refusals, the worker."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ _REASONS: dict[str, StrOrPromise] = {
         "The time of the request is too far from this server's clock: set the clock."
     ),
 }
-# What a wrong setting of the account causes; all else is mended elsewhere.
+# Failures that a wrong setting of the account causes; others are put right elsewhere.
 _OF_ACCOUNT = {"address", "credentials", "token", "token_paused", "no_app_secret", "permission"}
 _WAITING_SHOWN = 5
 COUNTED_UP_TO = 99
@@ -85,7 +85,7 @@ COUNTED_UP_TO = 99
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A sentence, and the page that mends it."""
+    """A sentence, and the page on which to put it right."""
 
     words: str
     url: str
@@ -166,7 +166,7 @@ def account_rows(
 
 
 def _answers(days: Days) -> dict[int, tuple[int, int, int]]:
-    """Pushes, late answers and missing ones, by account."""
+    """Pushes, late answers and missing answers, by account."""
     rows = (
         HealthCount.objects.filter(days.within("account", "start"))
         .order_by()
@@ -205,9 +205,9 @@ def _troubles(choice: Choice, now: datetime.datetime) -> defaultdict[int, list[T
 
 
 def refusals(choice: Choice, user: Any, now: datetime.datetime) -> list[Refusal]:
-    """What was refused in the last hour, most often first.
+    """The refused requests of the last hour by reason, the most frequent first.
 
-    Requests for an address of no account are shown to those who see all accounts.
+    Requests for an address of no account are only for users who see all accounts.
     """
     accounts = {account.slug: account for account in choice.shown}
     sees_all = choice.chosen is None and account_ids(user) is None

@@ -1,4 +1,4 @@
-"""What the operator looks at: which accounts, and which days."""
+"""The operator's choice on the dashboard: which accounts, and which days."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "accounts_of", "choice_of"]
 
-# Days from the first one of a period to its last one, and from its last one to today.
+# The days from the first to the last day of a period, from the last day to today, and its name.
 _PERIODS: dict[str, tuple[int, int, StrOrPromise]] = {
     "today": (0, 0, _("Today")),
     "yesterday": (0, 1, _("Yesterday")),
@@ -31,7 +31,7 @@ _PERIODS: dict[str, tuple[int, int, StrOrPromise]] = {
     "90": (89, 0, _("90 days")),
 }
 _DEFAULT = "7"
-# A day each is a column of the chart. The statistics API has more.
+# Each day is a column of the chart. The statistics API allows longer spans.
 _LONGEST = 366
 _DAY = datetime.timedelta(days=1)
 _RIGHTS = (
@@ -46,8 +46,8 @@ _RIGHTS = (
 class Choice:
     """The accounts that the user may see, those that are shown, and the days.
 
-    `period` is a key of the selector, "" for a span of one's own; `error` says what is wrong with
-    the dates that were entered.
+    `period` is a key of the selector, or "" for a span that the user entered; `error` says what is
+    wrong with the entered dates.
     """
 
     accounts: Sequence[OfficialAccount]
@@ -75,7 +75,7 @@ class Choice:
         return self.days.first == self.days.last
 
     def url(self, **other: str) -> str:
-        """This page with another account or other days."""
+        """The address of this page with another account or other days."""
         query = {"account": self.chosen.slug if self.chosen else "", "period": self.period}
         if not self.period:
             query |= {"from": str(self.days.first), "to": str(self.days.last)}
@@ -105,9 +105,9 @@ class Choice:
 
 
 def accounts_of(request: HttpRequest) -> list[OfficialAccount]:
-    """The accounts that this user may see: everything on the page comes from here.
+    """The accounts that this user may see; everything on the page is limited to them.
 
-    Users without a right to anything of an account do not learn which accounts there are.
+    A user without a right to anything of an account does not learn which accounts there are.
     """
     if not any(map(request.user.has_perm, _RIGHTS)):
         return []
@@ -115,7 +115,7 @@ def accounts_of(request: HttpRequest) -> list[OfficialAccount]:
 
 
 def choice_of(request: HttpRequest) -> Choice:
-    """What the address of the page says; the last seven days of all accounts by default."""
+    """The choice in the page's address; by default the last seven days of all accounts."""
     accounts = accounts_of(request)
     asked = request.GET
     chosen = next((each for each in accounts if each.slug == asked.get("account")), None)

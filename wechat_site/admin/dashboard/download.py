@@ -1,4 +1,4 @@
-"""The tables of the dashboard as CSV files, whole."""
+"""Downloads of the dashboard's tables as CSV files, with all rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
 
 
 def download(request: HttpRequest) -> HttpResponse:
-    """One table of the dashboard, ``?table=`` and the choice of the page."""
+    """One table of the dashboard, chosen by ``?table=``, with the choice of the page."""
     table = request.GET.get("table", "")
     if table not in _TABLES:
         raise Http404
@@ -44,7 +44,7 @@ def download(request: HttpRequest) -> HttpResponse:
             "Content-Disposition": f'attachment; filename="{table}-{days.first}-{days.last}.csv"'
         },
     )
-    # Without this mark Excel reads Chinese as something else.
+    # Excel takes a file for UTF-8 only if it begins with this mark.
     response.write("\ufeff")
     writer = csv.writer(response)
     writer.writerow(names)
@@ -53,7 +53,7 @@ def download(request: HttpRequest) -> HttpResponse:
 
 
 def download_url(choice: Choice) -> str:
-    """The address, to which the name of a table is added."""
+    """The address of the downloads; the template adds the name of a table."""
     return f"{reverse('dashboard_download')}{choice.url()}&table="
 
 

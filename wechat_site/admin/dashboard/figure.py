@@ -1,4 +1,4 @@
-"""A number at the top of the dashboard."""
+"""The numbers at the top of the dashboard."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FEW = 10
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number of the days, and the same of as many days before; `url` leads to the rows."""
+    """A number of the days, and of as many days before; `url` leads to the counted rows."""
 
     name: StrOrPromise
     value: int
@@ -33,7 +33,7 @@ class Figure:
 
     @property
     def percent(self) -> int | None:
-        # Of a few, a percentage says nothing.
+        # A percentage of a few says nothing.
         if self.before < _FEW or self.is_signed:
             return None
         return round(100 * self.difference / self.before)
@@ -42,7 +42,7 @@ class Figure:
 def both(
     kinds: Mapping[str, tuple[Totals, Totals]], names: Sequence[str], measure: str
 ) -> tuple[int, int]:
-    """A measure of some kinds together, in the days and in as many before."""
+    """The sum of a measure over some kinds, in the days and in as many days before."""
     found = [kinds[name] for name in names if name in kinds]
     now, before = (sum(getattr(pair[which], measure) for pair in found) for which in (0, 1))
     return now, before

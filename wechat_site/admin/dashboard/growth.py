@@ -1,4 +1,4 @@
-"""Did it work: how the followers of the chosen days grew, and where they came from."""
+"""The part of the dashboard on growth: new and lost followers, and where they came from."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["GrowthRow", "SourceRow", "follower_figures", "growth", "growth_chart
 
 @dataclass(frozen=True, slots=True)
 class GrowthRow:
-    """New and lost followers of one day, or of one hour where the span is a day."""
+    """New and lost followers of one day, or of one hour if the span is a single day."""
 
     label: str
     new: int
@@ -43,7 +43,7 @@ class GrowthRow:
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A source by its name; `scene` is "" for a way of following and where none is known."""
+    """A source with its name; `scene` is "" for a way of following and for an unknown source."""
 
     account: str
     name: str
@@ -88,7 +88,7 @@ def follower_figures(choice: Choice, kinds: Mapping[str, tuple[Totals, Totals]])
 
 
 def growth(choice: Choice) -> list[GrowthRow]:
-    """New and lost followers by day; by hour where the span is one day."""
+    """New and lost followers by day, or by hour if the span is a single day."""
     if choice.is_one_day:
         by_hour = people_by_hour(choice.days, [FOLLOW, UNFOLLOW])
         return [
@@ -109,7 +109,7 @@ def growth(choice: Choice) -> list[GrowthRow]:
 
 
 def growth_chart(choice: Choice, rows: Sequence[GrowthRow]) -> dict[str, Any]:
-    """What dashboard.js draws; it knows no words of its own."""
+    """The data of the chart for dashboard.js, with its words, since the script has none."""
     return {
         "labels": [
             row.label
@@ -131,7 +131,7 @@ def growth_chart(choice: Choice, rows: Sequence[GrowthRow]) -> dict[str, Any]:
 
 
 def source_rows(choice: Choice) -> list[SourceRow]:
-    """The sources by name: QR codes, and the ways of following that WeChat tells."""
+    """The sources with their names: QR codes, and ways of following that WeChat names."""
     found = [row for row in sources(choice.days) if row.came or row.came_before]
     scenes = {(row.account_id, row.scene) for row in found if row.scene}
     codes = {

@@ -1,4 +1,4 @@
-"""The latest events, what needs attention, and when each account had its last push."""
+"""The parts of the dashboard on latest events, what needs attention, and last pushes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from wechat_site.admin.dashboard.links import account_url, list_url
 __all__ = ["attention", "last_pushes", "latest_events", "syncs", "unknown_kinds"]
 
 _LATEST = 20
-# So many answers of the platform are passed over in search of an account's last push.
+# The search for an account's last push skips at most so many observations of WeChat's answers.
 _OBSERVATIONS = 500
-# "99+" is all an operator needs to know, and it keeps the question cheap.
+# An operator needs to know no more than "99+", and counting so far is cheap.
 _COUNTED_UP_TO = 99
 _TOLD_FOR = datetime.timedelta(days=7)
 
@@ -53,7 +53,7 @@ def latest_events(choice: Choice, now: datetime.datetime) -> list[dict[str, Any]
 def _of(events: EventLogQuerySet, choice: Choice) -> EventLogQuerySet:
     """Events of the accounts that are shown.
 
-    Added to 0, the account's index is none for the planner: through it, SQLite would read all
+    The addition of 0 keeps the planner from the account's index: by that, SQLite would read all
     events of an account to find a few with trouble, or sort them to find the newest.
     """
     return events.alias(of=F("account_id") + 0).filter(of__in=choice.ids)
@@ -62,7 +62,7 @@ def _of(events: EventLogQuerySet, choice: Choice) -> EventLogQuerySet:
 def unknown_kinds(user: Any) -> list[tuple[str, str]]:
     """Kinds that this site does not know, each with the address of its events."""
     if account_ids(user) is not None:
-        # What occurs is known of all accounts together only.
+        # The list of kinds is kept for all accounts together, so users with a limit get none.
         return []
     return [
         (kind, list_url("events", "eventlog", kind=kind))
@@ -72,11 +72,12 @@ def unknown_kinds(user: Any) -> list[tuple[str, str]]:
 
 
 def _up_to(events: QuerySet[EventLog], account: Any, now: datetime.datetime) -> QuerySet[EventLog]:
-    """An account's events, newest first, and after them those of the accounts made before it.
+    """An account's events, newest first, and after them those of accounts made before it.
 
     Only the index on account and event time has this order. With `account=` the planner may walk
-    back through what all others did since, for seconds where an account has been silent for long.
-    A clock that runs ahead at WeChat's end must not hide that nothing comes any more.
+    back through all newer events of other accounts, which takes seconds if the account has been
+    silent for long. Events after `now` are left out: if WeChat's clock runs ahead, they would hide
+    that no pushes come any more.
     """
     before_now = events.filter(account__lte=account, event_time__lte=now)
     return before_now.order_by("-account_id", "-event_time")
@@ -85,7 +86,7 @@ def _up_to(events: QuerySet[EventLog], account: Any, now: datetime.datetime) -> 
 def last_pushes(
     accounts: Sequence[OfficialAccount], now: datetime.datetime
 ) -> dict[int, datetime.datetime | None]:
-    """When each account had its latest push: one index probe for each."""
+    """When each account had its latest push, with one look into the index for each account."""
     newest = _up_to(EventLog.objects.all(), OuterRef("pk"), now)
     rows = OfficialAccount.objects.filter(pk__in=[account.pk for account in accounts]).values_list(
         "pk",
@@ -100,7 +101,7 @@ def last_pushes(
         elif source == EventLog.Source.CALLBACK:
             found[pk] = event_time
         else:
-            # That we asked WeChat says nothing of its pushes.
+            # The newest row is an answer to our own question, and says nothing about pushes.
             found[pk] = _last_push(pk, now)
     return found
 
@@ -128,7 +129,7 @@ def _row(event: EventLog, names: MenuNames, codes: CodeNames) -> dict[str, Any]:
 
 
 def attention(choice: Choice) -> list[dict[str, Any]]:
-    """Events with trouble, counted up to a bound."""
+    """The numbers of events with trouble, counted up to a limit."""
     events = _of(EventLog.objects.all(), choice)
     account = choice.chosen.slug if choice.chosen else ""
     counted = []
@@ -168,9 +169,10 @@ def _number(events: Any) -> str:
 
 
 def syncs(choice: Choice, now: datetime.datetime) -> list[dict[str, Any]]:
-    """Accounts whose last follower sync failed, or that were lately refused their followers."""
+    """Accounts whose last follower sync failed, or whose followers WeChat lately refused."""
     of_interest = {account.pk: account for account in choice.shown}
-    # The refusal is told in its own words, and for a while: nothing may be done about it.
+    # A refusal has its own words below, and only for some days, since operators may be unable to
+    # change it.
     failed = FollowerSync.objects.open().failed().exclude(failure=NotPermitted.label)
     refused = ProfileFetch.objects.failed().filter(
         failure=NotPermitted.label, failed_at__gt=now - _TOLD_FOR

@@ -1,4 +1,4 @@
-"""Addresses of the rows behind the numbers."""
+"""Addresses of the rows behind the dashboard's numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["account_url", "follower_url", "list_url", "log_url", "past_days"]
 
 
 def list_url(app: str, model: str, **filters: str) -> str:
-    """An admin list with these filters; those without a value are left out."""
+    """The address of an admin list with these filters; filters without a value are left out."""
     query = urlencode({name: value for name, value in filters.items() if value})
     return f"{_list_path(app, model)}{'?' if query else ''}{query}"
 
@@ -26,7 +26,7 @@ def _list_path(app: str, model: str) -> str:
 
 
 def log_url(choice: Choice, *, days: str | None = None, **filters: str) -> str:
-    """The events of the choice's account and days that have these properties."""
+    """The address of the events of the choice's account and days that match these filters."""
     span = past_days(choice.days.first, choice.days.last) if days is None else days
     account = choice.chosen.slug if choice.chosen else ""
     return list_url(
@@ -37,7 +37,7 @@ def log_url(choice: Choice, *, days: str | None = None, **filters: str) -> str:
 
 
 def past_days(first: datetime.date, last: datetime.date) -> str:
-    """The span as the filter by event time takes it."""
+    """The span as a value of the filter by event time."""
     return EventTimeFilter.written(first, last)
 
 
