@@ -1,4 +1,4 @@
-"""A site in one file: its database, its archives and, if wanted, its keys."""
+"""Backups: a site in one file, with its database, archives, private files and, if wanted, keys."""
 
 from __future__ import annotations
 

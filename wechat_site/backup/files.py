@@ -1,4 +1,4 @@
-"""The private files of a site in its backup: the media library, what followers sent, exports."""
+"""Private files in a backup: the media library, files that followers sent, exports."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["hold_files", "remove_others", "restore_files"]
 
 
 def hold_files(folder: Path) -> dict[str, Path]:
-    """The files as they are now, by their paths in the backup; `folder` is filled and kept.
+    """Holds the files as they are now in `folder`; returns them by their paths in the backup.
 
-    A file that goes meanwhile is left out: its row went before it.
+    It leaves out a file that is removed meanwhile, because its row was removed before it.
     """
     held = {}
     for name in _names(""):
@@ -33,7 +33,7 @@ def hold_files(folder: Path) -> dict[str, Path]:
 
 
 def restore_files(file: Path, manifest: Manifest) -> None:
-    """Writes the files that are missing; BackupError for one that is there and differs."""
+    """Writes the files that are missing. Raises BackupError for a file that exists and differs."""
     storage = private_files()
     with tarfile.open(file) as tar:
         for member in manifest.files:
@@ -42,12 +42,12 @@ def restore_files(file: Path, manifest: Manifest) -> None:
                 _compare(name, member)
                 continue
             source = tar.extractfile(member.path)
-            assert source is not None  # verified
+            assert source is not None  # read_manifest() has verified it
             storage.save(name, File(source))
 
 
 def remove_others(manifest: Manifest) -> None:
-    """Removes the files that the backup does not hold: no row of the restored database names them.
+    """Removes files that the backup does not have: no row of the restored database names them.
 
     Does nothing for a backup without files.
     """
@@ -71,7 +71,7 @@ def _names(folder: str) -> Iterator[str]:
 def _hold(name: str, place: Path) -> None:
     storage = private_files()
     with suppress(NotImplementedError, OSError):
-        # A second name for the same bytes takes no room; a stored file never changes.
+        # A hard link takes no room, and is enough because a stored file never changes.
         os.link(storage.path(name), place)
         return
     with storage.open(name) as source, place.open("xb") as target:

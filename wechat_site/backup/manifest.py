@@ -1,9 +1,9 @@
-"""What a backup says of itself: `manifest.json`, the first member of its tar file.
+"""Reads and checks what a backup says of itself: `manifest.json`, the first member of its tar file.
 
-The members are plain: `database.sqlite3.gz`, or `database.dump` in pg_dump's custom format;
-`archives/…` as they lie in EVENT_ARCHIVE_DIR; `files/…` as the storage of private files names them;
-`keys.env` if keys were wanted. So tar, gunzip and
-pg_restore can read a backup without this program.
+The members are plain files: `database.sqlite3.gz`, or `database.dump` in pg_dump's custom format;
+`archives/…` as they are in EVENT_ARCHIVE_DIR; `files/…` as the storage of private files names them;
+`keys.env` if keys were wanted. So tar, gunzip and pg_restore can read a backup without this
+program.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _PIECE = 1 << 20
 
 
 class BackupError(Exception):
-    """A backup cannot be made, read or brought back; the text says why and what to do."""
+    """A backup cannot be made, read or restored; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of a backup; `sha256` is of its bytes as they stand in the tar file."""
+    """One file of a backup; `sha256` is the digest of its bytes in the tar file."""
 
     path: str
     bytes: int
@@ -45,8 +45,9 @@ class Member:
 class Manifest:
     """What a backup holds.
 
-    `engine` is sqlite or postgresql, `rows` are the rows of each table, `migrations` the latest of
-    each app. `keys` are fingerprints of FIELD_ENCRYPTION_KEYS: which ones a restored site needs.
+    `engine` is sqlite or postgresql. `rows` has the number of rows of each table, `migrations` the
+    latest migration of each app. `keys` has the fingerprints of the FIELD_ENCRYPTION_KEYS that a
+    restored site needs.
     """
 
     taken_at: str
@@ -72,7 +73,7 @@ class Manifest:
 
 
 def read_manifest(path: Path, *, verify: bool = True) -> Manifest:
-    """The manifest of a backup; raises BackupError unless all it names is there, byte for byte."""
+    """The manifest of a backup. Raises BackupError unless every member is there, byte for byte."""
     try:
         with tarfile.open(path) as tar:
             manifest = _parse(tar)
@@ -84,7 +85,7 @@ def read_manifest(path: Path, *, verify: bool = True) -> Manifest:
 
 
 def digest(stream: IO[bytes]) -> tuple[int, str]:
-    """How many bytes come, and their SHA-256."""
+    """The number of bytes in a stream, and their SHA-256."""
     number, sha256 = 0, hashlib.sha256()
     while piece := stream.read(_PIECE):
         number += len(piece)
@@ -93,7 +94,7 @@ def digest(stream: IO[bytes]) -> tuple[int, str]:
 
 
 def fingerprint(key: str) -> str:
-    """Names a key without telling it."""
+    """A name for a key that does not reveal the key."""
     return hashlib.sha256(f"wechat-site key {key}".encode()).hexdigest()[:12]
 
 

@@ -1,4 +1,4 @@
-"""Copies of a PostgreSQL database with pg_dump and pg_restore, in the custom format."""
+"""Dumps and restores a PostgreSQL database with pg_dump and pg_restore, in the custom format."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from wechat_site.backup.manifest import BackupError
 __all__ = ["FILE", "dump", "load", "refuse_others", "refuse_rows", "server_version"]
 
 FILE = "database.dump"
-# Where the site's own tables lie, and where they wait while a backup is brought back.
+# The schema of the site's tables, and the schema that keeps them during a restore.
 _SCHEMA = "public"
 _ASIDE = "before_restore"
-# Seconds in which connections of our own, closed a moment ago, end at the server.
+# Seconds within which our own connections, just closed, end at the server.
 _ENDING = 5
 _VARIABLES = {
     "host": "PGHOST",
@@ -71,7 +71,7 @@ def refuse_rows() -> None:
 
 
 def refuse_others() -> None:
-    """Raises BackupError if a site or a tool is connected."""
+    """Raises BackupError if a site or a tool is connected to the database."""
     connection.close()
     pooled: Any = connection
     pooled.close_pool()
@@ -94,7 +94,7 @@ def refuse_others() -> None:
 
 
 def load(dumped: Path) -> None:
-    """Brings the database back, all of it or nothing: a failure leaves what was there."""
+    """Restores the whole database. If pg_restore fails, the former tables stay as they were."""
     _run("pg_restore", "--list", str(dumped))
     with connection.cursor() as cursor:
         cursor.execute(f"DROP SCHEMA IF EXISTS {_ASIDE} CASCADE")
@@ -112,7 +112,7 @@ def load(dumped: Path) -> None:
         raise
     with connection.cursor() as cursor:
         cursor.execute(f"DROP SCHEMA {_ASIDE} CASCADE")
-        # The planner knows nothing yet of the new tables.
+        # The planner has no statistics of the new tables yet.
         cursor.execute("ANALYZE")
 
 
@@ -142,7 +142,7 @@ def _path_of(program: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """How to reach the database, apart from the arguments, which every user of a machine sees."""
+    """The connection as environment variables: every user of the machine can see arguments."""
     return {_VARIABLES[name]: value for name, value in _parameters().items()}
 
 

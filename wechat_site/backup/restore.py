@@ -1,4 +1,4 @@
-"""Brings a backup back, to whatever database the settings name."""
+"""Restores a backup into the database that the settings name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OWN = {"events", "subscribers", "wechat_site"}
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was brought back, and what the site still lacks: keys by fingerprint, archives."""
+    """What was restored, and what the site still lacks: keys, by fingerprint, and archives."""
 
     manifest: Manifest
     missing_keys: Sequence[str]
@@ -41,8 +41,8 @@ class Restored:
 def restore(file: Path, *, replace: bool = False, inactive: bool = False) -> Restored:
     """Verifies a backup, then puts its database, archives and files where the settings say.
 
-    Without `replace` the database must be new. `inactive` switches every account off: no push is
-    taken, nothing is sent to WeChat.
+    Without `replace` the database must be new. `inactive` switches off every account: the site then
+    takes no push and sends nothing to WeChat.
     """
     manifest = read_manifest(file)
     if manifest.engine != connection.vendor:
@@ -85,7 +85,7 @@ def _refuse_newer(manifest: Manifest) -> None:
 
 
 def _workplace() -> Path | None:
-    """Where there is room for the database; None for the system's place."""
+    """The folder that has room for the database; None for the system's temporary folder."""
     if connection.vendor == "postgresql":
         return None
     folder = Path(settings.DATABASES["default"]["NAME"]).parent
@@ -94,7 +94,7 @@ def _workplace() -> Path | None:
 
 
 def _restore_archives(file: Path, manifest: Manifest) -> int:
-    """Writes the archives that are missing; returns how many have no place."""
+    """Writes the archives that are missing; returns how many were left out without a folder."""
     folder = settings.EVENT_ARCHIVE_DIR
     if folder is None:
         return len(manifest.archives)
@@ -116,7 +116,7 @@ def _restore_archives(file: Path, manifest: Manifest) -> int:
 def _extract(file: Path, path: str, target: Path) -> None:
     with tarfile.open(file) as tar:
         source = tar.extractfile(path)
-        assert source is not None  # verified
+        assert source is not None  # read_manifest() has verified it
         with target.open("xb") as stream:
             os.fchmod(stream.fileno(), 0o600)
             shutil.copyfileobj(source, stream, 1 << 20)

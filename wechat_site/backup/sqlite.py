@@ -1,4 +1,4 @@
-"""Copies of a SQLite database, taken while the site writes."""
+"""Copies and restores a SQLite database; a copy is possible while the site writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wechat_site.backup.manifest import BackupError
 __all__ = ["FILE", "dump", "load", "refuse_rows", "server_version"]
 
 FILE = "database.sqlite3.gz"
-# Compresses a log to a fifth, as fast as disks write.
+# This level compresses a log to a fifth, as fast as disks write.
 _LEVEL = 1
 
 
@@ -29,7 +29,7 @@ def server_version() -> str:
 def dump(target: Path) -> Mapping[str, int]:
     """Writes the database, compressed; returns how many rows each table of the copy has.
 
-    The copy is made in one reading transaction, which keeps no writer waiting.
+    One reading transaction makes the copy, so no writer has to wait.
     """
     copy = target.with_suffix(".copy")
     try:
@@ -38,7 +38,7 @@ def dump(target: Path) -> Mapping[str, int]:
             closing(sqlite3.connect(copy)) as backup,
         ):
             site.backup(backup)
-            # In one file, without the log beside it that the site's own has.
+            # Puts all into one file, without the write-ahead log that the site's database has.
             backup.execute("PRAGMA journal_mode=DELETE")
             _check(backup)
             rows = _count(backup)
@@ -60,7 +60,7 @@ def refuse_rows() -> None:
 
 
 def load(packed: Path) -> None:
-    """Puts the database in the place of the site's, which nothing may have open."""
+    """Replaces the site's database, which no process may have open."""
     target = _file()
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_name(f"{target.name}.restoring")
@@ -73,7 +73,7 @@ def load(packed: Path) -> None:
         with closing(sqlite3.connect(fresh)) as database:
             _check(database)
         connection.close()
-        # The former database's log would be applied to this one.
+        # SQLite would apply the former database's log to this one.
         for ending in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
                 target.with_name(target.name + ending).unlink()

@@ -1,4 +1,4 @@
-"""Takes a backup while the site receives."""
+"""Takes a backup while the site receives pushes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def take(
 ) -> Manifest:
     """Writes a backup of the site to a new file, which only its owner may read.
 
-    It holds every push that was acknowledged before this began.
+    It has every push that the site acknowledged before the backup began.
     """
     if file.exists():
         raise BackupError(f"{file} is there already. Choose another name.")
@@ -47,14 +47,14 @@ def take(
     with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as name:
         folder = Path(name)
         taken_at = timezone.now()
-        # Before the archives: retention writes an archive first and then removes rows, so that
-        # what leaves the log meanwhile is in both.
+        # The database before the archives: retention writes an archive first and then removes
+        # rows, so rows that leave the log meanwhile are in both.
         rows = vendor.dump(folder / vendor.FILE)
         sources = {vendor.FILE: folder / vendor.FILE}
         if with_archives:
             sources |= {f"archives/{path.name}": path for path in _hold_archives(folder)}
         if with_files:
-            # After the rows that name them: a file is stored before its row.
+            # The files after the database, because a file is stored before the row that names it.
             sources |= hold_files(folder / "files")
         if with_keys:
             sources[KEYS] = folder / KEYS
@@ -84,7 +84,7 @@ def take(
 
 
 def _hold_archives(folder: Path) -> list[Path]:
-    """The archives as they are now, by names of our own: the worker may replace and remove some."""
+    """Holds the archives as they are now, since the worker may replace and remove some."""
     archives = settings.EVENT_ARCHIVE_DIR
     if archives is None or not archives.is_dir():
         return []
@@ -92,7 +92,7 @@ def _hold_archives(folder: Path) -> list[Path]:
     for _try in range(_TRIES):
         place.mkdir()
         try:
-            # A manifest before the file that it names, which never changes.
+            # Each manifest before the file that it names, because that file never changes.
             for path in sorted(archives.glob("events-*"), key=lambda path: path.suffix != ".json"):
                 _hold(path, place / path.name)
         except FileNotFoundError:
