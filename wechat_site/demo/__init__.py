@@ -4,7 +4,7 @@
 2. `traffic` plays the followers: the two weeks of `past` in a few seconds, then the present;
 3. `staff` plays the people on the site: they bind their WeChat, answer followers, look at menus.
 
-Everything comes through the site's own doors: pushes over HTTP, and jobs of its worker.
+Everything takes the site's usual ways: pushes come over HTTP, and the worker runs the jobs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Puts the site's accounts on the fake platform, with the state that the site knows.
 
-The fake platform is in memory and begins anew each time. What it would remember of the time before,
-it is told from the site's database: who follows, the codes it made, the menu it showed, and who may
-be written to. For demonstrations and development only.
+The fake platform is in memory and starts empty each time. This module tells it from the site's
+database what WeChat would remember: who follows, the codes it made, the menu it showed, and who may
+get messages. For demonstrations and development only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from subscribers.qr_codes.create import ticket_in_log
 
 __all__ = ["add_account", "known_followers"]
 
-# As long as a message opens a window.
+# For so long a message opens a window.
 _REMEMBERED = datetime.timedelta(hours=48)
 _MOST_PEOPLE = 100_000
 
@@ -34,9 +34,9 @@ def add_account(
     *,
     menu: Menu | None = None,
 ) -> FakeAccount:
-    """Makes an account of the site known there, with what the site knows that it has there.
+    """Adds an account of the site to the fake platform, with the state that the site knows.
 
-    `menu` is shown if the site has not asked for the account's menu yet.
+    The fake platform shows `menu` if the site has not yet asked for the account's menu.
     """
     there = platform.add_account(account.app_id, account.app_secret, followers=followers)
     for code in _codes(account):
@@ -48,7 +48,7 @@ def add_account(
 
 
 def known_followers(account: OfficialAccount) -> list[Follower]:
-    """The followers of an earlier run, so that they continue."""
+    """The followers of an earlier run, so that the demo continues with them."""
     bound = set(
         Binding.objects.active().filter(account=account).values_list("subscriber", flat=True)
     )
@@ -88,7 +88,7 @@ def _codes(account: OfficialAccount) -> Iterator[Issued]:
 
 
 def _menu(account: OfficialAccount) -> Menu | None:
-    """The menu of WeChat's last answer; None if it was never asked."""
+    """The menu of WeChat's last answer; None if the site never asked."""
     live = LiveMenu.objects.filter(account=account, asked_at__isnull=False).first()
     if live is None:
         return None

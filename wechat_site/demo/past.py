@@ -1,4 +1,4 @@
-"""Two weeks of the account's past; the same random makes the same past."""
+"""Makes two weeks of the account's past; the same `random` makes the same past."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _YEAR = 365 * 24 * 3600
 _FROM_BEFORE = 120
 # The share of follows and unfollows that never reached the site, for follower syncs to find.
 _MISSED = 0.08
-# How many come back, and how many leave, at the very end, while the site was away.
+# So many people come back, and so many leave, at the very end, without a push to the site.
 _UNNOTICED = 3
 _LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789_-"
 
@@ -34,13 +34,13 @@ def people_from_before(random: Random, began: int) -> list[Follower]:
 
 
 def past_acts(population: Population, random: Random, *, began: int, count: int) -> Iterator[Push]:
-    """The acts of these and other people in the two weeks before, in order."""
+    """The acts of these and other people in the two weeks before `began`, in order of time."""
     times = believable_times(random, start=began - _LENGTH, end=began - 60, count=count)
     return acts(population, times)
 
 
 def reaching_the_site(pushes: Iterator[Push], random: Random) -> Iterator[Push]:
-    """The pushes without those that were lost."""
+    """The pushes, without a share that is lost on the way."""
     return undelivered(pushes, share=_MISSED, random=random)
 
 

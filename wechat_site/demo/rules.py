@@ -86,7 +86,7 @@ _RULES = (
 
 
 def make_rules(account: OfficialAccount) -> None:
-    """Writes and publishes the rules; those of an account that has some stay as they are."""
+    """Writes and publishes the rules, unless the account has rules already."""
     if ReplyRule.objects.filter(account=account).exists():
         return
     for position, rule in enumerate(_RULES, start=1):

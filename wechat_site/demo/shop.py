@@ -37,7 +37,7 @@ __all__ = [
 
 _OUTDOORS, _IN_SHOP = "户外", "门店"
 _DAY = 24 * 3600
-# Scene, name, note, tags, lifetime in days (None: permanent), and how often it is scanned.
+# Scene, name, note, tags, lifetime in days (None: permanent), and weight: how often it is scanned.
 _CODES: tuple[tuple[str, str, str, tuple[str, ...], int | None, float], ...] = (
     ("metro-2026", "地铁海报", "二号线六个车站，设计稿第三版", (_OUTDOORS,), None, 4),
     ("cashier", "门店收银台", "", (_IN_SHOP,), None, 3),
@@ -46,12 +46,12 @@ _CODES: tuple[tuple[str, str, str, tuple[str, ...], int | None, float], ...] = (
     ("market-week", "周末市集", "摊位前的立牌", (_OUTDOORS, "活动"), 7, 1),
     ("launch", "新品发布会", "签到处", ("活动",), 30, 1),
 )
-# Made in WeChat's console years ago; operators find it under “made elsewhere”.
+# A code made in WeChat's console years ago; operators find it under “made elsewhere”.
 SCENE_ELSEWHERE = "2023-brochure"
 
 _SHOP_URL = "https://www.example.com/shop?from=menu&v=2"
 _STORES_URL = "https://www.example.com/stores"
-# Made in WeChat's console, before this site began.
+# The menu made in WeChat's console, before this site began.
 FORMER_MENU = Menu(
     (
         Button("我的订单", "click", key="MENU_MY_ORDERS"),
@@ -116,7 +116,7 @@ USER_NAMES = (
 
 
 def make_account() -> OfficialAccount:
-    """The demo account with its codes and rules; made at the first start."""
+    """The demo account with its codes and rules; the first start makes it."""
     account = OfficialAccount.objects.filter(slug="demo").first()
     if account is None:
         account = OfficialAccount(
@@ -148,12 +148,12 @@ def _make_codes(account: OfficialAccount) -> None:
             create_qr_codes(
                 account, [NewQRCode(name, scene, note)], expire_seconds=lifetime, tags=tags
             )
-    # Codes of a demo that was stopped before the worker fetched them.
+    # Renews codes of a demo that stopped before the worker fetched them.
     QRScene.objects.filter(account=account, scene__in=scenes, url="").renew(timezone.now())
 
 
 def repertoire(account: OfficialAccount) -> Repertoire:
-    """The shop's own offers, whatever operators have made of them since."""
+    """What the shop offers to followers, even if operators have changed it since."""
     tickets = dict(
         QRScene.objects.filter(account=account).exclude(ticket="").values_list("scene", "ticket")
     )
@@ -168,12 +168,12 @@ def repertoire(account: OfficialAccount) -> Repertoire:
 
 
 def ticket_elsewhere(account: OfficialAccount) -> str:
-    """The ticket of the code from the console: the same in each run."""
+    """The ticket of the code from the console; it is the same in each run."""
     return f"gQ{account.original_id.encode().hex()}AAAAAAAAAS5odHRwOi8vd2VpeGluLnFxLmNvbS9xLzAy"
 
 
 def make_operator() -> tuple[str, str]:
-    """The operator's user name, and a password, which is new at each start."""
+    """Makes the operator; returns the user name and a password that is new at each start."""
     password = secrets.token_urlsafe(9)
     operator, _ = User.objects.get_or_create(
         username="operator", defaults={"is_staff": True, "is_superuser": True}

@@ -33,15 +33,15 @@ logger = logging.getLogger(__name__)
 
 # The share of users who ask for a binding although they are bound.
 _FORGETFUL = 0.1
-# How many users bind, and how many followers are answered, as soon as the past is there.
+# So many users bind, and so many followers are answered, as soon as the past has arrived.
 _AT_ONCE = 6
-# How far back a colleague looks for something to answer.
+# A colleague answers only texts of this time.
 _READ_BACK = datetime.timedelta(hours=47)
 _READ_AT_ONCE = 200
 
 
 class Staff:
-    """The operator, a colleague and the site's users. Each call uses the caller's thread."""
+    """Plays the operator, a colleague and the site's users, each call in the caller's thread."""
 
     def __init__(self, account: OfficialAccount, random: Random) -> None:
         self._account = account
@@ -86,12 +86,12 @@ class Staff:
             )
 
     def read_figures_again(self) -> None:
-        """Has WeChat's daily figures fetched anew: the worker asked before the past was there."""
+        """Has the worker fetch WeChat's daily figures anew: it asked before the past arrived."""
         WeChatDay.objects.filter(account=self._account).delete()
         TaskRun.objects.filter(pk="figures").update(next_run_at=timezone.now())
 
     def begin(self) -> None:
-        """The first deeds after the past has arrived."""
+        """Does the first deeds after the past has arrived."""
         for _number in range(_AT_ONCE):
             self.start_binding()
         self.answer_followers(at_most=_AT_ONCE)
@@ -137,7 +137,7 @@ class Staff:
 
     @staticmethod
     def do(deed: Callable[[], None]) -> None:
-        """Does a deed, whatever the database says, and closes the connection."""
+        """Does a deed, logs an error of the database, and closes the connection."""
         try:
             deed()
         except DatabaseError as error:

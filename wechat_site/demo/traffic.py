@@ -38,9 +38,9 @@ PER_SECOND = 1.5
 
 # The share of follows and unfollows that do not reach the site, for follower syncs to find.
 _MISSED = 0.03
-# One deed of the staff for so many acts of followers.
+# The staff do one deed for so many acts of followers.
 _ACTS_PER_DEED = 15
-# Seconds for pushes under way to finish.
+# Seconds that running pushes get to finish.
 _GRACE = 6
 # Seconds to wait for the worker to fetch the first codes and the former menu.
 _WAIT_FOR_WORKER = 60
@@ -49,8 +49,8 @@ _WAIT_FOR_WORKER = 60
 class Demonstration:
     """The followers, their platform, and the people on the site.
 
-    Serve `platform` where the site calls WeChat. Call `start` when the site answers: it begins the
-    traffic in threads of its own; `stop` ends it.
+    Serve `platform` at the address where the site calls WeChat. Call `start` when the site answers:
+    it begins the traffic in threads of its own. `stop` ends it.
     """
 
     def __init__(
@@ -65,8 +65,8 @@ class Demonstration:
         self._per_second = per_second
         self._stop = threading.Event()
         self._began = int(account.created_at.timestamp())
-        # The past is the same each time, so an interrupted one is completed: pushes that have
-        # arrived already are repetitions.
+        # The past is the same each time, so the next start completes one that was interrupted:
+        # pushes that have arrived already are repetitions.
         self._needs_past = not _has_present(account)
         self._random = Random(account.original_id) if self._needs_past else Random()
         self._population = Population(
@@ -96,7 +96,7 @@ class Demonstration:
             self._account.credentials(timezone.now()),
             original_id=self._account.original_id,
         )
-        # While the site stops, the last pushes are lost.
+        # While the site stops, the last pushes are lost, which needs no warning.
         logging.getLogger("events.simulator").setLevel(logging.ERROR)
         self._threads = [threading.Thread(target=self._live, args=(self._pushing,), daemon=True)]
         self._threads[0].start()
@@ -163,7 +163,7 @@ class Demonstration:
         return not waiting.exists()
 
     def _wait_until(self, happened: Callable[[], bool]) -> None:
-        """Waits a while for the worker, and goes on without it."""
+        """Waits for the worker, but only for a while."""
         deadline = time.monotonic() + _WAIT_FOR_WORKER
         while time.monotonic() < deadline and not self._stop.wait(0.2):
             # The database may be busy.
@@ -173,6 +173,6 @@ class Demonstration:
 
 
 def _has_present(account: OfficialAccount) -> bool:
-    """Whether the site has pushes that are not of the made-up past."""
+    """Whether the site has pushes from after the simulated past."""
     pushed = EventLog.objects.filter(account=account, source=EventLog.Source.CALLBACK)
     return pushed.filter(event_time__gte=account.created_at).exists()
