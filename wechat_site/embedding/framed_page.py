@@ -21,7 +21,7 @@ from wechat_site.live.binding_page import ask_for_code, state_of
 __all__ = ["embedded_binding"]
 
 
-# The link is the proof, not a cookie, so there is no request to forge.
+# No CSRF check: the link proves who the user is, and no cookie does, so nobody can forge a request.
 @csrf_exempt
 @xframe_options_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -48,12 +48,12 @@ def embedded_binding(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _inline(text: str) -> str:
-    """The QR code in the page itself: a picture of its own would need a proof of its own."""
+    """The QR code as a data URL, because a picture of its own would need a proof of its own."""
     return f"data:image/png;base64,{base64.b64encode(png(text, '')).decode()}"
 
 
 def _framed(response: Any) -> HttpResponse:
     response.headers["Content-Security-Policy"] = policy_for_frames(settings.EMBEDDING_ORIGINS)
-    # The link is in the address.
+    # The address has the secret link, so browsers must not send it to other sites.
     response.headers["Referrer-Policy"] = "no-referrer"
     return response  # type: ignore[no-any-return]

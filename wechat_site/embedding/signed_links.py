@@ -1,7 +1,7 @@
 """Signed links to one user's binding page, for a frame in another site's page.
 
-Browsers send no cookies into such a frame, so the link itself says who the user is. It is short
-lived: a reader could bind a WeChat of their own to that user.
+Browsers send no cookies into such a frame, so the link itself says who the user is. It is valid for
+a short time, because anybody who reads it could bind their own WeChat to that user.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 __all__ = ["LIFETIME", "Expired", "NotValid", "embedded_path", "read"]
 
-# Time to open the page, and then to use a code on it.
+# Enough time to open the page and to use a code on it.
 LIFETIME = datetime.timedelta(minutes=15)
 _SALT = "wechat_site.embedding"
 
 
 class NotValid(Exception):
-    """No link of this site, or not any more."""
+    """The text is no link of this site, or the link is no longer valid."""
 
 
 class Expired(NotValid):
-    """The link's time is over."""
+    """The link has expired."""
 
 
 def embedded_path(account: OfficialAccount, user: User) -> str:
-    """The path of a link that begins now."""
+    """The path of a new link, which is valid from now on."""
     token = signing.dumps([account.pk, user.pk], salt=_SALT)
     return reverse("embedded_binding", args=[token])
 
@@ -49,7 +49,7 @@ def read(token: str) -> tuple[OfficialAccount, User]:
         raise NotValid from None
     account = OfficialAccount.objects.filter(pk=account_id, is_active=True).first()
     user = get_user_model().objects.filter(pk=user_id, is_active=True).first()
-    # Rights that the user got since are not reached by a link either.
+    # Checked here too, because the user may have got staff rights after the link was made.
     if account is None or user is None or user.is_staff or user.is_superuser:
         raise NotValid
     return account, user

@@ -1,4 +1,4 @@
-"""What both pages that bind a WeChat show and do: the user's own, and the one in other sites."""
+"""What the two pages that bind a WeChat share: the user's own page, and the one in other sites."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ask_for_code", "state_of"]
 def state_of(
     request: HttpRequest, account: OfficialAccount, user: Any, now: Standing
 ) -> dict[str, Any]:
-    """The context of templates/me/state.html, but for the picture of the code."""
+    """The context of templates/me/state.html, without the picture of the code."""
     pending = now.request if now.progress in ON_THE_WAY else None
     code = pending.sent_code_for(user) if pending else ""
     return {
@@ -29,7 +29,7 @@ def state_of(
         "binding": now.binding,
         "pending": pending,
         "code": code,
-        # Read where a code is to be sent alone: the secret is encrypted.
+        # Reads the secret only if there is a code to send, because it must be decrypted.
         "may_scan": bool(code and account.app_secret),
         "progress": now.progress,
         "progress_url": progress_url(pending) if pending else "",
@@ -39,7 +39,7 @@ def state_of(
 
 
 def ask_for_code(request: HttpRequest, account: OfficialAccount, user: Any) -> bool:
-    """Makes the fresh code that a form asked for; False if the user has asked too often."""
+    """Makes the fresh code that a form asks for; False if the user has asked too often."""
     if has_asked_too_often(user):
         return False
     by_code = request.POST.get("way") == "code" or not account.app_secret

@@ -1,8 +1,8 @@
 """Lets pages wait for a change of their request: one query for all of them, twice a second.
 
-A page that asks again and again costs a request of Django each time: 2,000 open pages would take a
-small machine's processors from the pushes. Here a page that waits holds a connection, no thread,
-and is answered when its word changes. `benchmarks/live_pages.py` measures both.
+A page that polls costs a request of Django each time: 2,000 open pages would take the processors of
+a small machine from the pushes. Here a waiting page holds a connection but no thread, and gets its
+answer when its word changes. `benchmarks/live_pages.py` measures both.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ logger = logging.getLogger(__name__)
 
 _Application = Callable[["Scope", "HTTPProtocol"], Awaitable[None]]
 
-# Seconds between two polls, and until a waiting page is told that nothing changed: proxies give up
-# after 60, and a stop of the server must not take longer.
+# Seconds between two polls, and seconds after which a waiting page hears that nothing changed.
+# Proxies give up after 60; and a server that stops must not wait longer than this.
 _EVERY = 0.5
 _LONGEST = 8.0
-# Pages that wait in one process. Others are answered at once.
+# So many pages may wait in one process; others are answered at once.
 _MOST = 5000
 
 
@@ -43,7 +43,7 @@ class _Threads(Protocol):
 
 
 class LiveFront:
-    """Holds a request while its word is the one in If-None-Match; hands all others to `pages`.
+    """Holds a request while its word is the one in If-None-Match; passes all others to `pages`.
 
     A page that can wait says `Prefer: wait`.
     """
@@ -75,7 +75,7 @@ class LiveFront:
             pass  # the page has gone
 
     def _asked(self, scope: Scope) -> tuple[str, str]:
-        """The request that the page asks about, and the word that it knows; "" for none."""
+        """The request that the page asks about, and the word that it knows; "" for all others."""
         path = scope.path
         if scope.method != "GET" or not path.startswith(self._prefix):
             return "", ""
@@ -85,7 +85,7 @@ class LiveFront:
         return name_in(path[len(self._prefix) :].removesuffix("/")), known.strip('"')
 
     async def _changed(self, name: str, known: str, protocol: HTTPProtocol) -> str | None:
-        """The new word of the request; None when it stayed what it was."""
+        """Waits for the request's new word; None if the word stays the same."""
         changed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         gone = asyncio.ensure_future(_gone(protocol))
         self._waiting[name].add(changed)
@@ -106,12 +106,12 @@ class LiveFront:
                 del self._waiting[name]
 
     async def _look(self) -> None:
-        """Polls all requests that pages wait for, as long as there are any."""
+        """Polls the requests that pages wait for, while there are any."""
         while self._waiting:
             try:
                 words = await self._words(list(self._waiting))
             except Exception:
-                # The pages go on waiting, and then ask anew.
+                # The pages wait on, and then ask anew.
                 logger.exception("The state of open pages could not be read")
                 words = {}
             for name, word in words.items():

@@ -1,4 +1,4 @@
-"""Tickets to ask how far one request is: no session is needed, and the answer is one word."""
+"""Tickets with which a page asks how far a request is, without a session; the answer is a word."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from subscribers.signing_in.start import progress_of_sign_in, words_of_sign_ins
 
 __all__ = ["name_in", "progress_url", "word_of", "words_of"]
 
-# A code and then a question, each with its time.
+# A request lives as long as its code and then its question.
 _LONGEST = 2 * LIFETIME
-# Parameters of one query.
+# One query has at most so many parameters.
 _BATCH = 500
 
 
 def progress_url(row: BindingRequest | SignInRequest) -> str:
-    """Where the page of this request asks how far it is."""
+    """The address at which a page asks how far this request is."""
     letter = "b" if isinstance(row, BindingRequest) else "s"
     return reverse("my_wechat_progress", args=[_signer().sign(f"{letter}{row.pk}")])
 
 
 def name_in(ticket: str) -> str:
-    """The request that the ticket names, such as `b17`; "" for what is no ticket, or an old one."""
+    """The request that the ticket names, such as `b17`; "" if it is no ticket, or too old."""
     try:
         return _signer().unsign(ticket, max_age=_LONGEST)
     except signing.BadSignature:
@@ -36,7 +36,7 @@ def name_in(ticket: str) -> str:
 
 
 def word_of(ticket: str) -> Progress | None:
-    """How far the ticket's request is, with one query; None for what is no ticket."""
+    """How far the ticket's request is, with one query; None if it is no ticket."""
     name = name_in(ticket)
     if not name:
         return None
@@ -45,7 +45,7 @@ def word_of(ticket: str) -> Progress | None:
 
 def words_of(names: Sequence[str]) -> dict[str, str]:
     """How far these requests are, with a query for each five hundred."""
-    # Nearly all are ready to be scanned, and stay so: the database finds the others.
+    # Nearly all are ready to be scanned and stay so, so the queries find only the others.
     words: dict[str, str] = dict.fromkeys(names, Progress.READY.value)
     kinds: dict[str, Any] = {"b": words_of_requests, "s": words_of_sign_ins}
     for letter, read in kinds.items():

@@ -1,4 +1,4 @@
-"""How far a request is. A page asks again and again, without a session."""
+"""The view that says how far a request is; a page polls it, without a session."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["progress"]
 
 def _etag(request: HttpRequest, ticket: str) -> str | None:
     word = word_of(ticket)
-    # The view below reads it, so that one answer costs one query.
+    # Kept for the view below, so that one answer costs one query.
     request.progress = word  # type: ignore[attr-defined]
     return None if word is None else quote_etag(word.value)
 
@@ -22,7 +22,7 @@ def _etag(request: HttpRequest, ticket: str) -> str | None:
 @require_safe
 @condition(etag_func=_etag)
 def progress(request: HttpRequest, ticket: str) -> HttpResponse:
-    """How far the ticket's request is, as one word; 304 when it is what If-None-Match says."""
+    """How far the ticket's request is, as one word; 304 if If-None-Match has that word."""
     word: Progress | None = request.progress  # type: ignore[attr-defined]
     if word is None:
         raise Http404

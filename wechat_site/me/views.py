@@ -1,4 +1,4 @@
-"""A site user binds their WeChat, sees what it is bound to, and ends it."""
+"""The pages on which a site user binds their WeChat, sees the binding, and ends it."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class End(_OfAccount):
 @login_required
 @require_safe
 def picture(request: HttpRequest, pk: int) -> HttpResponse:
-    """The QR code of the user's own request. WeChat reads no SVG when it is pressed, so a PNG."""
+    """The QR code of the user's own request, as a PNG: a long press in WeChat reads no SVG."""
     row = get_object_or_404(BindingRequest, pk=pk, user=request.user.pk)
     code = row.code_for(request.user)
     if not code:
