@@ -1,4 +1,4 @@
-"""How django-allauth's OpenID Connect provider fits this site: issuer, keys, scopes, claims."""
+"""Adapts django-allauth's OpenID Connect provider to this site: issuer, keys, scopes, claims."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OpenIDAdapter(DefaultOIDCAdapter):  # type: ignore[misc]
         without_email = [scope for scope in scopes if scope != "email"]
         claims: dict[str, Any] = super().get_claims(purpose, user, client, without_email)
         if "email" in scopes and user.email:
-            # Administrators write it, and nobody has proven it.
+            # Administrators enter the address, and nobody has verified it.
             claims |= {"email": user.email, "email_verified": False}
         if SCOPE in scopes:
             claims |= wechat_claims(user, client)
@@ -59,7 +59,7 @@ class OpenIDAdapter(DefaultOIDCAdapter):  # type: ignore[misc]
         did_activate: Literal[True] | None = None,
         is_active: Literal[True] | None = None,
     ) -> list[PrivateKey]:
-        """The key that signs, then the former one for tokens that it has signed."""
+        """The key that signs, then the former key, which tokens may still be signed with."""
         if not settings.OPENID_CONNECT_KEY:
             return [PrivateKey(pem=SigningKey.value())]
         stored = SigningKey.objects.values_list("pem", flat=True)

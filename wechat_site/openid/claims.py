@@ -27,9 +27,9 @@ def limit_to(client: Client, account_ids: list[int]) -> None:
 
 
 def wechat_claims(user: Any, client: Client) -> dict[str, Any]:
-    """The followers that this user is bound to; nothing for a user without a binding.
+    """The followers to whom this user is bound; an empty dict for a user without a binding.
 
-    An application that needs one account alone finds its values beside the list as well.
+    If there is only one, its values are also beside the list, for applications that need no list.
     """
     bindings = Binding.objects.active().filter(user=user, account__is_active=True)
     if (chosen := accounts_of(client)) is not None:

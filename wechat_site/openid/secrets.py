@@ -12,9 +12,10 @@ __all__ = ["RandomSecretHasher"]
 
 
 class RandomSecretHasher(BasePasswordHasher):
-    """SHA-256 of a secret of 256 random bits, to which a slow hash would add nothing.
+    """SHA-256 of a secret of 256 random bits, which needs no slow hash.
 
-    Each request for a token checks the secret within a transaction, and SQLite has one writer.
+    A slow hash would hold SQLite's only writer, because each request for a token checks the secret
+    in a transaction.
     """
 
     algorithm = "random_sha256"
@@ -39,4 +40,4 @@ class RandomSecretHasher(BasePasswordHasher):
         return False
 
     def harden_runtime(self, password: str, encoded: str) -> None:
-        """Nothing to slow down."""
+        """Does nothing: verify() takes the same time for every secret."""

@@ -1,4 +1,4 @@
-"""Codes and tokens that other applications hold: they end with their time and their user."""
+"""Codes and tokens of other applications: lists a user's, and removes invalid ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def tokens_of(user: Any) -> Any:
 
 
 def forget_expired_tokens() -> int:
-    """Removes codes and tokens past their time; returns how many."""
+    """Removes expired codes and tokens; returns how many."""
     removed: int = Token.objects.expired().delete()[0]
     return removed
 
@@ -23,7 +23,7 @@ def forget_expired_tokens() -> int:
 def forget_code_of_inactive_user(code: str) -> None:
     """Removes this code if its user may not sign in any more.
 
-    django-allauth asks that of access and refresh tokens, and not of codes.
+    django-allauth checks that for access and refresh tokens, but not for codes.
     """
     codes = Token.objects.by_value(code).filter(type=Token.Type.AUTHORIZATION_CODE)
     codes.filter(user__is_active=False).delete()

@@ -1,4 +1,4 @@
-"""The addresses of OpenID Connect that this site offers, and no others of django-allauth's."""
+"""The addresses of OpenID Connect that this site offers; django-allauth's others are left out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.urls import include, path
 
 from wechat_site.openid.views import applications, authorization, configuration, if_on, token
 
-# django-allauth looks its pages up under these two names.
+# django-allauth looks up its pages by these two namespaces.
 _oidc = [
     path(".well-known/openid-configuration", if_on(configuration), name="configuration"),
     path(".well-known/jwks.json", if_on(allauth_views.jwks), name="jwks"),

@@ -1,4 +1,4 @@
-"""The pages of OpenID Connect: django-allauth's, with what this site adds to them."""
+"""The pages of OpenID Connect: django-allauth's pages, with this site's additions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _View = Callable[..., HttpResponse]
 
 
 def if_on(view: _View) -> _View:
-    """The view, and 404 while OPENID_CONNECT is off."""
+    """Wraps a view, so that it answers 404 while OPENID_CONNECT is off."""
 
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -43,7 +43,7 @@ def if_on(view: _View) -> _View:
 
 @require_safe
 def configuration(request: HttpRequest) -> HttpResponse:
-    """What applications need to know (discovery): the addresses, and what they may ask for."""
+    """The discovery document for applications: the addresses, and what they may ask for."""
     adapter = get_adapter()
     issuer = adapter.get_issuer()
     origin = issuer.removesuffix("/openid")
@@ -83,7 +83,7 @@ def configuration(request: HttpRequest) -> HttpResponse:
 
 
 class Authorization(views.AuthorizationView):  # type: ignore[misc]
-    """Asks the user whether the application may know him, and records when it may."""
+    """Asks the user whether the application may know them, and records it if they agree."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         with transaction.atomic():
@@ -92,7 +92,7 @@ class Authorization(views.AuthorizationView):  # type: ignore[misc]
                 client = Client.objects.get(pk=self._request_info["client_id"])
                 record("sign_in_to", client, name=client.name)
         if response.status_code == HTTPStatus.OK and not hasattr(response, "context_data"):
-            # The page that tells a user what is wrong with the request.
+            # This is the page that tells a user what is wrong with the request.
             response.status_code = HTTPStatus.BAD_REQUEST
         client = (getattr(response, "context_data", None) or {}).get("client")
         if client is not None:
@@ -110,7 +110,7 @@ authorization = Authorization.as_view()
 
 @csrf_exempt
 def token(request: HttpRequest) -> HttpResponse:
-    """Gives an application tokens for the code that its user brought."""
+    """Gives an application tokens in exchange for the code that its user brought."""
     if code := request.POST.get("code"):
         forget_code_of_inactive_user(code)
     response: HttpResponse = views.token(request)
@@ -120,7 +120,7 @@ def token(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def applications(request: HttpRequest) -> HttpResponse:
-    """The applications that hold tokens of the user, who may end that."""
+    """The applications that hold tokens of the user; a POST ends the access of one."""
     if request.method == "POST":
         with transaction.atomic():
             client = get_object_or_404(Client, pk=request.POST.get("application", "")[:100])

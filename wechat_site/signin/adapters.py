@@ -1,4 +1,4 @@
-"""How django-allauth fits this site."""
+"""Adapts django-allauth to this site: sign-in, second factors, sessions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SignInForm(LoginForm):  # type: ignore[misc]
 
 
 class AddPasskeyForm(AddWebAuthnForm):  # type: ignore[misc]
-    """A new passkey, which signs in by itself unless the user says otherwise."""
+    """A new passkey; it signs in without a password unless the user unchecks that."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,10 +59,10 @@ class RenamePasskeyForm(EditWebAuthnForm):  # type: ignore[misc]
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
-    """Nobody signs up: administrators make the accounts. Failures are logged.
+    """Closes the sign-up, since administrators make the users, and logs failures.
 
     A sign-in or sign-out, its session and its entry in the audit list are one transaction. No
-    password is hashed in it, which would hold up all who write.
+    password is hashed inside it, because that would hold up everybody who writes.
     """
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -72,7 +72,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return client_address(request)
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
-        """The page that somebody works on: for those who answer followers, the inbox."""
+        """The page where the user works: the inbox for those who only answer followers."""
         may = request.user.has_perm
         if not request.user.is_staff:
             return reverse("mfa_index")
@@ -100,13 +100,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         note_failure(request, credentials.get("username", ""), "password")
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
-        # Who signed in just now has shown all that would be asked for again.
+        # A user who signed in just now has shown everything that the site would ask for again.
         if is_fresh(self.request):
             return False
         return bool(super().is_reauthentication_required(app=app, **kwargs))
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        # By the name alone: the Host header, which a stranger chooses, would multiply his attempts.
+        # Only the name, and not the Host header: strangers choose that, and would get new attempts.
         return str(credentials.get("username", "")).lower()
 
 

@@ -1,7 +1,7 @@
-"""Signing in with WeChat: a code on the page, a question on the phone, and the page goes on.
+"""Signing in with WeChat: the page shows a code, the phone asks, and after a yes the page goes on.
 
-The session holds a secret without which nobody goes on with the request. It is made together with
-a new session, so a session that somebody else planted in this browser is worth nothing.
+The session holds a secret, and only with that can a browser go on with the request. The site makes
+it together with a new session, so a session that an attacker planted in this browser is useless.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from wechat_site.signin.journal import note_refusal
 __all__ = ["accounts", "go_on", "page", "picture"]
 
 _KEY = "wechat_sign_in"
-# Of one address. Each code may be a call to WeChat.
+# The limits for one address, since each code may cost a call to WeChat.
 _RATES = {"wechat_sign_in": "20/5m/ip,200/d/ip"}
 
 _View = Callable[..., HttpResponse]
 
 
 def _for_strangers(view: _View) -> _View:
-    """Only where the site has this way to sign in, and for nobody who is signed in."""
+    """Wraps a view: 404 if SCAN_SIGN_IN is off; a signed-in user is redirected."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -63,13 +63,13 @@ def _for_strangers(view: _View) -> _View:
 
 
 def _active() -> Any:
-    # Whether there is an app secret decides between the two ways.
+    # The app secret is read, because without one an account can only take codes in the chat.
     hidden = [name for name in ACCOUNT_SECRETS if name != "app_secret"]
     return OfficialAccount.objects.filter(is_active=True).defer(*hidden)
 
 
 def _next(request: HttpRequest) -> str:
-    """Where to go on after the sign-in; "" for anywhere outside this site."""
+    """The page after the sign-in; "" for an address outside this site."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     return wanted if wanted and get_adapter().is_safe_url(wanted) else ""
 
@@ -77,7 +77,7 @@ def _next(request: HttpRequest) -> str:
 @_for_strangers
 @require_http_methods(["GET", "HEAD", "POST"])
 def accounts(request: HttpRequest) -> HttpResponse:
-    """The accounts to sign in with. A POST makes a code at once where there is one account."""
+    """The accounts to sign in with. If there is only one, a POST makes a code at once."""
     found = list(_active().order_by("name", "slug"))
     if request.method == "POST" and len(found) == 1:
         return _start(request, found[0])
@@ -130,14 +130,14 @@ def _start(request: HttpRequest, account: OfficialAccount) -> HttpResponse:
         site=request.get_host(),
         way=SignInRequest.Way.CODE if by_code else SignInRequest.Way.SCAN,
     )
-    # A new session: the former may be known to somebody who planted it here.
+    # A new session, because an attacker may have planted the former one, and know it.
     request.session.flush()
     request.session[_KEY] = {"id": row.pk, "key": key, "next": next_page}
     return HttpResponseRedirect(to_page)
 
 
 def _own(request: HttpRequest) -> tuple[SignInRequest | None, str]:
-    """This browser's request, and where it goes on."""
+    """This browser's request, and the page after the sign-in."""
     kept = request.session.get(_KEY)
     if not kept:
         return None, ""
@@ -147,7 +147,7 @@ def _own(request: HttpRequest) -> tuple[SignInRequest | None, str]:
 @_for_strangers
 @require_POST
 def go_on(request: HttpRequest) -> HttpResponse:
-    """Signs in whom the follower allowed; a second factor is asked for as after a password."""
+    """Signs in the user whom the follower allowed; asks for a second factor as after a password."""
     kept = request.session.get(_KEY)
     row, next_page = _own(request)
     if not kept or row is None:
@@ -178,7 +178,7 @@ def go_on(request: HttpRequest) -> HttpResponse:
 
 
 def _note_once(request: HttpRequest, row: SignInRequest) -> None:
-    """Records what this browser's request came to, the first time that its page says so."""
+    """Records that this browser's request was refused, the first time that its page shows it."""
     kept = request.session[_KEY]
     if kept.get("noted") or row.refused_reason == Refusal.WITHDRAWN:
         return
@@ -187,7 +187,7 @@ def _note_once(request: HttpRequest, row: SignInRequest) -> None:
 
 
 def _why_nobody(row: SignInRequest) -> Refusal:
-    """Why nobody is signed in whom the follower allowed."""
+    """Why nobody is signed in although the follower allowed it."""
     if row.is_over:
         return Refusal.EXPIRED
     is_inactive = row.user is not None and not row.user.is_active
@@ -199,7 +199,10 @@ def _name(row: SignInRequest) -> str:
 
 
 def _is_staff_without_second_factor(user: Any) -> bool:
-    """Whatever the site demands after a password: here there was none."""
+    """Whether the user has staff rights but no second factor.
+
+    Such users may not sign in without a password, whatever REQUIRE_SECOND_FACTOR says.
+    """
     has_rights = user.is_staff or user.is_superuser
     factors = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
     return bool(has_rights and not is_mfa_enabled(user, factors))

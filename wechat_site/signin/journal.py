@@ -1,7 +1,7 @@
-"""One line in the log for each sign-in and each failure, in a form that fail2ban reads.
+"""Writes a line to the log for each sign-in and each failure, in a form that fail2ban reads.
 
-The address stands first and the name, which a stranger chose, last and quoted: no name can pass for
-an address or begin a line of its own. docs/sign-in.md has the filter.
+The address comes first. The name, which a stranger chose, comes last and quoted, so no name can
+look like an address or begin a line of its own. docs/sign-in.md has the filter.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ __all__ = ["note_failure", "note_refusal"]
 
 logger = logging.getLogger("wechat_site.signin")
 
-# Seconds. A stranger who goes on against a lock fills the log, which is rotated, not the database.
+# Seconds between two audit entries about one lock. A stranger who goes on trying fills only the
+# log, which is rotated, and not the database.
 _LOCKED_NOTED_EVERY = 3600
 
 REASONS.update(Refusal.choices)
@@ -81,7 +82,7 @@ def _second_factor_failed(sender: Any, request: HttpRequest, user: Any, **kwargs
 
 
 def _is_news(name: str) -> bool:
-    """Whether nobody was kept out by the lock of this user name during the last hour."""
+    """Whether, as this process knows, the name's lock kept nobody out in the last hour."""
     key = hashlib.sha256(name.lower().encode(errors="replace")).hexdigest()
     return bool(caches["process"].add(f"audit.locked.{key}", 1, _LOCKED_NOTED_EVERY))
 

@@ -1,4 +1,4 @@
-"""Sessions end after a while without use, and after a while in any case."""
+"""Ends sessions that were idle for too long, and old sessions in any case."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from django.utils import timezone
 
 __all__ = ["BACKGROUND_HEADER", "SessionLifetimeMiddleware", "is_fresh"]
 
-# Pages that refresh parts of themselves say so here: nobody needs to be sitting before them.
+# Pages send this header when they refresh parts of themselves, which is no sign of a user.
 BACKGROUND_HEADER = "X-Background"
 
 _BEGAN, _USED = "session_began", "session_used"
-# Seconds: not a write for every request.
+# Seconds between two writes of the last use, to save a write for every request.
 _NOTED_EVERY = 60
 _FRESH = 300
 
 
 class SessionLifetimeMiddleware:
-    """Signs out who was idle for SESSION_IDLE_SECONDS, or signed in SESSION_COOKIE_AGE ago."""
+    """Signs out users idle for SESSION_IDLE_SECONDS, or signed in SESSION_COOKIE_AGE ago."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         session = request.session
-        # A visitor without a session is not looked up.
+        # The cookie is checked first, so that a visitor without a session costs no query.
         if settings.SESSION_COOKIE_NAME in request.COOKIES and request.user.is_authenticated:
             now = time.time()
             began, used = session.get(_BEGAN), session.get(_USED)

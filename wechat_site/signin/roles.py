@@ -1,4 +1,4 @@
-"""The roles that `migrate` makes: what colleagues of each kind need, and no more.
+"""The roles that `migrate` makes: each has the permissions that its users need, and no more.
 
 An administrator may change them afterwards.
 """
@@ -25,7 +25,7 @@ class RoleDefinition:
 
 
 def _grants(text: str) -> frozenset[str]:
-    """`view change: events.eventlog` as permissions; one line for each set of acts."""
+    """Reads lines such as `view change: events.eventlog` as permissions."""
     granted = set()
     for line in text.strip().splitlines():
         acts, _, models = line.partition(":")
@@ -128,10 +128,10 @@ view: subscribers.erasure events.auditentry events.alert
 
 
 def make_roles(**kwargs: Any) -> None:
-    """Makes what is missing: new roles, and permissions that a role was never given before."""
+    """Makes missing roles, and gives roles the permissions that they were never given before."""
     tables = set(connection.introspection.table_names())
     if not {Role._meta.db_table, AuditEntry._meta.db_table} <= tables:
-        return  # migrated back to before there were roles
+        return  # migrated back to a version without roles
     known = {
         f"{permission.content_type.app_label}.{permission.codename}": permission
         for permission in Permission.objects.select_related("content_type")

@@ -1,7 +1,7 @@
-"""Nobody with staff rights gets anywhere without a second factor, where the site demands one.
+"""Demands a second factor of users with staff rights, if the site is set so.
 
-The session remembers that a second factor was shown, or set up, in it. A password alone therefore
-opens nothing but the page that sets one up, also in a session from before the first was set up.
+The session remembers that the user showed or set up a second factor in it. So a password alone
+opens only the page that sets one up, even in a session from before the first factor was set up.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from django.urls import reverse
 __all__ = ["SecondFactorMiddleware", "needs_second_factor"]
 
 _SHOWN = "second_factor_of"
-# Signing out, setting a factor up, and the choice of language.
+# Pages that need no second factor: signing out, setting one up, choosing the language.
 _OPEN = ("/account/", "/i18n/")
 
 
@@ -33,7 +33,7 @@ def needs_second_factor(user: Any) -> bool:
 
 
 class SecondFactorMiddleware:
-    """Leads a user who owes a second factor to the page where it is set up."""
+    """Redirects users who showed no second factor to the sign-in, or to set one up."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

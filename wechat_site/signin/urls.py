@@ -1,4 +1,4 @@
-"""The pages of sign-in: those of django-allauth that this site offers, and no others."""
+"""The addresses of sign-in: this site's own, and those of django-allauth that it offers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ urlpatterns = [
         name="account_change_password",
     ),
     path("password/set/", transaction.atomic(account.password_set), name="account_set_password"),
-    # These change several rows: the last factor takes the recovery codes with it.
+    # Transactions, because these change several rows: the last factor removes the recovery codes.
     path(
         "2fa/totp/deactivate/",
         transaction.atomic(totp.deactivate_totp),

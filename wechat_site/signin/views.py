@@ -1,4 +1,4 @@
-"""The admin's own doors, which lead to the site's one sign-in."""
+"""The admin's own sign-in address, which redirects to the site's one sign-in page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["admin_login"]
 
 
 def admin_login(request: HttpRequest) -> HttpResponse:
-    """To the sign-in; 403 for a user whom another sign-in would not help."""
+    """Redirects to the sign-in; 403 for a signed-in user without staff rights."""
     if request.user.is_authenticated:
         if not request.user.is_staff:
             raise PermissionDenied

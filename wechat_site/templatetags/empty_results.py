@@ -1,3 +1,5 @@
+"""Template tags for empty lists in the admin."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -14,9 +16,9 @@ register = template.Library()
 
 @register.simple_tag
 def empty_list(cl: ChangeList) -> dict[str, Any]:
-    """The sentence for an empty list and the steps that its reader may take.
+    """The sentence for an empty list, and the steps that the user may take.
 
-    Nothing for a list of another app.
+    An empty dict for a list of another app.
     """
     said = EMPTY_LISTS.get(cl.opts.label_lower)
     if said is None:

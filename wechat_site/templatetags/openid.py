@@ -1,3 +1,5 @@
+"""Template tags for the pages of OpenID Connect."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -9,7 +11,7 @@ from oauthlib.oauth2.rfc6749 import errors
 
 register = template.Library()
 
-# Of a value that somebody else wrote into the address.
+# The page shows at most so many characters of a value from the address, which anybody may write.
 _LONGEST = 200
 _AT_FAULT = {
     errors.InvalidClientIdError: "client_id",
@@ -22,13 +24,13 @@ _AT_FAULT = {
 
 @register.simple_tag
 def signs_in_elsewhere() -> bool:
-    """Whether users sign in to other applications from here."""
+    """Whether users can sign in to other applications through this site."""
     return bool(settings.OPENID_CONNECT)
 
 
 @dataclass(frozen=True)
 class WrongRequest:
-    """OAuth's code of an error, the parameter at fault, and what that was; "" for none."""
+    """OAuth's error code, the parameter at fault, and its value; "" if no parameter is at fault."""
 
     code: str
     parameter: str
@@ -37,7 +39,7 @@ class WrongRequest:
 
 @register.simple_tag(takes_context=True)
 def wrong_request(context: dict[str, Any], error: Exception) -> WrongRequest:
-    """What is wrong with a request that its application is not told of."""
+    """What is wrong with a request, for an error that is shown here and not to the application."""
     parameter = _AT_FAULT.get(type(error), "")
     value = str(context["request"].GET.get(parameter, "")) if parameter else ""
     return WrongRequest(

@@ -1,3 +1,5 @@
+"""A template tag for pages about the second factor."""
+
 from __future__ import annotations
 
 from typing import Any

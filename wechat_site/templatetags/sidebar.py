@@ -1,3 +1,5 @@
+"""Template tags for the paths and titles of admin pages, in the sidebar's words."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -16,11 +18,11 @@ register = template.Library()
 
 @register.filter
 def under_sidebar_heading(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The path of a page with its first two parts as the sidebar has them; a row's name is marked.
+    """The path of a page, with the sidebar's words for its first two parts; a row's name is marked.
 
-    The theme begins a path with the app and the name of the model, but one app's pages stand under
-    several headings, and some lists are called by what one does there. A page that the sidebar does
-    not list keeps the theme's words. A heading that says the same as the page is left out.
+    The theme begins a path with the app and the name of the model. But one app's pages are under
+    several headings, and some lists have the name of what users do there. A page that the sidebar
+    does not list keeps the theme's words. A heading with the same words as the page is left out.
     """
     if len(parts) < 2:
         return parts
@@ -36,7 +38,7 @@ def under_sidebar_heading(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @register.filter
 def list_name(opts: Options[Any]) -> str:
-    """What the sidebar calls the list of a model; a list that stands elsewhere: its rows' name."""
+    """The sidebar's name for the list of a model; else the plural name of the model."""
     try:
         address = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
     except NoReverseMatch:
@@ -49,9 +51,9 @@ def list_name(opts: Options[Any]) -> str:
 
 @register.simple_tag(takes_context=True)
 def act_of_page(context: Context) -> str:
-    """What one does on a page below a list or a row: the end of its path.
+    """The end of a page's path below a list or a row: what users do there.
 
-    "" for a list, for the page of a row, and where the title says no more than the path.
+    "" for a list, for the page of a row, and if the title says no more than the path.
     """
     opts, title = context.get("opts"), str(context.get("title") or "")
     if not isinstance(opts, Options) or "cl" in context or context.get("change"):
@@ -60,12 +62,12 @@ def act_of_page(context: Context) -> str:
         return gettext("History")
     if context.get("add") and title == gettext("Add %s") % opts.verbose_name:
         return pgettext("end of a path", "New")
-    # A title of Django's names the row too, which the path has already.
+    # Django's own title names the row, which the path has already.
     return "" if title in {list_name(opts), str(context.get("original"))} else title
 
 
 def _items() -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Each line of the sidebar, with the heading above it or ""."""
+    """Yields each line of the sidebar with the heading above it, or with ""."""
     sidebar: Any = settings.UNFOLD["SIDEBAR"]
     for group in sidebar["navigation"]:
         for item in group["items"]:

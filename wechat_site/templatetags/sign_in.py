@@ -1,3 +1,5 @@
+"""A template tag for the sign-in page."""
+
 from __future__ import annotations
 
 from django import template
@@ -8,5 +10,5 @@ register = template.Library()
 
 @register.simple_tag
 def scan_sign_in() -> bool:
-    """Whether one may sign in with WeChat."""
+    """Whether users may sign in with WeChat."""
     return bool(settings.SCAN_SIGN_IN)
