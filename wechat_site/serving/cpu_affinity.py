@@ -1,8 +1,8 @@
-"""Binds each of the web server's processes to a processor of its own, where they are few.
+"""Binds each process of the web server to a processor of its own, on a machine with few processors.
 
-A process's threads hand Python's lock to each other for every push, and that costs half as much on
-one processor as across two. So where there are no more processors than processes, each process
-stays on one of them (docs/performance.md); elsewhere the kernel finds better places.
+For every push, the threads of a process pass Python's lock to each other, and that costs half as
+much on one processor as across two. So if there are no more processors than processes, each process
+stays on one of them (docs/performance.md); otherwise the kernel finds better places.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from wechat_site.serving.supervisor import WEB_PROCESSES
 
 __all__ = ["stay_on_one_processor"]
 
-# Reloads that overlap.
+# At most so many reloads may overlap.
 _MOST_TURNS = 10
 
 
 def stay_on_one_processor() -> socket.socket | None:
-    """Binds this process's threads, those to come, to a processor that no sibling has chosen.
+    """Binds this thread, and threads that it starts, to a processor that no sibling has chosen.
 
-    The socket is the claim to it, held to the end of the process: of an abstract name there is one
-    owner. While a reload replaces the processes there are two for each processor.
+    The returned socket is the claim to the processor, since only one process can bind an abstract
+    name; hold it to the end of the process. During a reload, two processes share each processor.
     """
     if sys.platform != "linux":
         return None

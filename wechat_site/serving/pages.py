@@ -1,7 +1,8 @@
 """Runs the site's pages, a WSGI application, behind a front that speaks RSGI.
 
-The pages have threads of their own, so whatever they do, the callback goes on. A request takes a
-thread when its body is there: a slow line holds none. Bodies of strangers are small or refused.
+The pages have threads of their own, so the callback works whatever they do. A request takes a
+thread only when its whole body has arrived, so a slow line holds none. A stranger's body must be
+small.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ __all__ = ["Pages"]
 
 logger = logging.getLogger(__name__)
 
-# Larger bodies are on disk, not in memory.
+# Larger bodies are kept on disk, not in memory.
 _IN_MEMORY = 256 * 1024
-# Seconds for a body to arrive, and for a chunk of an answer to leave.
+# Seconds within which a body must arrive, and a chunk of an answer must leave.
 _BODY_SECONDS = 60
 _CHUNK_SECONDS = 60
-# What a header has whose value the server did not read: Latin-1, as WSGI wants it, and no ASCII.
+# Stands for the value of a header that the server did not read: Latin-1, as WSGI wants, not ASCII.
 _NOT_ASCII = "\xff"
 _PLAIN = [("content-type", "text/plain; charset=utf-8")]
 
@@ -49,11 +50,11 @@ class _Refused(Exception):
 class Pages:
     """An RSGI application that runs `application` in up to `threads` threads.
 
-    Of a request without a session or an API key at most `anonymous_body` bytes are read, of others
-    `largest_body`; more is answered 413. `uploads` bodies that do not fit into memory are read at a
-    time. POSTs of strangers take turns, since a wrong password costs as much to check as a hundred
-    pushes; up to `turns` wait, the next are answered 429. At the path `sign_in` everybody is a
-    stranger: anybody can send a cookie with a session's name.
+    A request without a session or an API key comes from a stranger. It may have `anonymous_body`
+    bytes, any other `largest_body`; a larger body gets 413. At most `uploads` bodies that do not
+    fit into memory are read at a time. POSTs of strangers take turns, since checking a wrong
+    password costs as much as a hundred pushes; up to `turns` wait, others get 429. At the path
+    `sign_in` everybody is a stranger, because anybody can send a cookie with a session's name.
     """
 
     def __init__(
@@ -154,7 +155,7 @@ class Pages:
 
 
 class _Response:
-    """What the application says, passed on from its thread to the loop."""
+    """Passes an answer of the application on from its thread to the event loop."""
 
     def __init__(self, protocol: HTTPProtocol, loop: asyncio.AbstractEventLoop) -> None:
         self._protocol = protocol
@@ -178,7 +179,8 @@ class _Response:
             if self._transport is None:
                 self._protocol.response_str(500, _PLAIN, "internal server error")
         finally:
-            # A stream ends when nothing refers to it; this object may wait for the collector.
+            # The stream ends only when nothing refers to it, and this object may live on until the
+            # garbage collector runs.
             self._transport = None
 
     def _start(
@@ -212,7 +214,7 @@ class _Response:
         async def send() -> None:
             await self._transport.send_bytes(chunk)
 
-        # Waits, so that a slow reader does not fill this process's memory.
+        # Waits for the chunk to leave, so that a slow client does not fill this process's memory.
         asyncio.run_coroutine_threadsafe(send(), self._loop).result(_CHUNK_SECONDS)
 
 
@@ -235,13 +237,13 @@ def _answer_refused(scope: Scope, protocol: HTTPProtocol, refused: _Refused) -> 
 
 
 def _joined(scope: Scope) -> dict[str, str]:
-    """The headers by name; one that is there twice as one, as CGI has it."""
+    """The headers by name; values of a repeated header are joined, as in CGI."""
     joined: dict[str, str] = {}
     for name, value in scope.headers.items():
         if name in joined:
             value = joined[name] + ("; " if name == "cookie" else ",") + value
         joined[name] = value
-    # granian names a header whose value is not ASCII, and keeps the value back.
+    # If a value is not ASCII, granian gives the header's name without the value.
     joined.update(dict.fromkeys(set(scope.headers.keys()) - joined.keys(), _NOT_ASCII))
     return joined
 
@@ -281,7 +283,7 @@ def _environ(scope: Scope, headers: dict[str, str], body: IO[bytes]) -> dict[str
         environ["HTTP_HOST"] = scope.authority
     for name, value in headers.items():
         if "_" in name:
-            # It would pass for the header with a hyphen, which a proxy may vouch for.
+            # WSGI would take it for the header with a hyphen, which a proxy may have set.
             continue
         key = name.upper().replace("-", "_")
         environ[key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"] = value

@@ -1,4 +1,4 @@
-"""Ends a process with its parent, however that ended: SIGKILL leaves nobody time to stop others."""
+"""Ends a process with its parent, even if SIGKILL leaves the parent no time to stop others."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import sys
 
 __all__ = ["PARENT", "end_with_parent"]
 
-# The environment variable by which `manage.py serve` names itself to its children.
+# The environment variable in which `manage.py serve` tells its children its process id.
 PARENT = "WECHAT_SITE_PARENT"
 
 _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent(parent: int | None = None) -> None:
-    """Has the kernel kill this process when `parent` ends; by default the PARENT, if there is one.
+    """Has the kernel kill this process when `parent` ends; by default the one in PARENT, if any.
 
-    Only Linux can do that; elsewhere nothing happens.
+    Only Linux can do that; on other systems this does nothing.
     """
     named = os.environ.get(PARENT, "")
     if parent is None and named.isdigit():
@@ -27,5 +27,5 @@ def end_with_parent(parent: int | None = None) -> None:
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
-        # It ended before this was said.
+        # The parent had ended before the call above.
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,9 +1,9 @@
 """Signal handlers that may take locks.
 
-Python runs a signal handler in the main thread, between two of its steps. `Event.set()` there waits
-for ever if the signal came while the main thread itself was inside `Event.wait()`, holding the same
-lock. So the handler only puts the number into a `SimpleQueue`, which is reentrant, and a thread
-calls the function.
+Python runs a signal handler in the main thread, between two of its steps. If the signal comes while
+the main thread is inside `Event.wait()` and holds the event's lock, `Event.set()` in the handler
+waits for ever. So the handler only puts the number into a `SimpleQueue`, which is reentrant, and a
+thread calls the function.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The site's processes, started and stopped together: the web server and the worker.
+"""Starts and stops the site's processes together: the web server and the worker.
 
-With a broker the worker's tasks are Celery's, whose processes are started by themselves.
+With a broker, Celery runs the worker's tasks, and its processes are started separately.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# Seconds for requests and tasks under way to finish.
+# Seconds that running requests and tasks get to finish.
 _GRACE = 10
 
 
@@ -51,7 +51,7 @@ def prepare() -> None:
 
 
 def refuse_taken_port(host: str, port: int) -> None:
-    """Raises CommandError when something else listens there."""
+    """Raises CommandError if something else listens on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -64,7 +64,7 @@ def refuse_taken_port(host: str, port: int) -> None:
 
 
 def refuse_taken_socket(path: str) -> None:
-    """Raises CommandError when a site listens on this Unix socket."""
+    """Raises CommandError if another site listens on this Unix socket."""
     with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
         probe.connect(path)
         raise CommandError(f"Another site listens on {path}. Stop it first, or choose another.")
@@ -72,9 +72,9 @@ def refuse_taken_socket(path: str) -> None:
 
 @contextmanager
 def hold_database() -> Iterator[None]:
-    """Keeps other starts away from a SQLite file; raises CommandError when another site has it.
+    """Claims a SQLite file for this site; raises CommandError if another site has it.
 
-    PostgreSQL is made for several nodes.
+    For PostgreSQL it does nothing, since several nodes may share the database.
     """
     database = settings.DATABASES["default"]
     if database["ENGINE"] != "django.db.backends.sqlite3":
@@ -95,10 +95,10 @@ def hold_database() -> Iterator[None]:
         yield
 
 
-# While one process waits for its commit the other prepares the next. docs/performance.md has the
-# figures.
+# Two, because one process prepares its next commit while the other waits for a commit.
+# docs/performance.md has the figures.
 WEB_PROCESSES = 2
-# Connections that each of them holds: a stranger's idle line costs a few kilobytes, no thread.
+# Each process holds so many connections: a stranger's idle one costs a few kilobytes, no thread.
 _CONNECTIONS = 8192
 
 
@@ -144,7 +144,7 @@ class Site:
             signal.SIGTERM: self.stopping.set,
             signal.SIGUSR1: self._reload_wanted.set,
         }
-        # A closed terminal must not leave the children behind, but nohup is a wish to go on.
+        # A closed terminal must not leave the children behind; but under nohup the site goes on.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             functions[signal.SIGHUP] = self.stopping.set
         on_signals(functions)
@@ -152,7 +152,7 @@ class Site:
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        # The web processes' counters, see events/metrics.py.
+        # The folder of the web processes' counters, see events/metrics.py.
         with tempfile.TemporaryDirectory(prefix="wechat-site-") as self._counters:
             try:
                 for name in self._commands:
@@ -178,7 +178,7 @@ class Site:
 
     def _is_ready(self) -> bool:
         family = socket.AF_UNIX if self._uds else socket.AF_INET
-        # Asked by its own name: Django answers to no other.
+        # Django answers only requests with one of its own host names.
         host = settings.ALLOWED_HOSTS[0].lstrip(".")
         asking = http.client.HTTPConnection("localhost" if host == "*" else host)
         with socket.socket(family) as asking.sock:
@@ -191,10 +191,10 @@ class Site:
                 return False
 
     def wait(self, *, each_second: Callable[[], None] = lambda: None) -> None:
-        """Returns when told to stop; a worker that ended is started again.
+        """Returns when told to stop; meanwhile starts a worker again that has ended.
 
-        On SIGUSR1 the code is loaded anew: new web processes answer before the old ones end.
-        Raises CommandError when the web server ends by itself.
+        On SIGUSR1 it reloads the code: new web processes answer before the old ones end.
+        Raises CommandError if the web server ends by itself.
         """
         while not self.stopping.wait(1):
             self._look_after_children()
@@ -206,7 +206,7 @@ class Site:
             each_second()
 
     def _start(self, name: str) -> None:
-        # In sessions of their own, so that Ctrl-C reaches them through us, once and in order.
+        # A session of its own, so that Ctrl-C reaches the child only through us, once and in order.
         self._children[name] = subprocess.Popen(
             self._commands[name],
             cwd=settings.BASE_DIR,
@@ -229,7 +229,7 @@ class Site:
     def _stop_children(self) -> None:
         for child in self._children.values():
             child.terminate()
-        # One deadline for all of them.
+        # All children have the same deadline.
         deadline = time.monotonic() + _GRACE
         for name, child in self._children.items():
             try:

@@ -1,4 +1,4 @@
-"""One of the web server's processes, as granian loads it: the front, and the pages behind it."""
+"""A process of the web server, as granian loads it: the front, and the pages behind it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from wechat_site.serving.parent import end_with_parent
 
-# Before all that takes time: the parent may end meanwhile. And granian sets a process's own signal
-# handlers only after this import. Until then it has its parent's, which would lose a signal to
-# stop, and the process would never end.
+# This comes before everything that takes time, because the parent may end meanwhile. And granian
+# sets the process's own signal handlers only after this import. Until then the process has its
+# parent's handlers, which would lose a signal to stop, and the process would never end.
 if (_parent := multiprocessing.parent_process()) is not None and _parent.pid is not None:
     end_with_parent(_parent.pid)
     for _number in (signal.SIGINT, signal.SIGTERM):
@@ -21,7 +21,7 @@ if (_parent := multiprocessing.parent_process()) is not None and _parent.pid is 
 
 from wechat_site.wsgi import application as pages  # isort: skip
 
-# Only now are the settings there that they read.
+# Only now are the settings loaded that these modules read.
 from django.conf import settings  # isort: skip
 from django.db import connections  # isort: skip
 from django.urls import reverse  # isort: skip
@@ -35,12 +35,12 @@ from wechat_site.serving.pages import Pages  # isort: skip
 
 __all__ = ["application"]
 
-# Threads that ask the database for a push that is not simply stored: a duplicate, a slow reply.
+# Threads that query the database for pushes that are not simply stored: duplicates, slow replies.
 _ASKING = 4
 
 
 class _Threads:
-    """The front's threads: one that writes, and some that ask."""
+    """The front's threads: one writes to the database, some query it."""
 
     def __init__(self) -> None:
         self._to_write: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -61,7 +61,7 @@ class _Threads:
 
 
 def _make_room_in_pool() -> None:
-    """Lets a handler that holds a connection take it from nobody who receives."""
+    """Enlarges the pool, so that reply handlers take no connections from the receiving threads."""
     pool = connections["default"].settings_dict.get("OPTIONS", {}).get("pool")
     if isinstance(pool, dict):
         pool["max_size"] += settings.REPLY_HANDLER_THREADS
