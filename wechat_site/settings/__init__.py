@@ -1,7 +1,7 @@
-"""One set of settings for every environment; what differs comes from environment variables.
+"""One set of settings for every environment; environment variables make the difference.
 
 With nothing set, a local site works: SQLite in ``var/``, DEBUG on, this machine only. With
-``DEBUG=False`` a missing or weak setting stops the start with a sentence that says what to set.
+``DEBUG=False`` a missing or weak setting stops the start, and the message says what to set.
 """
 
 from __future__ import annotations

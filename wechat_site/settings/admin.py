@@ -1,4 +1,4 @@
-"""The admin's look, and its sidebar."""
+"""How the admin looks, and its sidebar."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _static(name: str) -> str:
 
 
 def _admin_link(title: Any, icon: str, app: str, model: str) -> dict[str, Any]:
-    """A line of the sidebar, for those who may see what it leads to."""
+    """A line of the sidebar, for users who may see the page behind it."""
     return {
         "title": title,
         "icon": icon,
@@ -67,7 +67,7 @@ UNFOLD = {
     },
     "SIDEBAR": {
         "show_search": False,
-        # The list below names this site's own pages; those of other apps are in the list of all.
+        # The list below names only this site's own pages; pages of EXTRA_APPS need the full list.
         "show_all_applications": bool(EXTRA_APPS),
         "navigation": [
             {

@@ -20,7 +20,8 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": "events.api.requests.negotiation.NoDescription",
     "EXCEPTION_HANDLER": "events.api.requests.exceptions.answer_to",
 }
-# How long a new API key lasts, and how often it may be used: each web process counts for itself.
+# How many days a new API key lasts, and how many requests it may make in a minute; each web process
+# counts for itself.
 API_KEY_DAYS = env.int("API_KEY_DAYS", default=365)
 API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=1200)
 if API_KEY_DAYS < 1 or API_REQUESTS_PER_MINUTE < 1:

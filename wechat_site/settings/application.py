@@ -34,7 +34,7 @@ INSTALLED_APPS = [
 
 
 def _extra_apps() -> list[str]:
-    """Other packages on Python's path (docs/extending.md); they come last, so they may override."""
+    """Apps from other packages on Python's path (docs/extending.md), which come last."""
     names = [name.strip() for name in env.list("EXTRA_APPS", default=[]) if name.strip()]
     for name in names:
         if INSTALLED_APPS.count(name) + names.count(name) > 1:
@@ -112,9 +112,9 @@ if LANGUAGE_CODE not in dict(LANGUAGES):
     raise ImproperlyConfigured("LANGUAGE_CODE must be zh-hans or en.")
 TIME_ZONE = env.str("TIME_ZONE", default="Asia/Shanghai")
 USE_TZ = True
-# One form of dates in both languages.
+# Both languages use one format of dates.
 FORMAT_MODULE_PATH = "wechat_site.locale"
-# The second holds the Chinese of the admin's theme, which ships none.
+# The second folder has the Chinese texts of the admin's theme, which comes without any.
 LOCALE_PATHS = [BASE_DIR / "wechat_site" / "locale", BASE_DIR / "wechat_site" / "theme_locale"]
 
 STATIC_URL = "static/"
@@ -122,7 +122,7 @@ STATIC_ROOT = VAR_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    # Files that pages give to those who may see them; no URL leads here.
+    # Files that pages give only to users who may see them; they have no URL of their own.
     "private": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {
@@ -138,5 +138,5 @@ STORAGES = {
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
-# A local start serves straight from the packages, so that no collectstatic is needed.
+# A local start serves static files from the packages, so it needs no collectstatic.
 WHITENOISE_USE_FINDERS = DEBUG

@@ -13,20 +13,21 @@ def _database() -> dict[str, Any]:
     config: dict[str, Any] = env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR}/db.sqlite3")
     options = config.setdefault("OPTIONS", {})
     if config["ENGINE"] == "django.db.backends.sqlite3":
-        # IMMEDIATE takes the write lock at BEGIN, where waiting works; a transaction that began as
-        # a reader and then writes fails at once with "database is locked". FULL keeps what was
-        # committed through a power cut, which NORMAL does not.
+        # IMMEDIATE takes the write lock at BEGIN, where SQLite can wait for it. A transaction that
+        # begins as a reader and then writes fails at once with "database is locked". With FULL,
+        # committed data survives a power cut; with NORMAL it may not.
         options.update(
             transaction_mode="IMMEDIATE",
             timeout=20,  # seconds; a callback has its own (events/db/transactions.py)
-            # A page that many commits have written is copied to its place once: 16 MiB of them.
+            # A checkpoint after 4,000 pages (16 MiB): a page that many commits wrote is then copied
+            # into the database only once.
             init_command=(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000;"
             ),
         )
         config["CONN_MAX_AGE"] = None
     elif config["ENGINE"] == "django.db.backends.postgresql":
-        # The callback has 5 seconds in all: waiting longer than 2 for a connection helps nobody.
+        # The callback has 5 seconds in all, so waiting longer than 2 for a connection is of no use.
         options.update(
             pool={
                 "min_size": 1,
@@ -34,7 +35,7 @@ def _database() -> dict[str, Any]:
                 "timeout": 2,
             },
             connect_timeout=2,
-            # PgBouncer hands one connection to many, and does not know who prepared what.
+            # PgBouncer gives one connection to many clients, so prepared statements would mix.
             prepare_threshold=None if env.bool("BEHIND_PGBOUNCER", default=False) else 5,
         )
         config["DISABLE_SERVER_SIDE_CURSORS"] = env.bool("BEHIND_PGBOUNCER", default=False)
@@ -46,12 +47,12 @@ def _database() -> dict[str, Any]:
 
 DATABASES = {"default": _database()}
 CACHES = {
-    # For what all processes must count together, such as failed sign-ins. It is seldom written.
+    # For numbers that all processes count together, such as failed sign-ins. It is seldom written.
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "site_cache",
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     },
-    # For what a process may remember by itself.
+    # For values that each process keeps for itself.
     "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }

@@ -1,4 +1,4 @@
-"""Where settings come from, the environment, and where files lie: in ``var/``."""
+"""Reads the environment, from which settings come, and prepares the folder ``var/`` for files."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ DEBUG = env.bool("DEBUG", default=True)
 
 VAR_DIR.mkdir(mode=0o700, exist_ok=True)
 if VAR_DIR.stat().st_mode & 0o077:
-    # Databases and archives in there are for nobody else.
+    # Other users of the machine must not read the databases and archives in there.
     with contextlib.suppress(PermissionError):
         VAR_DIR.chmod(0o700)

@@ -1,4 +1,4 @@
-"""Hosts, and the security of the way to them."""
+"""Host names, TLS and proxies, cookies and frames."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ for _origin in CSRF_TRUSTED_ORIGINS:
             f"CSRF_TRUSTED_ORIGINS: {_origin!r} must begin with http:// or https://"
         )
 
-# Where WeChat reaches this site, for the doctor: https://wechat.example.com, without a path.
+# The address at which WeChat reaches this site, without a path: https://wechat.example.com. The
+# doctor and OpenID Connect use it.
 PUBLIC_URL = env.str("PUBLIC_URL", default="").rstrip("/")
 if PUBLIC_URL and (
     urlsplit(PUBLIC_URL).scheme not in {"http", "https"} or urlsplit(PUBLIC_URL).path
@@ -40,25 +41,25 @@ if PUBLIC_URL and (
 # Other sites whose pages may show the binding page in a frame, such as https://shop.example.com.
 EMBEDDING_ORIGINS = env.list("EMBEDDING_ORIGINS", default=[])
 for _origin in EMBEDDING_ORIGINS:
-    # They become part of a header.
+    # Checked strictly, because the origins become part of a header.
     if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?", _origin):
         raise ImproperlyConfigured(
             f"EMBEDDING_ORIGINS: {_origin!r} must be like https://shop.example.com, without a path."
         )
 
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
-# WeChat does not follow redirects, and balancers ask for health over plain HTTP.
+# WeChat does not follow redirects, and load balancers check health over plain HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^wechat/", r"^healthz$", r"^readyz$", r"^metrics$"]
 if env.bool("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0 if DEBUG else 30 * 24 * 3600)
-# Subdomains and the preload list are promises about a whole domain, which only its owner can make.
+# HSTS for subdomains and the preload list concern a whole domain; only its owner can decide that.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-# How many proxies in front of the site append to X-Forwarded-For. None are believed by default: a
-# visitor could write any address there himself.
+# How many proxies in front of the site append to X-Forwarded-For. By default the site trusts none,
+# because a visitor could write any address there.
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 if TRUSTED_PROXIES < 0:
     raise ImproperlyConfigured("TRUSTED_PROXIES is a number of proxies: 0 or more.")

@@ -1,4 +1,4 @@
-"""The secrets of the site, and what makes a weak one."""
+"""The secrets of the site, and checks that they are not weak."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from wechat_site.settings.environment import DEBUG, env
 
-# Used only while DEBUG is on and the hosts are local. Both are public: they protect nothing.
+# Used only while DEBUG is on and the hosts are local. Both are public, so they protect nothing.
 _LOCAL_SECRET_KEY = "local-only-key-that-protects-nothing-set-SECRET_KEY-for-a-real-site"
 _LOCAL_ENCRYPTION_KEY = "bG9jYWwtb25seS1rZXktcHJvdGVjdHMtbm90aGluZyE="
 
@@ -31,7 +31,7 @@ if not DEBUG and (len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5):
         "SECRET_KEY is too weak: it must have at least 50 characters, made at random."
     )
 
-# The first key encrypts, all of them decrypt: put a new one in front, keep the old one behind it.
+# The first key encrypts, all keys decrypt. To change keys, put the new one before the old one.
 FIELD_ENCRYPTION_KEYS = [
     key.strip()
     for key in _secret(

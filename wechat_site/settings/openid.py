@@ -1,4 +1,4 @@
-"""Sign-in to other applications by OpenID Connect."""
+"""Signing users in to other applications by OpenID Connect."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from wechat_site.settings.environment import DEBUG, env
 from wechat_site.settings.hosts import PUBLIC_URL
 
 OPENID_CONNECT = env.bool("OPENID_CONNECT", default=False)
-# A private RSA key as PEM, in one line with \n between its lines or in several. Empty: the site
-# makes one and keeps it encrypted. The former key stays published, so that its tokens stay valid.
+# A private RSA key as PEM, in several lines, or in one line with \n between them. Empty: the site
+# makes a key and keeps it encrypted. The former key stays published, so that its tokens stay valid.
 OPENID_CONNECT_KEY = env.str("OPENID_CONNECT_KEY", default="").replace("\\n", "\n").strip()
 if OPENID_CONNECT and not (PUBLIC_URL or DEBUG):
     raise ImproperlyConfigured(
@@ -35,7 +35,7 @@ if OPENID_CONNECT_KEY and not _may_sign(OPENID_CONNECT_KEY):
 IDP_OIDC_ADAPTER = "wechat_site.openid.adapter.OpenIDAdapter"
 # Seconds.
 IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = 30 * 24 * 3600
-# The first is for what people choose, the last for secrets that this site makes of random bits.
+# The first is for passwords that people choose, the last for random secrets that this site makes.
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "wechat_site.openid.secrets.RandomSecretHasher",

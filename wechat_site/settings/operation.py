@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from wechat_site.settings.environment import env
 
-# Empty: `manage.py worker` does it. With Redis or RabbitMQ here, Celery does (docs/workers.md).
+# Empty: `manage.py worker` runs the tasks. With the address of Redis or RabbitMQ, Celery does
+# (docs/workers.md).
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="")
 
-# Bearer token for /metrics; without one, only this machine itself may read it.
+# The bearer token for /metrics; without one, only this machine may read them.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 LOGGING = {
@@ -25,12 +26,12 @@ LOGGING = {
         }
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    # Django has a handler of its own while DEBUG is on, which would say everything twice.
+    # While DEBUG is on, Django's own handler would write everything a second time.
     "loggers": {
         "django": {"handlers": [], "propagate": True},
         # One line for each call would bury everything else during a follower sync.
         "httpx": {"level": "WARNING"},
-        # So would one for each look at whether there is something to do, several each second.
+        # Celery would write lines for each look whether there is work, several each second.
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},

@@ -1,4 +1,4 @@
-"""WeChat's API, and the messages that it allows."""
+"""Calling WeChat's API, and the customer-service messages that it allows."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def _platform_base(name: str, default: str) -> str:
     return base
 
 
-# Where calls go to; regional hosts such as https://sh.api.weixin.qq.com take the same calls.
+# The address for calls; regional hosts such as https://sh.api.weixin.qq.com take the same calls.
 WECHAT_API_BASE = _platform_base("WECHAT_API_BASE", "https://api.weixin.qq.com")
-# Where the pictures of QR codes are.
+# The address of the pictures of QR codes.
 WECHAT_MP_BASE = _platform_base("WECHAT_MP_BASE", "https://mp.weixin.qq.com")
-# Seconds: to connect, and between two pieces of an answer.
+# Seconds for connecting, and between two pieces of an answer.
 WECHAT_API_CONNECT_TIMEOUT = env.float("WECHAT_API_CONNECT_TIMEOUT", default=5)
 WECHAT_API_READ_TIMEOUT = env.float("WECHAT_API_READ_TIMEOUT", default=10)
 # How many customer-service messages (客服消息) a follower's act allows, and for how many seconds.
@@ -57,11 +57,11 @@ if (
         "EVENT_RETENTION_DAYS is shorter than a window of MESSAGE_WINDOWS, which is computed from "
         "the events: let it be 2 at least."
     )
-# The hour of the night, by each account's clock, at which its followers are compared with WeChat's
-# list. Empty: never by itself.
+# The hour of the day, by each account's clock, at which the worker compares its followers with
+# WeChat's list. Empty: only when a user asks for it.
 _hour = env.str("FOLLOWER_SYNC_HOUR", default="3")
 if _hour not in {"", *map(str, range(24))}:
     raise ImproperlyConfigured("FOLLOWER_SYNC_HOUR must be an hour from 0 to 23, or empty.")
 FOLLOWER_SYNC_HOUR = int(_hour) if _hour else None
-# An outgoing proxy, where its address is the one on the account's list (IP白名单).
+# An outgoing proxy, for sites where the proxy's address is on the account's IP list (IP白名单).
 WECHAT_API_PROXY = env.str("WECHAT_API_PROXY", default="")

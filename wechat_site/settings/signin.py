@@ -7,12 +7,12 @@ from django.urls import reverse_lazy
 
 from wechat_site.settings.environment import DEBUG, env
 
-# Of everybody with staff rights, at the first sign-in.
+# Whether users with staff rights must set up a second factor at their first sign-in.
 REQUIRE_SECOND_FACTOR = env.bool("REQUIRE_SECOND_FACTOR", default=not DEBUG)
-# Seconds after which a session ends: without use, and in any case.
+# Seconds after which a session ends: the first without use, the second in any case.
 SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", default=2 * 3600)
 SESSION_COOKIE_AGE = env.int("SESSION_MAX_SECONDS", default=12 * 3600)
-# Those who are bound sign in with WeChat too; with the second, others get an account of their own.
+# Whether bound users may also sign in with WeChat; and whether other followers then get a new user.
 SCAN_SIGN_IN = env.bool("SCAN_SIGN_IN", default=False)
 SCAN_REGISTRATION = env.bool("SCAN_REGISTRATION", default=False)
 if SCAN_REGISTRATION and not SCAN_SIGN_IN:
@@ -34,8 +34,8 @@ ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = reverse_lazy("account_login")
-ACCOUNT_SESSION_REMEMBER = True  # for as long as SESSION_COOKIE_AGE says, no longer
-# Failures count for the address and for the user name; a success takes back its own count.
+ACCOUNT_SESSION_REMEMBER = True  # for SESSION_COOKIE_AGE, and no longer
+# Failures count for the address and for the user name; a success subtracts its own count.
 ACCOUNT_RATE_LIMITS = {
     "login": "60/m/ip",
     "login_failed": "10/m/ip,100/d/ip,5/5m/key",
@@ -48,7 +48,7 @@ MFA_FORMS = {
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
-# Nobody signs up here, so that no address waits to be verified.
+# Nobody signs up here, so no e-mail address waits to be verified.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 # Clocks of telephones differ by some seconds.
 MFA_TOTP_TOLERANCE = 1
