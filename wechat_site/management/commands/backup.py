@@ -1,3 +1,5 @@
+"""The command `backup`: writes the whole site to one file."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -63,5 +65,5 @@ class Command(BaseCommand):
                 "Not in it: SECRET_KEY and FIELD_ENCRYPTION_KEYS "
                 f"({', '.join(manifest.keys)}). Keep them elsewhere."
             )
-        # As sha256sum writes it, and reads it again with --check.
+        # The format of sha256sum, which sha256sum --check can read.
         self.stdout.write(f"{sha256}  {file}")

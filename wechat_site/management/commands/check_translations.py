@@ -1,3 +1,5 @@
+"""The command `check_translations`: fails if a text has no Chinese."""
+
 from __future__ import annotations
 
 import os
@@ -14,10 +16,11 @@ import unfold
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-# English is the language of the source and needs no catalogue.
+# The source is in English, so only Chinese needs a catalogue.
 _LOCALE = "zh_Hans"
 _THEME = Path(unfold.__file__).parent
-# The theme's bridges to packages that are not installed here are not shown either.
+# Folders without texts for users; the last ones are the theme's parts for packages that are not
+# installed here.
 _NOT_SOURCE = [
     *(".*", "var", "*locale", "__pycache__", "tests", "static"),
     *("constance", "crispy_forms", "forms", "guardian", "import_export", "inlines"),
@@ -79,7 +82,7 @@ def _contents(entries: Any) -> set[tuple[str, str, str]]:
 
 
 def _django_has() -> set[tuple[str, str]]:
-    """The texts that Django translates into Chinese itself, and the theme shares."""
+    """The texts that Django itself translates into Chinese; the theme uses some of them."""
     return {
         (entry.msgctxt or "", entry.msgid)
         for folder in ("conf", "contrib/admin", "contrib/auth")
@@ -90,7 +93,10 @@ def _django_has() -> set[tuple[str, str]]:
 
 
 def _texts_in(source: Path) -> set[tuple[str, str]]:
-    """Context and text of all that makemessages collects there, from a copy: it writes in place."""
+    """Context and text of all that makemessages collects from a copy of this source.
+
+    A copy, because makemessages writes into the source.
+    """
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "source"
         ignored = shutil.ignore_patterns(*_NOT_SOURCE)

@@ -1,3 +1,5 @@
+"""The command `demo`: runs the whole product with simulated followers."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""The command `fake_platform`: plays WeChat's API for the site's accounts."""
+
 from __future__ import annotations
 
 import signal

@@ -1,3 +1,5 @@
+"""The command `reset_second_factor`: lets a user in who lost every second factor."""
+
 from __future__ import annotations
 
 from typing import Any

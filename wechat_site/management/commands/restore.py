@@ -1,3 +1,5 @@
+"""The command `restore`: restores a site from a backup."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The command `serve`: runs web server and worker."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""The command `simulate`: plays WeChat's side and checks every answer."""
+
 from __future__ import annotations
 
 import itertools
@@ -133,7 +135,7 @@ class Command(BaseCommand):
                 platform.stop()
 
             on_signals({signal.SIGTERM: end, signal.SIGINT: end})
-            # One line "Unreachable" for every try would bury everything else.
+            # Otherwise each attempt at an unreachable site would write a line and bury the rest.
             logging.getLogger("events.simulator").setLevel(logging.WARNING)
             started = time.monotonic()
             platform.deliver(deliveries, concurrency=options["concurrency"])
@@ -171,7 +173,7 @@ def _platform(
 
 
 def _times(start: int | None, *, rate: float | None, count: int | None) -> Iterator[int]:
-    """CreateTime of each act: from `start` on, or now, or ending now."""
+    """The CreateTime of each act: from `start` on; else now, or, without a rate, up to now."""
     if start is None and rate is not None:
         while True:
             yield int(time.time())

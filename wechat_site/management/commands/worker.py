@@ -1,3 +1,5 @@
+"""The command `worker`: runs the background tasks."""
+
 from __future__ import annotations
 
 import os
@@ -13,7 +15,7 @@ from wechat_site.serving.parent import end_with_parent
 from wechat_site.serving.stop_signals import on_signals
 from wechat_site.tasks import TASKS, finish_replies
 
-# The pushes of WeChat, which wait five seconds at most, come before what the worker does.
+# The callback comes before the worker's tasks, because WeChat waits at most five seconds.
 _NICENESS = 5
 
 
