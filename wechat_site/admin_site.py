@@ -1,3 +1,5 @@
+"""The admin site of this project."""
+
 from __future__ import annotations
 
 from functools import partial
@@ -11,10 +13,10 @@ __all__ = ["Site"]
 
 
 class Site(UnfoldAdminSite):  # type: ignore[misc]
-    """The admin, which lists all its models only on the pages that show the list.
+    """The admin site, which makes the list of all models only for pages that show it.
 
-    Django makes the list for each page. The sidebar, which has its own, left it unread: a fifth of
-    the time of a page.
+    Django makes that list for each page, which takes a fifth of the page's time. Most pages do not
+    show it, because the sidebar has a list of its own.
     """
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:

@@ -1,3 +1,5 @@
+"""The addresses of the REST API."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -51,7 +53,7 @@ router.register("binding-requests", BindingRequestViewSet, basename="binding-req
 
 
 def _picture(prefix: str, viewset: Any, name: str) -> URLPattern:
-    """A picture of one row: a file's name, without the slash that the router puts at the end."""
+    """The address of a row's picture: a file name without the router's slash at the end."""
     view: Callable[..., HttpResponse] = viewset.as_view(
         {"get": name.replace(".", "_")}, detail=True, content_negotiation_class=AnyAccept
     )

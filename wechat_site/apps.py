@@ -1,3 +1,5 @@
+"""The Django app: what it connects when the site starts."""
+
 from __future__ import annotations
 
 import contextlib
@@ -13,7 +15,7 @@ from django.db.models.signals import post_migrate, pre_migrate
 
 
 class AdminConfig(admin_apps.AdminConfig):
-    default = False  # of the two here
+    default = False  # WechatSiteConfig is the default of this module
     default_site = "wechat_site.admin_site.Site"
 
 
@@ -21,7 +23,7 @@ class WechatSiteConfig(AppConfig):
     name = "wechat_site"
 
     def ready(self) -> None:
-        # They register themselves.
+        # Some of these modules register themselves when they are imported.
         from allauth.idp.oidc.models import Client
         from allauth.mfa.models import Authenticator
         from django.utils.translation import gettext_lazy as _
@@ -31,24 +33,24 @@ class WechatSiteConfig(AppConfig):
         from wechat_site.signin import journal, lifetime, second_factor  # noqa: F401
         from wechat_site.signin.roles import make_roles
 
-        # As the sidebar calls them; "client" is the protocol's word.
+        # The words of the sidebar; "client" is the protocol's word.
         Client._meta.verbose_name = _("application")
         Client._meta.verbose_name_plural = _("applications")
         Client._meta.get_field("id").verbose_name = _("client ID")
         watch(Authenticator, ignore=("data", "created_at", "last_used_at"))
         watch(Client, secret=("secret",), ignore=("created_at", "owner"))
-        # Both are told of apps with tables, and this one has none.
+        # Django sends these signals only for apps with models, and this app has none.
         last = apps.get_app_config("events")
         pre_migrate.connect(_close_database_to_others, sender=last)
         post_migrate.connect(_make_cache_table, sender=last)
         post_migrate.connect(make_roles, sender=last)
-        # What is loaded by now stays: the collector need never look at it.
+        # What is loaded by now stays for ever, so the garbage collector need not look at it.
         gc.freeze()
         gc.enable()
 
 
 def _close_database_to_others(using: str, **kwargs: Any) -> None:
-    """Lets nobody but this user read an SQLite file, nor its write-ahead log."""
+    """Lets only this system user read an SQLite file and its write-ahead log."""
     connection = connections[using]
     name = str(connection.settings_dict["NAME"])
     if connection.vendor != "sqlite" or connection.is_in_memory_db():  # type: ignore[attr-defined]
@@ -59,5 +61,5 @@ def _close_database_to_others(using: str, **kwargs: Any) -> None:
 
 
 def _make_cache_table(using: str, **kwargs: Any) -> None:
-    """Makes the table that all processes count failed sign-ins in."""
+    """Makes the cache table in which all processes count failed sign-ins."""
     call_command("createcachetable", database=using, verbosity=0)

@@ -3,10 +3,10 @@
     celery -A wechat_site worker
     celery -A wechat_site beat
 
-The broker, CELERY_BROKER_URL, holds only the message "look whether there is work": every task's
-record is in the database, and each look calls the same function as the worker. So a broker that
-loses its messages loses no work, and a look too many does nothing. docs/workers.md has the commands
-in full.
+The broker, CELERY_BROKER_URL, holds only the message "look whether there is work". The record of
+every task is in the database, and each look calls the same function as the worker. So no work is
+lost if the broker loses messages, and a look without need does nothing. docs/workers.md has the
+commands in full.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kombu.entity import Queue
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_site.settings")
 django.setup()
 
-# Only now are the models there.
+# Models can be imported only after django.setup().
 from django.conf import settings  # noqa: E402
 
 from events.jobs.task import Task, run_task  # noqa: E402
@@ -30,9 +30,9 @@ from wechat_site.tasks import TASKS  # noqa: E402
 
 __all__ = ["app"]
 
-# Seconds after which a look gives its process to the next, so that no task waits for a long queue.
+# Seconds after which a look ends, so that a long queue does not keep other tasks waiting.
 _LONGEST_LOOK = 20
-# Seconds after which a look that no worker took expires: newer ones follow.
+# Seconds after which a look that no worker took expires, since newer looks follow.
 _STALE_AFTER = 30
 
 app = Celery("wechat_site")

@@ -1,4 +1,4 @@
-"""The worker's tasks that remove or empty what is past its time."""
+"""The worker's tasks that remove or empty rows which are older than the site keeps them."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ CLEARING: Sequence[Task] = (
         every=24 * 3600,
         title=_("notes of which rule answered, after 100 days"),
     ),
-    # What had to stay last time gets a few more chances each day.
+    # Several times a day, because months that could not be removed last time get another chance.
     Task(
         "retention",
         prune,

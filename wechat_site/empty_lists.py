@@ -1,4 +1,4 @@
-"""What an empty list says: what will be there, and what to do for it."""
+"""The texts of empty lists in the admin: what will be listed there, and what to do for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["EMPTY_LISTS", "EmptyList", "Step"]
 
 @dataclass(frozen=True)
 class Step:
-    """A link to the page that does it, for those who have the right."""
+    """A link to a page that fills the list, for users who have the right."""
 
     words: StrOrPromise
     page: str
@@ -53,7 +53,7 @@ _WEBHOOK = Step(
     _("Add a webhook"), "subscribers_webhookendpoint_add", "subscribers.add_webhookendpoint"
 )
 
-# By the label of the model.
+# The texts by the label of the model.
 EMPTY_LISTS = {
     "events.eventlog": EmptyList(
         _(

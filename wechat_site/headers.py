@@ -1,4 +1,4 @@
-"""Headers that tell browsers what a page may do, and caches what they may keep."""
+"""Sets headers that tell browsers what a page may do, and caches what they may keep."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DOCS_POLICY = (
     _COMMON + "script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
     "style-src-attr 'unsafe-inline'"
 )
-# What browsers let pages use unless they are told not to; passkeys alone are used here.
+# Forbids pages the features that browsers allow by default; this site uses only passkeys.
 _PERMISSIONS = ", ".join(
     [
         *(
@@ -42,7 +42,7 @@ _PERMISSIONS = ", ".join(
         "publickey-credentials-get=(self)",
     ]
 )  # fmt: skip
-# Where answers hold personal data or secrets.
+# The paths whose answers hold personal data or secrets.
 _PRIVATE = ("/admin/", "/account/", "/api/v1/", "/me/", "/openid/")
 
 
@@ -56,12 +56,12 @@ class HeadersMiddleware:
         policy = _policy_of(request.path)
         if "{nonce}" in policy:
             nonce = secrets.token_urlsafe(16)
-            # The theme's templates name it, through NonceLoader.
+            # NonceLoader puts the nonce into the theme's templates.
             request.csp_nonce = nonce  # type: ignore[attr-defined]
             policy = policy.replace("{nonce}", nonce)
         response = self.get_response(request)
         headers = response.headers
-        # Django's pages about an error in development are one inline style and script.
+        # In development, Django's error pages consist of inline style and script.
         if not (settings.DEBUG and response.status_code in {404, 500}):
             headers.setdefault("Content-Security-Policy", policy)
         headers.setdefault("Permissions-Policy", _PERMISSIONS)
@@ -71,7 +71,7 @@ class HeadersMiddleware:
 
 
 def with_form_targets(targets: Iterable[str]) -> str:
-    """The policy of a page whose form ends on other sites: browsers check redirects too.
+    """The policy of a page whose form redirects to other sites, since browsers check that too.
 
     `targets` are origins such as `https://shop.example`, or schemes such as `org.example.app:`.
     """
@@ -93,7 +93,7 @@ def _policy_of(path: str) -> str:
 class NonceLoader(app_directories.Loader):
     """Loads the templates of packages, and gives their inline styles and scripts the nonce.
 
-    Only what stands in a template gets it, before any value is filled in.
+    It changes the template before values are filled in, so no value can get the nonce.
     """
 
     _inline = re.compile(r"<(style(?=[\s>])|script(?=>))")

@@ -1,4 +1,4 @@
-"""What the log says of requests that were refused."""
+"""A filter that shortens what the log says of refused requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["OwnFaultsFilter"]
 
 
 class OwnFaultsFilter(logging.Filter):
-    """Leaves a traceback to faults of ours: a 403 or a bad Host is one line."""
+    """Keeps tracebacks only for faults of ours: a 403 or a bad Host is one line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         status = getattr(record, "status_code", 500)

@@ -1,3 +1,5 @@
+"""Middleware: refusals of the API, compression, final slashes, NUL in queries."""
+
 from __future__ import annotations
 
 import hashlib
@@ -16,9 +18,9 @@ from events.api.requests.problems import CONTENT_TYPE, problem_response
 
 
 class ProblemMiddleware:
-    """Gives every refusal under /api/ the API's own shape, whichever part made it.
+    """Gives every refusal under /api/ the API's own form, whichever part of the site made it.
 
-    It stands before all others, so that unknown hosts, which the next ones refuse, have it too.
+    It comes before all other middleware, because one of those refuses unknown hosts.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -29,7 +31,7 @@ class ProblemMiddleware:
         is_refusal = response.status_code >= 400 and request.path.startswith("/api/")
         if not is_refusal or response.headers.get("Content-Type", "") == CONTENT_TYPE:
             return response
-        # A refusal may come before the language of the request is known.
+        # The refusal may come from before the middleware that finds the language.
         with translation.override(translation.get_language_from_request(request)):
             problem = problem_response(response.status_code, *_bad_host(request, response))
         for name, value in response.headers.items():
@@ -42,7 +44,7 @@ _OF_CONTENT = {"Content-Type", "Content-Length", "Content-Encoding", "Content-La
 
 
 def _bad_host(request: HttpRequest, response: HttpResponse) -> tuple[str, Any]:
-    """The code and sentence of a refusal because of the host's name; else nothing."""
+    """The code and sentence of a refusal because of the host name; two empty texts for others."""
     if response.status_code == 400:
         try:
             request.get_host()
@@ -55,9 +57,9 @@ _PAGES = ("/admin/", "/account/")
 
 
 class TransferMiddleware:
-    """Sends pages and answers of the API compressed, the latter only when the client has others.
+    """Compresses pages and answers of the API; answers 304 if an API client has the same content.
 
-    An ETag is of the content before compression, so it is a weak one.
+    The ETag is that of the content before compression, so it is a weak one.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -69,10 +71,10 @@ class TransferMiddleware:
         if not response.streaming and request.path.startswith(_PAGES):
             if not response.headers.get("Content-Type", "").startswith("text/html"):
                 return response
-            # Django adds a few bytes by chance, so the length tells nothing of a secret in it.
+            # Django adds a few random bytes, so the length does not reveal secrets of the page.
             page: Any = self._gzip.process_response(request, response)
             return page  # type: ignore[no-any-return]
-        # Exports are streams, and compress themselves; pictures are compressed.
+        # Exports are streams, and compress themselves; PNG pictures are compressed already.
         if (
             not request.path.startswith("/api/")
             or response.streaming
@@ -92,7 +94,7 @@ class TransferMiddleware:
 
 
 class EitherSlashMiddleware:
-    """Serves an address of the API with and without its final slash.
+    """Serves each address of the API with and without its final slash.
 
     Django would redirect, and a client that follows a redirect turns a POST into a GET.
     """

@@ -65,10 +65,11 @@ from wechat_site.clearing import CLEARING
 
 __all__ = ["TASKS", "finish_replies"]
 
-# Seconds for reply handlers under way when the worker stops; the lease of a longer one runs out.
+# Seconds that reply handlers get to finish when the worker stops. The event of a slower one is
+# processed again when its lease ends.
 _LAST_SECONDS = 5
 
-# Reply handlers may be slow, and run apart from the queue.
+# Reply handlers may be slow, so they run in threads of their own.
 _reply_pool = ReplyPool(settings.REPLY_HANDLER_THREADS)
 
 
@@ -114,7 +115,7 @@ TASKS: Sequence[Task] = (
         threads=4,
         title=_("messages to followers"),
     ),
-    # A user looks at the page, so these do not wait behind a list of campaign codes.
+    # A user waits at the page, so these must not wait behind a list of campaign codes.
     Task(
         "binding codes",
         fetch_binding_tickets,
@@ -219,7 +220,7 @@ TASKS: Sequence[Task] = (
         quick=True,
         title=_("tags that were not read for hours"),
     ),
-    # One call asks for a hundred, so newcomers are collected.
+    # One call asks for a hundred profiles, so new followers are collected for some seconds.
     Task("profiles", fetch_profiles, every=15, title=_("profiles of followers")),
     Task(
         "statistics",
@@ -281,5 +282,5 @@ TASKS: Sequence[Task] = (
 
 
 def finish_replies() -> None:
-    """Waits a few seconds for the reply handlers under way; call it when the worker stops."""
+    """Waits a few seconds for running reply handlers. Call it when the worker stops."""
     _reply_pool.finish(_LAST_SECONDS)

@@ -1,3 +1,5 @@
+"""The addresses of the site."""
+
 from __future__ import annotations
 
 from allauth.account.views import logout as account_logout

@@ -1,4 +1,4 @@
-"""The site for any WSGI server; `manage.py serve` has a front before it (serving/web_process)."""
+"""The site for any WSGI server; `manage.py serve` puts a front before it (serving/web_process)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-# As in manage.py.
+# Off until everything is loaded, as in manage.py; WechatSiteConfig.ready() turns it on.
 gc.disable()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wechat_site.settings")
 

@@ -1,4 +1,4 @@
-"""Tells of queues that no worker empties, though one runs, and of webhooks that take nothing."""
+"""The alerts for queues that stand still although a worker runs, and for webhooks that fail."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _MINUTE = datetime.timedelta(minutes=1)
 
 @sees("queue")
 def _stuck_queues(now: datetime.datetime) -> Iterable[Condition]:
-    """One condition for all queues, of the one whose row has been due for longest.
+    """One condition for all queues, about the queue whose row has been due for longest.
 
-    But for the messages of alerts: if they wait, this one would too.
+    It leaves out the messages of alerts: if those wait, the message of this alert would wait too.
     """
     due = [
         (since, task.name)
@@ -42,7 +42,7 @@ def _stuck_queues(now: datetime.datetime) -> Iterable[Condition]:
 
 @sees("webhook")
 def _paused_webhooks(now: datetime.datetime) -> Iterable[Condition]:
-    """One condition for each account, of the webhook that has failed for longest."""
+    """One condition for each account, about the webhook that has failed for longest."""
     told: set[int] = set()
     paused = WebhookEndpoint.objects.filter(is_active=True, paused_at__isnull=False)
     for endpoint in paused.order_by("failing_since").defer("secret", "previous_secret"):

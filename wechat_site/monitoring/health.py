@@ -1,4 +1,4 @@
-"""The views that monitoring asks: alive, ready, metrics."""
+"""The views for monitoring: alive, ready, metrics."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def alive(request: HttpRequest) -> HttpResponse:
 def ready(request: HttpRequest) -> HttpResponse:
     """/readyz: this node reaches its database, which is all the callback needs.
 
-    It does not ask after the worker: a dead worker must not take web nodes out of the balancer.
+    It does not check the worker: a dead worker must not take web nodes out of the load balancer.
     """
     try:
         with connection.cursor() as cursor:
@@ -41,7 +41,7 @@ def ready(request: HttpRequest) -> HttpResponse:
 def metrics(request: HttpRequest) -> HttpResponse:
     """/metrics: the counters of this node's web processes, and the worker's jobs.
 
-    Open to the bearer of METRICS_TOKEN; without that setting, to this machine.
+    It answers requests with METRICS_TOKEN or, without that setting, requests from this machine.
     """
     if not _may_read_metrics(request):
         return HttpResponse("forbidden", status=403, content_type="text/plain")

@@ -1,4 +1,4 @@
-"""Metrics of the jobs that wait and of the tasks' last runs, read from the database when scraped.
+"""Metrics of waiting jobs and of the tasks' last runs, read from the database at each scrape.
 
 Every node reports the same, so alert on the maximum over nodes, not on the sum.
 """
@@ -30,7 +30,7 @@ class _TaskCollector(Collector):
         try:
             return [*self._queues(), *self._runs()]
         except DatabaseError:
-            # The counters must stay readable while the database is away.
+            # The other counters must stay readable while the database does not answer.
             logger.warning("The metrics of jobs could not be read", exc_info=True)
             return []
 

@@ -1,4 +1,4 @@
-"""Dates as everywhere on this site, also where Django writes them."""
+"""The format of dates in English, so that Django writes them as this site does elsewhere."""
 
 from __future__ import annotations
 
