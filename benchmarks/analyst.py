@@ -1,8 +1,8 @@
-"""Nine questions of an analyst, by the lists alone and by the statistics: requests, rows, bytes.
+"""Answers nine questions of an analyst from lists, and from statistics: requests, rows, bytes.
 
     DATABASE_URL=sqlite:////tmp/analyst.sqlite3 python -m benchmarks.analyst --rows 100000
 
-The database must be migrated and empty. Days are the last 30.
+The database must be migrated and empty. The questions are about the last 30 days.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 
 __all__ = ["main"]
 
-# A path and its parameters; {since} and {today} are the first and the last day.
+# A path and its parameters; {since} and {today} stand for the first and the last day.
 _Request = tuple[str, dict[str, str]]
 _EVENTS = {"event_time_after": "{since}"}
 _DAYS = {"from": "{since}", "to": "{today}"}
 
-# The question, what the lists must be asked, what the statistics are asked.
+# The question, the requests to the lists, the requests to the statistics.
 QUESTIONS: Sequence[tuple[str, Sequence[_Request], Sequence[_Request]]] = (
     (
         "new, cancelled and net by day",

@@ -1,9 +1,9 @@
-"""How long an agent waits for the inbox of a running site while followers write.
+"""Measures how long an agent waits for the inbox of a running site while followers write.
 
     python -m benchmarks.busy_inbox [--conversations 10000] [--rate 50] [--looks 15]
 
-Web server and worker run as in production, and many conversations are open. Each part of the inbox
-is asked for in turn, first without and then with so many texts a second, each from any of the
+Web server and worker run as in production, and many conversations are open. The agent requests each
+part of the inbox in turn, first alone, then while `--rate` texts a second arrive from any of the
 followers. Prints Markdown with milliseconds (median and longest). The database is DATABASE_URL's
 server, or SQLite; followers, agent and site share the machine.
 """
@@ -30,7 +30,7 @@ from wechat_site.tests.site import Site, site_of_its_own
 
 __all__ = ["main"]
 
-# Between two looks, as when one person reads.
+# Seconds between two requests, as if a person reads.
 _PAUSE = 0.2
 _PREPARE = """
 import json
@@ -104,7 +104,7 @@ async def _measure(
 async def _texts(
     wechat: WeChat, rate: float, followers: int, told: list[Told]
 ) -> AsyncIterator[None]:
-    """Texts from any of the followers, so many a second, until the end of the block."""
+    """Sends `rate` texts a second from any of the followers, until the end of the block."""
     random = Random(3)
     under_way: set[asyncio.Task[Told]] = set()
 
@@ -141,7 +141,7 @@ async def _look(
 
 
 async def _ask(port: int, cookie: str, path: str) -> float:
-    """Milliseconds until the whole answer is there."""
+    """Milliseconds until the whole answer has arrived."""
     request = (
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-Proto: https\r\n"
         f"Cookie: {cookie}\r\nConnection: close\r\n\r\n"

@@ -34,9 +34,9 @@ from events.wechat import SecurityMode
 __all__ = ["main"]
 
 _VAR = Path(__file__).resolve().parent.parent / "var"
-# Deliveries a second beyond every contestant, used until a contestant's own rate is known.
+# More deliveries a second than any contestant takes; used until a contestant's own rate is known.
 _BEYOND = 12_000
-# Pushes made for each one expected, and the least number a second.
+# How many pushes are made for each one expected, and at least so many a second.
 _HEADROOM = 1.6
 _LEAST = 2000
 _WARM_UP = 1  # seconds
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     print(conditions(shlex.join(["python", "-m", "benchmarks.callback", *arguments])), flush=True)
     _VAR.mkdir(exist_ok=True)
     for kind in options.databases.split(","):
-        # In var/, where the product's own database is: /tmp may be in memory, and not durable.
+        # In var/, as the product's own database: /tmp may be in memory, and not durable.
         with tempfile.TemporaryDirectory(dir=_VAR, prefix="bench-") as folder:
             Path(folder, "followers").write_text("\n".join(followers()))
             try:
@@ -92,7 +92,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         find_wrk()
         programs = [program.name for program in PROGRAMS if not program.missing()]
         asked = None if options.peers is None else {*filter(None, options.peers.split(","))}
-        # The environment of the peers in Python is needed by them alone.
+        # Only the peers in Python need their environment.
         has_python = asked is None or bool(asked - set(programs))
         names = [*programs, *([peer.name for peer in peers(Path())] if has_python else [])]
     except FileNotFoundError as error:
@@ -174,7 +174,7 @@ class _Race:
             ]
             for entry in entries:
                 self._warm_up(entry)
-            # The other loads need the highest rate.
+            # First at full load, because the other loads need the highest rate.
             self._rounds(entries)
             self._rounds(
                 [
@@ -260,7 +260,7 @@ class _Race:
         return run
 
     def _settle(self, contestant: Contestant) -> None:
-        """Waits for the requests that were under way when wrk ended, and for idle processors."""
+        """Waits until the requests that ran when wrk ended are done, and the processors idle."""
         deadline = time.monotonic() + 5
         before = -1.0
         while time.monotonic() < deadline:

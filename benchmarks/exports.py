@@ -1,10 +1,10 @@
-"""How quickly a running site exports events and followers, and in how much memory.
+"""Measures how quickly a running site exports events and followers, and in how much memory.
 
     python -m benchmarks.exports [--rows 200000] [--events-a-follower 1]
 
-Each export is read over HTTP by a reader that keeps nothing. The processor time is that of the
-site and, on PostgreSQL, of its server; memory is the most that the answering process ever held.
-The database is on DATABASE_URL's server, which must run here, or SQLite. Prints Markdown.
+A reader that keeps nothing reads each export over HTTP. The processor time is that of the site and,
+on PostgreSQL, of its server; the memory is the most that the answering process ever held. The
+database is on DATABASE_URL's server, which must run on this machine, or SQLite. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _server() -> int | None:
-    """The process of PostgreSQL that started all others."""
+    """The id of PostgreSQL's main process, which started all others; None on SQLite."""
     url = os.environ.get("DATABASE_URL", "")
     if not url.startswith("postgres"):
         return None
@@ -85,7 +85,7 @@ def _server() -> int | None:
 def _measure(
     site: Site, server: int | None, key: str, name: str, how: str, *, packed: bool
 ) -> None:
-    # A web server of its own, so that its memory is of this export.
+    # A fresh web server, so that its memory is due to this export alone.
     web = site.start_web()
     roots = [web.pid] if server is None else [web.pid, server]
     connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=600)
@@ -129,7 +129,7 @@ def _is_below(pid: int, root: int) -> bool:
                 return True
             pid = parent_of(pid)
     except (FileNotFoundError, ProcessLookupError):
-        pass  # it has just ended
+        pass  # the process has just ended
     return False
 
 

@@ -1,10 +1,10 @@
 """Fills a fresh database with a believable log of any size, in SQL.
 
-55 % menu clicks and links, 25 % texts, 10 % follows (a quarter of them through a poster), 5 %
-unfollows and 5 % scans, over the thirteen months up to now, in the order of their receipt; one
-follower for twenty events, some far busier than others. The oldest rows hold what is rare: a kind,
-a menu key, a poster, an account and failures that do not occur again. A list that walks back from
-the newest row until it finds them is slow, and so noticed.
+The log has 55 % menu clicks and links, 25 % texts, 10 % follows (a quarter of them by a poster),
+5 % unfollows and 5 % scans, over the thirteen months up to now, in the order of their receipt. It
+has one follower for twenty events; some are far busier than others. Only the oldest rows have a
+rare kind, a rare menu key, poster and account, and failures. A list that walks back from the newest
+row to find these is slow, so the benchmark notices it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from subscribers.models import Binding, BindingRequest, BindingScan, QRScene, Se
 __all__ = ["ACCOUNT", "RARE", "RETIRED_ACCOUNT", "fill"]
 
 ACCOUNT, RETIRED_ACCOUNT = "shop", "retired"
-# Rows of each rare sort, at every size.
+# How many rows each rare sort has, at every size of the log.
 RARE = 60
 _DAYS = 395
 _PORTION = 500_000
@@ -54,9 +54,9 @@ _WORDS = {
 
 
 def fill(rows: int, *, now: datetime.datetime | None = None) -> None:
-    """Adds the accounts, `rows` events and the followers, posters and bindings to go with them.
+    """Adds the accounts, `rows` events, and the followers, posters and bindings to go with them.
 
-    It drops the indexes first and makes them at the end, which is quicker.
+    It drops the indexes first and makes them again at the end, which is quicker.
     """
     now = now or timezone.now()
     accounts = [_account(ACCOUNT), _account(RETIRED_ACCOUNT)]
@@ -102,13 +102,13 @@ def _set(*pragmas: str) -> None:
 
 
 def _vacuum() -> None:
-    """Does at once what PostgreSQL's autovacuum would do later."""
+    """Does now what PostgreSQL's autovacuum would do later."""
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 
 
 def _make_months(now: datetime.datetime) -> None:
-    """Makes the partitions of the months to fill, where the log is partitioned."""
+    """Makes the partitions of the months to fill, if the log is partitioned."""
     if connection.vendor != "postgresql":
         return
     table = EventLog._meta.db_table
@@ -140,14 +140,14 @@ def _fill_log(rows: int, accounts: list[OfficialAccount], now: datetime.datetime
     for first in range(1, rows + 1, _PORTION):
         portion = {"first": first, "last": min(first + _PORTION - 1, rows)}
         with transaction.atomic(), connection.cursor() as cursor:
-            # Django's cursors take no named parameters on SQLite; SQLite's own do.
+            # Filled in here, because Django's cursors take no named parameters on SQLite.
             cursor.execute(statement % (constants | portion))
 
 
 def _log_statement() -> str:
     words = _WORDS[connection.vendor]
     time, digits, floor, as_bytes = (words[w] for w in ("time", "digits", "floor", "bytes"))
-    # 48271 and 1000 have no common factor: of any thousand rows in a row, each h comes once.
+    # 48271 and 1000 have no common factor, so in any thousand consecutive rows each h occurs once.
     numbers = f"""
         SELECT n, (n * 48271) %% 1000 AS h,
             ((n * 2654435761) %% 4294967296) / 4294967296.0 AS u,
@@ -234,7 +234,7 @@ def _log_statement() -> str:
 
 
 def _fill_followers() -> None:
-    """The followers of that log. Scenes are one of theirs, not always the first or the last."""
+    """Adds the followers of that log. Their scenes are not always the true first and last."""
     followed = "CASE kind WHEN 'event.subscribe' THEN event_time END"
     unfollowed = "CASE kind WHEN 'event.unsubscribe' THEN event_time END"
     seen = (
@@ -282,7 +282,7 @@ def _fill_posters_and_bindings(account: OfficialAccount, now: datetime.datetime)
         QRScene(account=account, scene=f"poster-{number}", name=f"Poster {number}", due_at=None)
         for number in [*range(_POSTERS - _POSTERS_OF_OTHERS), "retired"]
     )
-    # Known from events, like those of another system that makes a code for each visitor.
+    # Scenes known from events, like those of another system that makes a code for each visitor.
     SeenScene.objects.bulk_create(
         (
             SeenScene(account=account, scene=scene, first_seen_at=now)

@@ -1,9 +1,9 @@
-"""The inbox with few and with many open conversations: how long each part takes, and statements.
+"""Measures each part of the inbox with few and with many open conversations: time and statements.
 
     DATABASE_URL=sqlite:////tmp/inbox.sqlite3 python -m benchmarks.inbox --conversations 100,10000
 
-Each line has milliseconds (median, longest, of the processor) and statements. The database must be
-migrated. Conversations are added up to each number.
+Each line has milliseconds (median, longest, and of the processor) and the number of statements. The
+database must be migrated. Before each measurement, conversations are added up to the number.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def main() -> None:
     from django.conf import settings
 
     django.setup()
-    # As on a public site, but without its keys: statements are not kept, templates are.
+    # As on a public site, so that Django keeps no statements but keeps templates; set here, because
+    # the settings would ask for a public site's keys.
     settings.DEBUG = False
     settings.ALLOWED_HOSTS = ["testserver"]
     from django.contrib.auth.models import User
@@ -69,14 +70,14 @@ def main() -> None:
 
 
 def conversation_to_open() -> int:
-    """The key of the conversation whose window closes first, the one with a long past."""
+    """The id of the conversation whose window closes first; it is the one with a long past."""
     from subscribers.models import Conversation
 
     return Conversation.objects.order_by("window_until").values_list("pk", flat=True)[0]
 
 
 def paths(conversation: int) -> dict[str, str]:
-    """By name, the address of each part of the inbox, with this conversation open."""
+    """The address of each part of the inbox by its name, with this conversation open."""
     inbox = "/admin/subscribers/conversation/"
     return {
         "all": f"{inbox}?list=all",
@@ -90,7 +91,7 @@ def paths(conversation: int) -> dict[str, str]:
 
 
 def fill(number: int, user: int) -> None:
-    """Adds conversations up to this number, a third of them in the care of this user."""
+    """Adds conversations up to this number; a third of them are assigned to this user."""
     from django.utils import timezone
 
     from events.models import OfficialAccount
@@ -101,7 +102,7 @@ def fill(number: int, user: int) -> None:
     now = timezone.now()
     there = Conversation.objects.filter(account=account).count()
     if not there:
-        # One with a long past, whose window closes first.
+        # The first conversation has a long past, and its window closes first.
         for minute in range(_MESSAGES):
             at = int(now.timestamp()) - 47 * 3600 + 60 * minute
             push(

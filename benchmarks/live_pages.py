@@ -1,12 +1,12 @@
-"""What 2,000 open binding pages cost beside 200 pushes a second, by either means.
+"""Measures what 2,000 open binding pages cost beside 200 pushes a second, if they wait or poll.
 
     python -m benchmarks.live_pages [--seconds 20] [--rate 200] [--pages 2000] [--means waiting]
 
-Without any page open, with pages that wait for a change, and with pages that ask every 1.5 seconds,
-the pushes go on; meanwhile followers send codes, and it is measured how long a page takes to hear
-of it, from the push to the word. Each push has a connection of its own. The last column is the
-processor time of the web processes, which a busy machine changes less than the others. Prints
-Markdown. The database is DATABASE_URL's server, or SQLite; load and site share the machine.
+It sends pushes while no page is open, while pages wait for a change, and while pages poll every 1.5
+seconds. Meanwhile followers send codes, and it measures the time from such a push to the new word
+on the page. Each push has a connection of its own. The last column is the processor time of the web
+processes, which a busy machine changes less than the others. Prints Markdown. The database is
+DATABASE_URL's server, or SQLite; load and site share the machine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from wechat_site.tests.site import Site, site_of_its_own
 
 __all__ = ["main"]
 
-# Codes sent in each measurement, and the pages that show them.
+# In each measurement followers send so many codes, which so many pages show.
 _CHANGES = 40
 _ASKS_EVERY = 1.5
 _MEANS = ("none", "waiting", "asking")
@@ -121,7 +121,7 @@ def _share(seconds: list[float], share: float) -> str:
 
 
 async def _push(wechat: WeChat, seconds: float, rate: float, name: str) -> list[float]:
-    """How long each push took that was answered at once."""
+    """Sends follows at this rate; returns how long each push took."""
     began = time.monotonic()
     pushes = []
     for number in range(int(seconds * rate)):
@@ -133,7 +133,7 @@ async def _push(wechat: WeChat, seconds: float, rate: float, name: str) -> list[
 async def _change(
     port: int, wechat: WeChat, url: str, code: str, openid: str, *, waits: bool
 ) -> float | None:
-    """Seconds from a follower's code to the word on the page; None when it never comes."""
+    """Seconds from a follower's code to the new word on the page; None if it never comes."""
     page = asyncio.create_task(_until_it_changes(port, url, waits=waits))
     await asyncio.sleep(0.3)
     began = time.monotonic()
@@ -148,7 +148,7 @@ async def _change(
 
 @contextlib.asynccontextmanager
 async def _open(port: int, pages: list[tuple[str, str]], *, waits: bool) -> AsyncIterator[None]:
-    """Pages that go on asking, each on its own line."""
+    """Keeps pages open that wait or poll, each on its own connection."""
     tasks = []
     for url, _code in pages:
         tasks.append(asyncio.create_task(_until_it_changes(port, url, waits=waits)))

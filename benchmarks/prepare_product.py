@@ -1,4 +1,4 @@
-"""Gives every account of this site the two reply rules, and its followers. A process of its own."""
+"""Gives every account of this site two reply rules and its followers; runs as its own process."""
 
 from __future__ import annotations
 

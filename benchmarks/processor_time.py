@@ -1,4 +1,4 @@
-"""Processor time of trees of processes, from Linux's /proc (proc_pid_stat(5))."""
+"""Reads the processor time of process trees from Linux's /proc (proc_pid_stat(5))."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def tree_seconds(root: int) -> float:
-    """Seconds of user and system time of a process and its descendants, ended ones included.
+    """Seconds of user and system time of a process and its descendants, with those that ended.
 
-    The parent that waited for an ended process has its times, so the sum never falls. The grain is
-    a tick, mostly 10 ms.
+    A parent that waited for an ended process has its times, so the sum never falls. The unit is a
+    tick, mostly 10 ms.
     """
     stats = dict(_all_stats())
     children: dict[int, list[int]] = {}
@@ -40,12 +40,12 @@ def _all_stats() -> list[tuple[int, tuple[int, int]]]:
             try:
                 found.append((int(entry.name), _stat(int(entry.name))))
             except (FileNotFoundError, ProcessLookupError):
-                continue  # it has just ended
+                continue  # the process has just ended
     return found
 
 
 def _stat(pid: int) -> tuple[int, int]:
     """Parent, and the ticks of utime, stime, cutime and cstime."""
-    # The name in parentheses may itself hold blanks and parentheses.
+    # The name in parentheses may itself contain blanks and parentheses.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[1]), sum(int(value) for value in fields[11:15])

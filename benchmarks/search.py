@@ -1,8 +1,8 @@
-"""Searches of messages beside a full scan: how long, and whether both find the same.
+"""Compares searches of messages with a full scan: how long they take, and whether they agree.
 
     DATABASE_URL=sqlite:////tmp/search.sqlite3 python -m benchmarks.search --texts 1000000
 
-The database must be migrated. It is filled unless it has so many texts already.
+The database must be migrated. It is filled up to that number of texts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     from django.conf import settings
 
     django.setup()
-    # Django keeps every statement while it is on.
+    # With DEBUG on, Django keeps every statement.
     settings.DEBUG = False
     from django.db import connection
 
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def _words(random: Random, texts: list[tuple[int, str]], number: int) -> Iterator[str]:
-    """Pieces of what was said, cut anywhere, half of them at least from different texts."""
+    """Pieces of random texts, cut at random places; no piece occurs twice."""
     seen: set[str] = set()
     while len(seen) < number:
         _pk, text = random.choice(texts)
@@ -93,7 +93,7 @@ def _fill(account: int, whole: int, missing: int) -> None:
 
     random = Random(whole)
     letters = [chr(0x4E00 + number) for number in random.sample(range(0x5000), 3000)]
-    # The first letters and words are the most frequent, as in a language.
+    # Some letters and words are far more frequent than others, as in a language.
     shares = list(accumulate(1 / (rank + 3) for rank in range(len(letters))))
     vocabulary = list(_LATIN)
     while len(vocabulary) < 20_000:
@@ -118,7 +118,7 @@ def _fill(account: int, whole: int, missing: int) -> None:
 
 
 def _store(texts: list[Text]) -> None:
-    """As `put` does, for a database without other writers."""
+    """Stores texts as `put` does, but quicker, for a SQLite database without other writers."""
     from django.db import connection, transaction
     from django.db.models import Max
 

@@ -1,13 +1,13 @@
-"""What the statistics cost: counting a log, keeping up with it, endpoints for 90 days, dashboard.
+"""Measures what the statistics cost: counting a log and live traffic, endpoints, the dashboard.
 
     python -m benchmarks.statistics --rows 10000,1000000 --databases sqlite,postgresql
 
-PostgreSQL is measured where DATABASE_URL names a server on this machine (``.ci/with-postgres``
-starts one), in databases of its own. "Processor" is that of this process and of the server
-together.
+For PostgreSQL, DATABASE_URL must name a server on this machine (``.ci/with-postgres`` starts one);
+the benchmark makes databases of its own. "Processor" is the time of this process and of the server
+together. Endpoints are asked for 90 days.
 
-Live traffic is half menu taps, most of them answered with the push, and a quarter texts, of which
-nobody answers any: the words of these are kept, which is the dearest thing to count.
+About half of the live traffic are menu taps, most of them answered with the push. A quarter are
+texts that nobody answers: the statistics keep their words, which costs most.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ ENDPOINTS = (
     *("followers", "events", "events by key", "menu", "messages", "scenes", "hours", "summary"),
     *("health", "top", "top since the first day", "top ever"),
 )
-# Of the dashboard, with the words of their addresses.
+# The dashboard's pages, with the period in their addresses.
 PAGES = {"dashboard, 7 days": "7", "dashboard, 90 days": "90"}
 ROUNDS = 5
-# Of live traffic.
+# Live traffic lasts so many seconds, with so many events a second.
 _SECONDS, _A_SECOND = 20, 1000
 
 
@@ -160,7 +160,7 @@ def _key(kind: str, random: Random) -> str:
 
 
 def _fold() -> dict[str, float]:
-    """Counts what is not counted; milliseconds of the processor for 1,000 events."""
+    """Counts the events that are not counted yet; returns processor milliseconds per 1,000."""
     from events.stats.counting.roll_up import roll_up
 
     server = _server()
@@ -176,7 +176,7 @@ def _fold() -> dict[str, float]:
 
 
 def _server() -> int | None:
-    """The process of PostgreSQL that started all others."""
+    """The id of PostgreSQL's main process, which started all others; None on SQLite."""
     from django.db import connection
 
     if connection.vendor != "postgresql":
@@ -186,14 +186,14 @@ def _server() -> int | None:
 
 
 def _used(server: int | None) -> tuple[float, float]:
-    """Seconds of the processor that this process and PostgreSQL have used."""
+    """Processor seconds that this process has used, and PostgreSQL."""
     return time.process_time(), 0.0 if server is None else tree_seconds(server)
 
 
 def _reads() -> dict[str, tuple[float, float]]:
-    """Milliseconds of each endpoint and page: elapsed, the median of some rounds, and processor.
+    """Milliseconds of each endpoint and page: elapsed (the median of some rounds) and processor.
 
-    The processor's is the mean, since that of PostgreSQL is known to the tick.
+    The processor time is the mean of the rounds, since PostgreSQL's is known only to the tick.
     """
     import datetime
 
@@ -240,7 +240,7 @@ def _read(client: Any, path: str, query: dict[str, str]) -> tuple[float, float]:
 
     server = _server()
     times, used = [], 0.0
-    # The first one is not counted: it loads templates, and PostgreSQL its catalogue.
+    # The first round is left out: Django loads templates in it, and PostgreSQL its catalogue.
     for turn in range(ROUNDS + 1):
         caches["process"].clear()
         before, began = sum(_used(server)), time.monotonic()

@@ -1,9 +1,9 @@
-"""How long pushes take while strangers hold lines, and while another account's handlers are slow.
+"""Measures pushes while strangers hold connections, and while another account's handlers are slow.
 
     python -m benchmarks.strangers [--seconds 10] [--rate 100] [--doors bare,nginx]
 
-Each push has a connection of its own, as WeChat's may have, and 5 seconds. Prints Markdown. The
-database is DATABASE_URL's server, or SQLite.
+Each push has a connection of its own, as WeChat's may have, and must be answered in 5 seconds.
+Prints Markdown. The database is DATABASE_URL's server, or SQLite.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["main"]
 
 IDLE, SLOW = 2000, 500
 ASKERS, HANDLER_SECONDS = 40, 20
-# Of the other account, while those ask.
+# Follows a second of the first account, while those followers ask the other account.
 FOLLOWS_PER_SECOND = 20
 HANDLER = f"""
 import time
@@ -104,7 +104,7 @@ def _wechat(site: Site, slug: str) -> WeChat:
 
 
 async def _measure(door: str, what: str, wechat: WeChat, seconds: float, rate: float) -> int:
-    """Prints a line; returns how many pushes there were."""
+    """Measures pushes and prints a line; returns how many pushes it sent."""
     told = await _push(wechat, seconds, rate)
     milliseconds = sorted(1000 * one.seconds for one in told)
     failures = Counter(str(one.statuses) for one in told if one.statuses != [200])

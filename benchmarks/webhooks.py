@@ -36,9 +36,9 @@ __all__ = ["main"]
 _VAR = Path(__file__).resolve().parent.parent / "var"
 _MODE = SecurityMode.PLAINTEXT
 _ENDPOINTS = 10
-# Deliveries a second that are prepared.
+# So many deliveries a second are prepared.
 _MOST = 8000
-# Seconds in which a worker has begun.
+# Seconds within which a worker has started.
 _BEGINNING = 6
 
 
@@ -57,7 +57,7 @@ class _Site(Product):
 
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
-        """The site with its worker, until the end of the block."""
+        """Runs the site's worker until the end of the block."""
         with self.log.open("ab") as log:
             worker = subprocess.Popen(
                 [sys.executable, "manage.py", "worker"],

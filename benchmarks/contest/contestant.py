@@ -1,4 +1,4 @@
-"""A site that takes pushes: how it is set up, started and ended."""
+"""Sets up, starts and stops a contestant: a site that takes pushes."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _SECRETS = {
 class Contestant(ABC):
     """A site with a database of its own. `title` names it in the report.
 
-    All know the followers in the file `folder/followers` before anything is measured: a slow site
-    meets few of them twice, and would otherwise be measured adding them.
+    Every contestant knows the followers in the file `folder/followers` before it is measured. A
+    slow site meets few of them twice, so otherwise its adding of followers would be measured.
     """
 
     modes: Sequence[SecurityMode] = (SecurityMode.PLAINTEXT,)
-    """What it is measured in."""
+    """The security modes in which it is measured."""
 
     is_light = False
-    """Whether it is measured with few connections, too."""
+    """Whether it is also measured with few connections."""
 
     def __init__(self, name: str, title: str, *, folder: Path) -> None:
         self.name = name
@@ -52,7 +52,7 @@ class Contestant(ABC):
 
     @abstractmethod
     def prepare(self, server: Server) -> None:
-        """Makes the database and what must be in it."""
+        """Makes the database and its contents."""
 
     @abstractmethod
     def path(self, mode: SecurityMode) -> str:
@@ -79,7 +79,7 @@ class Contestant(ABC):
 
     @property
     def log(self) -> Path:
-        """What its processes say."""
+        """The file with the output of its processes."""
         return self._folder / f"{self.name}.log"
 
     def start(self) -> None:
@@ -96,7 +96,7 @@ class Contestant(ABC):
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
-                # Any answer will do: the path is nobody's.
+                # Any answer will do, since no site has this path.
                 urllib.request.urlopen(
                     urllib.request.Request(
                         f"http://127.0.0.1:{self.port}/wechat/-/", headers={"Host": HOST}

@@ -1,4 +1,4 @@
-"""The databases of the contestants: each has its own, on the same server or disk."""
+"""The databases of the contestants: each contestant has its own, on the same server or disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Server(ABC):
     """A kind of database, with room for a database for each contestant."""
 
     vendor: str
-    """Django's name of it."""
+    """Django's name for it."""
 
     title: str
     """Its name for people."""
@@ -33,7 +33,7 @@ class Server(ABC):
     @property
     @abstractmethod
     def file_system(self) -> str:
-        """The file system of its files: nothing is durable on tmpfs."""
+        """The file system of its files, for the report, since nothing is durable on tmpfs."""
 
     @abstractmethod
     def create(self, name: str) -> str:
@@ -90,17 +90,17 @@ class SQLite(Server):
         return f"CAST(strftime('%s', {column}) AS INTEGER)"
 
     def close(self) -> None:
-        pass  # the caller who gave the folder removes it
+        pass  # the caller gave the folder, and removes it
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.sqlite3"
 
 
 class PostgreSQL(Server):
-    """Databases beside the one that `url` names, on the same server, which must run here.
+    """Databases beside the one that `url` names, on the same server, which must be on this machine.
 
-    The server's processes serve all contestants. What the server does later for one of them
-    (checkpoint, autovacuum) counts for the contestant that runs then.
+    The server's processes serve all contestants. Work that the server does later for one of them
+    (checkpoint, autovacuum) counts for the contestant that is measured then.
     """
 
     vendor = "postgresql"

@@ -1,17 +1,17 @@
-"""Makes the load: signed pushes made beforehand, which Debian's wrk posts.
+"""Makes the load: signed pushes that are prepared first, and that Debian's wrk posts.
 
 The mixture is a shop's: 55 % menu taps, 25 % texts, 10 % follows, 5 % unfollows, 5 % scans, from
-20,000 followers; 2 % come a second time, with another signature, as WeChat does it. Contestants
+20,000 followers; 2 % come a second time with another signature, as WeChat sends them. Contestants
 that can reply answer about one in ten with a text.
 
 wrk drives every connection in a thread of its own (load.lua), so each answer belongs to a known
 push: "acknowledged" is a set of pushes, not only a number. Runs share no push, and a run that takes
-more pushes than were made does not count.
+more pushes than were prepared does not count.
 
-load.lua takes the latency of each push. Without a rate the next push waits for the answer to the
-last one, so these latencies are those of a full queue. With a rate each connection has a schedule,
-and a push that waits for the answer before it counts from the moment it was due, as in wrk2: a
-stall is not left out (coordinated omission). Timers have a grain of a millisecond.
+load.lua measures the latency of each push. Without a rate, the next push waits for the answer to
+the last one, so these latencies are those of a full queue. With a rate, each connection has a
+schedule, and a push that waits for the answer before it counts from the moment it was due, as in
+wrk2. So a stall is not left out (coordinated omission). Timers are exact to a millisecond.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ CREDENTIALS = Credentials(
     aes_keys=("mQ3vT8yB1nXc5KzL0pRs7UeWdG2hJ4aF6iOqYtNbVxD",),
 )
 
-# The menu key and the text that get a text as reply.
+# The menu key and the text to which contestants reply with a text.
 CLICK_KEY = "MENU_CONTACT"
 TEXT = "营业时间"
 
 _FOLLOWERS = 20_000
 _REPEATED = 0.02
-# A repeat comes within this many pushes: at once, on another connection, or a moment later.
+# A repeated push comes within so many pushes: at once on another connection, or a moment later.
 _FURTHEST_BEHIND = 64
-# An entry of the index: number, whether a reply is asked for, offset and length of the request.
+# An entry of the index: number, whether it asks for a reply, offset and length of the request.
 _PLACE = struct.Struct("=IIII")
 
 _CLICK_KEYS = ("MENU_MY_ORDERS", "MENU_COUPONS", "MENU_MEMBER_CODE")
@@ -80,13 +80,13 @@ Identity: TypeAlias = tuple[str, int]
 
 @dataclass(slots=True)
 class Run:
-    """What one contestant did in one run.
+    """The results of one contestant in one run.
 
     `seconds` is wrk's time. `acknowledged` counts the deliveries of each push that were answered
-    with 200 and an acknowledgement or a reply, `issued` all deliveries that were begun.
-    `answers` counts what else came, by status and beginning of the body. `unreplied` are
-    acknowledged deliveries that asked for a reply and got none. `latencies` are in seconds,
-    ascending. `web_cpu` and `database_cpu` are in seconds.
+    with 200 and an acknowledgement or a reply, `issued` all deliveries that were begun. `answers`
+    counts all other answers, by status and beginning of the body. `unreplied` counts acknowledged
+    deliveries that asked for a reply and got none. `latencies` are in seconds, ascending.
+    `web_cpu` and `database_cpu` are in seconds.
     """
 
     seconds: float
@@ -100,7 +100,7 @@ class Run:
 
     @property
     def count(self) -> int:
-        """Acknowledged deliveries."""
+        """The number of acknowledged deliveries."""
         return self.acknowledged.total()
 
     @property
@@ -109,7 +109,7 @@ class Run:
         return self.count / self.seconds
 
     def latency(self, share: float) -> float:
-        """The latency in milliseconds that this share of the deliveries kept within."""
+        """The latency in milliseconds that this share of the deliveries did not exceed."""
         if not self.latencies:
             return float("nan")
         return 1000 * self.latencies[min(len(self.latencies) - 1, int(len(self.latencies) * share))]
@@ -131,11 +131,11 @@ def followers() -> list[str]:
 
 
 class RanOut(RuntimeError):
-    """The contestant took more pushes than there were."""
+    """The contestant took more pushes than were prepared."""
 
 
 class Pusher:
-    """WeChat's side of all runs. A follower and a second are used once, whatever the run."""
+    """WeChat's side of all runs. Over all runs, each pair of follower and second is used once."""
 
     def __init__(self) -> None:
         self._next_second = 0
@@ -189,7 +189,7 @@ class Pusher:
 
 
 class _Mixture:
-    """Makes one push after the other: of all followers in the second `oldest`, then in the next."""
+    """Makes pushes one by one: of all followers in the second `oldest`, then in the next second."""
 
     def __init__(self, seed: str, oldest: int) -> None:
         self._random = Random(seed)
@@ -232,7 +232,7 @@ class _Mixture:
 def _write_requests(
     folder: Path, mixture: _Mixture, *, path: str, mode: SecurityMode, count: int, seed: str
 ) -> list[Identity]:
-    """Writes the requests and their index, and returns which pushes they are of, in order."""
+    """Writes the requests and their index; returns for each request, in order, its push."""
     random = Random(f"delivery {seed}")
     identities: list[Identity] = []
     again: dict[int, tuple[Push, bool]] = {}
@@ -276,7 +276,7 @@ def _request(push: Push, *, path: str, mode: SecurityMode, random: Random) -> by
 
 
 def _read_report(report: str, identities: list[Identity]) -> Run:
-    """Lines of a word and values, as load.lua's done() writes them."""
+    """Reads lines of a word and values, as load.lua's done() writes them."""
     run = Run(0.0, Counter(), Counter(), Counter(), 0, [])
     for line in report.splitlines():
         word, _, rest = line.partition(" ")

@@ -25,8 +25,9 @@ _ROOT = Path(__file__).resolve().parents[2]
 class Product(Contestant):
     """This site, as a production environment starts it, without its worker.
 
-    `extra` are environment variables of this variant, `checkout` is where its code is. It has an
-    account in plaintext and one in safe mode, two reply rules for each, and knows all followers.
+    `extra` has the environment variables of this variant, `checkout` is the folder of its code. It
+    has an account in plaintext and one in safe mode, two reply rules for each, and knows all
+    followers.
     """
 
     modes = (SecurityMode.PLAINTEXT, SecurityMode.SAFE)
@@ -87,8 +88,8 @@ class Product(Contestant):
     def faults(self, run: Run) -> list[str]:
         """Compares the log with this run, the first since `mark`; returns the differences.
 
-        The log has every acknowledged push once, with all its acknowledged deliveries, and nothing
-        else. A push that was under way when an earlier run ended may come late.
+        The log must have every acknowledged push once, with all its acknowledged deliveries, and
+        nothing else; only pushes of earlier runs may come late.
         """
         assert self._server is not None
         rows = self._query(
@@ -124,7 +125,7 @@ class Product(Contestant):
             "DATABASE_URL": self._url,
             "DEBUG": "False",
             "ALLOWED_HOSTS": HOST,
-            # As `manage.py serve` has it.
+            # As `manage.py serve` sets it.
             "PROMETHEUS_MULTIPROC_DIR": str(self._counters),
             **self._keys,
             **self._shared,

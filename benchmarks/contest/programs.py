@@ -1,4 +1,4 @@
-"""Peers that are programs in another language: what an engineer chooses instead for speed."""
+"""Peers in other languages, as an engineer may choose them for speed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from events.wechat import SecurityMode
 __all__ = ["PROGRAMS", "Go", "Node", "Program"]
 
 _PEERS = Path(__file__).resolve().parents[1] / "peers"
-# Where Debian's packages of Go libraries have their source.
+# The folder in which Debian's packages of Go libraries have their source.
 _GO_LIBRARIES = Path("/usr/share/gocode")
 
 
@@ -34,7 +34,7 @@ class Program(Contestant):
     @classmethod
     @abstractmethod
     def missing(cls) -> str:
-        """What it needs and does not find on this machine, as a sentence; "" if it can run."""
+        """A sentence on what it needs and does not find on this machine; "" if it can run."""
 
     def prepare(self, server: Server) -> None:
         self._server = server
@@ -100,7 +100,7 @@ class Go(Program):
 
 
 class Node(Program):
-    """A process for each processor. npm installs its packages beside it when they are missing."""
+    """A process for each processor. If its packages are missing, npm installs them beside it."""
 
     name = "node"
     title = "Node: express, wechat, pg"

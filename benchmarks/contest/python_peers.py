@@ -18,9 +18,9 @@ _PEERS_PYTHON = _BENCHMARKS / ".venv" / "bin" / "python"
 
 
 class Peer(Contestant):
-    """Something in `peers/`. `table` is its log, `setup` are Python arguments that prepare it.
+    """A peer in `peers/`. `table` is its log; `setup` has arguments for Python that prepare it.
 
-    It is started by gunicorn's default, two synchronous processes, or by granian as the product.
+    gunicorn runs it as by default, in two synchronous processes; or granian, as for the product.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Peer(Contestant):
 
 
 def peers(folder: Path) -> list[Peer]:
-    """All peers; raises FileNotFoundError when their environment is not there."""
+    """All peers. Raises FileNotFoundError if their environment is missing."""
     if not _PEERS_PYTHON.exists():
         raise FileNotFoundError("The peers' environment is missing; `make bench` makes it.")
     both = (SecurityMode.PLAINTEXT, SecurityMode.SAFE)

@@ -1,4 +1,4 @@
-"""The measurements as Markdown."""
+"""Writes the measurements as Markdown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from events.wechat import SecurityMode
 
 __all__ = ["Entry", "Load", "Outcome", "conditions", "report"]
 
-# Two equal contestants, measured one after the other, differ by this much.
+# Even the ratio of two equal contestants, measured one after the other, can be this low.
 _EQUAL = 0.95
 
 _REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
@@ -58,7 +58,7 @@ class Entry:
 
 @dataclass
 class Outcome:
-    """The results on one database. `runs` have the number of their round."""
+    """The results on one database. Each of `runs` has the number of its round."""
 
     title: str
     version: str
@@ -68,13 +68,13 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
     def entries(self, load: Load) -> list[Entry]:
-        """What was measured under this load, in the order of the contestants."""
+        """The entries measured under this load, in the order of the contestants."""
         names = list(dict.fromkeys(entry.contestant.name for entry in self.runs))
         found = [entry for entry in self.runs if entry.load is load]
         return sorted(found, key=lambda entry: (names.index(entry.contestant.name), entry.mode))
 
     def find(self, name: str, mode: SecurityMode, load: Load) -> Entry | None:
-        """The entry of a contestant; None if it was not measured so."""
+        """The entry of a contestant; None if it was not measured in this mode and load."""
         for entry in self.runs:
             if (entry.contestant.name, entry.mode, entry.load) == (name, mode, load):
                 return entry
@@ -83,7 +83,7 @@ class Outcome:
     def ratio(
         self, entry: Entry, other: Entry | None, value: Callable[[Run], float]
     ) -> float | None:
-        """The median of the rounds' ratios; None without the other."""
+        """The median of the rounds' ratios; None if there is no other entry."""
         if other is None:
             return None
         others = dict(self.runs[other])
@@ -117,7 +117,7 @@ def _missing() -> list[tuple[type[Program], str]]:
 
 
 def report(outcome: Outcome) -> str:
-    """One database's tables."""
+    """The tables of one database."""
     return "\n".join(
         [
             f"\n## {outcome.version}, files on {outcome.file_system}\n",
@@ -182,7 +182,7 @@ def _other_load(outcome: Outcome, load: Load) -> list[str]:
 
 
 def _wanted(outcome: Outcome) -> list[str]:
-    """The product's targets, and whether it reaches them."""
+    """The table of the product's targets, and whether it reaches them."""
     plain, safe = SecurityMode.PLAINTEXT, SecurityMode.SAFE
     product = outcome.find("product", plain, Load.FULL)
     assert product is not None
@@ -282,7 +282,7 @@ def _others(runs: Iterable[Run]) -> str:
     for run in runs:
         total += run.count + run.answers.total()
         for answer, count in run.answers.items():
-            # Of a body the status is enough here; the rest went to stderr.
+            # The status is enough here; the whole answer went to stderr.
             kind = answer if answer.startswith(("socket", "a reply")) else answer.partition(" ")[0]
             counts[kind] = counts.get(kind, 0) + count
     return ", ".join(f"{kind}: {count / total:.1%}" for kind, count in counts.items()) or "none"

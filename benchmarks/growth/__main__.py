@@ -2,11 +2,11 @@
 
     python -m benchmarks.growth --rows 10000,1000000,10000000 --databases sqlite,postgresql
 
-PostgreSQL needs a server in DATABASE_URL (``.ci/with-postgres`` starts one), and gets databases of
-its own there. The sizes take turns, so a busy minute of the machine hits all. Reads go through the
-real pages and API, signed in, in this process; "database" is the time spent in statements. Inserts
-go through the receiving path, from the signed and encrypted body to the answer. Exits with 1 and
-says what missed its target.
+For PostgreSQL, DATABASE_URL must name a server (``.ci/with-postgres`` starts one); the benchmark
+makes databases of its own there. The sizes take turns, so a busy minute of the machine hits all.
+Reads go through the real pages and API, signed in, in this process; "database" is the time spent in
+statements. Inserts go through the receiving path, from the signed and encrypted body to the answer.
+If anything missed its target, it says so and exits with 1.
 """
 
 from __future__ import annotations

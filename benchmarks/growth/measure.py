@@ -1,4 +1,4 @@
-"""Measures one database at several sizes of its log, in a process with Django of its own."""
+"""Measures one database at several sizes of its log, in a process with its own Django."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from benchmarks.growth.results import Measured, Results
 
 __all__ = ["measure"]
 
-# Rounds of each read, and of each portion of inserts, of which the first is not counted.
+# The rounds of each read and of each portion of inserts, the first of which is not counted; and the
+# pushes of a portion.
 ROUNDS, PUSHES = 4, 2000
-# Pushes in flight at a time.
+# How many pushes are in flight at a time.
 IN_FLIGHT = 16
-# Seconds: a read that once took longer is not measured again.
+# A read that once took more than so many seconds is not measured again.
 _TEDIOUS = 2.0
 
 
@@ -76,7 +77,7 @@ def measure(sizes: list[int]) -> Results:
 
 @contextmanager
 def _databases(sizes: list[int]) -> Iterator[dict[int, str]]:
-    """A fresh database for each size, by its name; all are gone at the end."""
+    """Makes a fresh database for each size, and yields their names; removes them at the end."""
     from django.db import connection
 
     if connection.vendor == "sqlite":
@@ -142,7 +143,7 @@ def _signed_in() -> tuple[Any, str]:
 
 
 def _read(client: tuple[Any, str], url: str, measured: Measured) -> None:
-    """Reads twice on a fresh connection; counts the second time, and notes the slower of both."""
+    """Reads twice, first on a fresh connection; counts the second, and notes the slower one."""
     from django.db import connection
 
     browser, key = client
@@ -164,7 +165,7 @@ def _read(client: tuple[Any, str], url: str, measured: Measured) -> None:
         if warm or whole > 1000 * _TEDIOUS:
             measured.total.append(whole)
             measured.database.append(1000 * sum(spent))
-            # At most once a minute a key's use is noted, by a statement more.
+            # The least, because a key's use costs one more statement at most once a minute.
             measured.statements = min(measured.statements or len(spent), len(spent))
             measured.status = response.status_code
             return
@@ -173,7 +174,7 @@ def _read(client: tuple[Any, str], url: str, measured: Measured) -> None:
 def _insert(turn: int) -> float:
     """Sends pushes of a new turn through the receiving path; returns how many a second it stored.
 
-    As many are in flight as a site has threads.
+    IN_FLIGHT of them are in flight at a time, each in a thread.
     """
     from django.db import close_old_connections
     from django.utils import timezone

@@ -1,4 +1,4 @@
-"""Every read of the site whose cost must not depend on how long the log is."""
+"""Lists every read of the site whose cost must not depend on the length of the log."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from subscribers.models import Binding, QRScene, Subscriber
 __all__ = ["Read", "all_reads"]
 
 _NEVER = "never-there"
-# Filters that refuse a value that is nowhere in the log.
+# Filters that refuse a value which the log does not have.
 _OF_KNOWN_VALUES = {"kind", "msg_type", "event", "scene", "first_scene", "last_scene"}
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One address and what it shows; `combined` where several filters meet."""
+    """One address and what it shows; `combined` if it has several filters."""
 
     name: str
     url: str
@@ -207,7 +207,7 @@ def _admin(now: datetime.datetime) -> Iterator[Read]:
             yield listed(f"events, {name}={value}", log, **{name: value})
             if value == "1":
                 continue  # a small log has no second page of today
-            # A list in the order of a time has its places in that order.
+            # The cursor of a list that is sorted by time has the time too.
             place = f"{_microseconds(now - _DAY / 2)}_{middle}" if name == "days" else middle
             deep: dict[str, Any] = {name: value, "older_than": place}
             yield listed(f"events, {name}={value}, deep", log, **deep)

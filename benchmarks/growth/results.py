@@ -1,4 +1,4 @@
-"""What was measured on one database, as a table, and what missed its target."""
+"""Writes what was measured on one database as a table, and lists what missed its target."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 __all__ = ["Measured", "Results", "missed", "table"]
 
-# Of the reads' time at the smallest size, and of the inserts' rate into an empty log. The page
-# around a read takes milliseconds, so a difference below this many is none.
+# A read may take so many times its time at the smallest size, and inserts must reach this share of
+# the rate of an empty log. The page around a read takes milliseconds, so a difference below this
+# many does not count.
 _SLOWEST_READ, _SLOWEST_INSERT, _NOTHING_MS = 2.0, 0.9, 3.0
 
 
@@ -16,7 +17,7 @@ _SLOWEST_READ, _SLOWEST_INSERT, _NOTHING_MS = 2.0, 0.9, 3.0
 class Measured:
     """One read at one size: milliseconds of each round, in all and in the database.
 
-    `slowest` counts the first time too, on a fresh connection and with nothing remembered.
+    `slowest` includes the first time, on a fresh connection and with empty caches.
     """
 
     total: list[float] = field(default_factory=list)
@@ -69,7 +70,7 @@ def table(results: Results) -> str:
 
 
 def missed(results: Results) -> list[str]:
-    """What is below target; filters that meet are shown and held to an answer alone."""
+    """What missed its target. Reads with several filters have none, and are only shown."""
     smallest, largest = results.sizes[0], results.sizes[-1]
     found = []
     rate = statistics.median(results.inserts[largest]) / statistics.median(results.inserts[0])

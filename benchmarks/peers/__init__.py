@@ -1,5 +1,5 @@
 """The peers of the product, each written as its own documentation shows it.
 
-Every peer runs in the environment `benchmarks/.venv`, with this folder as working directory. The
-account's secrets and the database come from environment variables (contest/contestant.py).
+Every peer runs in the environment `benchmarks/.venv`, with this folder as its working directory. It
+gets the account's secrets and the database from environment variables (contest/contestant.py).
 """

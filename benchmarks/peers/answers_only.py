@@ -1,4 +1,4 @@
-"""A Django view that answers and does nothing else: no signature, no database, no middleware."""
+"""A Django view that only answers: no signature, no database, no middleware."""
 
 from __future__ import annotations
 

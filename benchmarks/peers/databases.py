@@ -1,4 +1,4 @@
-"""The database of the peers that have one, as `django-admin startproject` leaves it."""
+"""The database of the peers that have one, set as `django-admin startproject` sets it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _database(url: str, max_age: int | None) -> dict[str, Any]:
 
 
 DATABASES = {
-    # 0 is Django's default: a connection per request. None keeps it.
+    # 0 is Django's default: a connection for each request. None keeps the connection.
     "default": _database(
         os.environ["DATABASE_URL"], None if os.environ.get("KEEP_CONNECTIONS") else 0
     )

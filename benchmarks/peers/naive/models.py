@@ -1,3 +1,5 @@
+"""The tables of the naive peer: a log of events, and followers."""
+
 from __future__ import annotations
 
 from django.db import models

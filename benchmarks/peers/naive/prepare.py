@@ -1,4 +1,4 @@
-"""Adds the followers, so that the first push of each is not a special case."""
+"""Adds the followers, so that a follower's first push costs no more than the others."""
 
 from __future__ import annotations
 

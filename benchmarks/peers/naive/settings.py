@@ -1,4 +1,4 @@
-"""What `django-admin startproject` writes, as far as the callback sees it."""
+"""The settings that `django-admin startproject` writes, as far as the callback needs them."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""The callback of the naive peer: checks, decrypts, stores and answers a push."""
+
 from __future__ import annotations
 
 import datetime

@@ -1,3 +1,5 @@
+"""The naive peer as a WSGI application."""
+
 from __future__ import annotations
 
 import os

@@ -1,6 +1,6 @@
-"""Adds the account with its message log on, its followers, and the rules.
+"""Adds the account with its message log turned on, its followers, and the rules.
 
-The log only takes what a rule takes.
+The log takes only messages that a rule takes.
 """
 
 from __future__ import annotations

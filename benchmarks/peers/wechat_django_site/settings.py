@@ -1,3 +1,5 @@
+"""The settings of the naive peer, with wechat-django instead of its app."""
+
 from __future__ import annotations
 
 from naive.settings import (
@@ -30,5 +32,5 @@ __all__ = [
 INSTALLED_APPS = [*(app for app in INSTALLED_APPS if app != "naive"), "wechat_django"]
 ROOT_URLCONF = "wechat_django_site.urls"
 WSGI_APPLICATION = "wechat_django_site.wsgi.application"
-# Seconds. By default it refuses what was signed more than three minutes ago.
+# In seconds. By default, wechat-django refuses pushes that were signed more than three minutes ago.
 WECHAT_MESSAGETIMEOFFSET = 24 * 3600

@@ -1,3 +1,5 @@
+"""The addresses of the peer with wechat-django."""
+
 from __future__ import annotations
 
 import wechat_django

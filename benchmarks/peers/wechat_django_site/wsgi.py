@@ -1,3 +1,5 @@
+"""The peer with wechat-django as a WSGI application."""
+
 from __future__ import annotations
 
 import os
