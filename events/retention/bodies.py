@@ -1,7 +1,8 @@
 """Empties the bodies of events past EVENT_BODY_RETENTION_DAYS, in the log and in its archives.
 
-What happened, when and with which key stays, and so do state and statistics. Time counts from the
-receipt, so one mark says how far the work has come, and late events lie after it.
+The kind of an event, its time and its key stay, and so do state and statistics. The age of a body
+counts from its receipt. So one stored position says how far the work has come, and events that come
+late lie after it.
 """
 
 from __future__ import annotations
@@ -30,27 +31,27 @@ __all__ = ["body_limit", "empty_bodies", "empty_returning"]
 logger = logging.getLogger(__name__)
 
 _BATCH = 1000
-# Seconds of one run; the next one goes on.
+# Seconds of one run; the next run continues.
 _TURN = 30.0
 # A row without an outcome may still need its body.
 _OPEN = (EventLog.Status.RECEIVED, EventLog.Status.FAILED)
 
 
 def body_limit(now: datetime.datetime) -> datetime.datetime | None:
-    """Bodies received before this are to go; None when they are kept."""
+    """Returns the time before whose receipt bodies must go; None if the site keeps all."""
     if settings.EVENT_BODY_RETENTION_DAYS is None:
         return None
     return now - datetime.timedelta(days=settings.EVENT_BODY_RETENTION_DAYS)
 
 
 def empty_bodies(now: datetime.datetime | None = None) -> int:
-    """Empties what is past its time; returns how many rows of log and archives it changed."""
+    """Empties the bodies past their time; returns how many rows of log and archives changed."""
     now = now or timezone.now()
     limit = body_limit(now)
     if limit is None:
         return 0
     changed, is_complete = _empty_log(limit, now)
-    # A text that came late goes a day early at the most.
+    # Texts count from event_time, so a text that came late may go up to a day too early.
     with transaction.atomic():
         held_progress()
         forget_texts(limit + datetime.timedelta(days=1))
@@ -63,7 +64,7 @@ def empty_bodies(now: datetime.datetime | None = None) -> int:
 
 
 def _empty_log(limit: datetime.datetime, now: datetime.datetime) -> tuple[int, bool]:
-    """Returns how many rows it emptied, and whether none are left."""
+    """Returns how many rows it emptied, and whether it reached the end."""
     changed = 0
     until = time.monotonic() + _TURN
     mark = BodyRetention.objects.filter(pk=1).first() or BodyRetention(pk=1)
@@ -72,7 +73,7 @@ def _empty_log(limit: datetime.datetime, now: datetime.datetime) -> tuple[int, b
     while time.monotonic() < until:
         rows = EventLog.objects.filter(received_at__lt=limit).order_by("received_at", "id")
         if received_at is not None:
-            # Beside the exact place, the bound that leads the index to it.
+            # The Q is the exact position; the bound lets the index find it.
             rows = rows.filter(
                 Q(received_at__gt=received_at) | Q(id__gt=event_id), received_at__gte=received_at
             )
@@ -83,7 +84,7 @@ def _empty_log(limit: datetime.datetime, now: datetime.datetime) -> tuple[int, b
         changed += (
             EventLog.objects.filter(
                 pk__in=[pk for pk, *_ in batch],
-                # Leads PostgreSQL to the partitions that can hold them.
+                # With these PostgreSQL reads only the partitions that can hold the rows.
                 event_time__gte=min(times),
                 event_time__lte=max(times),
                 body_removed_at=None,
@@ -93,7 +94,7 @@ def _empty_log(limit: datetime.datetime, now: datetime.datetime) -> tuple[int, b
         )
         event_id, _, received_at, _ = batch[-1]
         for pk, _, at, status in batch:
-            # The next run begins with an open row, which has its outcome within hours.
+            # The next run begins at the first open row, which gets its outcome within hours.
             has_open = has_open or status in _OPEN
             if not has_open:
                 mark.event_id, mark.received_at = pk, at
@@ -115,7 +116,7 @@ def _change(limit: datetime.datetime, now: datetime.datetime) -> Any:
 
 @before_restoring
 def empty_returning(events: list[EventLog]) -> None:
-    """Brings rows back without a body that is past its time."""
+    """Empties bodies past their time in rows that an archive brings back."""
     now = timezone.now()
     limit = body_limit(now)
     if limit is None:

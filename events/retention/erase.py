@@ -1,8 +1,8 @@
-"""Takes one person out of the log: the OpenID becomes a pseudonym, and what they wrote goes.
+"""Removes one person from the log: a pseudonym replaces the OpenID, and the bodies become empty.
 
 Every row stays, with its kind, time, scene, menu key and outcome, so state and statistics do not
-change. The dedup_key stays too: it orders events of one second, and a late repetition of an erased
-push must still find its row.
+change. The dedup_key stays too, because it orders the events of one second, and because a late
+repetition of an erased push must still find its row.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = [
     "pseudonymise_log",
 ]
 
-# Their body names a second person beside the sender: who gave a card, who received it.
+# The bodies of these kinds name a second person: the giver or the receiver of a card.
 KINDS_WITH_TWO_PEOPLE = (
     "event.user_get_card",
     "event.user_gifting_card",
     "event.giftcard_send_to_friend",
     "event.giftcard_user_accept",
 )
-# Rows whose body may name anybody.
+# The bodies of these rows may name any person.
 _UNTRUSTED = (EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED)
 # OpenIDs have 28 characters today, and begin with o.
 _OPENID = re.compile(rb"(?<![A-Za-z0-9_-])o[A-Za-z0-9_-]{20,63}(?![A-Za-z0-9_-])")
@@ -39,12 +39,12 @@ _BATCH = 500
 
 
 def may_mention(kind: str, status: str) -> bool:
-    """Whether an OpenID may stand in a body of this kind besides that of the column `openid`."""
+    """Whether a body of this kind may contain another OpenID than the column `openid`."""
     return kind in KINDS_WITH_TWO_PEOPLE or status in _UNTRUSTED
 
 
 def people_mentioned(body: bytes) -> set[str]:
-    """What may be OpenIDs in a body, however it is written."""
+    """Returns all texts in a body that look like OpenIDs; the body may be malformed."""
     return {found.decode() for found in _OPENID.findall(body)}
 
 
@@ -53,15 +53,15 @@ def pseudonymise_log(
 ) -> Counter[str]:
     """Renames a person in the log and empties the bodies of their events.
 
-    Returns how many rows it changed: `events` of the person, and `mentions` in the bodies of other
-    events, which lose their body. Runs inside the caller's transaction.
+    Other events that mention the person lose their body too. Returns how many rows it changed:
+    `events` of the person, and `mentions` in other events. Runs inside the caller's transaction.
     """
     of_person = EventLog.objects.filter(account=account_id).with_openid(openid)
     no_body = {"raw": b"", "reply": "", "error": "", "body_removed_at": now}
     events = of_person.update(
         openid=pseudonym,
         from_user=Case(When(from_user=openid, then=Value(pseudonym)), default=F("from_user")),
-        # A folded row has lost what a reply could be made of.
+        # Without its body a folded row can no longer be answered.
         next_attempt_at=Case(
             When(folded_at__isnull=False, then=Value(None)), default=F("next_attempt_at")
         ),
@@ -74,7 +74,7 @@ def pseudonymise_log(
             default=F("status"),
             output_field=models.CharField(),
         ),
-        # A reply handler that runs at this moment must not write its answer here.
+        # Without a lease, a reply handler that runs now cannot save its answer in the row.
         lease="",
         leased_until=None,
         **no_body,
@@ -87,14 +87,14 @@ def pseudonymise_log(
 
 
 def overwrite_deleted() -> None:
-    """Makes SQLite overwrite what this connection deletes; PostgreSQL leaves it to vacuum."""
+    """Makes SQLite overwrite deleted data of this connection; in PostgreSQL vacuum removes it."""
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA secure_delete = ON")
 
 
 def _rows_that_may_mention(account_id: int) -> models.QuerySet[EventLog]:
-    """Rows whose column `openid` is not the only place where an OpenID may stand."""
+    """Selects rows that may contain an OpenID outside the column `openid`."""
     rows = EventLog.objects.filter(account=account_id)
     untrusted = (rows.with_status(status).values("pk") for status in _UNTRUSTED)
     ids = rows.filter(kind__in=KINDS_WITH_TWO_PEOPLE).values("pk").union(*untrusted)

@@ -1,4 +1,4 @@
-"""Audit entries are kept for as long as a setting says."""
+"""Removes audit entries after the time in the settings."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
-"""The log's partitions on PostgreSQL: one per month of event_time, and a default one for the rest.
+"""Makes the log's partitions on PostgreSQL: one per month of event_time, and a default one.
 
-A row goes into the partition of its month, or into the default partition when its month has none:
-a date of 1970 or 2099, an import of years ago. Months are made ahead, so that rows of now never
-have to go there. SQLite has one plain table, and nothing here does anything there.
+A row goes into the partition of its month. If its month has none, it goes into the default
+partition: for example a row dated 1970 or 2099, or imported from years ago. The worker makes months
+ahead, so that present rows never go there. SQLite has one plain table, and this module does nothing
+there.
 
-What is done here takes its locks with a short timeout and gives up rather than let the callbacks
-queue behind it; the worker tries again. PostgreSQL's manual on ATTACH PARTITION (ddl-partitioning,
-sql-altertable) says which locks are needed and how a CHECK constraint saves reading a table.
+All functions take locks with a short timeout and give up, so that callbacks do not queue behind
+them; the worker tries again. PostgreSQL's manual on ATTACH PARTITION (ddl-partitioning,
+sql-altertable) says which locks are needed, and how a CHECK constraint saves reading a table.
 """
 
 from __future__ import annotations
@@ -45,10 +46,9 @@ logger = logging.getLogger(__name__)
 _LOG = EventLog._meta.db_table
 DEFAULT_PARTITION = f"{_LOG}_default"
 _NAME = re.compile(rf"{_LOG}_(\d{{4}})_(\d{{2}})")
-# Enough for a worker that stands still for weeks.
+# Enough even if no worker runs for weeks.
 _MONTHS_AHEAD = 3
-# Advisory locks by two numbers are apart from those by one, which are ids of events
-# (events/log/process.py). The first number stands for the log.
+# The first number of this module's advisory locks, which stands for the log.
 _LOCK_SPACE = 0x1093
 # A callback waits two seconds for a lock, so this wait does no harm.
 _LOCK_LIMIT_MS = 500
@@ -56,7 +56,7 @@ _MOST_COUNTED = 10_000
 
 
 def partitions() -> dict[Month, str]:
-    """The tables of the months that have a partition, oldest first."""
+    """Returns the partitions' months and tables, oldest first."""
     if connection.vendor != "postgresql":
         return {}
     with connection.cursor() as cursor:
@@ -73,8 +73,8 @@ def partitions() -> dict[Month, str]:
 def make_partitions_ahead(now: datetime.datetime | None = None) -> int:
     """Makes the missing partitions of this month and the next ones; returns their number.
 
-    What could not be made now is logged and left for the next time: its rows go to the default
-    partition meanwhile, and are moved then.
+    It logs a partition that it cannot make now, and the next run tries again. Meanwhile the month's
+    rows go to the default partition; the next run moves them.
     """
     if connection.vendor != "postgresql":
         return 0
@@ -85,10 +85,10 @@ def make_partitions_ahead(now: datetime.datetime | None = None) -> int:
 
 
 def make_partition(month: Month) -> bool:
-    """Makes a month's partition, with the rows of that month the default partition holds.
+    """Makes a month's partition, and moves the month's rows there from the default partition.
 
-    Returns whether it was made: not if it exists, another process changes partitions, or the locks
-    were held too long.
+    Returns whether it was made. It is not made if it exists, if another process changes partitions,
+    or if others hold the locks too long.
     """
     with alone("partitions") as mine:
         if not mine or month in partitions():
@@ -106,7 +106,7 @@ def make_partition(month: Month) -> bool:
 
 
 def rows_in_default_partition() -> int:
-    """How many rows lie in the default partition; counted to ten thousand and no further."""
+    """Returns how many rows the default partition holds, at most ten thousand."""
     if connection.vendor != "postgresql":
         return 0
     with connection.cursor() as cursor:
@@ -118,9 +118,9 @@ def rows_in_default_partition() -> int:
 
 @contextmanager
 def alone(task: str) -> Iterator[bool]:
-    """Whether this process has that task on the log for itself; the others get False.
+    """Yields whether this process has that task on the log for itself; others get False.
 
-    The lease ends with the connection, and so with the process if that is killed.
+    The lock ends with the connection, and so with the process if it is killed.
     """
     if connection.vendor != "postgresql":
         with _alone_on_this_machine(task) as granted:
@@ -140,15 +140,15 @@ def alone(task: str) -> Iterator[bool]:
                 cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [_LOCK_SPACE, task])
 
 
-# Of the threads of this process, by task.
+# Locks between the threads of this process, by task.
 _locks: dict[str, threading.Lock] = {}
 
 
 @contextmanager
 def _alone_on_this_machine(task: str) -> Iterator[bool]:
-    """The same on SQLite, where a file beside the database is locked as long as the process lives.
+    """Does the same on SQLite, by a lock on a file beside the database.
 
-    Transactions will not do: archives are files.
+    The lock ends with the process. A transaction is not enough, because archives are files.
     """
     lock = _locks.setdefault(task, threading.Lock())
     if not lock.acquire(blocking=False):
@@ -172,9 +172,9 @@ def _alone_on_this_machine(task: str) -> Iterator[bool]:
 
 @contextmanager
 def lock_limit(milliseconds: int = _LOCK_LIMIT_MS) -> Iterator[None]:
-    """A transaction, or a savepoint in one, that waits no longer than this for a lock.
+    """A transaction or savepoint that raises OperationalError if a lock takes longer than this.
 
-    Raises OperationalError when it would have to; what it had locked is free again by then.
+    By then its own locks are free again.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -187,7 +187,7 @@ def _table(month: Month) -> str:
 
 
 def _default_holds(month: Month) -> bool:
-    # Account by account, since there is no index on event_time alone.
+    # Account by account, by the index that begins with account and event_time.
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS (SELECT FROM events_officialaccount AS account WHERE EXISTS ("
@@ -199,13 +199,13 @@ def _default_holds(month: Month) -> bool:
 
 
 def _within(month: Month) -> str:
-    """A condition that holds in the month. Definitions take no parameters, so it has them in it."""
+    """SQL for the month's rows, with the times in it, because definitions take no parameters."""
     return f"event_time >= '{month.start.isoformat()}' AND event_time < '{month.end.isoformat()}'"
 
 
 def _create(month: Month) -> None:
-    # CREATE TABLE … PARTITION OF would lock the whole log; a table made by itself and attached
-    # does not. The identity is the parent's.
+    # CREATE TABLE … PARTITION OF would lock the whole log. Making a table and attaching it does
+    # not. The parent has the identity column.
     with connection.cursor() as cursor:
         cursor.execute(
             f"CREATE TABLE IF NOT EXISTS {_table(month)} "
@@ -224,11 +224,12 @@ def _attach(month: Month) -> None:
 
 
 def _attach_empty(month: Month) -> None:
-    """Attaches a month of which the default partition holds no row, however many it holds.
+    """Attaches a month of which the default partition holds no row.
 
-    PostgreSQL makes sure of that by reading the default partition with everybody locked out, unless
-    a constraint says so already; validating one locks out nobody. Until the month is attached a
-    stray row of it is refused, and WeChat pushes it again five seconds later.
+    PostgreSQL checks that by reading the whole default partition, and locks all others out
+    meanwhile. It does not if a constraint on that partition excludes the month, and validating a
+    constraint locks nobody out. Between constraint and attaching PostgreSQL refuses a stray row of
+    the month, and WeChat pushes it again five seconds later.
     """
     constraint = f"without_{month.year:04}_{month.month:02}"
     with lock_limit():
@@ -257,14 +258,14 @@ def _forget(constraint: str) -> None:
 
 
 def _attach_with_rows(month: Month) -> None:
-    """Moves a month's rows out of the default partition and attaches them, in one transaction.
+    """Moves a month's rows from the default partition to the month's, in one transaction.
 
-    Every user of the default partition waits for it, so it ends after two seconds at most.
+    All others that use the default partition wait meanwhile, so it ends after at most two seconds.
     """
     with lock_limit():
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', '2s', true)")
-            # In the order in which all others take these locks.
+            # Take the locks in the same order as everybody else, against deadlocks.
             cursor.execute(f"LOCK TABLE ONLY {_LOG} IN SHARE UPDATE EXCLUSIVE MODE")
             cursor.execute(f"LOCK TABLE {DEFAULT_PARTITION} IN ACCESS EXCLUSIVE MODE")
             _create(month)
@@ -282,7 +283,7 @@ class _StrayRows(Collector):
         try:
             rows: float = rows_in_default_partition()
         except Exception:
-            # A reader of the metrics gets the other ones even if the database is away.
+            # Readers must get the other metrics even if the database is away.
             rows = float("nan")
         yield GaugeMetricFamily(
             "wechat_log_default_partition_rows",

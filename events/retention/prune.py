@@ -1,9 +1,10 @@
 """Removes events that are older than EVENT_RETENTION_DAYS, a whole month at a time.
 
-A month goes when all of it lies before the retention horizon. The hooks of
-events/log/retention_hooks.py first keep what its rows say, in the transaction that removes them.
-Before that the rows are archived (events/retention/archive/) where EVENT_ARCHIVE_DIR is set. Rows
-that still await an outcome keep their month in the log."""
+A month goes when all of it lies before the retention limit. If EVENT_ARCHIVE_DIR is set, the rows
+are archived first (events/retention/archive/). Then one transaction runs the hooks of
+events/log/retention_hooks.py, which carry the rows' contents over, and removes the rows. A month
+stays in the log while rows of it await an outcome.
+"""
 
 from __future__ import annotations
 
@@ -31,23 +32,23 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 500
 _LOG = EventLog._meta.db_table
-# A detached partition waits under such a name for being dropped.
+# A detached partition has a name that begins so until it is dropped.
 _REMOVED = f"{_LOG}_removed"
-# Callbacks queue behind a process that waits for the whole log, so each attempt stays far below
-# their two seconds.
+# Callbacks queue behind a process that waits for a lock on the whole log. They wait two seconds, so
+# each attempt is much shorter.
 _DETACH_LOCK_LIMIT_MS = 250
 _DETACH_ATTEMPTS = 20
 _DETACH_PAUSE = 0.5
-# Their event_time is missing or cannot be true, so received_at counts.
+# The event_time of these rows is missing or may be false, so their received_at counts.
 _UNDATED = (EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED)
 
 
 class Postponed(Exception):
-    """A month stays for now; the text gives the reason."""
+    """A month must stay for now; the text gives the reason."""
 
 
 def retention_limit(now: datetime.datetime) -> datetime.datetime | None:
-    """Events before this moment go; None keeps all."""
+    """Returns the time before which events go: the first of a month. None keeps all."""
     if settings.EVENT_RETENTION_DAYS is None:
         return None
     horizon = now - datetime.timedelta(days=settings.EVENT_RETENTION_DAYS)
@@ -59,8 +60,8 @@ def prune(
 ) -> int:
     """Removes events past retention; returns the number of rows.
 
-    A month that has to stay is logged and tried again the next time. One process does this at a
-    time; the others return at once.
+    It logs a month that has to stay, and the next run tries again. One process does this at a time;
+    others return at once.
     """
     now = now or timezone.now()
     limit = retention_limit(now)
@@ -84,7 +85,7 @@ def prune(
 
 
 def months_due(limit: datetime.datetime, *, now: datetime.datetime) -> list[Month]:
-    """The months that have something to remove, oldest first."""
+    """Returns the months that have rows to remove, oldest first."""
     found = {month for month in partitions() if month.end <= limit}
     dated = EventLog.objects.filter(event_time__lt=limit).exclude(
         status__in=_UNDATED, received_at__gte=limit
@@ -103,11 +104,11 @@ def remove_month(
     received_before: datetime.datetime | None = None,
     now: datetime.datetime | None = None,
 ) -> int:
-    """Removes a month's rows, archived first where that is set; returns how many.
+    """Removes a month's rows, after archiving them if that is set; returns how many.
 
-    Where rows go one by one, those without a date to rely on stay unless they were received before
-    that moment. Raises Postponed when the month has to stay for now, ArchiveError when it cannot be
-    archived.
+    If the month is no partition, rows without a reliable date go only if they were received before
+    `received_before`. Raises Postponed if the month has to stay for now, ArchiveError if it cannot
+    be archived.
     """
     now = now or timezone.now()
     rows = EventLog.objects.in_month(month)
@@ -154,7 +155,7 @@ def _note(
 
 
 def _awaiting(rows: EventLogQuerySet) -> EventLogQuerySet:
-    # Twice for SQLite: the index has only rows with trouble.
+    # SQLite needs the index's condition in the query too.
     return rows.awaiting_outcome().exclude(status=EventLog.Status.PROCESSED)
 
 
@@ -166,9 +167,10 @@ def _remove_partition(
 ) -> int:
     """Runs the retention hooks on the month and detaches it, in one transaction.
 
-    The hooks read while all may write. Once the partition is detached nobody can, and the function
-    checks whether somebody did: rows above the id that was settled before, rows folded since, rows
-    that began to wait. If so, the transaction is undone, and the month is left for later.
+    While the hooks read, others may write to the month. After the detaching nobody can. Then this
+    function checks for writes since the beginning: rows above the settled id, newly folded rows,
+    rows that await an outcome. If there are any, it rolls the transaction back, and the month stays
+    for now.
     """
     rows = EventLog.objects.in_month(month)
     with transaction.atomic():
@@ -178,7 +180,7 @@ def _remove_partition(
         pruned = _note(month, archive, rows=count, now=now)
         PrunedMonth.objects.filter(pk=pruned.pk).update(finished_at=now)
         with connection.cursor() as cursor:
-            # What the hooks wrote is checked now, not at the end with the whole log locked.
+            # Check the hooks' writes now, not at the end, when this transaction locks the log.
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for _ in range(_DETACH_ATTEMPTS):
             try:
@@ -186,7 +188,7 @@ def _remove_partition(
                     _detach(month, table, settled, unfolded)
                 break
             except OperationalError:
-                # The locks are free again, and the callbacks go on.
+                # The savepoint has freed its locks, so callbacks go on during this pause.
                 time.sleep(_DETACH_PAUSE)
         else:
             raise Postponed("the log is too busy to detach it")
@@ -211,9 +213,10 @@ def _detach(month: Month, table: str, settled: int, unfolded: int) -> None:
 
 
 def _drop_detached() -> None:
-    """Drops partitions that were detached; what they said is kept, so no harm if it is later.
+    """Drops detached partitions. Their contents are carried over, so it may happen later.
 
-    Apart from the detaching, since dropping a table with a foreign key locks the accounts too.
+    It does not belong to the detaching, because dropping a table with a foreign key also locks the
+    accounts.
     """
     if connection.vendor != "postgresql":
         return
@@ -237,11 +240,12 @@ def _drop_detached() -> None:
 def _carry_on(
     month: Month, pruned: PrunedMonth, rows: EventLogQuerySet, now: datetime.datetime
 ) -> int:
-    """Continues a removal whose process ended first."""
+    """Continues a removal whose process was stopped."""
     folder = settings.EVENT_ARCHIVE_DIR
     if folder is None:
         return _remove_rows(pruned, rows, None, now)
-    # Begun without an archive, it stops here: what is left gets one, as the next part.
+    # A removal that began without an archive ends here: the remaining rows are the next part, and
+    # get an archive.
     archive = find(month, folder, part=pruned.part) if pruned.is_archived else None
     if pruned.is_archived and archive is None:
         raise ArchiveError(f"part {pruned.part} of {month} is not in {folder}")
@@ -254,7 +258,7 @@ def _carry_on(
 def _remove_rows(
     pruned: PrunedMonth, rows: EventLogQuerySet, archive: Archive | None, now: datetime.datetime
 ) -> int:
-    """Removes these rows; with an archive, only those that it has."""
+    """Removes these rows; with an archive, only those that it contains."""
     removed = 0
     for ids in batched(_ids(rows) if archive is None else archive.ids(), _BATCH):
         with transaction.atomic():
@@ -264,7 +268,7 @@ def _remove_rows(
 
 
 def _remove_batch(rows: EventLogQuerySet) -> int:
-    # Locked, nobody processes them from here on.
+    # Lock the rows, so that nobody processes them from here on.
     states = rows.select_for_update().values_list("pk", "status")
     awaiting = {EventLog.Status.RECEIVED, EventLog.Status.FAILED}
     going = rows.filter(pk__in=[pk for pk, status in states if status not in awaiting])
@@ -274,7 +278,7 @@ def _remove_batch(rows: EventLogQuerySet) -> int:
 
 
 def _ids(rows: EventLogQuerySet) -> Iterator[int]:
-    """The ids of rows that are removed while they are read, hence page by page."""
+    """Yields the ids of rows page by page, because the caller removes rows meanwhile."""
     for account in OfficialAccount.objects.values_list("pk", flat=True):
         ordered = rows.filter(account=account).order_by("event_time", "pk")
         page = list(ordered.values_list("event_time", "pk")[:_BATCH])

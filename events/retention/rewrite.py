@@ -1,4 +1,4 @@
-"""Changes rows in archives that are written already: an erased person, a body past its time."""
+"""Changes rows in existing archives: for an erased person, or for bodies past their time."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from events.retention.archive import Archive, archives, replace_records
 
 __all__ = ["Change", "rewrite_archives"]
 
-# Takes an archive and a record of it; returns the record changed, or None where it stays as it is.
+# Takes an archive and one of its records; returns the changed record, or None to keep it.
 Change = Callable[[Archive, dict[str, Any]], "dict[str, Any] | None"]
 
 
 def rewrite_archives(folder: Path, change: Change) -> int:
     """Writes every archive anew in which `change` changes a record; returns how many records.
 
-    A new file replaces the old one as a whole, and its manifest says so; killed in between, the old
-    archive is still complete. Raises ArchiveError for an archive that is broken.
+    The new file replaces the old one when its manifest names it. If the process is killed before,
+    the old archive is still complete. Raises ArchiveError for a broken archive.
     """
     changed = 0
     for archive in archives(folder):

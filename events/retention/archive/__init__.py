@@ -1,13 +1,13 @@
 """Archives of the log, month by month, as files that can be restored.
 
-An archive is a gzip file with one JSON object per row and line, and beside it a manifest that names
-the file, its digests and what is in it. The manifest is written last and takes effect by its
-rename, so the file it names is complete; the file's name contains its digest, so a new archive of
-a month never touches the one before. Rows of a month that arrive after its removal are the month's
-next part, with a manifest of its own.
+An archive is a gzip file with one JSON object per line for each row, and a manifest beside it. The
+manifest names the file, its digests and its contents. It is written last and takes effect by a
+rename, so the file that it names is complete. The file's name contains its digest, so a new archive
+of a month never changes the former one. Rows of a month that arrive after its removal form the
+month's next part, which has its own manifest.
 
-Columns stand under their own names: times in ISO 8601 with microseconds, the body in base64. The
-format needs nothing but gunzip and a JSON reader.
+The JSON has the names of the columns: times in ISO 8601 with microseconds, the body in base64. To
+read the format you need only gunzip and a JSON reader.
 """
 
 from __future__ import annotations

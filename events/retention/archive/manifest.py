@@ -1,4 +1,4 @@
-"""What an archive says about itself: the manifest beside its file."""
+"""Reads and checks the manifests that stand beside the files of archives."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What a manifest says. `contents` is what identifies the rows as they were."""
+    """The contents of a manifest. `contents` has numbers that identify the rows as they were."""
 
     folder: Path
     month: Month
@@ -44,7 +44,7 @@ class Archive:
     accounts: dict[int, str]
 
     def verify(self) -> None:
-        """Reads the file through. Raises ArchiveError when it is not what the manifest says."""
+        """Reads the whole file. Raises ArchiveError if it does not match the manifest."""
         path = self.folder / self.file
         outer, inner, rows = hashlib.sha256(), hashlib.sha256(), 0
         try:
@@ -63,7 +63,7 @@ class Archive:
             raise ArchiveError(f"{path} is not what its manifest says.")
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """The rows as they stand in the file, in the order of account and time."""
+        """Yields the rows of the file, in the order of account and time."""
         with gzip.open(self.folder / self.file, "rb") as lines:
             for line in lines:
                 yield json.loads(line)
@@ -73,7 +73,10 @@ class Archive:
 
 
 def archives(folder: Path) -> list[Archive]:
-    """The archives in a folder, by month and part. Raises ArchiveError for a broken manifest."""
+    """Returns the archives in a folder, ordered by month and part.
+
+    Raises ArchiveError for a broken manifest.
+    """
     return sorted(
         (_read_manifest(path) for path in folder.glob("events-*.json")),
         key=lambda archive: (archive.month, archive.part),
@@ -81,7 +84,7 @@ def archives(folder: Path) -> list[Archive]:
 
 
 def find(month: Month, folder: Path, *, part: int) -> Archive | None:
-    """The archive of one part of a month, if there is one; not verified."""
+    """Returns the archive of one part of a month, not verified; None if there is none."""
     path = manifest_path(folder, month, part)
     return _read_manifest(path) if path.exists() else None
 
@@ -110,7 +113,7 @@ def _read_manifest(path: Path) -> Archive:
         said = json.loads(path.read_bytes())
         if said["schema"] != _SCHEMA:
             raise ArchiveError(f"{path} is of schema {said['schema']}, not {_SCHEMA}.")
-        # A name with a path in it would read a file from elsewhere.
+        # A name with a path in it would read a file from another folder.
         if Path(said["file"]).name != said["file"]:
             raise ArchiveError(f"{path} names a file outside its folder.")
         return Archive(

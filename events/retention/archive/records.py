@@ -1,4 +1,4 @@
-"""A row of the log as a line of JSON, and back."""
+"""Converts a row of the log into a line of JSON, and back."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _READ: dict[type[models.Field[Any, Any]], Callable[[Any], Any]] = {
 def event_of(record: dict[str, Any], accounts: dict[int, int], *, was_removed: bool) -> EventLog:
     values = {}
     for field in _FIELDS:
-        # A column that is younger than the archive has its default.
+        # A column that is newer than the archive gets its default.
         if field.attname in record:
             value = record[field.attname]
             read = _READ.get(type(field))
@@ -64,6 +64,6 @@ def event_of(record: dict[str, Any], accounts: dict[int, int], *, was_removed: b
     if event.account_id not in accounts:
         raise ArchiveError(f"Event {event.pk} is of an account that is not here.")
     event.account_id = accounts[event.account_id]
-    # A row that was not folded before its removal is not carried over, and may still be folded.
+    # A row that was not folded before its removal is not carried over: it may still be folded.
     event.is_carried_over = event.is_carried_over or (was_removed and event.folded_at is not None)
     return event

@@ -1,4 +1,4 @@
-"""Bringing a month back from its archives."""
+"""Brings a month back from its archives."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _BATCH = 500
 
 
 def restore(month: Month, folder: Path, *, keep_until: datetime.datetime | None = None) -> int:
-    """Brings a month back from its archives, with the ids it had; returns how many rows came.
+    """Brings a month back from its archives, with the former ids; returns the number of rows.
 
-    Rows that are there already stay as they are. What was removed here before is marked as being in
-    the base, so that it counts once. Raises ArchiveError, before any row is written, when a file is
-    not what its manifest says or its accounts are not here.
+    Rows that exist already stay as they are. Rows that this site removed before are marked as
+    carried over, so that they count only once. Raises ArchiveError if a file does not match its
+    manifest, before it writes any row; also if a row's account does not exist here.
     """
     parts = [archive for archive in archives(folder) if archive.month == month]
     if not parts:
@@ -34,7 +34,7 @@ def restore(month: Month, folder: Path, *, keep_until: datetime.datetime | None 
         raise ArchiveError(f"The removal of {month} is under way: run prune_events first.")
     for archive in parts:
         archive.verify()
-    # Before the rows are there, so that no worker takes them away again.
+    # Set this before the rows exist, so that no worker removes them again.
     PrunedMonth.objects.filter(pk=pruned.pk).update(keep_until=keep_until)
     restored = 0
     for archive in parts:
@@ -52,7 +52,7 @@ def restore(month: Month, folder: Path, *, keep_until: datetime.datetime | None 
 
 
 def _local_accounts(archive: Archive) -> dict[int, int]:
-    """From the accounts' ids when it was written to those of the same handles here."""
+    """Maps the archive's account ids to the ids of the accounts with the same handles here."""
     here = dict(OfficialAccount.objects.values_list("slug", "pk"))
     return {pk: here[slug] for pk, slug in archive.accounts.items() if slug in here}
 
@@ -70,7 +70,7 @@ def _insert(events: list[EventLog], month: Month) -> int:
 
 
 def _advance_sequence() -> None:
-    """Lets new rows have ids above the restored ones, in a database that never knew them."""
+    """Makes new rows get ids above the restored ones, also in a database that never had them."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(

@@ -1,4 +1,4 @@
-"""Writing archives: a month of the log, or an archive anew with records changed."""
+"""Writes archives: a month of the log, or an archive anew with changed records."""
 
 from __future__ import annotations
 
@@ -33,21 +33,22 @@ from events.retention.archive.records import COLUMNS, line_of, packed
 __all__ = ["closed_months", "ensure_archived", "replace_records"]
 
 _BATCH = 500
-# A month is closed once its pushes can no longer be under way.
+# After this time no push of a month can still be on its way.
 _CLOSED_AFTER = datetime.timedelta(days=3)
 
 
 def closed_months(now: datetime.datetime) -> list[Month]:
-    """The months the log has rows of that ended some days ago, oldest first."""
+    """Returns the months in the log that ended at least three days ago, oldest first."""
     limit = Month.of(now - _CLOSED_AFTER).start
     return sorted(EventLog.objects.filter(event_time__lt=limit).months())
 
 
 def ensure_archived(month: Month, folder: Path) -> Archive:
-    """The verified archive of the rows the log has of a month; written when it is not there.
+    """Returns the verified archive of a month's rows in the log; writes it if it is missing.
 
-    An archive that is not of these rows, since some arrived later, is written again. Raises
-    ArchiveError for a broken one: an operator should know before it is replaced.
+    If the rows have changed since, for example because some arrived later, it writes the archive
+    again. Raises ArchiveError for a broken archive, so that an operator knows before it is
+    replaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _clear_away_halves(folder)
@@ -70,7 +71,7 @@ def ensure_archived(month: Month, folder: Path) -> Archive:
 
 
 def _contents(rows: EventLogQuerySet) -> dict[str, int]:
-    """Numbers that change when a row comes, goes, is folded, answered or delivered again."""
+    """Returns numbers that change if a row comes or goes, is folded, answered or pushed again."""
     found = rows.aggregate(
         rows=Count("pk"),
         first_id=Min("pk"),
@@ -87,9 +88,9 @@ def _contents(rows: EventLogQuerySet) -> dict[str, int]:
 def replace_records(
     archive: Archive, change: Callable[[dict[str, Any]], dict[str, Any] | None]
 ) -> int:
-    """Writes an archive anew with the records that `change` returns; None keeps a record.
+    """Writes an archive anew with the records that `change` returns; None keeps a record as it is.
 
-    Returns how many changed. The new file is complete before the manifest names it.
+    Returns how many records changed. The new file is complete before the manifest names it.
     """
     changed = 0
 
@@ -134,7 +135,7 @@ def _store(
     inner = hashlib.sha256()
     count = 0
     with _temporary(folder) as (packed, path):
-        # Neither a name nor a time in the header: the same rows make the same file.
+        # Without name and time in the header, the same rows make the same file.
         with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file_of_lines:
             for line in lines:
                 inner.update(line)
@@ -164,7 +165,7 @@ def _store(
         manifest.flush()
         os.fsync(manifest.fileno())
         os.replace(path, manifest_path(folder, month, part))
-    # A rename is on the disk when its folder is.
+    # A rename is on the disk only after fsync of its folder.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -175,7 +176,7 @@ def _store(
 
 @contextmanager
 def _temporary(folder: Path) -> Iterator[tuple[IO[bytes], Path]]:
-    """A new file in the folder, for its owner alone, that is gone afterwards unless renamed."""
+    """A new file in the folder that only its owner can read; removed afterwards unless renamed."""
     descriptor, name = tempfile.mkstemp(prefix=".events-", suffix=".partial", dir=folder)
     try:
         with os.fdopen(descriptor, "w+b") as file:
@@ -185,7 +186,7 @@ def _temporary(folder: Path) -> Iterator[tuple[IO[bytes], Path]]:
 
 
 def _clear_away_halves(folder: Path) -> None:
-    """Removes files of killed processes: a file of a day ago has no writer any more."""
+    """Removes the partial files of killed processes: after a day a file has no writer any more."""
     for path in folder.glob(".events-*.partial"):
         with suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > 24 * 3600:
