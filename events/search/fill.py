@@ -1,8 +1,8 @@
-"""Takes the words of events over into the index, in the worker.
+"""Copies the words of events into the search index, in the worker.
 
-The statistics read each new event once, and each event once more whose outcome changes; they note
-the events with words here (`EventToIndex`), in their own transaction. A task of its own reads the
-bodies, so the callback does nothing for the search, and statistics wait for no text.
+The statistics read each new event once, and again if its outcome changes. In the same transaction
+they note the events with words (`EventToIndex`). A separate task reads the bodies of noted events.
+So the callback does no work for the search, and statistics do not wait for texts.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ from events.wechat.api.transport.answer_fields import storable
 __all__ = ["forget_old_texts", "index_texts", "note_all", "words_in"]
 
 _BATCH = 200
-# Seconds after which the task gives its turn back.
+# Seconds after which the task ends, so that others can run.
 _TURN = 20.0
 _NO_EVENTS = (EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED)
-# How a reply itself reached the follower; one that became a message is found as this.
+# The ways by which a reply itself reached the follower. A reply that went out as a message is in
+# the index as that message.
 _HEARD = (EventLog.AnsweredBy.REPLY, EventLog.AnsweredBy.NEXT)
-# Fields of a message in which somebody's words stand.
+# Fields of a message that contain words.
 _WORDS = ("Content", "Recognition", "Label", "Title", "Description")
 
 
 @counter
 def note_texts(batch: Batch) -> None:
-    """Notes the events of a batch that have words, or a reply."""
+    """Notes the events of a batch that may have words or a reply."""
     rows = {
         change.fact.pk: change.fact.event_time
         for change in batch.changes
@@ -54,7 +55,7 @@ def note_texts(batch: Batch) -> None:
 
 @functools.cache
 def _noting() -> Upsert:
-    """A third of the time that the ORM takes."""
+    """Takes a third of the ORM's time."""
     return Upsert(
         EventToIndex,
         key=("event_id",),
@@ -64,7 +65,7 @@ def _noting() -> Upsert:
 
 
 def note_all() -> int:
-    """Notes every event that may have words, for an index that is to be filled anew."""
+    """Notes every event that may have words, to fill the index anew; returns how many."""
     return _note(EventLog.objects.all())
 
 
@@ -83,14 +84,14 @@ def _note(rows: EventLogQuerySet) -> int:
 
 
 def index_texts() -> int:
-    """Takes over the words of the events that are noted; returns how many events."""
+    """Puts the words of the noted events into the index; returns how many events."""
     until = time.monotonic() + _TURN
     served = 0
     while time.monotonic() < until:
         if not EventToIndex.objects.exists():
             break
         with transaction.atomic():
-            # An erasure takes the same lock, and then removes what these rows brought.
+            # An erasure takes the same lock. It then removes the texts that this transaction added.
             held_progress()
             batch = list(EventToIndex.objects.order_by("pk")[:_BATCH])
             if not batch:
@@ -98,7 +99,7 @@ def index_texts() -> int:
             times = [row.event_time for row in batch]
             events = EventLog.objects.filter(
                 pk__in=[row.pk for row in batch],
-                # Leads PostgreSQL to the partitions that can hold them.
+                # With these PostgreSQL reads only the partitions that can hold the rows.
                 event_time__gte=min(times),
                 event_time__lte=max(times),
             )
@@ -123,7 +124,7 @@ def _texts_of(event: EventLog) -> Iterator[Text]:
 
 
 def words_in(event: EventLog) -> str:
-    """What the follower wrote, or what a voice message was recognised as; "" for all else."""
+    """Returns the follower's words, or the recognised words of a voice message; else ""."""
     payload = event.payload or {}
     words = (payload.get(name) for name in _WORDS)
     return _clean("\n".join(word for word in words if isinstance(word, str) and word))
@@ -142,11 +143,11 @@ def _clean(words: str) -> str:
 
 
 def forget_old_texts() -> int:
-    """Removes texts of bodies that are past EVENT_BODY_RETENTION_DAYS; returns how many."""
+    """Removes the texts of bodies older than EVENT_BODY_RETENTION_DAYS; returns how many."""
     limit = body_limit(timezone.now())
     if limit is None:
         return 0
-    # A text that came late goes a day early at the most.
+    # Texts count from event_time, so a text that came late may go up to a day too early.
     return remove(MessageText.objects.filter(event_time__lt=limit + datetime.timedelta(days=1)))
 
 
@@ -161,12 +162,12 @@ def forget_removed(events: EventLogQuerySet) -> None:
 
 @after_restoring
 def index_restored(events: EventLogQuerySet) -> None:
-    """Has the words of events found again that an archive brought back."""
+    """Notes events that an archive brought back, so that the search finds their words again."""
     _note(events)
 
 
 @on_erasure
 def forget_person(account_id: int, openid: str, pseudonym: str) -> None:
-    """Removes all that an erased person wrote and was answered."""
+    """Removes all texts that an erased person wrote or received."""
     held_progress()
     remove(MessageText.objects.filter(account=account_id, openid=openid))

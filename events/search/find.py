@@ -1,7 +1,8 @@
 """Finds texts by their words, month after month, newest first.
 
-A month's hits are sorted, not the whole span's, so a frequent word costs one month. A word of one
-letter has no pair: it is looked for in the newest texts, WALKED of them at the most.
+The database sorts the hits of one month, not of the whole span, so a frequent word costs only one
+month. A word of one letter has no pair of letters. So the search reads up to WALKED of the newest
+texts for it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _Place = tuple[datetime.datetime, int]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Which texts are searched: of these accounts, from `start` to before `end`."""
+    """The texts to search: those of these accounts, from `start` to before `end`."""
 
     account_ids: Sequence[int]
     start: datetime.datetime | None = None
@@ -36,7 +37,7 @@ class Span:
 
 
 def find(query: str, span: Span, *, limit: int, before: _Place | None = None) -> list[MessageText]:
-    """The newest texts with every word of the query, older than the place `before`."""
+    """Returns the newest texts with every word of the query, older than the position `before`."""
     words = words_of(query)
     if not words or not span.account_ids:
         return []
@@ -54,7 +55,7 @@ def find(query: str, span: Span, *, limit: int, before: _Place | None = None) ->
 def _candidates(
     words: Sequence[str], span: Span, before: _Place | None, *, size: int
 ) -> Iterator[tuple[int, str]]:
-    """Ids and contents that may match, newest first."""
+    """Yields ids and contents that may match, newest first."""
     has_pairs = any(len(word) > 1 for word in words)
     read = 0
     for month in _months(span, before):
@@ -75,11 +76,11 @@ def _candidates(
 
 
 def _months(span: Span, before: _Place | None) -> Iterator[Month]:
-    """The months of the span in which these accounts have texts, newest first."""
+    """Yields the months of the span in which these accounts may have texts, newest first."""
     ends = []
     for pk in span.account_ids:
         times = MessageText.objects.filter(account=pk).values_list("event_time", flat=True)
-        # One end at a time: SQLite reads all rows for both at once.
+        # Two queries, because SQLite reads all rows for one query with MIN and MAX.
         ends += [*times.order_by("event_time")[:1], *times.order_by("-event_time")[:1]]
     if not ends:
         return
@@ -97,9 +98,9 @@ def _months(span: Span, before: _Place | None) -> Iterator[Month]:
 
 
 def _pairs(words: Sequence[str], account_ids: Sequence[int], month: Month) -> str:
-    """The condition that the index answers: a text of one account has all pairs of the words.
+    """Returns the condition for the index: a text of one account has all pairs of the words.
 
-    Its numbers stand in the statement itself: the planner knows how frequent they are.
+    The numbers stand in the statement itself, so that the planner sees how frequent they are.
     """
     of_accounts = []
     for pk in account_ids:
@@ -119,7 +120,7 @@ def _read(
     condition: str | None,
     limit: int,
 ) -> list[tuple[int, datetime.datetime, str]]:
-    """Up to `limit` texts of one month, newest first; those the index finds, with a condition."""
+    """Reads up to `limit` texts of one month, newest first; a `condition` uses the index."""
     adapt = connection.ops.adapt_datetimefield_value
     numbers = ", ".join(str(int(pk)) for pk in account_ids)
     where = f"account_id IN ({numbers}) AND event_time >= %s AND event_time < %s"
@@ -129,7 +130,7 @@ def _read(
         values += [adapt(place[0]), adapt(place[0]), place[1]]
     source = _TABLE
     if condition is not None and connection.vendor == "postgresql":
-        # Apart, so that the planner does not walk along the time instead.
+        # OFFSET 0 keeps the subquery separate, so that the planner does not use the index on time.
         source = (
             "(SELECT id, account_id, event_time, content "
             f"FROM {_TABLE} WHERE {condition} OFFSET 0) AS hits"
@@ -149,7 +150,7 @@ def _read(
 
 
 def _moment(at: datetime.datetime | str) -> datetime.datetime:
-    """A time as the database gives it: SQLite has texts in UTC."""
+    """Reads a time from the database; SQLite returns a text in UTC."""
     if isinstance(at, str):
         at = datetime.datetime.fromisoformat(at)
     return at if at.tzinfo else at.replace(tzinfo=datetime.UTC)

@@ -1,9 +1,9 @@
-"""Words as pairs of letters, each a number of 32 bits that belongs to one account and month.
+"""Splits texts into pairs of letters, each a 32-bit number for one account and month.
 
-Chinese has no spaces, and most words have two letters: indexes over three letters find none of
-them. With account and month in the number, each month of each account has lists of its own in the
-index, so a search of the newest month reads nothing of the others. Two pairs may have the same
-number: what the index finds is compared with the words themselves.
+Chinese has no spaces, and most words have two letters, so an index over three letters does not find
+them. The number contains account and month. So the index has separate lists for each month of each
+account, and a search of the newest month reads no other lists. Two pairs may have the same number;
+so the search compares the texts that the index finds with the words themselves.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _BLANKS = re.compile(r"\s+")
 
 
 def folded(text: str) -> str:
-    """The text as it is compared: without differences of width, case and blanks."""
-    # Letters such as İ become two parts in small letters, which the second pass joins.
+    """Returns the text for comparing: without differences of width, case and white space."""
+    # casefold() splits letters such as İ into two characters; the second normalize() joins them.
     small = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return _BLANKS.sub(" ", small).strip()
 
 
 def words_of(query: str) -> list[str]:
-    """The words of a search, each of which a text must contain."""
+    """Returns the words of a query; a text must contain each of them."""
     return list(dict.fromkeys(folded(query).split(" "))) if query.strip() else []
 
 
 def grams(text: str, account_id: int, month: Month) -> list[int]:
-    """The pairs of letters of a folded text, in order, as signed numbers of 32 bits."""
+    """Returns the pairs of letters of a folded text as sorted, signed 32-bit numbers."""
     salt = _salt(account_id, month)
     pairs = {text[start : start + 2] for start in range(len(text) - 1)}
     return sorted(_signed(_mixed(pair) ^ salt) for pair in pairs if " " not in pair)

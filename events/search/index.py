@@ -1,7 +1,7 @@
 """Writes and removes texts with their pairs of letters, on both databases.
 
-PostgreSQL keeps the pairs in a column of the table, under a GIN index. SQLite keeps them in an FTS5
-table without contents, which takes a seventh of the room, but wants the pairs once more to forget a
+PostgreSQL keeps the pairs in a column of the table, with a GIN index. SQLite keeps them in an FTS5
+table without contents. That takes a seventh of the space, but needs the pairs again to remove a
 row.
 """
 
@@ -29,7 +29,7 @@ _NAMES = ("account_id", "said", "source_id", "event_time", "openid", "content")
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One text that is to be found, with the columns of MessageText."""
+    """One text to index, with the columns of MessageText."""
 
     account_id: int
     said: str
@@ -44,12 +44,12 @@ class Text:
 
 
 def token(gram: int) -> str:
-    """A pair of letters as a word of the FTS5 table."""
+    """Returns a pair's number as a word of the FTS5 table."""
     return f"{gram & 0xFFFFFFFF:08x}"
 
 
 def put(texts: Sequence[Text]) -> None:
-    """Stores these texts; those of a source that has one are kept as they are."""
+    """Stores these texts. If a source has a text already, that one stays."""
     texts = [text for text in texts if text.content.strip()]
     if not texts:
         return
@@ -76,7 +76,7 @@ def put(texts: Sequence[Text]) -> None:
 
 
 def remove(texts: QuerySet[MessageText]) -> int:
-    """Removes these texts and what the index has of them; returns how many."""
+    """Removes these texts, also from the index; returns how many."""
     if connection.vendor == "postgresql":
         return texts.delete()[0]
     removed = 0
