@@ -1,8 +1,8 @@
-"""What the roll-ups count: changes of the log, in batches, in one transaction each.
+"""Hands batches of changes of the log to the counters, in one transaction each.
 
-A counter is a function that brings roll-ups of one sort up to date. It is given rows that are new,
-and rows whose outcome changed, each with how it was counted before; so each counter adds what is
-different, and counting a row twice is impossible.
+A counter is a function that updates one sort of roll-ups. It gets new rows, and rows whose outcome
+changed, each with the way in which it was counted before. So each counter adds only the difference,
+and never counts a row twice.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["Batch", "Change", "change_zone", "count_changes", "counter", "on_zon
 
 
 class Change(NamedTuple):
-    """A row as it counts now, and how it was counted before."""
+    """A row as it counts now, and as it was counted before."""
 
     fact: Fact
     before: Counted
 
     @property
     def is_new_event(self) -> bool:
-        """Whether it is an event now that was not counted as one."""
+        """Whether the row is an event now, but was not counted as one before."""
         return self.fact.counted.is_event and not self.before.is_event
 
 
@@ -34,9 +34,10 @@ class Change(NamedTuple):
 class Batch:
     """Changes that are counted together.
 
-    Before them, every row up to the id `counted_to` was counted. `zones` has the time zone of each
-    account, `seen_since` the moment from which on `LastSeen` is complete, where it was cleared,
-    `frozen_before` the moment up to which retention removed rows, where it did.
+    All rows up to the id `counted_to` were counted before them. `zones` maps accounts to their time
+    zones. `seen_since` has the time from which `LastSeen` is complete, for accounts whose older
+    rows of it were removed. `frozen_before` has the time before which retention removed rows, for
+    accounts that lost some.
     """
 
     changes: Sequence[Change]
@@ -54,7 +55,7 @@ _zone_changes: list[ZoneChange] = []
 
 
 def counter(function: Counter) -> Counter:
-    """Registers a counter. It touches the database only, within the batch's transaction."""
+    """Registers a counter. It uses only the database, within the batch's transaction."""
     _counters.append(function)
     return function
 
@@ -68,7 +69,7 @@ def count_changes(batch: Batch) -> None:
 def on_zone_change(function: ZoneChange) -> ZoneChange:
     """Registers a function that counts an account's days anew, in another time zone.
 
-    It is given the account's id, and runs in the transaction that changes the zone.
+    It gets the account's id and the new zone, and runs in the transaction that changes the zone.
     """
     _zone_changes.append(function)
     return function

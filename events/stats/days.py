@@ -22,7 +22,7 @@ _DAY = datetime.timedelta(days=1)
 
 @dataclass(frozen=True)
 class Days:
-    """Days of some accounts, both included; each account has its own midnight."""
+    """The days from `first` to `last` of some accounts, each with its own midnight."""
 
     accounts: Sequence[OfficialAccount]
     first: datetime.date
@@ -30,18 +30,18 @@ class Days:
 
     @property
     def before(self) -> Days:
-        """As many days before these."""
+        """The same number of days just before these."""
         days = self.last - self.first + _DAY
         return Days(self.accounts, self.first - days, self.last - days)
 
     @property
     def with_before(self) -> Days:
-        """These days and as many before them."""
+        """These days and the same number of days before them."""
         return Days(self.accounts, self.before.first, self.last)
 
     @property
     def name(self) -> str:
-        """Tells these days from others, in the cache."""
+        """A key for the cache that differs from that of other days."""
         return f"{sorted(self.by_zone.items())} {self.first} {self.last}"
 
     @functools.cached_property
@@ -61,11 +61,11 @@ class Days:
         return dict(found)
 
     def bounds(self, zone: zoneinfo.ZoneInfo) -> tuple[datetime.datetime, datetime.datetime]:
-        """The first moment of these days there, and the first one after them."""
+        """The first moment of these days in that zone, and the first one after them."""
         return day_start(self.first, zone), day_start(self.last + _DAY, zone)
 
     def around(self, column: str) -> Q:
-        """Rows with that time in these days of any of the accounts: plain ends for an index."""
+        """Rows whose time lies in these days of any of the accounts: one range for an index."""
         bounds = [self.bounds(zoneinfo.ZoneInfo(name)) for name in self.by_zone]
         if not bounds:
             return Q(pk__in=[])
@@ -73,7 +73,7 @@ class Days:
         return Q((f"{column}__gte", start), (f"{column}__lt", end))
 
     def within(self, account: str, column: str) -> Q:
-        """Rows of these accounts with that time in these days."""
+        """Rows of these accounts whose time lies in these days of their own account."""
         if not self.accounts:
             return Q(pk__in=[])
         conditions = []

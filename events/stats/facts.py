@@ -1,4 +1,4 @@
-"""What the roll-ups read of a row of the log, and what became of it since it was counted."""
+"""Reads the columns of the log that the roll-ups need, and works out how each row counts."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _NO_EVENTS = frozenset((EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED)
 _FINAL = frozenset((EventLog.Status.PROCESSED, EventLog.Status.UNREADABLE))
 By = EventLog.AnsweredBy
 _REACHED = frozenset((By.REPLY, By.MESSAGE, By.NEXT))
-# For so long after it was made, an answer may turn out not to have reached a connection.
+# For so long after a reply was made, it may turn out that it has reached no connection.
 _TAKEN_BACK_WITHIN = datetime.timedelta(seconds=30)
 _AWAITING = frozenset((EventLog.Status.RECEIVED, EventLog.Status.FAILED))
 
 
-# Tuples are made in a third of the time of a frozen dataclass, and serve as keys of a tally.
+# A tuple is made in a third of the time of a frozen dataclass, and can be a key of a dict.
 class Counted(NamedTuple):
-    """How an event counts. `outcome` is answered, unanswered, or "" (open, or none is expected).
+    """How an event counts. `outcome` is answered, unanswered, or "" (open, or no answer expected).
 
     `is_open` says that the answer is still on its way, or may be taken back.
     """
@@ -46,12 +46,12 @@ class Counted(NamedTuple):
 
     @property
     def is_event(self) -> bool:
-        """Whether it is an event of this account at all."""
+        """Whether the row counts as an event of the account."""
         return bool(self.status) and self.status not in _NO_EVENTS
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing of this can change any more."""
+        """Whether the row can no longer change."""
         return self.status in _FINAL and not self.is_open and (self.is_folded or not self.is_event)
 
 
@@ -82,7 +82,7 @@ class Fact(NamedTuple):
 
 
 def facts(rows: EventLogQuerySet) -> Iterator[Fact]:
-    """These rows of the log, in their order."""
+    """Reads these rows of the log, in their order."""
     values = rows.annotate(has_reply=_HAS_REPLY, is_folded=_IS_FOLDED).values_list(*_COLUMNS)
     return (_fact(row) for row in values.iterator(chunk_size=2000))
 
@@ -97,7 +97,7 @@ def _fact(row: tuple[Any, ...]) -> Fact:
     outcome, waited, is_open = "", 0, False
     if kind in ANSWERABLE and status not in _AWAITING and status not in _NO_EVENTS:
         is_open = _is_open(answered_by, answered_at, received_at, has_reply)
-        # A reply that may be taken back is counted when it cannot be any more.
+        # Count a reply only when it can no longer be taken back.
         if answered_at is not None and answered_by in _REACHED and not is_open:
             outcome = "answered"
             waited = max(0, round((answered_at - received_at).total_seconds() * 1000))
@@ -124,7 +124,7 @@ def _is_open(
         case By.MESSAGE:
             return answered_at is None
         case By.REPLY:
-            # One that was known with the push went out with its answer.
+            # A reply with answered_at equal to received_at went out at once, so it is final.
             return (
                 answered_at is not None
                 and answered_at != received_at

@@ -1,7 +1,8 @@
 """Hours, days, weeks and months of a time zone.
 
-A period is known by the moment at which it begins, so the hour that the end of summer time repeats
-is two periods, and zones that are half an hour off have hours of their own. Weeks begin on Monday.
+A period is identified by the moment at which it begins. So the hour that the end of summer time
+repeats is two periods, and a zone that is half an hour off has its own hours. Weeks begin on
+Monday.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ __all__ = [
     "starts_of",
 ]
 
-# No zone of our days has an offset that is no multiple of this, so all moments of one quarter of an
-# hour are in the same periods.
+# The offsets of all zones of our time are multiples of a quarter of an hour, so all moments of one
+# quarter are in the same periods.
 _QUARTER = 900
 _QUARTER_OF_AN_HOUR = datetime.timedelta(seconds=_QUARTER)
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -35,7 +36,7 @@ _DAY = datetime.timedelta(days=1)
 
 
 class Period(enum.Enum):
-    """The value is how the API says it."""
+    """A sort of period; the value is its name in the API."""
 
     HOUR = "hour"
     DAY = "day"
@@ -44,22 +45,22 @@ class Period(enum.Enum):
 
     @property
     def code(self) -> str:
-        """How the tables say it."""
+        """Its code in the tables."""
         return self.value[0]
 
 
 def starts_of(moment: datetime.datetime, zone: zoneinfo.ZoneInfo) -> tuple[datetime.datetime, ...]:
-    """When the hour, day, week and month of a moment begin, in UTC and in the order of Period."""
+    """Returns when a moment's hour, day, week and month begin, in UTC, in the order of Period."""
     return _starts_of_quarter(int(moment.timestamp()) // _QUARTER, zone)
 
 
 def microseconds(moment: datetime.datetime) -> int:
-    """A moment as a number, since 1970: quicker to store and compare."""
+    """Returns a moment in microseconds since 1970, which are quicker to store and compare."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
 def starts_at(number: int, zone: zoneinfo.ZoneInfo) -> tuple[datetime.datetime, ...]:
-    """As starts_of, of a moment in microseconds."""
+    """Does the same as starts_of for a moment in microseconds."""
     return _starts_of_quarter(number // (_QUARTER * 1_000_000), zone)
 
 
@@ -69,7 +70,7 @@ def _starts_of_quarter(quarter: int, zone: zoneinfo.ZoneInfo) -> tuple[datetime.
     local = moment.astimezone(zone)
     day = local.date()
     hour = moment - datetime.timedelta(minutes=local.minute)
-    # Where the clock was put back or on by half an hour meanwhile, the hour begins with that.
+    # If the clock changed by half an hour meanwhile, the hour begins at the change.
     while hour.astimezone(zone).utcoffset() != local.utcoffset():
         hour += _QUARTER_OF_AN_HOUR
     return (
@@ -81,7 +82,7 @@ def _starts_of_quarter(quarter: int, zone: zoneinfo.ZoneInfo) -> tuple[datetime.
 
 
 def day_start(day: datetime.date, zone: zoneinfo.ZoneInfo) -> datetime.datetime:
-    """The first moment of a day, in UTC: midnight, or what follows where midnight is left out."""
+    """Returns the first moment of a day, in UTC: midnight, or later if the clock skips midnight."""
     midnight = datetime.datetime.combine(day, datetime.time(), tzinfo=zone)
     return midnight.astimezone(datetime.UTC)
 
@@ -89,7 +90,7 @@ def day_start(day: datetime.date, zone: zoneinfo.ZoneInfo) -> datetime.datetime:
 def next_start(
     start: datetime.datetime, period: Period, zone: zoneinfo.ZoneInfo
 ) -> datetime.datetime:
-    """When the period after the one that begins at `start` begins."""
+    """Returns when the period that begins at `start` ends and the next one begins."""
     if period is Period.HOUR:
         return starts_of(start + _HOUR, zone)[0] if _is_plain(start, zone) else _after(start, zone)
     day = start.astimezone(zone).date()
@@ -106,7 +107,7 @@ def next_start(
 def starts_between(
     first: datetime.date, last: datetime.date, period: Period, zone: zoneinfo.ZoneInfo
 ) -> Iterator[datetime.datetime]:
-    """When each period begins that has a part of these days, both included."""
+    """Yields when each period begins that overlaps the days from `first` to `last`."""
     end = day_start(last + _DAY, zone)
     start = starts_of(day_start(first, zone), zone)[list(Period).index(period)]
     while start < end:
@@ -115,7 +116,7 @@ def starts_between(
 
 
 def _is_plain(start: datetime.datetime, zone: zoneinfo.ZoneInfo) -> bool:
-    """Whether the clock is not changed around the hour that begins there."""
+    """Whether the clock does not change around the hour that begins at `start`."""
     return zone.utcoffset(start.astimezone(zone)) == zone.utcoffset(
         (start + _HOUR).astimezone(zone)
     )
@@ -131,7 +132,7 @@ def _after(start: datetime.datetime, zone: zoneinfo.ZoneInfo) -> datetime.dateti
 
 
 def days_in(written: str) -> tuple[datetime.date, datetime.date] | None:
-    """The first and last day of a span such as 2026-11-01..2026-11-30; None for another text."""
+    """Reads the first and last day of a text such as 2026-11-01..2026-11-30; else None."""
     first, _dots, last = written.partition("..")
     if not len(first) == len(last) == _DATE_LENGTH:
         return None

@@ -1,8 +1,8 @@
-"""What is counted: to which series an event belongs.
+"""Decides in which series an event counts.
 
-Every event counts in the series of its kind. Menu events count once more under their key, follows
-and scans under their scene, and messages together under MESSAGES. Binding codes are secrets, so
-their scenes are no keys.
+Every event counts in the series of its kind. In addition, menu events count under their key,
+follows and scans under their scene, and all messages together under MESSAGES. Binding scenes are
+secrets, so they are no keys.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ FOUND_FOLLOWING = kinds_where(lambda kind: kind.effect is Effect.FOUND_FOLLOWING
 FOUND_GONE = kinds_where(lambda kind: kind.effect is Effect.FOUND_GONE)
 MENU_KINDS = kinds_where(lambda kind: bool(kind.menu))
 MESSAGE_KINDS = kinds_where(lambda kind: kind.window == "message")
-# All kinds of messages together. No event is of a kind that begins like this.
+# Stands for all kinds of messages together. No event has a kind that begins so.
 MESSAGES = "stats.messages"
-# Whose sender expects an answer.
+# The kinds whose sender expects an answer.
 ANSWERABLE = frozenset((*MESSAGE_KINDS, "event.click", "event.scancode_waitmsg"))
 
 _BY_SCENE = frozenset((FOLLOW, SCAN))
@@ -50,7 +50,7 @@ _ARE_MESSAGES = frozenset(MESSAGE_KINDS)
 
 
 def key_of(kind: str, event_key: str, scene: str) -> str:
-    """Under which key an event is counted besides its kind; "" for none."""
+    """Returns the key under which an event counts besides its kind; "" for none."""
     if kind in _BY_SCENE:
         return "" if is_binding_scene(scene) else scene
     return event_key if kind in _BY_KEY else ""
@@ -58,7 +58,7 @@ def key_of(kind: str, event_key: str, scene: str) -> str:
 
 @functools.lru_cache(maxsize=1000)
 def series_of(account_id: int, kind: str, event_key: str, scene: str) -> tuple[SeriesKey, ...]:
-    """The series that count an event."""
+    """Returns the series in which an event counts."""
     found = [(account_id, kind, "")]
     key = key_of(kind, event_key, scene)
     if key:
@@ -69,7 +69,7 @@ def series_of(account_id: int, kind: str, event_key: str, scene: str) -> tuple[S
 
 
 def stored_series(keys: Iterable[SeriesKey]) -> Mapping[SeriesKey, int]:
-    """The ids of series by what they count; those that are new are made."""
+    """Returns the ids of these series; makes those that do not exist yet."""
     wanted = set(keys)
     found = _stored(wanted)
     missing = sorted(wanted - found.keys())

@@ -1,4 +1,4 @@
-"""What the worker calls for statistics."""
+"""The worker's task for statistics."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ __all__ = ["update_statistics"]
 
 
 def update_statistics() -> int:
-    """Counts what is new, and anew the accounts whose time zone changed; returns how many rows."""
+    """Counts new rows, and counts accounts anew whose time zone changed; returns their number."""
     changed = follow_time_zones()
     return roll_up() + changed

@@ -1,9 +1,9 @@
 """Counts events and distinct people by hour, day, week and month.
 
-A person counts once in a period, at the first event that is counted there. For events in the order
+A person counts once in a period, at the first counted event of that period. For events in the order
 of their times it is enough to know when the person was last seen (`LastSeen`): the person is new in
-every period that begins after that. For an event that comes late, the person's other events are
-read from the log. So the count of people is exact, whatever the order, and costs no row per day.
+every period that begins after that. For a late event this module reads the person's other events
+from the log. So the count of people is exact for any order, and needs no row per person and day.
 """
 
 from __future__ import annotations
@@ -32,17 +32,18 @@ MEASURES = ("events", "people", "answered", "unanswered", "waited_ms")
 _PERIODS = tuple(Period)
 
 _Person: TypeAlias = "tuple[SeriesKey, str]"
-# By OpenID and the series' id.
+# OpenID and id of the series.
 _Seen: TypeAlias = "tuple[str, int]"
-# Of an event: its series, the starts of its hour, day, week and month, how it counts and counted.
+# All that the counts take of an event: its series, the starts of its hour, day, week and month, how
+# it counts now, and how it was counted before.
 _Alike: TypeAlias = "tuple[tuple[SeriesKey, ...], tuple[datetime.datetime, ...], Counted, Counted]"
-# By series, place of the period in Period, and start of the period.
+# Sums by series, position of the period in Period, and start of the period.
 Deltas: TypeAlias = "defaultdict[tuple[SeriesKey, int, datetime.datetime], list[int]]"
 
 
 @counter
 def count_events(batch: Batch) -> None:
-    # Most events of a quarter of an hour count alike.
+    # Most events of a quarter of an hour count in the same way, so add them up first.
     alike: defaultdict[_Alike, int] = defaultdict(int)
     arrivals: defaultdict[_Person, list[int]] = defaultdict(list)
     for change in batch.changes:
@@ -69,7 +70,7 @@ def count_events(batch: Batch) -> None:
 
 
 def measures(counted: Counted) -> tuple[int, ...]:
-    """What one event adds to a count; people are counted apart."""
+    """Returns what one event adds to a count; people are counted separately."""
     return (
         int(counted.is_event),
         0,
@@ -130,7 +131,7 @@ def _count_in_order(
     zone: zoneinfo.ZoneInfo,
     deltas: Deltas,
 ) -> None:
-    """Counts a person who was last seen in this series before all these moments."""
+    """Counts the events of a person whose last event in this series is older than all of them."""
     former = None if last is None else starts_at(last, zone)
     for moment in moments:
         starts = starts_at(moment, zone)
@@ -148,7 +149,7 @@ def _stored() -> Lookup:
 
 
 def _others(batch: Batch, late: Mapping[_Person, Sequence[int]]) -> Mapping[_Person, list[int]]:
-    """When these people's events were that are counted, as far as they share a period with late."""
+    """Returns the times of these people's counted events in the periods of the late events."""
     spans: dict[tuple[int, str], tuple[datetime.datetime, datetime.datetime]] = {}
     for (key, openid), moments in late.items():
         zone = batch.zones[key[0]]
@@ -162,17 +163,17 @@ def _others(batch: Batch, late: Mapping[_Person, Sequence[int]]) -> Mapping[_Per
     found: defaultdict[_Person, list[int]] = defaultdict(list)
     rows = (
         EventLog.objects.filter(
-            # By the account SQLite would walk through all events of it that are as old.
+            # No filter by account: with one, SQLite would read all of its events of this time.
             openid__in={openid for _, openid in spans},
             event_time__gte=min(first for first, _ in spans.values()),
             event_time__lt=max(end for _, end in spans.values()),
             pk__lte=batch.counted_to,
         )
-        # Tells SQLite that it may use the partial index on openid.
+        # With this condition SQLite can use the partial index on openid.
         .exclude(openid="")
     )
     near = [fact for fact in facts(rows) if fact.counted.is_event and fact.pk not in arriving]
-    # Events by now that were none when they were counted.
+    # These rows are events now, but were quarantined when they were counted.
     uncounted = set(
         OpenEvent.objects.filter(
             pk__in=[fact.pk for fact in near], status=EventLog.Status.QUARANTINED
@@ -221,6 +222,6 @@ def add_deltas(deltas: Deltas, series: Mapping[SeriesKey, int]) -> None:
 
 
 def note_seen(last: Mapping[_Seen, int]) -> None:
-    """Notes when people were last seen, in microseconds, by OpenID and series."""
+    """Stores when people were last seen, in microseconds, by OpenID and series."""
     if last:
         _sighting().execute(connection, sorted((*person, at) for person, at in last.items()))

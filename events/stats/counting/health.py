@@ -1,4 +1,4 @@
-"""Counts how the pushes of each hour fared: answered, how quickly, repeated, failed."""
+"""Counts by hour what became of pushes: answered, how quickly, repeated, failed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from events.stats.periods import starts_of
 
 __all__ = ["HEALTH_MEASURES", "count_health", "count_repeats", "health_of"]
 
-# The columns of a count but for `repeated`, which count_repeats keeps.
+# The columns of a count except `repeated`, which count_repeats keeps.
 HEALTH_MEASURES = (
     *("received", "answered", "within_1s", "within_5s", "unanswered", "failed"),
     *("mended", "unreadable", "quarantined"),
@@ -28,7 +28,7 @@ _Hour = tuple[int, datetime.datetime]
 
 @counter
 def count_health(batch: Batch) -> None:
-    # Most pushes of an hour fare alike.
+    # Most pushes of an hour count in the same way, so add them up first.
     alike: defaultdict[tuple[_Hour, Counted, Counted, bool], int] = defaultdict(int)
     for fact, before in batch.changes:
         if fact.source == EventLog.Source.CALLBACK:
@@ -50,7 +50,7 @@ def count_health(batch: Batch) -> None:
 
 
 def health_of(counted: Counted, *, is_mended: bool) -> tuple[int, ...]:
-    """What one push adds to its hour, in the order of HEALTH_MEASURES."""
+    """Returns what one push adds to its hour, in the order of HEALTH_MEASURES."""
     is_answered = counted.outcome == "answered"
     return (
         int(bool(counted.status)),
@@ -68,10 +68,10 @@ def health_of(counted: Counted, *, is_mended: bool) -> tuple[int, ...]:
 def count_repeats(
     since: datetime.datetime, counted_to: int, zones: Mapping[int, zoneinfo.ZoneInfo]
 ) -> None:
-    """Counts the repetitions of pushes that were received since then, anew.
+    """Counts anew how often WeChat repeated the pushes that were received since `since`.
 
-    `since` begins an hour. WeChat repeats a push within seconds; of a push that was repeated hours
-    later, recompute_statistics counts it.
+    `since` is the beginning of an hour. WeChat repeats a push within seconds. Only
+    recompute_statistics counts a repetition that comes hours later.
     """
     found: defaultdict[_Hour, int] = defaultdict(int)
     rows = EventLog.objects.filter(

@@ -1,8 +1,8 @@
-"""Counts a stretch of time anew from the log, and says what was different.
+"""Counts a span of time anew from the log, and returns the differences.
 
-The log is read before the transaction begins, as it may take long; if the worker has counted
-something meanwhile, it is read again, the last time with the worker kept waiting. What retention
-froze is left alone.
+It reads the log before the transaction begins, because reading may take long. If the worker has
+counted something meanwhile, it reads the log again; the last time it makes the worker wait. It does
+not change counts that retention froze.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ __all__ = ["Difference", "follow_time_zones", "rebuild"]
 _PERIODS = tuple(Period)
 _WEEK = _PERIODS.index(Period.WEEK)
 _PLACES = {period.code: place for place, period in enumerate(_PERIODS)}
-# How often the log is read while the worker goes on.
+# How often it reads the log while the worker goes on.
 _ATTEMPTS = 3
-# Rows that retention removed may have been received so long after they happened.
+# A removed event may have been received so long after its event_time.
 _DELIVERY = datetime.timedelta(days=1)
 _SEEN_FOR = datetime.timedelta(days=62)
 
@@ -54,7 +54,7 @@ _Values = list[int]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A number that was not what the log says. `what` names the series, period and measure."""
+    """A stored number that did not match the log. `what` names the series, period and measure."""
 
     what: str
     start: datetime.datetime
@@ -70,7 +70,7 @@ class Difference:
 
 @dataclass(slots=True)
 class _Count:
-    """What the log says of the periods that begin within `first` and `end`."""
+    """The numbers of the log for the periods that begin between `first` and `end`."""
 
     first: datetime.datetime
     end: datetime.datetime
@@ -82,7 +82,7 @@ class _Count:
 
 
 def rebuild(account_id: int, first: datetime.datetime, last: datetime.datetime) -> list[Difference]:
-    """Counts an account's months that have these moments anew, one after the other."""
+    """Counts an account's months from `first` to `last` anew, one after the other."""
     differences: list[Difference] = []
     start = starts_of(first, states_of_accounts()[account_id].zone)[-1]
     while start <= last:
@@ -94,7 +94,7 @@ def rebuild(account_id: int, first: datetime.datetime, last: datetime.datetime) 
 
 
 def follow_time_zones() -> int:
-    """Counts accounts anew whose time zone was changed; returns how many."""
+    """Counts the accounts anew whose time zone has changed; returns how many."""
     states = states_of_accounts()
     changed = 0
     for account in OfficialAccount.objects.only("pk", "time_zone"):
@@ -109,7 +109,7 @@ def follow_time_zones() -> int:
 def _months(
     account_id: int, zone: zoneinfo.ZoneInfo
 ) -> Iterator[tuple[datetime.datetime, datetime.datetime]]:
-    """The months from the first count of an account to now, without a gap."""
+    """Yields the months from an account's first count until now, without a gap."""
     stored = PeriodCount.objects.filter(series__account=account_id)
     health = HealthCount.objects.filter(account=account_id)
     known = [rows.aggregate(at=Min("start"))["at"] for rows in (stored, health)]
@@ -138,7 +138,8 @@ def _recount(
                 counts = _read(account_id, zone, months, progress.last_id)
             elif (progress.last_id, progress.turn) != (before.last_id, before.turn):
                 continue
-            # An account has one zone throughout, or two workers would count into different days.
+            # Change the zone in the same transaction: otherwise two workers would count into
+            # different days.
             state = states_of_accounts()[account_id]
             differences = [
                 difference
@@ -174,7 +175,7 @@ def _read(
 
 
 def _count_events(rows: EventLogQuerySet, zone: zoneinfo.ZoneInfo, count: _Count) -> None:
-    # The week that begins last in the month.
+    # The end of the week that begins last in the month.
     week_end = next_start(
         starts_of(count.end - datetime.timedelta(microseconds=1), zone)[_WEEK], Period.WEEK, zone
     )
@@ -217,7 +218,7 @@ def _count_health(rows: EventLogQuerySet, zone: zoneinfo.ZoneInfo, count: _Count
 
 
 def _as_counted(rows: EventLogQuerySet) -> Iterator[Fact]:
-    """The rows as they are counted: open ones as they were looked at last."""
+    """Yields the rows as the worker has counted them: open ones as they were at its last check."""
     opened: Mapping[int, OpenEvent] = OpenEvent.objects.in_bulk()
     for fact in facts(rows):
         row = opened.get(fact.pk)

@@ -28,14 +28,14 @@ from events.stats.periods import microseconds
 
 __all__ = ["forget_unseen", "freeze", "recount_restored", "rename_person"]
 
-# Longer ago than any period of an event that comes in its time.
+# Longer than any period, so an event that comes in time needs no older row.
 _FORGOTTEN_AFTER = datetime.timedelta(days=62)
 _MONTH = datetime.timedelta(days=32)
 
 
 @before_removal
 def freeze(events: EventLogQuerySet) -> None:
-    """Counts rows a last time before they go; what is before them stands still from then on."""
+    """Counts rows a last time before they go, and freezes the counts up to their times."""
     highest = events.aggregate(highest=Max("pk"))["highest"]
     if highest is None:
         return
@@ -58,7 +58,7 @@ def freeze(events: EventLogQuerySet) -> None:
 
 @after_restoring
 def recount_restored(events: EventLogQuerySet) -> None:
-    """Counts rows that came back to a site that had not counted them."""
+    """Counts the time of restored rows anew, if this site had not counted and frozen it."""
     states = states_of_accounts()
     for account_id, first, last in list(extent(events)):
         frozen_before = states[account_id].frozen_before
@@ -67,9 +67,9 @@ def recount_restored(events: EventLogQuerySet) -> None:
 
 
 def forget_unseen(now: datetime.datetime | None = None) -> int:
-    """Removes who was last seen, and what was unanswered, months ago; returns how many.
+    """Removes people last seen, and events unanswered, months ago; returns how many rows.
 
-    For events that come so late that they could meet such a person, the log is read.
+    If an event comes so late that it could concern a removed person, the counter reads the log.
     """
     now = now or timezone.now()
     limit = now - _FORGOTTEN_AFTER
@@ -84,7 +84,7 @@ def forget_unseen(now: datetime.datetime | None = None) -> int:
 def rename_person(account_id: int, openid: str, pseudonym: str) -> None:
     """Gives a person another name; no count changes.
 
-    Rows that the worker has read, but not counted, are read again.
+    The new `turn` makes the worker read rows again that it has read but not counted.
     """
     progress = held_progress()
     progress.turn += 1

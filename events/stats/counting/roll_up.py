@@ -1,9 +1,9 @@
 """Brings the statistics up to date with the log. The worker does this every few seconds.
 
-Each batch is one transaction: rows of the settled range of ids (events/log/settled.py) are counted,
-and the id up to which all is counted moves on with them. So a killed worker counts nothing twice,
-and the cost follows what is new. A counted event whose outcome is open is kept in `OpenEvent` and
-looked at again, more and more seldom, until it has one.
+One transaction for each batch counts rows of the settled range of ids (events/log/settled.py), and
+stores the id up to which all rows are counted. So a killed worker counts nothing twice, and the
+cost depends only on new rows. `OpenEvent` keeps each counted event whose outcome is open. The
+worker checks it again, less and less often, until it has an outcome.
 """
 
 from __future__ import annotations
@@ -44,23 +44,24 @@ __all__ = [
     "states_of_accounts",
 ]
 
-# Rows in one transaction: the more together, the more are of the same person, hour and key. It
-# takes a second; on SQLite a fifth of one, as nobody else writes meanwhile and pushes wait.
+# Rows in one transaction. In a larger batch more rows share a person, an hour and a key. A
+# transaction takes a second; on SQLite a fifth of that, because pushes wait meanwhile.
 _BATCHES = {"postgresql": 10_000, "sqlite": 2000}
-# Seconds to wait for the database: callbacks go first.
+# Seconds to wait for a lock, long enough to let callbacks go first.
 _LOCK_TIMEOUT = 10
 # Seconds after which the task ends, so that others run.
 _SLICE = 20
-# Repetitions are counted so often, for pushes of the last hours: WeChat repeats within seconds.
+# How often repetitions are counted, and for how old pushes: WeChat repeats within seconds.
 _REPEATS_EVERY = datetime.timedelta(minutes=1)
 _REPEATS_OF = datetime.timedelta(hours=2)
+# The shortest and the longest pause between two checks of an open event.
 _SOONEST, _LATEST = datetime.timedelta(seconds=5), datetime.timedelta(hours=1)
 
 
 def roll_up(*, until: float | None = None) -> int:
-    """Counts what is new or has changed; returns how many rows.
+    """Counts new and changed rows; returns how many.
 
-    It ends at `until` (a time.monotonic()) at the latest, after 20 seconds by default.
+    It begins no further batch after `until` (a time.monotonic()), by default after 20 seconds.
     """
     until = time.monotonic() + _SLICE if until is None else until
     try:
@@ -80,7 +81,7 @@ def roll_up(*, until: float | None = None) -> int:
 def catch_up(highest: int) -> None:
     """Counts every row up to that id, in the caller's transaction.
 
-    Raises Unsettled when a transaction has been writing to the log for too long.
+    Raises Unsettled if a transaction writes to the log for too long.
     """
     if held_progress().last_id >= highest:
         return
@@ -91,7 +92,7 @@ def catch_up(highest: int) -> None:
 
 
 def held_progress() -> StatisticsProgress:
-    """The row of the progress, locked to the end of the transaction."""
+    """Returns the row of the progress, locked until the end of the transaction."""
     found = StatisticsProgress.objects.select_for_update().first()
     if found is None:
         StatisticsProgress.objects.bulk_create([StatisticsProgress(pk=1)], ignore_conflicts=True)
@@ -100,7 +101,7 @@ def held_progress() -> StatisticsProgress:
 
 
 def states_of_accounts() -> dict[int, AccountStatistics]:
-    """What each account's counts rest on, by its id; made for accounts that are new."""
+    """Returns the rows of AccountStatistics by account id; makes those of new accounts."""
     states = {state.account_id: state for state in AccountStatistics.objects.all()}
     new = OfficialAccount.objects.exclude(pk__in=states).values_list("pk", "time_zone")
     made = [AccountStatistics(account_id=pk, time_zone=time_zone) for pk, time_zone in new]
@@ -118,7 +119,7 @@ def states_of_accounts() -> dict[int, AccountStatistics]:
 def batch_of(
     changes: Sequence[Change], counted_to: int, states: Mapping[int, AccountStatistics]
 ) -> Batch:
-    """Changes to be counted, on what their accounts' counts rest on."""
+    """Makes a batch of changes with the zones and limits of their accounts' statistics."""
     return Batch(
         changes=changes,
         counted_to=counted_to,
@@ -131,7 +132,7 @@ def batch_of(
 
 
 def look_again(opened: Sequence[OpenEvent], now: datetime.datetime) -> list[Change]:
-    """The changes of counted events that were open; rows that left the log are forgotten."""
+    """Returns the changes of open events; forgets those that are final or left the log."""
     if not opened:
         return []
     by_pk = {row.event_id: row for row in opened}
@@ -153,15 +154,15 @@ def look_again(opened: Sequence[OpenEvent], now: datetime.datetime) -> list[Chan
 
 
 def counted_before(row: OpenEvent, now: Counted) -> Counted:
-    """How an open event was counted; how long an answer took never changes."""
+    """Returns how an open event was counted; the time that an answer took never changes."""
     waited_ms = now.waited_ms if row.outcome == now.outcome else 0
     return Counted(row.status, row.is_folded, row.outcome, waited_ms, now.is_open)
 
 
 def _next_facts(progress: StatisticsProgress, bound: int) -> tuple[StatisticsProgress, list[Fact]]:
-    """The rows that are to be counted next, and the progress after which they are.
+    """Reads the rows to count next; returns them and the progress to which they belong.
 
-    They are read before the transaction begins, which on SQLite keeps everybody else from writing.
+    It reads before the transaction begins, because on SQLite a transaction blocks all writers.
     """
     rows = EventLog.objects.filter(pk__gt=progress.last_id, pk__lte=bound).order_by("pk")
     return progress, list(facts(rows[: _BATCHES[connection.vendor]]))
@@ -170,7 +171,7 @@ def _next_facts(progress: StatisticsProgress, bound: int) -> tuple[StatisticsPro
 def _take(read: tuple[StatisticsProgress, Sequence[Fact]], bound: int) -> tuple[int, bool]:
     """Counts rows and open events; returns how many, and whether these were the last up to bound.
 
-    Nothing is counted when somebody has counted these rows meanwhile, or renamed a person in them.
+    It counts nothing if another process has counted these rows meanwhile, or has renamed a person.
     """
     before, found = read
     progress = held_progress()
@@ -211,13 +212,13 @@ def _take(read: tuple[StatisticsProgress, Sequence[Fact]], bound: int) -> tuple[
 
 
 def _is_counted(fact: Fact, states: dict[int, AccountStatistics]) -> bool:
-    """Whether a row is of a time whose numbers may still change."""
+    """Whether a row belongs to a time whose numbers may still change."""
     frozen_before = states[fact.account_id].frozen_before
     return frozen_before is None or fact.event_time >= frozen_before or not fact.counted.is_event
 
 
 def _keep_open(found: Iterable[Fact], now: datetime.datetime) -> None:
-    """Notes how these events were counted where that can change."""
+    """Stores in OpenEvent how events were counted whose outcome can still change."""
     still_open = []
     for fact in found:
         counted = fact.counted
@@ -242,7 +243,7 @@ def _opening() -> Upsert:
 
 
 def extent(rows: EventLogQuerySet) -> Iterator[tuple[int, datetime.datetime, datetime.datetime]]:
-    """Each account that has such events, and the times of its first and last one."""
+    """Yields each account of these rows, with the times of its first and last event."""
     dated = rows.exclude(status__in=[EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED])
     found = dated.order_by().values_list("account_id")
     yield from found.annotate(first=Min("event_time"), last=Max("event_time"))

@@ -1,7 +1,8 @@
-"""Keeps the messages and menu taps of the last months that nobody answered, texts with their words.
+"""Keeps the unanswered messages and menu taps of the last months, texts with their words.
 
-So an operator finds what no rule matches, and who waits for an answer, without a walk through the
-log. A row goes when its event is answered or leaves the log; its text goes with the body.
+So an operator finds texts that no rule matches, and followers who wait for an answer, without a
+search of the log. A row goes when its event is answered or leaves the log; its text goes with the
+body.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def _keep(new: Sequence[Fact], texts: Mapping[int, str]) -> None:
 
 @functools.cache
 def _keeping() -> Upsert:
-    """A third of the time that the ORM takes."""
+    """Takes a third of the ORM's time."""
     return Upsert(
         UnansweredEvent,
         key=("event_id",),
@@ -92,13 +93,13 @@ def _keeping() -> Upsert:
 
 
 def _texts(found: Iterable[Fact]) -> dict[int, str]:
-    """The words of those texts for which no answer was made, by the ids of their events."""
+    """Returns the words of the text messages without a reply, by the ids of their events."""
     times = {fact.pk: fact.event_time for fact in found if fact.kind == _TEXT}
     if not times:
         return {}
     rows = EventLog.objects.filter(
         pk__in=times,
-        # Leads PostgreSQL to the partitions that can hold them.
+        # With these PostgreSQL reads only the partitions that can hold the rows.
         event_time__gte=min(times.values()),
         event_time__lte=max(times.values()),
         reply="",
@@ -110,7 +111,7 @@ def _texts(found: Iterable[Fact]) -> dict[int, str]:
 
 
 def _words(raw: bytes, *, mended: bool) -> str:
-    """How a text begins, without what must not be shown; "" if its body was removed."""
+    """Returns the masked beginning of a text; "" if its body was removed."""
     if not raw:
         return ""
     try:
@@ -125,9 +126,9 @@ def _words(raw: bytes, *, mended: bool) -> str:
 
 
 def forget_old(now: datetime.datetime) -> int:
-    """Removes rows of more than 100 days ago; returns how many."""
+    """Removes rows older than 100 days; returns how many."""
     forgotten, _ = UnansweredEvent.objects.filter(event_time__lt=now - KEPT).delete()
-    # Of a day that is kept in part, the numbers stay whole.
+    # Keep the whole numbers of a day of which some rows stay.
     UnmatchedDay.objects.filter(start__lt=now - KEPT - _DAY).delete()
     return forgotten
 
@@ -140,8 +141,9 @@ def recount_unanswered(
     counted_to: int,
     frozen: datetime.datetime | None,
 ) -> Iterator[tuple[datetime.datetime, int, int]]:
-    """Keeps what the log says is unanswered from `first` to before `end`, in the caller's
-    transaction; gives the time, stored and counted number where they differed.
+    """Makes the rows from `first` to before `end` match the log, in the caller's transaction.
+
+    If they differed, it yields the time, the stored number and the counted one.
     """
     first = max(first, timezone.now() - KEPT, frozen or first)
     if first >= end:

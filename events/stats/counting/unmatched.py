@@ -1,7 +1,7 @@
 """Keeps by day the texts that no rule matched: how often each came, from how many people.
 
-The rows of unanswered events say it. What a change of them changes is found by counting the rows of
-the people concerned before and after it.
+It counts them from the rows of unanswered events. When such rows change, it counts the rows of the
+people concerned before and after the change, and adds the difference.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _Cell: TypeAlias = "tuple[int, datetime.datetime, str]"
 _Text: TypeAlias = "tuple[int, str, datetime.datetime, str]"
 # How often each person wrote each text on each day.
 _Texts: TypeAlias = "Counter[tuple[_Person, _Cell]]"
-# Messages and people.
+# The numbers of messages and of people.
 _Cells: TypeAlias = "defaultdict[_Cell, list[int]]"
 
 
@@ -49,9 +49,9 @@ _Cells: TypeAlias = "defaultdict[_Cell, list[int]]"
 def recounted_texts(
     people: Iterable[_Person], moments: Collection[datetime.datetime] = ()
 ) -> Iterator[None]:
-    """Counts what changes meanwhile in the unanswered texts of these people.
+    """Counts the changes that the block makes in the unanswered texts of these people.
 
-    With `moments`, only events of these change.
+    If `moments` is given, the block must change only events of these times.
     """
     wanted = set(people)
     if not wanted:
@@ -66,7 +66,7 @@ def recounted_texts(
 
 
 def add_texts(texts: Collection[_Text]) -> None:
-    """Counts unanswered texts that are about to be kept."""
+    """Counts unanswered texts just before their rows are stored."""
     if not texts:
         return
     zones = _zones()
@@ -78,11 +78,11 @@ def add_texts(texts: Collection[_Text]) -> None:
 
 
 def _rows_of(people: Collection[_Person], moments: Collection[datetime.datetime]) -> Any:
-    """The unanswered events of these people, on the days that have these moments if there are any.
+    """Selects the unanswered events of these people, on the days of these moments if any are given.
 
-    More may be among them.
+    The selection may contain other rows too.
     """
-    # By the account SQLite would walk through all that is unanswered.
+    # No filter by account: with one, SQLite would read all of its unanswered events.
     rows = UnansweredEvent.objects.filter(openid__in={openid for _, openid in people})
     if not moments:
         return rows
@@ -98,7 +98,7 @@ def _count_difference(
     last: Mapping[_Cell, datetime.datetime],
     zones: Mapping[int, zoneinfo.ZoneInfo],
 ) -> None:
-    """Adds to the days what some people wrote more often; counts the cells anew with less."""
+    """Adds the increases to the days' counts, and counts a cell anew if a number decreased."""
     cells: _Cells = defaultdict(lambda: [0, 0])
     fewer: set[_Cell] = set()
     for person, cell in before.keys() | after.keys():
@@ -124,7 +124,7 @@ def _texts(rows: Any) -> Iterator[_Text]:
 def _tally(
     texts: Iterable[_Text], zones: Mapping[int, zoneinfo.ZoneInfo]
 ) -> tuple[_Texts, dict[_Cell, datetime.datetime]]:
-    """How often each person wrote each text on each day, and when it came last."""
+    """Counts how often each person wrote each text on each day, and when the text came last."""
     found: _Texts = Counter()
     last: dict[_Cell, datetime.datetime] = {}
     for account_id, openid, at, text in texts:
@@ -151,7 +151,7 @@ def _addition() -> Upsert:
 def recount_texts(
     account_id: int, begin: datetime.datetime, end: datetime.datetime, text: str | None = None
 ) -> None:
-    """Counts anew an account's texts of the days from `begin` to before `end`; or one of them."""
+    """Counts an account's texts from `begin` to before `end` anew; with `text`, only that one."""
     which = Q(account=account_id) if text is None else Q(account=account_id, text=text)
     UnmatchedDay.objects.filter(which, start__gte=begin, start__lt=end).delete()
     rows = UnansweredEvent.objects.filter(which, event_time__gte=begin, event_time__lt=end)
@@ -159,7 +159,7 @@ def recount_texts(
 
 
 def recount_days_of(events: Iterable[tuple[int, datetime.datetime]]) -> None:
-    """Counts the days anew that have these moments, each of an account."""
+    """Counts anew the days of these events, given by account id and time."""
     zones = _zones()
     days = {(pk, starts_of(at, zones[pk])[1]) for pk, at in events}
     for account_id, start in sorted(days):
@@ -167,19 +167,19 @@ def recount_days_of(events: Iterable[tuple[int, datetime.datetime]]) -> None:
 
 
 def forget_texts(before: datetime.datetime) -> None:
-    """Forgets the words of texts before a moment, and their numbers."""
+    """Removes the words of texts before a time, and their counts."""
     rows = UnansweredEvent.objects.exclude(text="").filter(event_time__lt=before)
     last = rows.order_by().values_list("account").annotate(last=Max("event_time"))
     days = [(account_id, at) for account_id, at in last]
     rows.update(text="")
     UnmatchedDay.objects.filter(start__lt=before - 2 * _DAY).delete()
-    # A day lasts up to 25 hours, so the moment is in one of these.
+    # A day lasts up to 25 hours, so `before` is in one of these days.
     recount_days_of((pk, before - number * _DAY) for pk, _ in days for number in (0, 1, 2))
 
 
 @on_zone_change
 def count_in_zone(account_id: int, zone: zoneinfo.ZoneInfo) -> None:
-    """Counts an account's texts anew, which no zone changes, by the days of another zone."""
+    """Counts an account's texts anew by the days of another time zone."""
     UnmatchedDay.objects.filter(account=account_id).delete()
     _count(account_id, UnansweredEvent.objects.filter(account=account_id), zone)
 

@@ -1,7 +1,7 @@
-"""Numbers of several accounts together, each by its own calendar.
+"""Sums up the numbers of several accounts, each by its own calendar.
 
-People of different accounts are different people, since an OpenID is of one account, so their
-numbers may be added up. Over several days `people` are the people of each day, added up.
+An OpenID belongs to one account. So people of different accounts count as different people, and
+their numbers may be added up. Over several days `people` is the sum of the people of each day.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class EntryTotals:
-    """Taps on one menu entry, those of as many days before, and those that nobody answered."""
+    """Taps on one menu entry, the unanswered ones among them, and those of as many days before."""
 
     account_id: int
     kind: str
@@ -50,9 +50,9 @@ _MEASURES = ("events", "people", "answered", "unanswered", "waited_ms")
 
 
 def counts_of(days: Days, period: Period, **series: Any) -> QuerySet[PeriodCount]:
-    """The counts of some series of the accounts in these days, and perhaps a few hours beyond.
+    """Selects the counts of some series in these days, and perhaps of a few hours more.
 
-    Where the accounts have several midnights, `Days.within` leaves the hours beyond out.
+    The hours more come in if the accounts have different midnights; `Days.within` removes them.
     """
     chosen = Series.objects.filter(account__in=[account.pk for account in days.accounts], **series)
     return PeriodCount.objects.filter(
@@ -61,7 +61,7 @@ def counts_of(days: Days, period: Period, **series: Any) -> QuerySet[PeriodCount
 
 
 def kind_totals(days: Days) -> Mapping[str, tuple[Totals, Totals]]:
-    """What happened by kind, and what happened in as many days before."""
+    """Returns the totals by kind: of these days, and of as many days before."""
     now, before = (each.within("series__account", "start") for each in (days, days.before))
     rows = (
         counts_of(days.with_before, Period.DAY, key="")
@@ -78,7 +78,7 @@ def kind_totals(days: Days) -> Mapping[str, tuple[Totals, Totals]]:
 
 
 def entry_totals(days: Days) -> list[EntryTotals]:
-    """The menu entries that followers tapped, most taps first, with the days before beside them."""
+    """Returns the tapped menu entries, most taps first, with the numbers of the days before."""
     now, before = (each.within("series__account", "start") for each in (days, days.before))
     rows = (
         counts_of(days.with_before, Period.DAY, kind__in=MENU_KINDS)
@@ -98,7 +98,7 @@ def entry_totals(days: Days) -> list[EntryTotals]:
 
 
 def people_by_day(days: Days, kinds: Sequence[str]) -> Mapping[str, Mapping[datetime.date, int]]:
-    """Distinct people of each kind on each day."""
+    """Returns the distinct people of each kind on each day."""
     found: Mapping[str, defaultdict[datetime.date, int]] = {
         kind: defaultdict(int) for kind in kinds
     }
@@ -108,7 +108,7 @@ def people_by_day(days: Days, kinds: Sequence[str]) -> Mapping[str, Mapping[date
 
 
 def people_by_hour(days: Days, kinds: Sequence[str]) -> Mapping[str, Mapping[int, int]]:
-    """Distinct people of each kind in each hour of the clock, of a single day."""
+    """Returns the distinct people of each kind in each hour of the clock, for a single day."""
     found: Mapping[str, defaultdict[int, int]] = {kind: defaultdict(int) for kind in kinds}
     for account_id, kind, start, people in _people(days, kinds, Period.HOUR):
         found[kind][start.astimezone(days.zones[account_id]).hour] += people
@@ -127,7 +127,7 @@ def _people(
 
 
 def hours_of_week(days: Days) -> Sequence[Sequence[int]]:
-    """Events of followers by weekday, from Monday, and hour of the accounts' clocks."""
+    """Returns followers' events by weekday, from Monday, and hour of the accounts' clocks."""
     rows = counts_of(days, Period.HOUR, key="").filter(days.within("series__account", "start"))
     for prefix in NOT_EVENTS:
         rows = rows.exclude(series__kind__startswith=prefix)

@@ -1,7 +1,7 @@
-"""The numbers of events, from the roll-ups: typed rows for pages and the API.
+"""Reads the numbers of events from the roll-ups, as typed rows for pages and the API.
 
-A query takes a `Span` and answers with a row for each of its periods, those without events
-included. Each costs a fixed number of questions to the database, and reads roll-ups alone.
+A function takes a `Span` and yields a row for each of its periods, also for those without events.
+It makes a fixed number of database queries, and reads only roll-ups.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ __all__ = [
     "people_and_events",
 ]
 
-# Days: five years.
+# In days; about five years.
 LONGEST_SPAN = 5 * 366
 _DAY = datetime.timedelta(days=1)
 # Series in one statement.
 _SERIES = 1000
-# Kinds that followers do not cause begin like this.
+# Kinds that followers do not cause begin with one of these.
 NOT_EVENTS = ("import.", "reconcile.", "stats.")
 
 
@@ -64,10 +64,10 @@ class Slot:
 
 @dataclass(frozen=True)
 class Span:
-    """Days of an account, both included, cut into periods.
+    """The days from `first` to `last` of an account, divided into periods.
 
-    Weeks and months that have a part of the days are whole: their people are counted once each, and
-    cannot be counted for a part.
+    Weeks and months that overlap these days are whole, because people are counted once for each
+    whole period, and cannot be counted for a part of it.
     """
 
     account: OfficialAccount
@@ -99,15 +99,15 @@ class Span:
 
     @property
     def before(self) -> Span:
-        """As many days before these."""
+        """The same number of days just before these."""
         days = self.last - self.first + _DAY
         return Span(self.account, self.first - days, self.last - days, self.interval)
 
     def place_of(self, seconds: int) -> int:
-        """The place among the slots of the one in which this moment of the span is, since 1970.
+        """Returns the index of the slot that contains a moment, given in seconds since 1970.
 
-        What was counted by the days of a former time zone begins with no slot: the worker has yet
-        to count it anew, or retention has removed its events.
+        A count by the days of a former time zone does not begin with a slot: the worker has not
+        counted it anew yet, or retention has removed its events.
         """
         place = self.places.get(seconds)
         return bisect.bisect(self._begins, seconds) - 1 if place is None else place
@@ -118,17 +118,17 @@ class Span:
 
     @functools.cached_property
     def places(self) -> Mapping[int, int]:
-        """The places of the slots by the seconds since 1970 at which they begin."""
+        """Maps the begin of each slot, in seconds since 1970, to the slot's index."""
         return {int(slot.start.timestamp()): place for place, slot in enumerate(self.slots)}
 
 
 class Seconds(Func):
-    """A time in seconds since 1970: a fifth of what Python takes to read a time of SQLite's."""
+    """A time in seconds since 1970. Python reads it in a fifth of the time of SQLite's texts."""
 
     output_field = BigIntegerField()
 
     def as_sqlite(self, compiler: Any, connection: Any, **more: Any) -> Any:
-        # Once for the template, and once for the parameters.
+        # Doubled twice: once for the template, and once for the parameters.
         template = "CAST(strftime('%%%%s', %(expressions)s) AS INTEGER)"
         return self.as_sql(compiler, connection, template=template, **more)
 
@@ -143,7 +143,7 @@ _NOTHING = Totals()
 def event_counts(
     span: Span, *, by_key: bool = False, kinds: Iterable[str] | None = None
 ) -> Iterator[EventRow]:
-    """Events by kind, or by kind and key; of some kinds, or of all that followers can cause."""
+    """Yields events by kind, or by kind and key; by default of all kinds that followers cause."""
     counts = _counts(span, by_key=by_key, kinds=kinds)
     for kind, key in sorted(counts):
         if kind.startswith(NOT_EVENTS):
@@ -154,7 +154,7 @@ def event_counts(
 
 
 def menu_counts(span: Span) -> Iterator[MenuRow]:
-    """Taps by menu entry, with the names that the menus gave the keys."""
+    """Yields taps by menu entry, with the names that the menus gave the keys."""
     counts = _counts(span, by_key=True, kinds=MENU_KINDS)
     names = MenuNames([span.account.pk] if counts else [])
     for kind, key in sorted(counts):
@@ -174,7 +174,7 @@ def menu_counts(span: Span) -> Iterator[MenuRow]:
 
 
 def messages_in(span: Span) -> Iterator[MessageRow]:
-    """Messages of followers, and how many of them were answered."""
+    """Yields followers' messages, and how many of them were answered."""
     counts = _counts(span, by_key=False, kinds=[MESSAGES]).get((MESSAGES, ""), {})
     for place, slot in enumerate(span.slots):
         total = counts.get(place, _NOTHING)
@@ -191,7 +191,7 @@ def messages_in(span: Span) -> Iterator[MessageRow]:
 
 
 def hours_of_week(span: Span, *, kinds: Iterable[str] | None = None) -> Iterator[HourRow]:
-    """Events by weekday and hour of the account's clock, summed up over the days."""
+    """Yields events by weekday and hour of the account's clock, summed up over the days."""
     series = Series.objects.filter(account=span.account, key="")
     if kinds is not None:
         series = series.filter(kind__in=list(kinds))
@@ -214,7 +214,7 @@ def hours_of_week(span: Span, *, kinds: Iterable[str] | None = None) -> Iterator
 
 
 def health_counts(span: Span) -> Iterator[HealthRow]:
-    """How pushes fared, by the time they were received."""
+    """Yields what became of pushes, by the time of their receipt."""
     names = (
         *("received", "answered", "within_1s", "within_5s", "unanswered", "repeated"),
         *("failed", "mended", "unreadable", "quarantined"),
@@ -240,7 +240,7 @@ def health_counts(span: Span) -> Iterator[HealthRow]:
 def _counts(
     span: Span, *, by_key: bool, kinds: Iterable[str] | None
 ) -> dict[tuple[str, str], dict[int, Totals]]:
-    """The counts of each kind and key, by the places of their periods in the span."""
+    """Returns the counts of each kind and key, by the index of the slot."""
     series = Series.objects.filter(account=span.account)
     series = series.exclude(key="") if by_key else series.filter(key="")
     if kinds is not None:
@@ -260,7 +260,7 @@ def _counts(
 
 
 def _names_of(series: Sequence[int]) -> Iterator[tuple[int, str, str]]:
-    """Kind and key of each: once for a series, and not with each of its counts."""
+    """Yields kind and key of each series, read once per series instead of with each count."""
     for place in range(0, len(series), _SERIES):
         some = Series.objects.filter(pk__in=series[place : place + _SERIES])
         yield from some.values_list("pk", "kind", "key")
@@ -269,7 +269,7 @@ def _names_of(series: Sequence[int]) -> Iterator[tuple[int, str, str]]:
 def people_and_events(
     span: Span, kinds: Iterable[str]
 ) -> Mapping[str, Mapping[int, tuple[int, int]]]:
-    """Events and people of whole kinds, by kind and place in the span."""
+    """Returns events and people of whole kinds, by kind and index of the slot."""
     return {
         kind: {place: (total.events, total.people) for place, total in totals.items()}
         for (kind, _), totals in _counts(span, by_key=False, kinds=kinds).items()

@@ -1,7 +1,7 @@
-"""Whether an account's pushes come as usual: its last push against its usual rhythm.
+"""Tells whether an account's pushes come as usual, by comparing its silence with its rhythm.
 
-What is usual is the mean of the last four weeks for each hour of the day. So silence at night is
-no trouble, and the same silence at noon may be.
+The usual rhythm is the mean of the last four weeks for each hour of the day. So silence at night
+means nothing, but the same silence at noon may be a fault.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ __all__ = ["Pulse", "Rhythm", "rhythms"]
 _WEEKS = datetime.timedelta(days=28)
 _DAY = datetime.timedelta(days=1)
 _HOUR = datetime.timedelta(hours=1)
-# After so long a silence the hours before say no more.
+# A longer silence counts as this.
 _LONGEST = datetime.timedelta(days=14)
-# So many pushes that would usually have come since the last one. If each came by itself, five
-# would be missing by chance once in 150 times; but pushes come in bursts.
+# The number of pushes that would usually have come since the last one. If pushes came
+# independently, five would be missing by chance once in 150 times; but pushes come in bursts.
 _LATE, _SILENT = 5, 15
 
 
@@ -34,19 +34,19 @@ class Pulse(enum.Enum):
     ALIVE = "alive"
     LATE = "late"
     SILENT = "silent"
-    # Less than a day is known of it, or nothing ever came.
+    # The counts cover less than a day, or no push ever came.
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """How many pushes usually come in each hour of the day (UTC); `days` are known of."""
+    """How many pushes usually come in each hour of the day (UTC), from counts of `days` days."""
 
     days: float = 0
     hours: Mapping[int, float] = field(default_factory=dict)
 
     def expected(self, since: datetime.datetime, now: datetime.datetime) -> float:
-        """How many pushes would usually have come since then."""
+        """Returns how many pushes would usually have come since then."""
         at, number = max(since, now - _LONGEST), 0.0
         while at < now:
             end = min(at.replace(minute=0, second=0, microsecond=0) + _HOUR, now)
@@ -62,7 +62,10 @@ class Rhythm:
         late: int = _LATE,
         silent: int = _SILENT,
     ) -> Pulse:
-        """`late` and `silent` are pushes that would usually have come since the last one."""
+        """Compares the silence since `last` with the rhythm.
+
+        `late` and `silent` are numbers of pushes that would usually have come since then.
+        """
         if last is None or self.days < 1:
             return Pulse.UNKNOWN
         missing = self.expected(last, now)
@@ -72,7 +75,7 @@ class Rhythm:
 
 
 def rhythms(account_ids: Sequence[int], now: datetime.datetime) -> Mapping[int, Rhythm]:
-    """The usual rhythm of each of these accounts that ever had pushes."""
+    """Returns the usual rhythm of each account that had pushes in the last four weeks."""
     lately = HealthCount.objects.filter(account__in=account_ids, start__gte=now - _WEEKS)
     rows = (
         lately.order_by()

@@ -1,4 +1,4 @@
-"""What the queries of events answer: a row for each period, entry or hour."""
+"""The rows that the queries of events return: one for each period, entry or hour."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EventRow:
 
 @dataclass(slots=True)
 class MenuRow:
-    """Taps on one menu entry. `name` is its path in the menu, "" where no menu has the key."""
+    """Taps on one menu entry. `name` is its path in the menu, "" if no menu has the key."""
 
     start: datetime.datetime
     kind: str
@@ -59,7 +59,7 @@ class HourRow:
 
 @dataclass(frozen=True, slots=True)
 class HealthRow:
-    """How the pushes fared that were received in one period."""
+    """What became of the pushes that were received in one period."""
 
     start: datetime.datetime
     received: int

@@ -1,4 +1,4 @@
-"""The texts that no rule matched, from their numbers by day."""
+"""Reads the texts that no rule matched from their counts by day."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["UnmatchedText", "unmatched_texts"]
 class UnmatchedText:
     """A text that followers wrote and no rule matched; `last_at` is when it came last.
 
-    `people` are the people of each day, added up.
+    `people` is the sum of the people of each day.
     """
 
     account_id: int
@@ -30,7 +30,7 @@ class UnmatchedText:
 
 
 def unmatched_texts(days: Days, *, limit: int) -> list[UnmatchedText]:
-    """The texts of these days that no rule matched, the most frequent first."""
+    """Returns the texts of these days that no rule matched, the most frequent first."""
     rows = UnmatchedDay.objects.filter(days.within("account", "start")).order_by()
     now = timezone.now()
     return [
