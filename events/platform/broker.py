@@ -1,8 +1,8 @@
-"""Access tokens and JS-SDK tickets for other programs of the company.
+"""Lends access tokens and JS-SDK tickets to other programs of the company.
 
-WeChat gives an account one token. A program that fetches its own may end the one in use here, so
-all take it from one place. The ticket is shared through the database like the token
-(events/platform/tokens.py): one process fetches at a time, the others go on with the old one.
+WeChat gives an account one token. A program that fetches its own may make the site's token invalid,
+so all programs take it from here. All processes share the ticket through the database, as they do
+the token (events/platform/tokens.py): one process fetches it, the others use the old one meanwhile.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from events.wechat.api.js_tickets import signature_of_page
 
 __all__ = ["Lent", "Paused", "UnknownHost", "js_config", "lend_js_ticket", "lend_token"]
 
-# Before its end by so much a ticket is replaced; both work for a while.
+# A ticket is replaced so long before its end; for a while both work.
 _AHEAD = datetime.timedelta(minutes=5)
-# Seconds between two looks at the row while another process fetches.
+# Seconds between two queries of the row while another process fetches.
 _LOOK_EVERY = 0.1
 
 
 class UnknownHost(Exception):
-    """The page is on no host that the account allows."""
+    """The page's host is not among those that the account allows."""
 
 
 class Paused(APIError):
-    """There is no ticket, and WeChat is not asked again before `until`."""
+    """There is no ticket, and the site does not ask WeChat again before `until`."""
 
     label = "ticket_paused"
     is_temporary = True
@@ -47,22 +47,22 @@ class Paused(APIError):
 
 @dataclass(frozen=True, slots=True)
 class Lent:
-    """A token or ticket, and until when it is to be used: then it is to be asked for again."""
+    """A token or ticket. After `use_until` the borrower must ask for it again."""
 
     value: str = field(repr=False)
     use_until: datetime.datetime
 
 
 def lend_token(account: OfficialAccount) -> Lent:
-    """The account's access token. Raises APIError. Call it outside a transaction."""
+    """Returns the account's access token. Raises APIError. Call it outside a transaction."""
     token = SharedTokens(account, wire()).get()
-    # This site replaces it ahead of its end; a caller that keeps it longer has a dead one.
+    # This site replaces the token before its end. A caller who keeps the old one longer fails.
     until = max(token.refresh_at, timezone.now().timestamp() + 1)
     return Lent(token.value, datetime.datetime.fromtimestamp(until, datetime.UTC))
 
 
 def lend_js_ticket(account: OfficialAccount) -> Lent:
-    """The account's JS-SDK ticket. Raises APIError. Call it outside a transaction."""
+    """Returns the account's JS-SDK ticket. Raises APIError. Call it outside a transaction."""
     if not account.is_active:
         raise AccountSwitchedOff(account.slug)
     give_up_at = time.monotonic() + LEASE.total_seconds()
@@ -86,7 +86,7 @@ def lend_js_ticket(account: OfficialAccount) -> Lent:
 
 
 def js_config(account: OfficialAccount, url: str) -> dict[str, str | int]:
-    """What `wx.config` takes for a page at this address. Raises UnknownHost, APIError."""
+    """Returns the arguments of `wx.config` for a page. Raises UnknownHost and APIError."""
     page = url.partition("#")[0]
     if not _is_allowed(account, page):
         raise UnknownHost
@@ -110,7 +110,7 @@ def _is_allowed(account: OfficialAccount, page: str) -> bool:
 
 
 def _in_row(row: SharedJsTicket, account: OfficialAccount, now: datetime.datetime) -> Lent | None:
-    """The row's ticket, if it is of this AppID and still works."""
+    """Returns the row's ticket if it is for this AppID and still works."""
     if not row.ticket or row.app_id != account.app_id or row.expires_at is None:
         return None
     if row.expires_at <= now or row.refreshed_at is None:
@@ -119,7 +119,7 @@ def _in_row(row: SharedJsTicket, account: OfficialAccount, now: datetime.datetim
 
 
 def _use_until(refreshed_at: datetime.datetime, expires_at: datetime.datetime) -> datetime.datetime:
-    """When to replace the ticket: some time before it ends, but not before half its life."""
+    """When to replace the ticket: some minutes before its end, but not in its first half."""
     return expires_at - min(_AHEAD, (expires_at - refreshed_at) / 2)
 
 

@@ -1,4 +1,4 @@
-"""The platform's API for the accounts of this site."""
+"""Makes clients of WeChat's API for the accounts of this site."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _making = threading.Lock()
 
 
 def client_for(account: OfficialAccount) -> Client:
-    """A client of this account's platform, with the token that all processes share.
+    """Returns a client of WeChat's API for this account, with the token that all processes share.
 
-    Its calls belong outside transactions: they wait for the network.
+    Make calls outside transactions, because they wait for the network.
     """
     shared = wire()
     return Client(shared, SharedTokens(account, shared))
 
 
 def wire() -> Wire:
-    """The connections of this process to the addresses in the settings."""
-    # Without the lock two threads that begin together make two, and one is left open.
+    """Returns this process's connections to WeChat, with the addresses in the settings."""
+    # Without the lock two threads could make two at the same time, and one would stay open.
     with _making:
         return _wire(
             settings.WECHAT_API_BASE,
@@ -50,7 +50,7 @@ def _wire(api_base: str, mp_base: str, timeouts: Timeouts, proxy: str) -> Wire:
 
 
 def _begin_in_child() -> None:
-    """Keeps a child process from talking over its parent's connections."""
+    """Makes a child process open its own connections instead of using its parent's."""
     global _making
     _making = threading.Lock()
     _wire.cache_clear()

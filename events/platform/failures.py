@@ -1,4 +1,4 @@
-"""Why a job failed, in words for operators."""
+"""Explains to operators why a job failed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 __all__ = ["DATABASE", "EXPLANATIONS", "FAULT", "explanation"]
 
-# `Job.failure` where WeChat's API is not the cause.
+# The values of `Job.failure` if WeChat's API is not the cause.
 DATABASE = "database"
 FAULT = "fault"
 
-# By `Job.failure`, which is `APIError.label` after a call. WeChat's own words stand beside it.
+# By `Job.failure`, which is `APIError.label` after a call. Pages show WeChat's own words beside it.
 EXPLANATIONS: dict[str, StrOrPromise] = {
     "unreachable": _("WeChat could not be reached."),
     "bad_answer": _("The answer did not come from WeChat."),
@@ -38,5 +38,5 @@ EXPLANATIONS: dict[str, StrOrPromise] = {
 
 
 def explanation(label: str) -> str:
-    """A sentence for operators, "" if the label says nothing of its own."""
+    """Returns a sentence for operators; "" if there is none for the label."""
     return str(EXPLANATIONS.get(label, ""))

@@ -1,4 +1,4 @@
-"""What cannot work for an account, said before somebody tries: no AppSecret, or no right (48001).
+"""Tells what cannot work for an account before anybody tries: no AppSecret, or no right (48001).
 
     hindrance(account.pk, "/cgi-bin/menu/create")
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ["CONSOLE_REPLIES", "Ability", "Hindrance", "abilities", "hindrance", "hindrances"]
 
-# Every account may call this, so only an AppSecret can be missing.
+# Every account has the right to this call, so only its AppSecret can be missing.
 CONSOLE_REPLIES = "/cgi-bin/get_current_autoreply_info"
 _ELSE: dict[str, StrOrPromise] = {CONSOLE_REPLIES: _("what its console answers (自动回复)")}
-# WeChat grants these to certified service accounts alone.
+# WeChat gives these rights only to certified service accounts.
 _SERVICE_ACCOUNTS = {CREATE_PATH}
 _NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Hindrance:
-    """Why these accounts cannot use the API with this path, and what to do; `str` is a sentence."""
+    """Why these accounts cannot use an API, and what to do; str() makes a sentence."""
 
     path: str
     lacks_secret: bool
@@ -70,7 +70,7 @@ class Hindrance:
 
     @property
     def code(self) -> str:
-        """For programs: what `Job.failure` would say of a job that is tried all the same."""
+        """A word for programs: the `Job.failure` of a job that is tried all the same."""
         return NoAppSecret.label if self.lacks_secret else NotPermitted.label
 
     @property
@@ -87,7 +87,7 @@ class Hindrance:
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """One account: whether it lacks an AppSecret, and the paths that WeChat refuses it."""
+    """What one account can do: whether it lacks an AppSecret, and which paths WeChat refuses."""
 
     account: OfficialAccount
     lacks_secret: bool
@@ -95,14 +95,14 @@ class Ability:
 
 
 def abilities(accounts: QuerySet[OfficialAccount]) -> list[Ability]:
-    """Those of the active ones among these accounts, in one query."""
+    """Returns the abilities of the active ones among these accounts, by one query."""
     lacking = ExpressionWrapper(~CAN_ASK, BooleanField())
     rows = accounts.filter(is_active=True).annotate(lacks_secret=lacking)
     return [
         Ability(
             account,
             bool(account.lacks_secret),
-            # An account that nobody has asked about has no row.
+            # An account has no row of rights until the site has asked WeChat.
             frozenset(
                 right.path
                 for right in known_rights(getattr(account, "rights", None))
@@ -114,7 +114,7 @@ def abilities(accounts: QuerySet[OfficialAccount]) -> list[Ability]:
 
 
 def hindrances(found: Iterable[Ability], path: str) -> list[Hindrance]:
-    """What keeps any of these accounts from using the API, one for each reason."""
+    """Returns what keeps any of these accounts from using the API, one object per reason."""
     without, refused = [], []
     for ability in found:
         if ability.lacks_secret:
@@ -129,6 +129,6 @@ def hindrances(found: Iterable[Ability], path: str) -> list[Hindrance]:
 
 
 def hindrance(account_id: int, path: str) -> Hindrance | None:
-    """What keeps this account from using the API; None if nothing is known to."""
+    """Returns what keeps this account from using the API; None if nothing is known."""
     one = OfficialAccount.objects.filter(pk=account_id)
     return next(iter(hindrances(abilities(one), path)), None)

@@ -1,4 +1,4 @@
-"""What WeChat says of one of its `rid`s: the number it gave a call that it refused."""
+"""Asks WeChat about a `rid`, the number that it gives to a refused call."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["RID_FAILURES", "CallOfRid", "ask_about_rid", "rid_in"]
 
 _RID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{8}){2}\b", re.IGNORECASE)
-# By errcode.
+# Explanations by errcode.
 RID_FAILURES: dict[int, StrOrPromise] = {
     76001: _("WeChat knows no such rid."),
     76002: _("This is no rid."),
@@ -33,9 +33,9 @@ RID_FAILURES: dict[int, StrOrPromise] = {
 
 @dataclass(frozen=True, slots=True)
 class CallOfRid:
-    """The call behind a rid, without its bodies, which may name followers.
+    """The call of a rid, without request and answer, which may name followers.
 
-    `milliseconds` is how long WeChat took. `errcode` is 0 if the answer cannot be read.
+    `milliseconds` is the time that WeChat took. `errcode` is 0 if WeChat's answer cannot be read.
     """
 
     at: datetime.datetime
@@ -46,12 +46,12 @@ class CallOfRid:
 
     @property
     def words(self) -> str:
-        """What the errcode stands for; "" if it is of no known class."""
+        """The explanation of the errcode; "" if it belongs to no known class."""
         return explanation(refusal("", self.errcode, "").label) if self.errcode else ""
 
 
 def ask_about_rid(account: OfficialAccount, rid: str) -> CallOfRid:
-    """Asks WeChat; raises APIError, `Refused` with a code of `RID_FAILURES` among them."""
+    """Asks WeChat about a rid; raises APIError, for example `Refused` with a code of RID_FAILURES."""
     told = client_for(account).diagnostics.call_of_rid(rid)
     errcode, errmsg = 0, ""
     try:
@@ -65,6 +65,6 @@ def ask_about_rid(account: OfficialAccount, rid: str) -> CallOfRid:
 
 
 def rid_in(text: str) -> str:
-    """The rid in what somebody pasted: itself, or WeChat's words with it; "" if there is none."""
+    """Finds the rid in a pasted text, which may be WeChat's whole message; "" if it has none."""
     found = _RID.search(text)
     return found.group().lower() if found else ""

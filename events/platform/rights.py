@@ -1,7 +1,7 @@
-"""What WeChat lets an account call (接口权限), and how many calls are left today.
+"""Knows what WeChat lets an account call (接口权限), and how many calls are left today.
 
-The worker asks once a day, and anew after a change of the account; the doctor asks each time. A
-call that WeChat refuses with 48001 is noted at once.
+The worker asks WeChat once a day, and again after a change of the account. The doctor asks each
+time. If WeChat refuses a call with 48001, the site notes that at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# What this site calls, by path: the quota of a path tells whether the account may call it.
+# The APIs that this site calls, by path. The quota of a path shows whether an account may call it.
 RIGHTS: Mapping[str, StrOrPromise] = {
     "/cgi-bin/message/custom/send": _("customer-service messages (客服消息)"),
     "/cgi-bin/menu/create": _("menus (自定义菜单)"),
@@ -41,7 +41,7 @@ RIGHTS: Mapping[str, StrOrPromise] = {
     "/cgi-bin/media/upload": _("media files (素材)"),
     "/datacube/getusersummary": _("WeChat's statistics (数据统计)"),
 }
-# Paths that begin so belong to a right; the first that fits.
+# Beginnings of paths, and the right to which such paths belong. The first match counts.
 _FAMILIES = (
     ("/cgi-bin/message/custom/", "/cgi-bin/message/custom/send"),
     ("/cgi-bin/menu/", "/cgi-bin/menu/create"),
@@ -52,7 +52,7 @@ _FAMILIES = (
     ("/cgi-bin/media/", "/cgi-bin/media/upload"),
     ("/datacube/", "/datacube/getusersummary"),
 )
-# Of an account: WeChat gives it an access token for these two.
+# Accounts with both: without them WeChat gives no access token.
 CAN_ASK = ~Q(app_id="") & ~Q(app_secret="")
 _UNAUTHORIZED = 48001
 _DAY = datetime.timedelta(days=1)
@@ -61,7 +61,7 @@ _HOUR = datetime.timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One API: whether the account may call it, and today's calls; 0 where there is no figure."""
+    """One API: whether the account may call it, and today's calls; 0 if no figure is known."""
 
     path: str
     is_granted: bool
@@ -81,12 +81,12 @@ class Right:
 
 
 def right_of(path: str) -> str:
-    """The path that stands in `RIGHTS` for this one; "" if none does."""
+    """Returns the path in `RIGHTS` to which this path belongs; "" for none."""
     return next((right for beginning, right in _FAMILIES if path.startswith(beginning)), "")
 
 
 def ask_for_rights(client: Client) -> list[Right]:
-    """Asks WeChat for each; raises `APIError` if it does not answer."""
+    """Asks WeChat for each right; raises `APIError` if it does not answer."""
     found = []
     for path in RIGHTS:
         try:
@@ -94,7 +94,7 @@ def ask_for_rights(client: Client) -> list[Right]:
         except NotPermitted:
             found.append(Right(path, False))
         except RequestRejected:
-            # WeChat keeps no count of this path, which says nothing about the right.
+            # WeChat does not count calls of this path, so its quota does not show the right.
             continue
         else:
             found.append(Right(path, True, quota.daily_limit, quota.remain))
@@ -108,12 +108,12 @@ def keep_rights(account: OfficialAccount, rights: Iterable[Right]) -> None:
 
 
 def known_rights(row: AccountRights | None) -> list[Right]:
-    """What the row says, without what a later version no longer knows."""
+    """Returns the stored rights, without those that this version of the site does not know."""
     return [Right(**told) for told in (row.rights if row else ()) if told["path"] in RIGHTS]
 
 
 def note_unauthorized(account_id: int, error: APIError) -> None:
-    """Notes that WeChat has refused a call for want of the right (48001)."""
+    """Notes that WeChat refused a call because the account lacks the right (48001)."""
     if not (isinstance(error, Refused) and error.errcode == _UNAUTHORIZED):
         return
     path = right_of(error.path)
@@ -130,13 +130,13 @@ def note_unauthorized(account_id: int, error: APIError) -> None:
 
 
 def ask_regularly() -> int:
-    """Asks WeChat for the accounts whose rights are not known of late; returns how many.
+    """Asks WeChat about the accounts whose rights it has not told lately; returns how many.
 
     Call it outside a transaction.
     """
     now = timezone.now()
     is_old = Q(rights__asked_at=None) | Q(rights__asked_at__lt=now - _DAY)
-    # After a failure only once an hour, and after a change of the account at once.
+    # After a failure ask once an hour, after a change of the account at once.
     failed = Q(rights__asked_at__lt=now - _HOUR) & (
         Q(rights__known_at=None) | Q(rights__known_at__lt=F("rights__asked_at"))
     )
@@ -146,7 +146,7 @@ def ask_regularly() -> int:
         try:
             keep_rights(account, ask_for_rights(client_for(account)))
         except APIError as error:
-            # Alerts and the doctor tell of it.
+            # Alerts and the doctor show this failure, so only note the try.
             logger.info("The rights of %s could not be asked for: %s", account.slug, error)
             told = {"asked_at": now}
             AccountRights.objects.update_or_create(account_id=account.pk, defaults=told)
@@ -155,5 +155,5 @@ def ask_regularly() -> int:
 
 
 def able_accounts() -> QuerySet[OfficialAccount]:
-    """The accounts of which WeChat can be asked anything."""
+    """The active accounts for which this site can call WeChat."""
     return OfficialAccount.objects.filter(CAN_ASK, is_active=True)

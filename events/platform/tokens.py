@@ -1,12 +1,12 @@
-"""The access token of an account, which all processes and nodes share through the database.
+"""Shares an account's access token between all processes and nodes, through the database.
 
 One process refreshes at a time: it claims the lease, reads the row again, calls WeChat with no
-transaction open, and writes only while it holds the lease. The others go on with the old token
-while that works, or wait. A killed refresher loses nothing: its lease runs out, and WeChat gives
-the next one the same token.
+transaction open, and writes only while it holds the lease. Other processes use the old token as
+long as it works, or wait. If the refresher is killed, nothing is lost: its lease runs out, and
+WeChat gives the next refresher the same token.
 
 Each node compares leases and lifetimes with its own clock. If clocks differ by more than a lease,
-two nodes may ask at once, which `stable_token` answers with one token.
+two nodes may call WeChat at the same time; `stable_token` gives both the same token.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ __all__ = ["LEASE", "AccountSwitchedOff", "NoAppSecret", "SharedTokens", "TokenP
 
 logger = logging.getLogger(__name__)
 
-# Longer than a call may take as a whole (`Timeouts.total`), so that a living refresher keeps it.
+# Longer than the longest call (`Timeouts.total`), so that a living refresher keeps its lease.
 LEASE = datetime.timedelta(seconds=30)
 
-# Seconds after a refresh in which a rejection brings no other: the token is as new as any.
+# In these seconds after a refresh WeChat has no newer token, so a rejected one is not replaced.
 _SAME_AGAIN_SECONDS = 30
 
-# Seconds between two looks at the row while another process refreshes.
+# Seconds between two queries of the row while another process refreshes.
 _LOOK_EVERY = 0.1
 
 _MESSAGE_LENGTH = 500
 
 
 class TokenPaused(APIError):
-    """There is no token, and WeChat is not asked again before `until`.
+    """There is no token, and the site does not ask WeChat again before `until`.
 
-    `failure`, `errcode` and `rid` are of the last failure: see `SharedAccessToken`.
+    `failure`, `errcode` and `rid` describe the last failure: see `SharedAccessToken`.
     """
 
     label = "token_paused"
@@ -67,7 +67,7 @@ class TokenPaused(APIError):
 
 
 class AccountSwitchedOff(APIError):
-    """The account is switched off, so WeChat is not called for it."""
+    """The account is switched off, so the site does not call WeChat for it."""
 
     label = "inactive"
 
@@ -76,13 +76,13 @@ class AccountSwitchedOff(APIError):
 
 
 class NoAppSecret(APIError):
-    """The account has no AppID or no AppSecret, so WeChat cannot be called for it."""
+    """The account has no AppID or no AppSecret, so the site cannot call WeChat for it."""
 
     label = "no_app_secret"
 
 
 class SharedTokens:
-    """The `TokenSource` of one account. `now` is a clock, `lease` how long a refresher may take.
+    """The `TokenSource` of one account. `now` is a clock; a refresher may take up to `lease`.
 
     Call it outside a transaction: a refresh raises RuntimeError inside one.
     """
@@ -101,10 +101,10 @@ class SharedTokens:
         self._lease = lease
 
     def get(self) -> AccessToken:
-        """A token to call with, refreshed ahead of its end.
+        """Returns a token for a call; refreshes it before its end.
 
-        Raises `AccountSwitchedOff`; and, where no token works any more: `NoAppSecret`;
-        `TokenPaused` for some time after a failure; what `fetch_stable_token` raises.
+        Raises `AccountSwitchedOff`. If no token works any more, raises `NoAppSecret`, `TokenPaused`
+        for some time after a failure, or the errors of `fetch_stable_token`.
         """
         if not self._account.is_active:
             raise AccountSwitchedOff(self._account.slug)
@@ -115,7 +115,7 @@ class SharedTokens:
         return self._renew(rejected="", usable=token)
 
     def refresh(self, rejected: AccessToken) -> AccessToken:
-        """Another token than the rejected one, or the same if WeChat has no other."""
+        """Returns another token than the rejected one, or the same if WeChat has no other."""
         row = self._read()
         token = self._token_in(row)
         if token is not None and (
@@ -126,7 +126,7 @@ class SharedTokens:
         return self._renew(rejected=rejected.value, usable=None)
 
     def _renew(self, *, rejected: str, usable: AccessToken | None) -> AccessToken:
-        """A fresh token, fetched here or by the lease's holder; until then the usable one."""
+        """Returns a new token, fetched here or by another process; meanwhile the usable one."""
         holder = secrets.token_hex(16)
         give_up_at = time.monotonic() + 2 * self._lease.total_seconds()
         while True:
@@ -147,9 +147,9 @@ class SharedTokens:
     def _settled(
         self, row: SharedAccessToken, rejected: str, usable: AccessToken | None
     ) -> AccessToken | None:
-        """The token to use without a call; None if WeChat must be asked."""
+        """Returns the token to use without a call; None if a call is necessary."""
         token = self._token_in(row)
-        # Instead of a rejected token any other will do.
+        # Any other token can replace a rejected one.
         if (
             token is not None
             and token.value != rejected
@@ -195,7 +195,7 @@ class SharedTokens:
             )
             if kept:
                 return fresh
-            # The process that took the lease over has a token at least as new.
+            # This lease ran out; the process that took it over has a token at least as new.
             return self._token_in(self._read()) or fresh
         finally:
             SharedAccessToken.objects.release(self._account.pk, holder)
@@ -210,7 +210,7 @@ class SharedTokens:
         return SharedAccessToken.objects.of(self._account.pk)
 
     def _token_in(self, row: SharedAccessToken) -> AccessToken | None:
-        """The row's token, if it is of this AppID and still works."""
+        """Returns the row's token if it is for this AppID and still works."""
         if (
             not row.access_token
             or row.app_id != self._account.app_id
@@ -230,7 +230,7 @@ class SharedTokens:
         )
 
     def _is_paused(self, row: SharedAccessToken) -> bool:
-        """Whether to leave WeChat alone; a change of the account ends the pause."""
+        """Whether to make no call to WeChat now; a change of the account ends the pause."""
         return (
             row.next_attempt_at is not None
             and row.failed_at is not None
