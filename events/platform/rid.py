@@ -51,7 +51,7 @@ class CallOfRid:
 
 
 def ask_about_rid(account: OfficialAccount, rid: str) -> CallOfRid:
-    """Asks WeChat about a rid; raises APIError, for example `Refused` with a code of RID_FAILURES."""
+    """Asks WeChat about a rid; raises APIError, such as `Refused` with a code of RID_FAILURES."""
     told = client_for(account).diagnostics.call_of_rid(rid)
     errcode, errmsg = 0, ""
     try:
