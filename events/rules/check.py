@@ -1,4 +1,4 @@
-"""What is wrong with rules: mistakes within one, and rules that an earlier one never lets win."""
+"""Finds mistakes in rules, and rules that never win because of an earlier rule."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MOST_ANSWERS = 5
 # The first answer is the reply; WeChat lets five messages follow it.
 MOST_LATER = 5
 MOST_WORDS = 100
-# Seconds: the longest window of a message.
+# Seconds: the length of the longest message window.
 LONGEST_DELAY = 48 * 3600
 # Characters of each text.
 LONGEST = {
@@ -56,7 +56,7 @@ LONGEST = {
     "page": 1024,
     "kf_account": 64,
 }
-# Only a message can be handed over.
+# Answers that hand a message over; WeChat hands over only messages.
 _HANDED_OVER = frozenset({AnswerKind.AGENT, AnswerKind.AI})
 
 
@@ -79,7 +79,7 @@ class Mistake(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A mistake, where it is (`answers.0.content`, `words`, …), and what belongs to it."""
+    """A mistake, its place (`answers.0.content`, `words`, …), and a detail, such as a limit."""
 
     field: str
     mistake: Mistake
@@ -87,7 +87,7 @@ class Problem:
 
 
 def problems(rule: Rule) -> list[Problem]:
-    """The mistakes of one rule, in the order of its fields."""
+    """Returns the mistakes of one rule, in the order of its fields."""
     return [
         *_of_trigger(rule.trigger),
         *_of_conditions(rule.conditions),
@@ -171,10 +171,10 @@ def _is_address(text: str) -> bool:
 
 
 def never_wins(rules: Sequence[Rule], now: datetime.datetime) -> dict[int, Rule | None]:
-    """By id the rules that can never win from `now` on (a time by the account's clock).
+    """Returns the rules, by id, that can never win from `now` on (a time by the account's clock).
 
-    The value is an earlier rule that takes all that this one would; None if its own conditions
-    never hold. Only what is certain is told.
+    The value is an earlier rule that wins every event that this one fits; None if the rule's own
+    conditions never hold. It returns only certain cases.
     """
     found: dict[int, Rule | None] = {}
     before: list[Rule] = []
@@ -200,7 +200,7 @@ _NEVER = frozenset({Mistake.EMPTY_TIME, Mistake.NO_WORDS, Mistake.NOT_A_PATTERN}
 
 
 def _covers(earlier: Rule, later: Rule) -> bool:
-    """Whether all that would ask `later` goes to `earlier`."""
+    """Whether `earlier` wins every event that `later` fits."""
     return _covers_trigger(earlier.trigger, later.trigger) and _covers_conditions(
         earlier.conditions, later.conditions
     )
@@ -208,7 +208,7 @@ def _covers(earlier: Rule, later: Rule) -> bool:
 
 def _covers_trigger(one: Trigger, other: Trigger) -> bool:
     if one.on is On.MESSAGE and other.on is On.OTHER:
-        # What nothing else matches is a message all the same.
+        # OTHER concerns messages too, so a rule for any message comes before it.
         return one.how is How.ANY and one.kind in {MessageKind.ANY, other.kind}
     if one.on is not other.on:
         return False
@@ -249,7 +249,7 @@ def _covers_words(one: Trigger, other: Trigger) -> bool:
 
     match other.how:
         case How.EXACT | How.EQUAL:
-            # Folding leaves a word that begins with the same letters, and ends in no punctuation.
+            # Folding removes only punctuation at the end of a word, so its beginning stays.
             return all(text in words if one.how is How.EQUAL else fits(text) for text in heard)
         case How.BEGINS:
             return one.how in {How.BEGINS, How.CONTAINS_ANY, How.CONTAINS_ALL} and all(

@@ -1,4 +1,4 @@
-"""A reply rule (自动回复) as plain data: when it is asked, under which conditions, what it answers.
+"""A reply rule (自动回复) as plain data: its trigger, its conditions and its answers.
 
 A rule is stored and versioned as JSON; `rule_from_json` and `Rule.to_json` are inverse.
 """
@@ -34,7 +34,7 @@ __all__ = [
 
 
 class On(enum.StrEnum):
-    """What a follower does; OTHER is a message that no other rule matches."""
+    """The follower's act; OTHER is a message that no other rule matches."""
 
     FOLLOW = "follow"
     SCAN = "scan"
@@ -80,7 +80,7 @@ class Bound(enum.StrEnum):
 
 
 class Choice(enum.StrEnum):
-    """Of several answers: all of them in their order, or one at random."""
+    """Which of several answers go out: all in their order, or one at random."""
 
     ALL = "all"
     ONE = "one"
@@ -100,7 +100,7 @@ class AnswerKind(enum.StrEnum):
     NOTHING = "nothing"
 
 
-# The kinds of events (events.kinds) that ask the rules of each trigger.
+# The kinds of events (events.kinds) to which each trigger belongs.
 MESSAGE_KINDS: Mapping[str, MessageKind] = {
     "text": MessageKind.TEXT,
     "image": MessageKind.IMAGE,
@@ -115,7 +115,7 @@ MESSAGE_KINDS: Mapping[str, MessageKind] = {
 EVENT_KINDS: Mapping[On, tuple[str, ...]] = {
     On.FOLLOW: ("event.subscribe",),
     On.SCAN: ("event.scan",),
-    # The taps that WeChat shows an answer to.
+    # WeChat shows an answer only to these taps.
     On.MENU: ("event.click", "event.scancode_waitmsg"),
     On.MESSAGE: tuple(MESSAGE_KINDS),
     On.OTHER: tuple(MESSAGE_KINDS),
@@ -124,10 +124,10 @@ EVENT_KINDS: Mapping[On, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """`keys` are scenes or menu keys, none for all; `kind`, `how` and `words` are of messages.
+    """When a rule fits. `keys` are scenes or menu keys; empty means all.
 
-    `kinds` of events and `folded` words follow from these. They are kept, so that a decision
-    among 500 rules takes 1.5 ms instead of 2.3.
+    `kind`, `how` and `words` concern messages. `kinds` of events and `folded` words are computed
+    from the other fields and kept, so that a decision among 500 rules takes 1.5 ms instead of 2.3.
     """
 
     on: On
@@ -150,7 +150,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """A stretch of each day; it passes midnight if `until` is not later than `since`."""
+    """A span of each day; it passes midnight if `until` is not later than `since`."""
 
     since: datetime.time
     until: datetime.time
@@ -169,10 +169,10 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """All must hold; times are by the account's clock.
+    """The conditions of a rule, which must all hold; times are by the account's clock.
 
-    `weekdays` count from Monday = 0, none for all. `since` is included, `until` is not. `tags` are
-    WeChat's numbers, one of which the follower has.
+    `weekdays` count from Monday = 0; empty means all. `since` is included, `until` is not. `tags`
+    are WeChat's numbers; the follower must have one of them.
     """
 
     weekdays: frozenset[int] = frozenset()
@@ -185,7 +185,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One message; rule_answers.py says which texts each kind has. `delay` is in seconds."""
+    """One answer; rule_answers.py says which texts each kind has. `delay` is in seconds."""
 
     kind: AnswerKind
     content: str = ""
@@ -205,7 +205,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule; the first of an account that fits wins, those for OTHER after all else."""
+    """One rule. An account's first rule that fits wins; rules for OTHER come last."""
 
     id: int
     name: str
@@ -217,7 +217,7 @@ class Rule:
     is_on: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        """Of what JSON has; values that are the default are left out."""
+        """Returns the rule in JSON's types, without values that equal the default."""
         return {
             "id": self.id,
             "name": self.name,
@@ -264,7 +264,7 @@ def _plain(part: Any) -> dict[str, Any]:
 
 
 def rule_from_json(data: Mapping[str, Any]) -> Rule:
-    """The rule that `to_json` made this of. Raises ValueError, TypeError or KeyError."""
+    """Reverses `Rule.to_json`. Raises ValueError, TypeError or KeyError."""
     trigger = data["trigger"]
     conditions = data.get("conditions", {})
     hours = conditions.get("hours")

@@ -1,8 +1,8 @@
-"""Decides which rule answers: plain data in, the winner and reasons out.
+"""Decides which rule answers an event, from plain data, with the reason for each rule.
 
-The live answer, the test box and the replay of past messages all ask `verdicts`, so they agree.
-Rules are tried in their order, those for "nothing else matched" after all others; the first that
-fits wins.
+The live answer, the test box and the replay of past messages all use this module, so they agree. It
+tries rules in their order, those for "nothing else matched" after all others; the first that fits
+wins.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What a follower did: the event's kind, its scene or menu key, its text.
+    """A follower's act: the event's kind, its scene or menu key, its text.
 
-    `at` is the time of the event by the account's clock, without a zone. `seed` chooses among
-    answers: the same event always gets the same.
+    `at` is the time of the event by the account's clock, without a zone. `seed` selects a random
+    answer, so that the same event always gets the same.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """Who did it. `is_again`: followed before; `code`: the name of the QR code scanned."""
+    """The person who acts. `is_again` says that they followed before; `code` names the QR code."""
 
     tags: frozenset[int] = frozenset()
     is_bound: bool = False
@@ -62,7 +62,7 @@ class Follower:
 
 
 class NeedsFollower(Exception):
-    """The decision rests on who the follower is, which is not known yet."""
+    """The decision depends on the follower, who is not known yet."""
 
 
 class Reason(enum.StrEnum):
@@ -93,9 +93,9 @@ class Verdict:
 def verdicts(
     rules: Iterable[Rule], incoming: Incoming, follower: Follower | None
 ) -> Iterator[Verdict]:
-    """Of each rule whether it wins or why not, in the order in which they are tried.
+    """Yields for each rule whether it wins or why not, in the order in which they are tried.
 
-    Raises NeedsFollower if the outcome rests on the follower, and that is None.
+    Raises NeedsFollower if the outcome depends on the follower, and `follower` is None.
     """
     yield from _tried(in_order(rules), incoming, follower)
 
@@ -114,12 +114,12 @@ def _tried(
 
 
 def in_order(rules: Iterable[Rule]) -> list[Rule]:
-    """As they are tried: those for "nothing else matched" last."""
+    """Returns the rules in the order of trying: those for "nothing else matched" last."""
     return sorted(rules, key=lambda rule: rule.trigger.on is On.OTHER)
 
 
 class RuleSet:
-    """An account's rules, ready for many decisions: by kind of event, those that wait for it."""
+    """An account's rules, prepared for many decisions: grouped by the kind of event."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
@@ -135,7 +135,7 @@ class RuleSet:
         return kind in self._by_kind
 
     def winner(self, incoming: Incoming, follower: Follower | None) -> Rule | None:
-        """The rule that answers; None for no rule. Raises NeedsFollower."""
+        """Returns the rule that answers; None for no rule. Raises NeedsFollower."""
         asked = self._by_kind.get(incoming.kind)
         if asked is None:
             return None
@@ -146,7 +146,7 @@ class RuleSet:
 
 
 def _reason(rule: Rule, incoming: Incoming, heard: Heard, follower: Follower | None) -> Reason:
-    """What speaks against the rule first; the follower is asked for last."""
+    """Returns the first reason against the rule; it checks the follower last."""
     trigger, conditions = rule.trigger, rule.conditions
     if not rule.is_on:
         return Reason.OFF

@@ -1,4 +1,4 @@
-"""Folds texts for comparison: width, case, white space and punctuation at the end do not count."""
+"""Folds texts for comparison: ignores width, case, white space and punctuation at the end."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _END = " .。!?,;:~、…·-—"
 
 
 def folded(text: str) -> str:
-    """The text as it is compared; one of punctuation alone keeps it.
+    """Returns the text for comparison; a text of only punctuation stays.
 
-    Full-width letters become half-width (NFKC), and white space one space.
+    Full-width letters become half-width (NFKC), and white space becomes one space.
     """
     plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
     return plain.rstrip(_END) or plain

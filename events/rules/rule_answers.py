@@ -1,7 +1,7 @@
-"""What a rule answers: the passive reply, and the messages that follow it.
+"""Makes a rule's answer: the passive reply, and the messages that follow it.
 
-WeChat takes one passive reply. Further answers, and kinds that have none (published articles, mini
-program cards), go out as customer-service messages (客服消息).
+WeChat accepts one passive reply. Further answers go out as customer-service messages (客服消息),
+and so do kinds that cannot be a passive reply (published articles, mini program cards).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ __all__ = [
     "said",
 ]
 
-# The texts of each kind of answer; True for one that it needs.
+# The texts of each kind of answer; True marks a required one.
 FIELDS: Mapping[AnswerKind, Mapping[str, bool]] = {
     AnswerKind.TEXT: {"content": True},
     AnswerKind.IMAGE: {"media_id": True},
@@ -75,25 +75,25 @@ FIELDS: Mapping[AnswerKind, Mapping[str, bool]] = {
     AnswerKind.NOTHING: {},
 }
 
-# What may stand in braces in a text, with what stands there if it is empty: {remark|friend}.
+# The variables of texts. After the bar stands the text for an empty one: {remark|friend}.
 VARIABLES = ("remark", "code", "user", "hours")
 _VARIABLE = re.compile(r"\{(remark|code|user|hours)(?:\|([^{}|]*))?\}")
 _OF_FOLLOWER = re.compile(r"\{(remark|code|user)(?:\|[^{}|]*)?\}")
 _FILLED = ("content", "title", "description")
-# Seconds between messages that follow at once, so that they arrive in their order.
+# Seconds between messages that follow at once, so that they arrive in the right order.
 _APART = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The passive reply, None for none, and messages with the seconds after which each is sent."""
+    """The passive reply or None, and messages, each with the seconds to wait before it."""
 
     reply: Reply | None
     messages: tuple[tuple[int, CustomMessage], ...] = ()
 
 
 def chosen(rule: Rule, seed: str) -> tuple[Answer, ...]:
-    """The answers that this event gets: all, or one; the same for the same seed."""
+    """Returns the answers for an event: all, or one; the same for the same seed."""
     if rule.choice is Choice.ALL or len(rule.answers) < 2:
         return rule.answers
     digest = hashlib.blake2b(f"{rule.id} {seed}".encode(), digest_size=8).digest()
@@ -101,7 +101,7 @@ def chosen(rule: Rule, seed: str) -> tuple[Answer, ...]:
 
 
 def needs_follower(rule: Rule) -> bool:
-    """Whether a text of the rule says something of the follower."""
+    """Whether a text of the rule contains a variable about the follower."""
     return any(
         _OF_FOLLOWER.search(getattr(answer, name))
         for answer in (*rule.answers, *rule.later)
@@ -110,7 +110,7 @@ def needs_follower(rule: Rule) -> bool:
 
 
 def needs_messages(rule: Rule) -> bool:
-    """Whether the rule may say more than one passive reply."""
+    """Whether the rule may send messages besides a passive reply."""
     if rule.later or (rule.choice is Choice.ALL and len(rule.answers) > 1):
         return True
     return any(answer.kind in _MESSAGES_ALONE for answer in rule.answers)
@@ -120,7 +120,7 @@ _MESSAGES_ALONE = frozenset({AnswerKind.ARTICLE, AnswerKind.MINI_PROGRAM})
 
 
 def said(rule: Rule, incoming: Incoming, follower: Follower | None) -> Said:
-    """All that the follower gets of the rule that won; no follower stands for an unknown one."""
+    """Returns all that the winning rule sends; `follower` is None if it is unknown."""
     follower = follower or Follower()
     reply: Reply | None = None
     messages: list[tuple[int, CustomMessage]] = []
@@ -153,7 +153,7 @@ def _filled(answer: Answer, values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _reply(of: Mapping[str, str]) -> Reply | None:
-    """None where there is no such passive reply, or the text is blank."""
+    """Makes the passive reply; None if the kind has none, or the text is blank."""
     match of["kind"]:
         case AnswerKind.TEXT:
             return TextReply(of["content"]) if split_text(of["content"]) else None
@@ -178,7 +178,7 @@ def _reply(of: Mapping[str, str]) -> Reply | None:
 
 
 def as_message(reply: ImageReply | VoiceReply | VideoReply | MusicReply) -> CustomMessage:
-    """The same as a message."""
+    """Makes a customer-service message with the content of a passive reply."""
     match reply:
         case ImageReply(media_id):
             return ImageMessage(media_id)
@@ -191,7 +191,7 @@ def as_message(reply: ImageReply | VoiceReply | VideoReply | MusicReply) -> Cust
 
 
 def _messages(of: Mapping[str, str]) -> list[CustomMessage]:
-    """The same as messages; nothing can be handed over by one."""
+    """Makes an answer's messages; none for kinds that hand over, which no message can do."""
     match of["kind"]:
         case AnswerKind.TEXT:
             return [TextMessage(part) for part in split_text(of["content"])]

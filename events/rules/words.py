@@ -1,7 +1,7 @@
-"""Compares what a follower writes with the words of a rule.
+"""Compares a follower's text with the words of a rule.
 
-Both sides are folded (events/rules/folding.py). Patterns are RE2's, which reads a text in
-one pass whatever the pattern is; its memory is bounded, so a pattern that needs more is refused.
+Both sides are folded (events/rules/folding.py). Patterns are RE2's, which reads a text in one pass
+for any pattern. Its memory is limited, so it refuses a pattern that needs more.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from events.rules.folding import folded
 
 __all__ = ["Heard", "NotAPattern", "compiled", "is_match"]
 
-# Characters of a message that are read. WeChat's own input takes fewer.
+# The comparison reads so many characters of a message. WeChat's own input accepts fewer.
 _READ = 2000
 _LONGEST_PATTERN = 500
-# Bytes that RE2 may use for one pattern: enough for hundreds of words, too few for a pattern whose
-# program is so large that reading a message with it takes milliseconds.
+# Bytes that RE2 may use for one pattern. They are enough for hundreds of words, but not for a
+# pattern that would take milliseconds for each message.
 _MEMORY = 1 << 18
 
 
 class NotAPattern(ValueError):
-    """RE2 does not take the pattern; the text says why."""
+    """RE2 refuses the pattern; the text says why."""
 
 
 class Heard:
-    """A message's text, folded when that is first needed."""
+    """A message's text, which is folded at the first use."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -46,7 +46,7 @@ class Heard:
 
 @functools.lru_cache(maxsize=2048)
 def compiled(pattern: str) -> Callable[[str], object]:
-    """The pattern's search, which ignores case and width. Raises NotAPattern."""
+    """Returns the search function of a pattern; it ignores case and width. Raises NotAPattern."""
     if len(pattern) > _LONGEST_PATTERN:
         raise NotAPattern(f"longer than {_LONGEST_PATTERN} characters")
     options = re2.Options()
@@ -65,7 +65,7 @@ def compiled(pattern: str) -> Callable[[str], object]:
 
 
 def is_match(trigger: Trigger, heard: Heard) -> bool:
-    """Whether the trigger's words fit the message. A pattern that RE2 refuses fits none."""
+    """Whether the trigger's words fit the message. A pattern that RE2 refuses never fits."""
     match trigger.how:
         case How.ANY:
             return True
