@@ -27,21 +27,21 @@ __all__ = ["KEPT", "forget_old_hits", "incoming_of", "note_early_replies", "repl
 
 # As long as the site keeps unanswered texts.
 KEPT = datetime.timedelta(days=100)
-# A message that follows the reply must not overtake it.
+# Seconds. A message that follows the reply waits so long, so that it does not arrive first.
 _AFTER_REPLY = 1
-# Where a row that is not stored yet says which rule answers it.
+# A row that is not stored yet keeps the id of the rule that answers it under this name.
 _WON_BY = "won_by_rule"
 
 _KINDS = tuple(dict.fromkeys(kind for kinds in EVENT_KINDS.values() for kind in kinds))
 _OWN_HANDLER = ("event.click", "text")
-# Follows and scans have a handler in the app that binds followers to users.
+# Follows and scans are not here: the app that binds followers to users has a handler for them.
 _GIVE_WAY = tuple(
     kind for kind in (*MESSAGE_KINDS, *EVENT_KINDS[On.MENU]) if kind not in _OWN_HANDLER
 )
 
 
 def incoming_of(event: EventLog) -> Incoming:
-    """The event as rules see it; its time by the account's clock."""
+    """Returns the event as plain data for rules, with its time by the account's clock."""
     payload = event.payload or {}
     heard = payload.get("Recognition" if event.kind == "voice" else "Content", "")
     is_tap = event.kind in EVENT_KINDS[On.MENU]
@@ -55,10 +55,10 @@ def incoming_of(event: EventLog) -> Incoming:
 
 
 def reply_by_rule(event: EventLog) -> Reply | None:
-    """The reply of the account's first rule that fits.
+    """Returns the reply of the account's first rule that fits.
 
-    Messages that follow the reply are queued, once for each event. Before the event is stored it
-    raises NotYet if the answer rests on the follower, or brings more than one reply.
+    It queues the messages that follow the reply, once for each event. If the event is not stored
+    yet, it raises NotYet if the answer depends on the follower, or needs more than one reply.
     """
     rules = live_rules(event.account_id)
     if rules is None or not rules.concerns(event.kind):
@@ -91,7 +91,7 @@ def reply_by_rule(event: EventLog) -> Reply | None:
 
 
 def _with_media(event: EventLog, answer: Said) -> Said:
-    """The answer with the media_id of its file; a file that WeChat has not goes as a message."""
+    """Puts the file's media_id into the reply; a file that WeChat lacks goes out as a message."""
     reply = answer.reply
     if not isinstance(reply, ImageReply | VoiceReply | VideoReply | MusicReply):
         return answer
@@ -112,7 +112,7 @@ def answer_any_by_rule(event: EventLog) -> Reply | None:
 
 
 def _note(event: EventLog, rule_id: int, answer: Said) -> None:
-    """Counts the answer to a stored event, and queues its messages, the first time alone."""
+    """Counts the answer to a stored event and queues its messages, but only the first time."""
     with transaction.atomic():
         _hit, is_new = RuleHit.objects.get_or_create(
             event_id=event.pk, defaults={"event_time": event.event_time, "rule_id": rule_id}
@@ -138,14 +138,14 @@ def _count_early(events: Sequence[EventLog]) -> None:
 
 
 def note_early_replies(events: Sequence[EventLog]) -> None:
-    """Counts, of stored events, the answers that reply_by_rule() had before they were stored."""
+    """Counts the answers that reply_by_rule() gave these events before they were stored."""
     hits = [
         (event.pk, event.event_time, event.__dict__[_WON_BY])
         for event in events
         if _WON_BY in event.__dict__
     ]
     if hits:
-        # Django's bulk_create takes longer than all else that a push writes.
+        # Django's bulk_create takes longer than all other writes of a push.
         _note_hits().execute(connection, hits)
 
 
@@ -183,5 +183,5 @@ def count_early(event: EventLog) -> None:
 
 
 def forget_old_hits() -> int:
-    """Removes the notes of more than 100 days ago; returns how many."""
+    """Removes hits older than 100 days; returns how many."""
     return RuleHit.objects.filter(event_time__lt=timezone.now() - KEPT).delete()[0]

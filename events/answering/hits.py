@@ -1,4 +1,4 @@
-"""How often each rule answered lately, and which rule answered an event."""
+"""Counts how often each rule answered lately, and finds the rule that answered an event."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Hits:
 
 
 def hits_of(rule_ids: Iterable[int]) -> dict[int, Hits]:
-    """By rule; rules that never answered are left out."""
+    """Returns the hits by rule, without rules that never answered."""
     rows = RuleHit.objects.filter(rule_id__in=list(rule_ids))
     last = dict(rows.values_list("rule_id").annotate(last_at=Max("event_time")))
     since = timezone.now() - LATELY
@@ -35,7 +35,7 @@ def hits_of(rule_ids: Iterable[int]) -> dict[int, Hits]:
 
 
 def rules_that_answered(event_ids: Iterable[int]) -> dict[int, tuple[int, str]]:
-    """By event the number and present name of the rule that answered; "" for a deleted rule."""
+    """Returns for each event its rule's id and present name; "" for a deleted rule."""
     hits = RuleHit.objects.filter(event_id__in=list(event_ids))
     by_event = dict(hits.values_list("event_id", "rule_id"))
     names = dict(ReplyRule.objects.filter(pk__in=by_event.values()).values_list("pk", "name"))

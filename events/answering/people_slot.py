@@ -1,6 +1,6 @@
-"""The slot for the functions that know followers, QR codes and tags, for rules and lists.
+"""Tells rules and lists about followers, QR codes and tags, by functions of another app.
 
-The app that owns followers fills it; this app does not import that one.
+The app that owns followers registers them, so that this app need not import it.
 """
 
 from __future__ import annotations
@@ -16,21 +16,24 @@ __all__ = ["People", "code_names", "follower_of", "people", "scene_names", "tag_
 
 class People(Protocol):
     def follower(self, event: EventLog) -> Follower:
-        """Who did what this stored event says."""
+        """Returns the person who caused this stored event."""
         ...
 
     def code_names(self, account_id: int) -> dict[str, str]:
-        """The names of the account's QR codes by scene, newest first."""
+        """Returns the names of the account's QR codes by scene, newest first."""
         ...
 
     def scene_names(
         self, accounts: Iterable[int], scenes: Iterable[str]
     ) -> Mapping[tuple[int, str], str]:
-        """The names of the QR codes with these scenes, by account and scene, in one query."""
+        """Returns the names of the QR codes with these scenes, by account and scene.
+
+        It makes one query.
+        """
         ...
 
     def tag_names(self, account_id: int) -> dict[int, str]:
-        """The names of the account's tags (标签) by WeChat's numbers, as last read."""
+        """Returns the names of the account's tags (标签) by WeChat's numbers, as last read."""
         ...
 
 
@@ -40,7 +43,7 @@ _known: list[People] = []
 
 
 def people(known: _P) -> _P:
-    """Registers who knows; the last one counts."""
+    """Registers these functions; the last registration counts."""
     _known.append(known)
     return known
 

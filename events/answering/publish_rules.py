@@ -1,4 +1,4 @@
-"""The draft of an account's rules: published, taken back, discarded, and compared."""
+"""Publishes, takes back, discards and compares the draft of an account's rules."""
 
 from __future__ import annotations
 
@@ -28,30 +28,31 @@ __all__ = [
 
 
 class NotPossible(Exception):
-    """What an operator wants does not fit; the text says why."""
+    """An operator's request is not possible now; the text says why."""
 
 
 def draft_of(account_id: int) -> list[Rule]:
-    """The rules as they are written now, in their order."""
+    """Returns the draft's rules in their order."""
     return [row.rule for row in _rows(account_id)]
 
 
 def live_version(account_id: int) -> RuleVersion | None:
-    """What answers followers now; None if nothing was ever published."""
+    """Returns the version that answers followers now; None if none was ever published."""
     return RuleVersion.objects.filter(account=account_id, is_live=True).first()
 
 
 def seen_with(account_id: int) -> str:
-    """A word that changes with the draft and the live version, so that nobody publishes unseen."""
+    """Returns a digest of draft and live version, so that nobody publishes a draft unseen."""
     live = live_version(account_id)
     said = [live.pk if live else 0, [rule.to_json() for rule in draft_of(account_id)]]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def publish(account_id: int, *, user: Any, note: str = "", seen: str = "") -> RuleVersion:
-    """Makes the draft answer followers, everywhere within a second.
+    """Makes the draft answer followers; all processes use it within a second.
 
-    Raises NotPossible if a rule has a mistake, nothing is new, or the draft is no longer as `seen`.
+    Raises NotPossible if a rule has a mistake, if nothing is new, or if the draft has changed since
+    the user saw it (`seen`).
     """
     with transaction.atomic():
         _hold(account_id)
@@ -74,7 +75,7 @@ def publish(account_id: int, *, user: Any, note: str = "", seen: str = "") -> Ru
 
 
 def take_back(version: RuleVersion, *, user: Any) -> RuleVersion:
-    """Publishes an earlier version once more; the draft becomes the same. Raises NotPossible."""
+    """Publishes an earlier version again, also as the draft. Raises NotPossible."""
     with transaction.atomic():
         _hold(version.account_id)
         _write(version.account_id, version.content)
@@ -82,7 +83,7 @@ def take_back(version: RuleVersion, *, user: Any) -> RuleVersion:
 
 
 def discard(account_id: int) -> None:
-    """Makes the draft what is live."""
+    """Replaces the draft by the live version."""
     with transaction.atomic():
         _hold(account_id)
         live = live_version(account_id)
@@ -90,7 +91,7 @@ def discard(account_id: int) -> None:
 
 
 def put_in_order(account_id: int, ids: Sequence[int]) -> None:
-    """Gives the draft's rules this order; those that are not named follow in theirs."""
+    """Gives the draft's rules this order; rules not in `ids` follow in their former order."""
     with transaction.atomic():
         _hold(account_id)
         rows = list(_rows(account_id))
@@ -103,7 +104,7 @@ def put_in_order(account_id: int, ids: Sequence[int]) -> None:
 
 
 def add_to_draft(account_id: int, rule: Rule, *, before: Rule | None = None) -> ReplyRule:
-    """Adds a rule at the end, or before one that is there already."""
+    """Adds a rule to the draft, at the end or before another rule of it."""
     with transaction.atomic():
         _hold(account_id)
         rows = list(_rows(account_id))
@@ -138,5 +139,5 @@ def _rows(account_id: int) -> Any:
 
 
 def _hold(account_id: int) -> None:
-    """One at a time for each account; its events go on arriving."""
+    """Locks the account against other changes of its rules, but not against its events."""
     OfficialAccount.objects.select_for_update(no_key=True).only("pk").get(pk=account_id)

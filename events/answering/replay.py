@@ -1,4 +1,4 @@
-"""How past messages and taps would be answered by given rules, beside what answered them."""
+"""Shows how given rules would answer past messages and taps, and what answered them really."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from events.rules.decide import NeedsFollower, RuleSet
 __all__ = ["MOST", "Replay", "Replayed", "replay"]
 
 DAYS = 7
-# The newest events that are decided anew; each takes a fraction of a millisecond.
+# The most events to decide anew; each takes a fraction of a millisecond.
 MOST = 2000
 _SHOWN = 200
 _KINDS = tuple(dict.fromkeys(kind for kinds in EVENT_KINDS.values() for kind in kinds))
@@ -25,7 +25,7 @@ _KINDS = tuple(dict.fromkeys(kind for kinds in EVENT_KINDS.values() for kind in 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """Events that say the same: which rule answered them, and which would now; 0 for none."""
+    """Events with the same text: the rule that answered them, and the one that would; 0 is none."""
 
     kind: str
     said: str
@@ -41,7 +41,7 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What is changed first, then by number; `events` were decided, `changed` of them otherwise."""
+    """The result: changed rows first, then frequent ones; `events` and `changed` count events."""
 
     rows: list[Replayed]
     events: int
@@ -50,10 +50,10 @@ class Replay:
 
 
 def replay(account: OfficialAccount, rules: Sequence[Rule]) -> Replay:
-    """Decides the account's events of the last seven days anew, the newest two thousand.
+    """Decides the account's events of the last seven days anew, at most the newest two thousand.
 
-    Each is decided at its own time; tags, remark and binding are those of today. Scans that bind
-    are left out: no rule answers them.
+    It decides each event at the event's time, but with today's tags, remark and binding. It leaves
+    out scans that bind, because no rule answers them.
     """
     since = timezone.now() - datetime.timedelta(days=DAYS)
     rows = EventLog.objects.filter(

@@ -1,4 +1,4 @@
-"""Reply rules in words for operators: what they wait for, what they answer, what is wrong."""
+"""Describes reply rules to operators: triggers, conditions, answers and mistakes."""
 
 from __future__ import annotations
 
@@ -120,14 +120,14 @@ FIELDS: dict[str, StrOrPromise] = {
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What menu keys, scenes and numbers of tags are called; one without a name is unknown."""
+    """The names of menu keys, scenes and tags' numbers; unknown ones are missing."""
 
     menu: Mapping[str, str]
     codes: Mapping[str, str]
     tags: Mapping[int, str] = field(default_factory=dict)
 
     def of(self, trigger: Trigger) -> list[tuple[str, str]]:
-        """Each key of the trigger with its name, "" for none."""
+        """Returns each key of the trigger with its name, "" for none."""
         names = self.menu if trigger.on is On.MENU else self.codes
         return [(key, names.get(key, "")) for key in trigger.keys]
 
@@ -198,7 +198,7 @@ def answers_in_words(rule: Rule) -> list[str]:
 
 
 def sentence(problem: Problem) -> str:
-    """What is wrong, to be read beside the field."""
+    """Returns a sentence about the mistake, to show beside the field."""
     match problem.mistake:
         case Mistake.NO_WORDS:
             return _("Write at least one word.")
@@ -255,7 +255,7 @@ def reason_in_words(reason: Reason) -> str:
 
 
 def changes(before: Sequence[Rule], after: Sequence[Rule], names: Names) -> list[str]:
-    """What publishing `after` changes, a sentence for each rule; empty if nothing."""
+    """Returns a sentence for each rule that publishing `after` changes; empty if none."""
     former = {rule.id: rule for rule in before}
     present = {rule.id for rule in after}
     told = [_("Gone: %s") % rule.name for rule in before if rule.id not in present]

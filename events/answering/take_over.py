@@ -1,4 +1,4 @@
-"""Takes over the replies that were set in WeChat's console, as rules of the draft."""
+"""Takes over the replies that operators set in WeChat's console, as rules of the draft."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FILES = {AnswerKind.IMAGE, AnswerKind.VOICE}
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A rule that may be taken over, and what of the reply is lost."""
+    """A rule that can be taken over, and the parts of the console's reply that are lost."""
 
     rule: Rule
     is_known: bool
@@ -35,16 +35,16 @@ class Candidate:
 
 
 def take_over(account: OfficialAccount) -> list[Rule]:
-    """Asks WeChat, and adds what the draft has not; returns the new rules. Raises APIError.
+    """Asks WeChat, and adds the rules that the draft lacks; returns them. Raises APIError.
 
-    A rule with a mistake, such as a text that is too long, is added switched off.
+    It switches a rule off if it has a mistake, such as a text that is too long.
     """
     found = client_for(account).auto_replies.current()
     return add_rules(account, list(rules_of_console(found)))
 
 
 def candidates(account: OfficialAccount, rules: Sequence[Rule]) -> list[Candidate]:
-    """Which of the rules the draft has, and what each loses on the way."""
+    """Returns for each rule whether the draft has it, and what it loses."""
     known = _known(account)
     return [
         Candidate(rule, _sense(rule) in known, tuple(dict.fromkeys(_losses(rule))))
@@ -53,7 +53,7 @@ def candidates(account: OfficialAccount, rules: Sequence[Rule]) -> list[Candidat
 
 
 def add_rules(account: OfficialAccount, rules: Sequence[Rule]) -> list[Rule]:
-    """Adds what the draft has not, files of WeChat's included; returns the new rules."""
+    """Adds the rules that the draft lacks, with copies of WeChat's files; returns them."""
     known = _known(account)
     new = [_with_own_files(account, rule) for rule in rules if _sense(rule) not in known]
     with transaction.atomic():
@@ -63,7 +63,7 @@ def add_rules(account: OfficialAccount, rules: Sequence[Rule]) -> list[Rule]:
 
 
 def rules_of_console(found: ConsoleReplies) -> Iterator[Rule]:
-    """The same as rules: keywords first, as the console does it."""
+    """Yields the console's replies as rules: keywords first, as the console tries them."""
     for keywords in found.keywords:
         answers = tuple(_answer(reply) for reply in keywords.replies)
         choice = Choice.ONE if keywords.is_one_at_random else Choice.ALL
@@ -87,7 +87,7 @@ def _known(account: OfficialAccount) -> list[object]:
 
 
 def _sense(rule: Rule) -> object:
-    """What makes two rules the same: a file may have got a name of ours."""
+    """Returns what equal rules have in common, without media ids: our copy has another id."""
     said = tuple(
         replace(answer, media_id="") if answer.kind in _FILES else answer for answer in rule.answers
     )
@@ -119,7 +119,10 @@ def _with_own_files(account: OfficialAccount, rule: Rule) -> Rule:
 
 
 def _own(account: OfficialAccount, title: str, media_id: str) -> str:
-    """A file of the library in the place of WeChat's; WeChat's where it has none any more."""
+    """Copies WeChat's file into the library, and returns the reference to the copy.
+
+    Returns `media_id` itself if WeChat no longer has the file, or if it cannot be used.
+    """
     try:
         content = client_for(account).media.get(media_id, most=_LARGEST).data
         return reference(add_file(account, title, content, by=None).pk)
@@ -142,5 +145,5 @@ def _answer(reply: ConsoleReply) -> Answer:
                 pic_url=reply.cover_url,
             )
         case _:
-            # Of a video the console tells an address, which a text can carry.
+            # For a video the console gives only an address, so send that as a text.
             return Answer(AnswerKind.TEXT, content=reply.content)

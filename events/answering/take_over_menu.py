@@ -1,6 +1,6 @@
-"""Makes of a menu that WeChat's console wrote one that can be published here.
+"""Converts a menu from WeChat's console into one that this site can publish.
 
-The console's own entries answer by themselves; here an entry sends a key, and a rule answers it.
+The console's own entries answer by themselves. Here an entry sends a key, and a rule answers it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class TakenMenu:
 
 
 def taken_menu(menu: Menu) -> TakenMenu:
-    """Texts, pictures and voices become keys with rules, articles become links."""
+    """Converts texts, pictures and voices into keys with rules, and articles into links."""
     rules: list[Rule] = []
     left: list[Button] = []
 
