@@ -1,1 +1,1 @@
-"""Alerts: what is wrong now, told once when it begins and once when it is over."""
+"""Alerts tell operators what is wrong: one message when it begins, one when it is over."""

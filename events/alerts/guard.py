@@ -1,4 +1,4 @@
-"""Tells of a dead worker: the web processes look, since a dead worker cannot."""
+"""Lets the web processes raise the alert of a dead worker, which cannot do it itself."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ _LOOK_EVERY = 30
 
 @functools.cache
 def guard_always() -> None:
-    """Starts the thread that looks; a second call does nothing."""
+    """Starts the thread that checks the worker; a second call does nothing."""
     threading.Thread(target=_guard, name="guard", daemon=True).start()
 
 
 def look_for_worker(now: datetime.datetime) -> bool:
-    """Whether a worker runs; if none does, opens the alert and sends what waits to be told.
+    """Returns whether a worker runs; if not, opens the alert and sends the waiting messages.
 
-    Any number of processes may look: the alert is one row, each message a job with a lease.
+    Any number of processes may call it: the alert is one row, and each message is a job with a
+    lease.
     """
     if not TaskRun.objects.is_silent(now):
         return True
@@ -43,7 +44,7 @@ def look_for_worker(now: datetime.datetime) -> bool:
 
 def _guard() -> None:
     while True:
-        # First of all, since a site that starts has no worker yet.
+        # Sleep first, because a site that starts has no worker yet.
         time.sleep(_LOOK_EVERY)
         try:
             look_for_worker(timezone.now())

@@ -1,4 +1,4 @@
-"""The looks at accounts, keys and disks. Every query is bounded."""
+"""The checks of accounts, keys and disks for alerts. Every query has a limit."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ __all__: list[str] = []
 _LATE, _DOWN = Alert.Level.LATE, Alert.Level.DOWN
 _MINUTE = datetime.timedelta(minutes=1)
 _DAY = datetime.timedelta(days=1)
-# Rows among which the last push is looked for: what a sync observed lies between.
+# The last push is searched in so many rows, because rows of a sync may lie between.
 _LATEST = 500
 _MOST_DEAD = 1000
-# So many answers say enough.
+# Fewer answers than this prove nothing.
 _ANSWERS = 20
 
 
@@ -109,7 +109,7 @@ def _late_answers(now: datetime.datetime) -> Iterable[Condition]:
 @sees("token")
 def _refused_tokens(now: datetime.datetime) -> Iterable[Condition]:
     for row in _failed_tokens():
-        # One failure may pass by itself.
+        # A single failure may pass without help.
         is_lasting = row.failures >= 2 or row.failure == "credentials"
         if row.failure != "address" and is_lasting:
             yield Condition("token", _DOWN, row.pk, {"reason": row.failure_message[:200]})

@@ -14,13 +14,13 @@ __all__ = ["when_to_send"]
 def when_to_send(
     channel: AlertChannel, now: datetime.datetime, *, is_urgent: bool
 ) -> datetime.datetime:
-    """Now, or when the channel's quiet hours end."""
+    """Returns `now`, or the end of the channel's quiet hours."""
     begin, end = channel.quiet_from, channel.quiet_to
     if begin is None or end is None or begin == end or (is_urgent and channel.urgent_always):
         return now
     local = timezone.localtime(now)
     time = local.time()
-    # Most nights pass midnight.
+    # Quiet hours usually pass midnight.
     is_quiet = begin <= time < end if begin < end else time >= begin or time < end
     if not is_quiet:
         return now

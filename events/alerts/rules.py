@@ -1,4 +1,4 @@
-"""The table of what is watched, in words, and the registry of functions that look."""
+"""The table of alert rules with their words, and the registry of the functions that check them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _MINUTE = datetime.timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What an alert says while it lasts; `late` is milder than `down`.
+    """The words of an alert while it lasts; `late` is milder than `down`.
 
-    It is over when nothing was seen for so long as `calm`.
+    The alert is over when no check has found the fault for the time `calm`.
     """
 
     title: StrOrPromise
@@ -34,7 +34,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something that is wrong at this moment, of one account or of the whole site."""
+    """A fault at this moment, of one account or of the whole site."""
 
     rule: str
     level: Alert.Level
@@ -91,7 +91,7 @@ RULES: Mapping[str, Rule] = {
         _("queue stuck"),
         _("Rows have waited for %(minutes)s minutes: %(queue)s."),
     ),
-    # The worker itself sees its end, so there is nothing to wait for.
+    # A running worker itself finds that the fault is over, so there is no need to wait.
     "worker": Rule(
         _("worker"),
         _("No worker has run for two minutes: nothing is sent, fetched or tried again."),
@@ -103,7 +103,7 @@ _looks: dict[str, _Look] = {}
 
 
 def sees(rule: str) -> Callable[[_Look], _Look]:
-    """Registers a function that yields what is wrong now by this rule."""
+    """Registers a function that yields the present faults of this rule."""
 
     def register(look: _Look) -> _Look:
         _looks[rule] = look
@@ -117,7 +117,7 @@ def looks() -> Mapping[str, _Look]:
 
 
 def words_of(alert: Alert) -> str:
-    """What is wrong, in the current language."""
+    """Returns a sentence about the fault, in the current language."""
     rule = RULES.get(alert.rule)
     if rule is None:
         return alert.rule

@@ -26,13 +26,13 @@ _About = AlertMessage.About
 
 
 class NotSent(APIError):
-    """The channel did not take the message. Says nothing of its address, which holds passwords."""
+    """The channel did not accept the message. The error hides its address, which has passwords."""
 
     label = "channel"
     is_temporary = True
 
 
-# What operators read, by `failure`.
+# The sentences for operators, by `failure`.
 FAILURES: dict[str, StrOrPromise] = {
     **EXPLANATIONS,
     NotSent.label: gettext_lazy("The channel did not take the message: send it a test."),
@@ -40,18 +40,18 @@ FAILURES: dict[str, StrOrPromise] = {
 
 
 def send_messages() -> int:
-    """Sends what is due; returns how many (`serve`)."""
+    """Sends the due messages; returns how many (`serve`)."""
     return serve(AlertMessage.objects.all(), _send)
 
 
 def send_test(channel: AlertChannel) -> None:
-    """Sends a test at once; raises NotSent."""
+    """Sends a test message at once; raises NotSent."""
     with translation.override(channel.language):
         _notify(channel, _("Test"), _("Alerts of this site arrive here."), kind="info")
 
 
 def is_address(url: str) -> bool:
-    """Whether apprise knows such an address."""
+    """Whether apprise understands the address."""
     from apprise import Apprise
 
     return bool(Apprise.instantiate(url, suppress_exceptions=True))
@@ -68,7 +68,7 @@ def _send(message: AlertMessage) -> None:
 
 
 def _is_stale(message: AlertMessage) -> bool:
-    """Whether it says nothing new: what was over before it could be told is not told at all."""
+    """Whether the message is useless: the alert is over, or the channel never got its beginning."""
     told = AlertMessage.objects.filter(
         alert=message.alert_id, channel=message.channel_id, sent_at__isnull=False
     )
@@ -97,10 +97,10 @@ def _text(message: AlertMessage) -> tuple[str, str, str]:
 
 
 def _notify(channel: AlertChannel, title: str, body: str, *, kind: str) -> None:
-    # Loads a hundred modules, which only a message needs.
+    # Import it here: apprise loads a hundred modules, which only a message needs.
     from apprise import Apprise, NotifyType
 
-    # Its own lines would name the address.
+    # apprise's own log lines would show the address.
     logging.getLogger("apprise").setLevel(logging.CRITICAL)
     service = Apprise()
     if not service.add(channel.url) or not service.notify(

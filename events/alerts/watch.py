@@ -1,7 +1,7 @@
-"""Compares what is wrong now with the alerts that are open: begins, worsens and ends them.
+"""Compares the present faults with the open alerts: begins, worsens and ends them.
 
-A trouble that comes and goes is one alert: it ends only after some calm, and the more often it came
-back within a day, the longer that calm must last.
+A fault that comes and goes is one alert. The alert ends only after some time without the fault, and
+this time is longer if the fault came back several times within a day.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _About = AlertMessage.About
 
 
 def watch(now: datetime.datetime | None = None) -> int:
-    """Looks once by every rule; returns how many alerts began, worsened or ended."""
+    """Checks every rule once; returns how many alerts began, worsened or ended."""
     now = now or timezone.now()
     changed = 0
     found: dict[tuple[str, int | None], Condition] = {}
@@ -37,7 +37,7 @@ def watch(now: datetime.datetime | None = None) -> int:
         try:
             found |= {(each.rule, each.account_id): each for each in look(now)}
         except Exception:
-            # One that cannot look says nothing about its alerts.
+            # A rule that cannot be checked must not end its alerts.
             logger.exception("The rule %r of alerts failed", rule)
             failed.add(rule)
     for condition in found.values():
@@ -51,7 +51,7 @@ def watch(now: datetime.datetime | None = None) -> int:
 
 
 def begin(condition: Condition, now: datetime.datetime) -> int:
-    """Opens an alert, or notes that it lasts; returns 1 if there is something to tell."""
+    """Opens an alert, or notes that it lasts; returns 1 if it began or worsened."""
     key: dict[str, Any] = {"rule": condition.rule, "account_id": condition.account_id}
     details = dict(condition.details)
     with transaction.atomic():
@@ -61,7 +61,7 @@ def begin(condition: Condition, now: datetime.datetime) -> int:
         is_worse = alert.level == Alert.Level.LATE and condition.level == Alert.Level.DOWN
         columns: dict[str, Any] = {"last_seen_at": now}
         if is_worse or alert.level == condition.level:
-            # It says what it was at its worst until it is over.
+            # The alert keeps its worst level and its details until it is over.
             columns |= {"level": condition.level, "details": details}
         Alert.objects.filter(pk=alert.pk).update(**columns)
         if is_worse:
@@ -102,7 +102,7 @@ def _tell(alert: Alert, about: AlertMessage.About, now: datetime.datetime) -> No
         told = alert.messages.exclude(about=about).values("channel")
         channels = channels.filter(pk__in=told)
     if about == _About.WORSE:
-        # One message tells the worst where the beginning waits for the morning.
+        # If the message about the beginning still waits, one about the worse level is enough.
         alert.messages.filter(about=_About.BEGINNING, sent_at=None).update(due_at=None)
     AlertMessage.objects.bulk_create(
         [
