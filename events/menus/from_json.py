@@ -1,7 +1,7 @@
-"""Reads a menu that somebody pasted, in any of the shapes that WeChat's calls take and give.
+"""Reads a pasted menu in any of the JSON forms of WeChat's calls.
 
-These are menu/create, menu/get and get_current_selfmenu_info. What is wrong is told by the place in
-the JSON, in words.
+These are menu/create, menu/get and get_current_selfmenu_info. Mistakes are described in words, with
+their place in the JSON.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ __all__ = ["LONGEST", "Pasted", "mistakes_in", "read_pasted"]
 # Characters; WeChat's largest menu has far fewer.
 LONGEST = 200_000
 _BELOW = "sub_button"
-# Fields that WeChat's answers have and no entry needs.
+# Fields that WeChat's answers contain, but that no entry needs.
 _LEFT_OUT = frozenset({_BELOW, "news_info"})
 
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """A menu, or what is wrong with the text; `notes` say what was left out."""
+    """A menu, or the mistakes in the text; `notes` say what was left out."""
 
     menu: Menu | None = None
     mistakes: list[str] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Pasted:
 
 
 def read_pasted(text: str) -> Pasted:
-    """The menu in the text, whatever WeChat would say to it (`mistakes_in`)."""
+    """Reads the menu in the text, even if WeChat would refuse it (see `mistakes_in`)."""
     if len(text) > LONGEST:
         return Pasted(mistakes=[_("This is too long for a menu.")])
     try:
@@ -58,7 +58,7 @@ def read_pasted(text: str) -> Pasted:
 
 
 def mistakes_in(menu: Menu) -> list[str]:
-    """What WeChat would refuse of the menu, each with its place in the JSON of menu/create."""
+    """Returns the faults that WeChat would refuse, with their place in menu/create's JSON."""
     told = []
     for problem in problems(menu):
         where = "button"
@@ -83,7 +83,7 @@ def _not_json(error: Exception) -> str:
 
 
 def _buttons_in(found: Any) -> tuple[str, Any, list[str]]:
-    """Where the entries stand, the entries (None for none), and what stands beside them."""
+    """Returns the place of the entries, the entries (None for none), and notes on other parts."""
     if isinstance(found, list):
         return "button", found, []
     if not isinstance(found, dict):
@@ -101,7 +101,7 @@ def _buttons_in(found: Any) -> tuple[str, Any, list[str]]:
 
 
 def _shape(place: str, buttons: Any, depth: int = 0) -> Iterator[str]:
-    """What stands in the way of reading it at all."""
+    """Yields the mistakes that make the JSON unreadable as a menu."""
     if not isinstance(buttons, list):
         yield _("%s: a list is wanted here.") % place
         return
@@ -121,7 +121,7 @@ def _shape(place: str, buttons: Any, depth: int = 0) -> Iterator[str]:
 
 def _entries_under(button: dict[str, Any]) -> tuple[Any, str]:
     below = button.get(_BELOW)
-    # get_current_selfmenu_info puts the list one level deeper.
+    # get_current_selfmenu_info nests the list one level deeper.
     return (below.get("list"), ".list") if isinstance(below, dict) else (below, "")
 
 

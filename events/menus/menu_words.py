@@ -1,4 +1,4 @@
-"""A menu in words for operators: what entries do, what is wrong with them, and what changes."""
+"""Describes menus to operators: what entries do, their mistakes, and changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FIELD_NAMES", "TYPE_NAMES", "Entry", "changes", "entries", "names", "sentence"]
 
-# Characters of a name in one line of all. WeChat takes fewer, but its console made some menus.
+# Characters of a name in a line of all entries. WeChat's limit is lower, but menus from its console
+# may have longer names.
 _NAME_SHOWN = 20
 
 TYPE_NAMES: dict[str, StrOrPromise] = {
@@ -57,14 +58,14 @@ FIELD_NAMES: dict[str, StrOrPromise] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry where it stands: `parent` is None at the top."""
+    """An entry with its place in the menu: `parent` is None for a top entry."""
 
     button: Button
     parent: Button | None
 
     @property
     def path(self) -> str:
-        """The name as a follower gets there."""
+        """The names that a follower taps to get there."""
         return f"{self.parent.name} › {self.button.name}" if self.parent else self.button.name
 
     @property
@@ -79,7 +80,7 @@ class Entry:
 
 
 def entries(menu: Menu) -> Iterator[Entry]:
-    """All entries, each top one before those under it."""
+    """Yields all entries, each top entry before its sub-entries."""
     for top in menu.buttons:
         yield Entry(top, None)
         for button in top.sub_buttons:
@@ -87,13 +88,13 @@ def entries(menu: Menu) -> Iterator[Entry]:
 
 
 def names(menu: Menu) -> str:
-    """The top entries in one line, "–" if there are none."""
+    """Returns the top entries in one line, "–" if there are none."""
     shown = [Truncator(button.name).chars(_NAME_SHOWN) for button in menu.buttons]
     return " | ".join(shown) or "–"
 
 
 def _values(button: Button) -> list[tuple[StrOrPromise, str]]:
-    """The fields that the entry's type has, named, with what they hold."""
+    """Returns the names and values of the fields that the entry's type has."""
     if button.sub_buttons:
         return []
     fields = BUTTON_TYPES.get(button.type, ("key", "url", "media_id", "article_id", "value"))
@@ -102,7 +103,7 @@ def _values(button: Button) -> list[tuple[StrOrPromise, str]]:
 
 
 def sentence(problem: MenuProblem) -> str:
-    """What is wrong, to be read beside the field."""
+    """Returns a sentence about the fault, to show beside the field."""
     match problem.reason:
         case Reason.TOO_FEW:
             return _("A menu has at least one entry.")
@@ -131,7 +132,7 @@ def sentence(problem: MenuProblem) -> str:
 
 
 def changes(former: Menu, new: Menu) -> list[str]:
-    """What followers will find changed, a sentence for each entry; empty if nothing is."""
+    """Returns a sentence for each entry that changes for followers; empty if none does."""
     before, after = _by_path(former), _by_path(new)
     told = [_("Gone: %s") % entry.path for where, entry in before.items() if where not in after]
     for where, entry in after.items():
@@ -145,7 +146,7 @@ def changes(former: Menu, new: Menu) -> list[str]:
 
 
 def _by_path(menu: Menu) -> dict[tuple[str, int], Entry]:
-    """The entries by path, and a number that tells those of one path apart."""
+    """Returns the entries by path, and a number that separates entries of the same path."""
     seen: Counter[str] = Counter()
     found = {}
     for entry in entries(menu):

@@ -1,7 +1,7 @@
-"""The menu's names for the keys that events carry (CLICK, VIEW and the like).
+"""Finds the menu's names for the keys in events (CLICK, VIEW and others).
 
-A published version never changes, so each is read once in a process; a page costs one query, and
-one more when it needs a version that is new to the process.
+A published version never changes, so a process reads each version once. A page needs one query, and
+one more if it needs a version that the process has not read.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from events.wechat.api.menu_model import Menu
 
 __all__ = ["MenuName", "MenuNames", "keys_of_live_menus"]
 
-# By the type of an entry, what its tap pushes: the kind, and the field that EventKey repeats.
-# Entries that send a material or an article push nothing. Where a client cannot open a mini
-# program, it opens the address.
+# For each type of entry, the events that its tap pushes: the kind, and the field that EventKey
+# repeats. Entries that send a material or an article push nothing. A client that cannot open a mini
+# program opens the address.
 _PUSHED: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
 for _kind, _entry in KINDS.items():
     for _type, _field in _entry.menu.items():
         _PUSHED[_type].append((_kind, _field))
 _KINDS = frozenset(kinds_where(lambda entry: bool(entry.menu)))
 
-# For all accounts of a page together; older versions name no keys.
+# The most versions for all accounts of a page together. Older versions are ignored.
 _VERSIONS = 500
 _MOST_KEPT = 2000
-# Parts of an address that WeChat may have added.
+# The most forms of an address to try; WeChat may have added parameters.
 _CANDIDATES = 32
 
-# By kind and EventKey, the path of the entry.
+# The path of the entry by kind and EventKey.
 _Paths: TypeAlias = Mapping[tuple[str, str], str]
-# The time is that of publishing: it tells versions apart even where a database was put back.
+# Id and time of publishing. The time separates versions even after a database was restored.
 _Version: TypeAlias = tuple[int, datetime.datetime | None]
 
 
@@ -52,7 +52,7 @@ class MenuName:
 
 
 class MenuNames:
-    """The present names of the keys of some accounts."""
+    """The names of the keys of some accounts."""
 
     def __init__(self, account_ids: Iterable[int]) -> None:
         self._versions: dict[int, list[tuple[_Version, bool]]] = {pk: [] for pk in account_ids}
@@ -68,21 +68,21 @@ class MenuNames:
         for pk, published_at, account_id, live_for in rows:
             self._versions[account_id].append(((pk, published_at), live_for is not None))
         for versions in self._versions.values():
-            # What followers see names a key first, even if a later version was seen meanwhile.
+            # Look first in the menu that followers see now, even if another version is newer.
             versions.sort(key=lambda version: not version[1])
         self._paths = _read([row for rows in self._versions.values() for row, _ in rows])
 
     @classmethod
     def for_events(cls, events: Iterable[EventLog]) -> MenuNames:
-        """The names that these events need; no query if there is no menu event among them."""
+        """Reads the names for these events; without a menu event it makes no query."""
         return cls(event.account_id for event in events if event.kind in _KINDS)
 
     def of(self, event: EventLog) -> MenuName | None:
-        """The entry that was tapped; None if the event is of no menu, or its entry unknown."""
+        """Returns the tapped entry; None for another event or an unknown entry."""
         return self.of_key(event.account_id, event.kind, event.event_key)
 
     def of_key(self, account_id: int, kind: str, key: str) -> MenuName | None:
-        """The entry whose tap gives an event of this kind with this EventKey."""
+        """Returns the entry whose tap pushes this kind with this EventKey; None if unknown."""
         if kind not in _KINDS:
             return None
         candidates = islice(_candidates(key), _CANDIDATES) if kind == "event.view" else [key]
@@ -95,7 +95,7 @@ class MenuNames:
 
 
 def keys_of_live_menus(accounts: list[int]) -> list[tuple[str, str, str]]:
-    """Of each entry that sends a key when followers tap it: the account's name, key and path."""
+    """Returns account name, key and path of each live entry that sends a key."""
     live = LiveMenu.objects.filter(version__isnull=False, account__in=accounts)
     rows = live.order_by("account__slug").values_list(
         "account__name", "version_id", "version__published_at"
@@ -111,7 +111,7 @@ def keys_of_live_menus(accounts: list[int]) -> list[tuple[str, str, str]]:
 
 
 def _candidates(url: str) -> Iterator[str]:
-    """The address, and what it may have been before WeChat added parameters to it."""
+    """Yields the address, and the forms that it may have had before WeChat added parameters."""
     yield url
     for separator in ("#", "&", "?"):
         while separator in url:
@@ -144,6 +144,6 @@ def _paths_in(menu: Menu) -> _Paths:
     paths: dict[tuple[str, str], str] = {}
     for entry in entries(menu):
         for kind, field in _PUSHED.get(entry.button.type, ()):
-            # Of several entries with one key the first is as good as any.
+            # If several entries have the same key, take the first.
             paths.setdefault((kind, getattr(entry.button, field)), entry.path)
     return paths

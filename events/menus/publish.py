@@ -1,7 +1,8 @@
-"""An account's menu: published, withdrawn, taken back, and compared with what WeChat shows.
+"""Publishes, withdraws and takes back menus, and compares them with the menu that WeChat shows.
 
-An operator's request becomes a job; only the worker's two tasks at the end call WeChat. At most one
-version of an account waits at a time, so menus arrive in the order of the requests.
+An operator's request becomes a job. Only the worker's tasks at the end of this module call WeChat.
+At most one version of an account waits at a time, so WeChat gets menus in the order of the
+requests.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ MENUS = "/cgi-bin/menu/create"
 
 logger = logging.getLogger(__name__)
 
-# A change in WeChat's console is noticed after this at the latest.
+# The site notices a change in WeChat's console within this time.
 _LOOK_EVERY = datetime.timedelta(hours=12)
-# WeChat's menu is compared with so many published versions.
+# Compare WeChat's menu with up to so many published versions.
 _COMPARED = 20
 
 
@@ -49,14 +50,15 @@ class NotPossible(Exception):
     """An operator's request does not fit the version's state; the text says why."""
 
 
-# --- What operators ask for -----------------------------------------------------------------------
+# --- Operators' requests --------------------------------------------------------------------------
 
 
 def publish(version: MenuVersion, *, user: Any) -> None:
-    """Has the worker publish a draft or failed version, instead of the one that waits.
+    """Makes the worker publish a draft or failed version, instead of one that waits.
 
-    Raises NotPossible if the account may not, WeChat would refuse it, it is no longer editable, it
-    has changed since `version` was read, or the version that waits is on its way to WeChat.
+    Raises NotPossible if the account lacks the right, if WeChat would refuse the menu, if the
+    version is no longer editable or has changed since `version` was read, or if another version is
+    on its way to WeChat.
     """
     if (hindered := hindrance(version.account_id, MENUS)) is not None:
         raise NotPossible(str(hindered))
@@ -64,7 +66,8 @@ def publish(version: MenuVersion, *, user: Any) -> None:
         raise NotPossible(_("WeChat would refuse this menu. Correct it first."))
     now = timezone.now()
     with transaction.atomic():
-        # One at a time for each account. Its events, which refer to the row, go on arriving.
+        # One request at a time for each account. This lock does not stop the account's events,
+        # which refer to the row.
         OfficialAccount.objects.select_for_update(no_key=True).only("pk").get(pk=version.account_id)
         waiting = MenuVersion.objects.in_state(MenuVersion.State.WAITING)
         for other in waiting.filter(account=version.account_id).exclude(pk=version.pk):
@@ -80,17 +83,17 @@ def publish(version: MenuVersion, *, user: Any) -> None:
 
 
 def withdraw(version: MenuVersion) -> None:
-    """Makes a version that waits a draft again.
+    """Turns a waiting version into a draft again.
 
-    Raises NotPossible if it no longer waits, or is on its way to WeChat.
+    Raises NotPossible if it no longer waits, or if it is on its way to WeChat.
     """
     _call_off(version, timezone.now())
 
 
 def take_back(version: MenuVersion, *, user: Any, note: str) -> MenuVersion:
-    """Has the worker publish a published version once more; returns the new version.
+    """Makes the worker publish a published version again; returns the new version.
 
-    Raises NotPossible as `publish` does, and if it was never published.
+    Raises NotPossible as `publish` does, and if the version was never published.
     """
     if version.published_at is None:
         raise NotPossible(_("Version %s has not been published yet.") % version)
@@ -109,14 +112,14 @@ def take_back(version: MenuVersion, *, user: Any, note: str) -> MenuVersion:
 
 
 def ask_wechat(account: OfficialAccount) -> None:
-    """Has the worker ask WeChat what menu followers see."""
+    """Makes the worker ask WeChat which menu followers see."""
     now = timezone.now()
     LiveMenu.objects.get_or_create(account=account, defaults={"due_at": now})
     LiveMenu.objects.filter(pk=account.pk).update(due_at=now, attempts=0)
 
 
 def last_published_here(account_id: int) -> MenuVersion | None:
-    """The latest menu that this site published for the account."""
+    """Returns the latest menu that this site published for the account."""
     here = MenuVersion.objects.published().made_here().filter(account=account_id)
     return here.newest_first().first()
 
@@ -135,21 +138,21 @@ def _call_off(version: MenuVersion, now: datetime.datetime) -> None:
     raise NotPossible(_("Version %s does not wait any more.") % version)
 
 
-# --- What the worker does -------------------------------------------------------------------------
+# --- The worker's tasks ---------------------------------------------------------------------------
 
 
 def publish_menus(*, lease: datetime.timedelta = CALL_LEASE) -> int:
-    """Publishes the versions that are due; returns how many (`serve`)."""
+    """Publishes the due versions; returns how many (`serve`)."""
     return serve(MenuVersion.objects.all(), _publish, lease=lease)
 
 
 def look_at_menus(*, lease: datetime.timedelta = CALL_LEASE) -> int:
-    """Asks WeChat what menus followers see, where that is due; returns how many (`serve`)."""
+    """Asks WeChat for the due accounts which menu followers see; returns how many (`serve`)."""
     return serve(LiveMenu.objects.all(), _look, lease=lease)
 
 
 def look_regularly() -> int:
-    """Makes the menus due that WeChat was not asked about for some hours; returns how many."""
+    """Makes the menus due that the site has not compared for some hours; returns how many."""
     now = timezone.now()
     long_ago = LiveMenu.objects.filter(due_at=None, failure="", asked_at__lte=now - _LOOK_EVERY)
     return long_ago.filter(account__is_active=True).update(due_at=now)
@@ -160,12 +163,13 @@ def _publish(version: MenuVersion) -> None:
     now = timezone.now()
     with transaction.atomic():
         if not MenuVersion.objects.finish(version, published_at=now):
-            # Another version may have been published since, and this one has replaced it.
+            # This menu may have replaced another version that was published since, so ask WeChat.
             logger.warning("Menu %s was published after its lease had ended", version)
             ask_wechat(version.account)
             return
         LiveMenu.objects.get_or_create(account=version.account, defaults={"due_at": now})
-        # Ask to confirm it. Another worker that asks just now may get the former menu.
+        # Ask WeChat again to confirm. Ending the lease discards the answer of another worker that
+        # asks just now, because it may get the former menu.
         LiveMenu.objects.filter(pk=version.account_id).update(
             version=version, due_at=now, attempts=0, lease="", leased_until=None
         )
@@ -180,14 +184,14 @@ def _look(live: LiveMenu) -> None:
         ):
             return
         waiting = MenuVersion.objects.in_state(MenuVersion.State.WAITING)
-        # A version that waits may be at WeChat already; its publication asks again.
+        # A version that a worker has tried may be at WeChat already; its publication asks again.
         if not waiting.filter(account=live.account_id, attempts__gt=0).exists():
             version = _version_of(live.account_id, shown)
             LiveMenu.objects.filter(pk=live.pk).update(version=version)
 
 
 def _version_of(account_id: int, shown: CurrentMenu) -> MenuVersion | None:
-    """The version with the menu that WeChat shows; a new one if none has it."""
+    """Returns the version with the menu that WeChat shows; makes one if none has it."""
     if not (shown.is_open and shown.menu.buttons):
         return None
     published = MenuVersion.objects.published().filter(account=account_id).newest_first()
