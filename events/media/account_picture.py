@@ -1,7 +1,7 @@
 """The picture of an account, which users see beside its name when they bind their WeChat.
 
-It is kept small, square and without what a camera writes into it. No URL leads to it: the pages
-that show it hold it.
+The site keeps it small, square and without a camera's metadata. It has no URL: pages contain the
+picture itself.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _SIDE = 128
 
 
 def prepared(content: bytes) -> bytes:
-    """The middle of an uploaded picture, as a small square JPEG; raises NoPicture."""
+    """Cuts the middle of an uploaded picture into a small square JPEG; raises NoPicture."""
     return as_jpeg(ImageOps.fit(read_picture(content), (_SIDE, _SIDE)))
 
 
 def set_picture(account: OfficialAccount, jpeg: bytes) -> None:
-    """Gives the account, in memory, this prepared picture or, with b"", none.
+    """Gives the account in memory this prepared picture; b"" removes the picture.
 
-    The former file goes when the transaction is committed.
+    The former file is removed after the commit.
     """
     former, account.picture = account.picture, ""
     if jpeg:
@@ -39,20 +39,20 @@ def set_picture(account: OfficialAccount, jpeg: bytes) -> None:
 
 
 def inline_picture(account: OfficialAccount) -> str:
-    """The picture as the address of an image in a page; "" for none."""
+    """Returns the picture as a data: URL for a page; "" for none."""
     if not account.picture:
         return ""
     try:
         with private_files().open(account.picture) as file:
             content = file.read()
     except FileNotFoundError:
-        # A backup may leave out the files.
+        # A restored backup may have no files.
         return ""
     return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
 
 
 def forget_picture(instance: OfficialAccount, **_signal: Any) -> None:
-    """Removes the file of an account that was deleted, when the transaction is committed."""
+    """Removes the picture's file after the commit that deletes its account."""
     _remove_after_commit(instance.picture)
 
 

@@ -1,4 +1,4 @@
-"""What a file is, by its content, whatever it is called."""
+"""Tells the kind of a file by its content, not by its name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from events.wechat.api.media import LIMITS
 
 __all__ = ["Found", "Mistake", "Unusable", "look_at"]
 
-# Milliseconds that one frame of AMR lasts, and the bytes of a frame by its mode.
+# The length of an AMR frame in milliseconds, and its size in bytes by the frame's mode.
 _AMR_FRAME = 20
 _AMR_SIZES = (12, 13, 15, 17, 19, 20, 26, 31, 5, 0, 0, 0, 0, 0, 0, 0)
 _LONGEST_VOICE = 60
@@ -26,7 +26,7 @@ _PICTURES = {
 
 
 class Mistake:
-    """Why WeChat would not take a file."""
+    """Why WeChat would refuse a file."""
 
     UNKNOWN = "unknown"
     LARGE = "large"
@@ -34,7 +34,7 @@ class Mistake:
 
 
 class Unusable(Exception):
-    """WeChat would not take this file; `mistake` says why."""
+    """WeChat would refuse this file; `mistake` says why."""
 
     def __init__(self, mistake: str) -> None:
         super().__init__(mistake)
@@ -43,7 +43,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Kind (image, voice, video), type and usual extension."""
+    """A file's kind (image, voice or video), content type and usual extension."""
 
     kind: str
     content_type: str
@@ -51,7 +51,7 @@ class Found:
 
 
 def look_at(content: bytes) -> Found:
-    """What the content is; Unusable for what WeChat does not take, too large or too long."""
+    """Returns what the content is; raises Unusable if it is unknown, too large or too long."""
     found = _known(content)
     if found is None:
         raise Unusable(Mistake.UNKNOWN)
@@ -76,7 +76,7 @@ def _known(content: bytes) -> Found | None:
 def _picture(content: IO[bytes]) -> Found | None:
     try:
         with warnings.catch_warnings():
-            # A picture of many more pixels than bytes is an attack.
+            # A picture with very many more pixels than bytes is an attack.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(content, formats=tuple(_PICTURES)) as picture:
                 kind = _PICTURES[str(picture.format)]

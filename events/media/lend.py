@@ -1,6 +1,6 @@
-"""Lends files to WeChat: sends them when needed, and again before WeChat forgets them.
+"""Lends files to WeChat: uploads them when they are needed, and again before WeChat deletes them.
 
-A message or rule names a file of the library by a reference in the place of a media_id.
+A message or rule names a file of the library by a reference instead of a media_id.
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ __all__ = [
 ]
 
 _PREFIX = "library:"
-# In the place of a file that WeChat does not have.
+# The media_id of a file that WeChat does not have.
 _NOT_AT_WECHAT = ""
 # Longer than an upload may take.
 _LEASE = datetime.timedelta(minutes=3)
-# Where replies and messages name a file; a thumbnail is a picture.
+# The fields in which replies and messages name a file; a thumbnail is a picture.
 _FIELDS = ("media_id", "thumb_media_id")
 
 _M = TypeVar("_M", bound=Reply | CustomMessage)
 
 
 def reference(pk: int) -> str:
-    """How messages and rules name the file of this number."""
+    """Returns the reference by which messages and rules name the file of this id."""
     return f"{_PREFIX}{pk}"
 
 
 def file_of(written: str, account_id: int) -> MediaFile | None:
-    """The file of the account that a reference names; None for a media_id and for no file."""
+    """Returns the account's file that a reference names; None for a media_id or an unknown file."""
     number = _number_in(written)
     if number is None:
         return None
@@ -70,14 +70,14 @@ def file_of(written: str, account_id: int) -> MediaFile | None:
 
 
 def _number_in(written: str) -> int | None:
-    """The number of the file that a reference names; None for any other text."""
+    """Returns the id of the file that a reference names; None for any other text."""
     number = written.removeprefix(_PREFIX)
     is_number = number.isascii() and number.isdigit() and len(number) < 19
     return int(number) if is_number and number != written else None
 
 
 def message_of_file(file: MediaFile) -> ImageMessage | VoiceMessage | VideoMessage:
-    """A message with this file, which is sent to WeChat when the message is."""
+    """Makes a message with this file; the file is uploaded when the message is sent."""
     match file.kind:
         case MediaFile.Kind.IMAGE:
             return ImageMessage(reference(file.pk))
@@ -88,10 +88,11 @@ def message_of_file(file: MediaFile) -> ImageMessage | VoiceMessage | VideoMessa
 
 
 def with_media_id(message: _M, account: OfficialAccount, *, may_send: bool = False) -> _M:
-    """The reply or message with WeChat's media_id in the place of each reference.
+    """Replaces each reference in a reply or message by WeChat's media_id.
 
-    A file that WeChat does not have is sent first if it may be (outside a transaction; raises
-    `APIError`), else is_at_wechat() is false. The message of a video gets its poster.
+    With `may_send` it first uploads a file that WeChat lacks; call it outside a transaction then;
+    it raises `APIError`. Without it, is_at_wechat() of the result is false. The message of a video
+    gets the video's poster.
     """
     found: dict[str, Any] = {
         name: _id_of(written, account, may_send=may_send)
@@ -105,7 +106,7 @@ def with_media_id(message: _M, account: OfficialAccount, *, may_send: bool = Fal
 
 
 def is_at_wechat(message: object) -> bool:
-    """Whether WeChat has all files of what with_media_id() made."""
+    """Whether WeChat has all files of a message that with_media_id() made."""
     return all(getattr(message, name, None) != _NOT_AT_WECHAT for name in _FIELDS)
 
 
@@ -120,12 +121,12 @@ def _id_of(written: str, account: OfficialAccount, *, may_send: bool) -> str:
 
 
 def send_files() -> int:
-    """Sends the files that are due to WeChat; returns how many (`serve`)."""
+    """Uploads the due files to WeChat; returns how many (`serve`)."""
     return serve(MediaFile.objects.all(), _send_job, lease=_LEASE)
 
 
 def keep_fresh() -> int:
-    """Makes files due that published rules use and that WeChat soon forgets; returns how many."""
+    """Makes files due that live rules use and WeChat lacks or soon deletes; returns how many."""
     now = timezone.now()
     used = [pk for numbers in used_in_rules().values() for pk in numbers]
     return (
@@ -136,7 +137,7 @@ def keep_fresh() -> int:
 
 
 def used_in_rules(account: OfficialAccount | None = None) -> dict[int, set[int]]:
-    """The numbers of the files that published rules use, by account."""
+    """Returns the ids of the files that published rules use, by account."""
     live = RuleVersion.objects.filter(is_live=True)
     if account is not None:
         live = live.filter(account=account)
@@ -144,7 +145,7 @@ def used_in_rules(account: OfficialAccount | None = None) -> dict[int, set[int]]
 
 
 def _numbers(part: object) -> Iterable[int]:
-    """The references anywhere in the data of rules."""
+    """Yields the ids of all files that the data of rules refer to."""
     match part:
         case str():
             number = _number_in(part)
@@ -159,7 +160,7 @@ def _numbers(part: object) -> Iterable[int]:
 
 
 def add_file(account: OfficialAccount, title: str, content: bytes, *, by: Any) -> MediaFile:
-    """Keeps a file; Unusable for what WeChat does not take."""
+    """Stores a file in the library; raises Unusable if WeChat would refuse it."""
     found = look_at(content)
     name = private_files().save(f"media/{found.kind}.{found.extension}", ContentFile(content))
     return MediaFile.objects.create(
@@ -175,7 +176,7 @@ def add_file(account: OfficialAccount, title: str, content: bytes, *, by: Any) -
 
 
 def remove_file(file: MediaFile) -> None:
-    """Removes the row, and its files as soon as the transaction is committed."""
+    """Removes the row, and its files after the commit."""
     remove_with_files(MediaFile.objects.filter(pk=file.pk))
 
 
@@ -193,7 +194,7 @@ def _send(file: MediaFile) -> str:
 
 
 def _upload(file: MediaFile) -> dict[str, str]:
-    """Sends the file, with its poster, and returns what WeChat calls them."""
+    """Uploads the file and its poster; returns the columns with their media ids."""
     upload = client_for(file.account).media.upload
     name = f"{file.kind}-{file.pk}.{file.path.rpartition('.')[2]}"
     ids = {"media_id": upload(file.kind, name, file.content_type, _content(file.path))}

@@ -1,4 +1,4 @@
-"""The poster of a video of the media library: the picture that stands for it until it is played.
+"""The poster of a video of the media library: the picture that is shown until it is played.
 
 WeChat asks for one beside the video in a customer-service message (thumb_media_id).
 """
@@ -14,12 +14,12 @@ from events.wechat.api.media import LIMITS
 
 __all__ = ["prepared_poster", "set_poster"]
 
-# Pixels of the longer side, tried one after the other.
+# Pixels of the longer side, tried one after the other until the file is small enough.
 _SIDES = (640, 480, 320, 200)
 
 
 def prepared_poster(content: bytes) -> bytes:
-    """An uploaded picture as a JPEG that WeChat takes for a thumb; raises NoPicture."""
+    """Converts an uploaded picture into a JPEG within WeChat's limit; raises NoPicture."""
     drawn = read_picture(content)
     for side in _SIDES:
         drawn.thumbnail((side, side))
@@ -30,7 +30,7 @@ def prepared_poster(content: bytes) -> bytes:
 
 
 def set_poster(video: MediaFile, jpeg: bytes) -> None:
-    """Gives the video a prepared poster; WeChat gets both anew when they are needed."""
+    """Gives the video a prepared poster; both are uploaded again when they are needed."""
     former = video.poster.name
     video.poster = private_files().save("media/poster.jpg", ContentFile(jpeg))
     video.media_id, video.thumb_media_id, video.uploaded_at = "", "", None

@@ -1,4 +1,4 @@
-"""Reads a picture that somebody uploaded, without trusting it."""
+"""Reads an uploaded picture without trusting it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from PIL import Image, ImageOps
 
 __all__ = ["LARGEST", "NoPicture", "as_jpeg", "read_picture"]
 
-# Bytes of an upload.
+# The most bytes of an upload.
 LARGEST = 2 * 1024 * 1024
-# A side of an upload; what is larger costs much memory to read.
+# The most pixels of a side; a larger picture needs much memory.
 _LONGEST_SIDE = 4096
 
 
 class NoPicture(Exception):
-    """The upload is no JPEG, PNG or GIF, or too large."""
+    """The upload is not a JPEG, PNG or GIF, or it is too large."""
 
 
 def read_picture(content: bytes) -> Image.Image:
-    """The picture as a camera meant it, with transparency; raises NoPicture."""
+    """Returns the picture, turned as the camera says, with transparency; raises NoPicture."""
     if len(content) > LARGEST:
         raise NoPicture
     try:
@@ -35,7 +35,7 @@ def read_picture(content: bytes) -> Image.Image:
 
 
 def as_jpeg(drawn: Image.Image) -> bytes:
-    """The picture on white, since JPEG knows no transparency, and without metadata."""
+    """Returns the picture as JPEG without metadata, on white, as JPEG has no transparency."""
     on_white = Image.new("RGBA", drawn.size, "white")
     on_white.alpha_composite(drawn)
     jpeg = io.BytesIO()
