@@ -1,4 +1,4 @@
-"""What acts and their details are called, in words. What has no words here is shown as it is."""
+"""The words for acts and their details. Pages show an act without words here by its code."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ ACTS: dict[str, StrOrPromise] = {
     "restore": _("brought a backup back"),
 }
 
-# Why a sign-in failed. A room that refuses for reasons of its own adds them.
+# Why a sign-in failed. Other packages add their own reasons.
 REASONS: dict[str, StrOrPromise] = {
     "password": _("wrong user name or password"),
     "locked": _("locked after too many failures"),
@@ -89,12 +89,12 @@ def act_in_words(act: str) -> str:
 
 
 def details_in_words(details: dict[str, Any]) -> dict[str, Any]:
-    """The details with their names and known reasons in words."""
+    """Returns the details with their names and known reasons in words."""
     return {str(_DETAILS.get(name, name)): _value(value) for name, value in details.items()}
 
 
 def outcome_in_words(act: str, details: dict[str, Any]) -> list[str]:
-    """How somebody signed in, and why not; nothing for other acts."""
+    """Returns how a user signed in, or why not; empty for other acts."""
     if act not in {"sign_in", "sign_in_failed"}:
         return []
     return [str(_value(details[name])) for name in ("with", "reason") if name in details]

@@ -1,6 +1,6 @@
-"""What a command of manage.py does is the act of the system's user who runs it.
+"""Attributes the acts of a manage.py command to the system user who runs it.
 
-manage.py imports this before Django is set up, so it names no model.
+manage.py imports this module before Django is set up, so it imports no model.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _user: ContextVar[str | None] = ContextVar("audit_command", default=None)
 
 @contextmanager
 def by_command() -> Iterator[None]:
-    """What is recorded inside, in this thread, was done by the user of a command."""
+    """Attributes entries that this thread records in the block to the user of the command."""
     token = _user.set(_user_of_system())
     try:
         yield
@@ -26,7 +26,7 @@ def by_command() -> Iterator[None]:
 
 
 def user_of_command() -> str | None:
-    """The system's user who runs the command; None outside commands."""
+    """Returns the system user who runs the command; None outside commands."""
     return _user.get()
 
 

@@ -1,4 +1,4 @@
-"""Who acts: the user or key of the request under way, a command, or the site itself."""
+"""Knows who acts: the user or key of the current request, a command, or the site itself."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Actor:
 
 
 class AuditMiddleware:
-    """Remembers the request under way; who asks is only looked up when something is recorded."""
+    """Remembers the current request. Only recording an entry looks up its user."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -53,7 +53,7 @@ def actor() -> Actor:
             return Actor(AuditEntry.Way.COMMAND, user_name=name)
         return Actor(AuditEntry.Way.SITE)
     user: Any = getattr(request, "user", None)
-    # The API's authentication puts the key here, beside its owner.
+    # The API's authentication stores the key here, and its owner as `user`.
     key = getattr(request, "auth", None)
     key = key if isinstance(key, ApiKey) else None
     is_known = user is not None and user.is_authenticated
@@ -69,7 +69,7 @@ def actor() -> Actor:
 
 @contextmanager
 def recorded_as(act: str) -> Iterator[None]:
-    """Changes that are noticed inside are recorded as this act, not as a mere change."""
+    """Records changes in the block as this act, not as a mere change."""
     token = _act.set(act)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Recording an act, in the transaction of the act."""
+"""Records an act, in the transaction of the act."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from events.models import AuditEntry, OfficialAccount
 
 __all__ = ["name_of", "record", "record_look_at_list"]
 
-# Seconds in which looks at one list by one user or key, with the same filters, are one entry.
+# Seconds. Several views of a list by one user or key with the same filters are one entry.
 _ONE_LOOK = 3600
 _MOST_FILTERS = 50
 
 
 def name_of(row: Model) -> str:
-    """The row's name in the site's language, whatever language the page is in."""
+    """Returns the row's name in the site's language, not in the page's."""
     with translation.override(settings.LANGUAGE_CODE):
         return str(row)
 
@@ -38,8 +38,8 @@ def record(
 ) -> AuditEntry:
     """Adds an entry about a row, or about a table as a whole.
 
-    `name` is the row's name in words: none for a follower or what a follower sent, whose OpenID and
-    texts must not outlive an erasure. `user_name` is what a visitor claims to be.
+    `name` is the row's name in words. Give none for a follower or a follower's message, because
+    OpenIDs and texts must not survive an erasure. `user_name` is the name that a visitor claims.
     """
     who = actor()
     row = target if isinstance(target, Model) else None
@@ -64,9 +64,9 @@ def record(
 
 
 def record_look_at_list(model: type[Model], filters: list[str]) -> None:
-    """Notes that somebody saw a list with personal data, once an hour for the same filters.
+    """Notes that a user saw a list with personal data, once an hour for the same filters.
 
-    The names of the filters are kept, not what was looked for: that may be an OpenID.
+    It stores the names of the filters, but not their values, which may be OpenIDs.
     """
     who = actor()
     names = sorted({name[:64] for name in filters})[:_MOST_FILTERS]

@@ -1,7 +1,7 @@
-"""Tables whose every change is recorded: by a page, the API, a command or code.
+"""Records every change of some tables, made by a page, the API, a command or other code.
 
-Only tables that people change are watched. Events, followers and all else that a push writes are
-not: the callback records nothing.
+It watches only tables that people edit. It does not watch events, followers and other tables that
+pushes write: the callback records nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from events.audit.record import name_of, record
 
 __all__ = ["HIDDEN", "is_watched", "keeps_states", "state_of", "watch"]
 
-# In the place of a secret that is set.
+# Shown instead of a secret.
 HIDDEN = "•••"
 
 _BEFORE = "_audit_before"
@@ -45,11 +45,11 @@ def watch(
     many: tuple[str, ...] = (),
     keep_states: bool = False,
 ) -> None:
-    """Records what is added to the table, changed in it and removed from it.
+    """Records all rows that are added to the table, changed or removed.
 
-    `ignore` are columns that change by themselves; of `secret` ones an entry says only that they
-    changed; `many` are many-to-many fields. With `keep_states` each entry holds the whole row
-    before and after, so that it can be put back.
+    `ignore` are columns that the site itself changes. For `secret` columns an entry says only that
+    they changed. `many` are many-to-many fields. With `keep_states` each entry holds the whole row
+    before and after, so that an operator can put a state back.
     """
     if model not in _watched:
         _save_in_one_transaction(model)
@@ -66,8 +66,9 @@ def watch(
 def _save_in_one_transaction(model: type[Model]) -> None:
     """Makes each save of this model one transaction with its audit entry.
 
-    Django sends post_save when its own transaction has ended, and code of other packages saves
-    users and second factors without one. Deleting and relating rows it does in one already.
+    Django sends post_save after its own transaction, and other packages save users and second
+    factors without a transaction. For deleting and relating rows, Django's own transaction is
+    enough.
     """
     save_base = model.save_base
 
@@ -89,12 +90,12 @@ def keeps_states(model: type[Model]) -> bool:
 
 
 def state_of(row: Model) -> dict[str, Any]:
-    """The row's columns as JSON takes them, secrets hidden, without what changes by itself."""
+    """Returns the row's columns in JSON's types, secrets hidden, without ignored columns."""
     watched = _watched[type(row)]
     state: dict[str, Any] = {}
     for field in row._meta.concrete_fields:
         value = row.__dict__.get(field.attname)
-        # A deferred column did not change; what the database computes is not known here.
+        # A deferred column did not change, and the value of a database expression is unknown.
         if (
             field.primary_key
             or field.name in watched.ignored
@@ -103,7 +104,7 @@ def state_of(row: Model) -> dict[str, Any]:
         ):
             continue
         if field.name in watched.secret:
-            # Kept apart from the shown text, so that a change is noticed.
+            # Keep the real value, so that a change is noticed; entries show HIDDEN.
             state[field.name] = _Secret(value) if value else ""
         else:
             state[field.name] = _plain(field, value)
@@ -111,7 +112,7 @@ def state_of(row: Model) -> dict[str, Any]:
 
 
 class _Secret(str):
-    """A secret in memory, shown hidden."""
+    """A secret in memory; entries show HIDDEN instead."""
 
     __slots__ = ()
 
