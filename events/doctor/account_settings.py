@@ -1,4 +1,4 @@
-"""The account's own settings, and what WeChat's pushes met lately because of them."""
+"""Checks the account's own settings, and whether pushes failed lately because of them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from events.wechat.crypto import decode_aes_key
 
 __all__ = ["addressed_to", "look_at_pushes", "look_at_settings"]
 
-# How many quarantined pushes are read, the newest first.
+# How many of the newest quarantined pushes to read.
 _LATEST = 50
 _LATELY = datetime.timedelta(days=1)
-# By the reason of a refusal (events/wechat/errors.py).
+# The doctor's finding for the reason of a refusal (events/wechat/errors.py).
 _REFUSED = {
     "SignatureMismatch": "wrong_token",
     "DecryptionFailed": "wrong_aes_key",
@@ -50,8 +50,8 @@ def look_at_settings(account: OfficialAccount, now: datetime.datetime) -> Iterat
 
 
 def look_at_pushes(account: OfficialAccount, now: datetime.datetime) -> Iterator[Finding]:
-    """Yields why pushes were refused or set aside since the last good one."""
-    # What this process has counted and not stored yet.
+    """Yields why pushes were refused or quarantined since the last good one."""
+    # Store the refusals that this process has only counted yet.
     store_refusals()
     ours = EventLog.objects.filter(account=account, source=EventLog.Source.CALLBACK)
     last_good = (
@@ -67,7 +67,7 @@ def look_at_pushes(account: OfficialAccount, now: datetime.datetime) -> Iterator
         .annotate(number=Sum("number"), last=Max("minute"))
     )
     for reason, number, last in refused:
-        # Counted by minute: a good push of that minute leaves it open.
+        # Refusals count by minute, so a good push in the same minute does not prove an end.
         is_over = last_good is not None and last_good.replace(second=0, microsecond=0) > last
         if reason in _REFUSED and not is_over:
             yield Finding(_REFUSED[reason], {"number": number})
@@ -78,7 +78,7 @@ def look_at_pushes(account: OfficialAccount, now: datetime.datetime) -> Iterator
 
 
 def addressed_to(account: OfficialAccount, *, since: datetime.datetime | None = None) -> list[str]:
-    """The original IDs that the latest quarantined pushes name, the most frequent first."""
+    """Returns the original IDs in the latest quarantined pushes, the most frequent first."""
     quarantined = EventLog.objects.with_status(EventLog.Status.QUARANTINED).filter(account=account)
     counts: dict[str, int] = {}
     for event in quarantined.order_by("-pk")[:_LATEST]:

@@ -1,4 +1,4 @@
-"""WeChat's side: its clock, the access token, how WeChat finds our callback, rights and quotas."""
+"""Checks WeChat's side: its clock, the token, its way to our callback, rights and quotas."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NONE_LOST = {"", "0", "0%", "0.0%"}
 
 
 class _OneToken:
-    """The token of this visit: the doctor asks anew, whatever the site last heard."""
+    """Holds the token of this visit: the doctor fetches one, and ignores the site's."""
 
     def __init__(self, token: AccessToken) -> None:
         self._token = token
@@ -52,7 +52,7 @@ class _OneToken:
 def look_at_wechat(
     account: OfficialAccount, line: Line | None, now: datetime.datetime
 ) -> Iterator[Finding | Right]:
-    """Yields faults of the way to WeChat's API, and what the account may call there."""
+    """Yields faults on the way to WeChat's API, and the account's rights there."""
     if not (account.app_id and account.app_secret):
         yield Finding("no_app_secret")
         return
@@ -78,13 +78,13 @@ def look_at_wechat(
 
 
 def _compare_clocks(now: datetime.datetime) -> Iterator[Finding]:
-    """WeChat dates its answers, to the second."""
+    """Compares this clock with the Date header of WeChat's answer, exact to a second."""
     try:
         with httpx.Client(proxy=settings.WECHAT_API_PROXY or None, timeout=5) as client:
             written = client.head(settings.WECHAT_API_BASE).headers.get("date", "")
         theirs = email.utils.parsedate_to_datetime(written)
     except (httpx.HTTPError, ValueError):
-        return  # what follows says that WeChat cannot be reached
+        return  # the next call reports that WeChat is unreachable
     apart = abs((now - theirs).total_seconds())
     if apart > CLOCK:
         yield Finding("clock", {"seconds": round(apart)})
@@ -105,7 +105,7 @@ def _judge(check: CallbackCheck, line: Line | None) -> Iterator[Finding]:
 
 
 def _public_addresses(line: Line) -> set[str]:
-    """The addresses of the callback's host; none where some are of this network alone."""
+    """Returns the addresses of the callback's host; none if one of them is not public."""
     try:
         found = {str(info[4][0]) for info in socket.getaddrinfo(line.host, line.port)}
     except OSError:
@@ -121,7 +121,7 @@ def _finding_of(error: APIError) -> Finding:
     if isinstance(error, CredentialsRejected):
         return Finding("credentials", reason)
     if isinstance(error, TokenRejected):
-        # From the token's own API this number means a wrong AppSecret.
+        # From the API that issues tokens this error means a wrong AppSecret.
         is_secret = "stable_token" in error.path
         return Finding("credentials" if is_secret else "token_refused", reason)
     if error.is_temporary:

@@ -1,4 +1,4 @@
-"""The way in: a verification and a push through the public address, as WeChat makes them."""
+"""Tests the way in: a verification and a push through the public address, as WeChat makes them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SLOW_SHARE = 0.6
 # Seconds by which clocks may differ.
 CLOCK = 60
 _DAY = 24 * 3600
-# By the reason of a refusal (events/wechat/errors.py).
+# The doctor's finding for the reason of a refusal (events/wechat/errors.py).
 _REFUSED = {
     "SignatureMismatch": "secrets_differ",
     "DecryptionFailed": "secrets_differ",
@@ -39,7 +39,7 @@ _REFUSED = {
 
 
 def try_the_door(account: OfficialAccount, line: Line, now: datetime.datetime) -> Iterator[Finding]:
-    """Yields what keeps WeChat's pushes from the site, or will soon."""
+    """Yields faults that keep WeChat's pushes from the site, or soon will."""
     if line.port != (443 if line.is_tls else 80):
         yield Finding("port", {"port": line.port})
     try:
@@ -55,9 +55,9 @@ def try_the_door(account: OfficialAccount, line: Line, now: datetime.datetime) -
 def _verify(
     account: OfficialAccount, line: Line, now: datetime.datetime
 ) -> Generator[Finding, None, float]:
-    """WeChat's GET; returns how long it took."""
+    """Makes WeChat's GET; returns the seconds that it took."""
     timestamp, nonce = str(int(now.timestamp())), str(secrets.randbelow(10**10))
-    # As long as WeChat's, and as easily taken for a number.
+    # As long as WeChat's own echostr, and all digits, so that a proxy may take it for a number.
     echostr = str(secrets.randbelow(9 * 10**18) + 10**18)
     query = {
         "signature": sign(account.token, timestamp, nonce),
@@ -79,7 +79,7 @@ def _verify(
 def _push(
     account: OfficialAccount, line: Line, now: datetime.datetime
 ) -> Generator[Finding, None, float]:
-    """WeChat's POST; returns how long it took."""
+    """Makes WeChat's POST; returns the seconds that it took."""
     name, body = make_probe(account, at=int(now.timestamp()))
     query, sealed = seal_push(
         body,
@@ -102,7 +102,7 @@ def _push(
 def _ask(
     account: OfficialAccount, line: Line, method: str, query: dict[str, str], body: bytes = b""
 ) -> Answered:
-    """The answer with status 200; raises Failed for any other."""
+    """Sends a request; returns the answer with status 200, raises Failed for any other."""
     began = timezone.now().replace(second=0, microsecond=0)
     before = _refusals_since(account, began)
     answered = exchange(line, method, f"{callback_path(account)}?{urlencode(query)}", body)
@@ -124,14 +124,14 @@ def _ask(
 
 
 def _why_refused(account: OfficialAccount, since: datetime.datetime, before: dict[str, int]) -> str:
-    """The fault behind a 403, by the refusal that a web process notes meanwhile."""
+    """Returns the fault behind a 403: waits until a web process has stored the refusal."""
     give_up_at = time.monotonic() + _REFUSALS_STORED
     while True:
-        # Of this process, if it is the one that answers.
+        # The web process may be this one, so store its own refusals.
         store_refusals()
         found = _refusals_since(account, since)
         new = {reason for reason, number in found.items() if number > before.get(reason, 0)}
-        # Strangers try addresses of no account at any time, so what is noted of this one decides.
+        # Strangers may try unknown addresses at any time, so only refusals of this account decide.
         own = new - {UNKNOWN_ACCOUNT}
         if own:
             return next((code for reason, code in _REFUSED.items() if reason in own), "refused")
@@ -151,7 +151,7 @@ def _report_in(
 ) -> ProbeReport:
     reply_xml = answered.body
     if reply_xml == b"success":
-        # The push was taken for one of WeChat's.
+        # The other side did not recognize the probe, and took it for a push of WeChat.
         raise Failed(Finding("other_site"))
     if account.security_mode != SecurityMode.PLAINTEXT.value:
         try:

@@ -1,4 +1,4 @@
-"""One visit of the doctor to an account."""
+"""Runs all checks of the doctor for an account, and stores the findings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _GIGABYTE = 1024**3
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What a visit found, the gravest first, and what WeChat lets the account call."""
+    """The findings of a visit, the gravest first, and the account's rights at WeChat."""
 
     account: OfficialAccount
     at: datetime.datetime
@@ -39,22 +39,22 @@ class Examination:
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing stands in the way of pushes and calls; notes do not."""
+        """Whether pushes and calls work; notes do not count."""
         return all(finding.severity is Severity.NOTE for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """How to examine: through which public line, if one is known. `now` is a clock."""
+    """How to examine: `line` is the public address, None if unknown; `now` is a clock."""
 
     line: Line | None
     now: Callable[[], datetime.datetime] = timezone.now
 
 
 def examine(account: OfficialAccount, visit: Visit) -> Examination:
-    """Looks at everything; takes up to half a minute where something does not answer.
+    """Runs all checks; takes up to half a minute if a server does not answer.
 
-    Call it outside a transaction: it waits for the network.
+    Call it outside a transaction, because it waits for the network.
     """
     now = visit.now()
     examination = Examination(account, now)
@@ -74,9 +74,9 @@ def _look(
     settings_found = list(look_at_settings(account, now))
     yield from settings_found
     yield from _look_at_site(now)
-    # Before a push of the doctor's own can be refused.
+    # Check this before the doctor's own push, which may be refused too.
     yield from look_at_pushes(account, now)
-    # A push that is refused for a reason that is known already tells nothing new.
+    # With one of these faults the site refuses every push, so the doctor's push is useless.
     can_be_pushed = {"inactive", "no_token", "aes_key_invalid", "ids_exchanged"}.isdisjoint(
         finding.code for finding in settings_found
     )
@@ -101,7 +101,7 @@ def _look_at_site(now: datetime.datetime) -> Iterable[Finding]:
 
 
 def disks_short_of_space() -> list[tuple[Path, int]]:
-    """The folders of this site whose disks are nearly full, with the percentage that is free."""
+    """Returns the site's folders whose disks are nearly full, with the free percentage."""
     folders = [settings.VAR_DIR, settings.EVENT_ARCHIVE_DIR]
     if connection.vendor == "sqlite":
         folders.append(Path(str(connection.settings_dict["NAME"])).parent)
@@ -118,7 +118,7 @@ def disks_short_of_space() -> list[tuple[Path, int]]:
 
 
 def keep(examination: Examination) -> None:
-    """Stores what was found, for the account's page."""
+    """Stores the findings for the account's page."""
     LastExamination.objects.update_or_create(
         account=examination.account,
         defaults={
@@ -134,10 +134,10 @@ def keep(examination: Examination) -> None:
 
 
 def last_examination(account: OfficialAccount) -> Examination | None:
-    """What the doctor found last; None before the first visit."""
+    """Returns the last findings; None before the first visit."""
     row = LastExamination.objects.filter(account=account).first()
     if row is None:
         return None
-    # What a later version no longer knows is left out.
+    # Leave out findings that this version of the site does not know.
     findings = [Finding(**found) for found in row.findings if found["code"] in FAULTS]
     return Examination(account, row.at, findings)

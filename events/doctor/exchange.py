@@ -1,4 +1,4 @@
-"""One HTTP exchange as WeChat makes it: no redirect is followed, and time is short."""
+"""Makes one HTTP exchange as WeChat does: it follows no redirect, and has a short time limit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Failed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A whole answer. `expires_at` is the end of the certificate in Unix seconds, None without."""
+    """A whole answer. `expires_at` is the certificate's end in Unix seconds, None without TLS."""
 
     status: int
     headers: Mapping[str, str]
@@ -42,8 +42,8 @@ class Answered:
 class Line:
     """The way to a public address: `base` is its beginning, such as https://wechat.example.com.
 
-    `connect_to` is the host and port to connect to instead, where a machine cannot reach its own
-    public address. `seconds` is how long WeChat waits. `context` checks certificates.
+    If a machine cannot reach its own public address, `connect_to` is the host and port to use
+    instead. `seconds` is how long WeChat waits. `context` checks certificates.
     """
 
     base: str
@@ -98,7 +98,7 @@ def _connected(
     except socket.gaierror as error:
         raise Failed(Finding("unresolved", {**details, "reason": _reason(error)})) from None
     except OSError as error:
-        # Also where nothing answers in time: that is no slow site.
+        # This includes a timeout while connecting: that is no slow site.
         raise Failed(Finding("unreachable", {**details, "reason": _reason(error)})) from None
     with plain:
         if not line.is_tls:
@@ -129,12 +129,12 @@ def _expiry(connected: socket.socket) -> float | None:
 def _read(response: http.client.HTTPResponse, connected: socket.socket, end: float) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    # From Python 3.12 on the last piece closes the response, and the line with it.
+    # Since Python 3.12 the last piece closes the response, and the connection with it.
     while size < _LARGEST and not response.isclosed():
         remaining = end - time.monotonic()
         if remaining <= 0:
             raise TimeoutError
-        # A timeout is for one piece, WeChat's deadline is for all.
+        # A socket's timeout limits one piece, but WeChat's deadline limits the whole answer.
         connected.settimeout(remaining)
         piece = response.read1(_LARGEST)
         if not piece:

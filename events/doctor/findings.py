@@ -1,4 +1,4 @@
-"""All that the doctor can find, each with its remedy, in words for operators."""
+"""The table of all faults that the doctor can find, each with its remedy, in words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["FAULTS", "Fault", "Finding", "Severity"]
 
 
 class Severity(enum.StrEnum):
-    """`ERROR`: pushes are lost or WeChat does not answer. `NOTE`: good to know."""
+    """How grave a fault is. `ERROR`: pushes are lost or calls fail. `NOTE`: only good to know."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -27,7 +27,7 @@ class Severity(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What may be wrong, and what to do. Both texts may name details: `%(address)s`."""
+    """A possible fault and its remedy. Both texts may contain details: `%(address)s`."""
 
     severity: Severity
     what: StrOrPromise
@@ -36,7 +36,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A fault that was found; `code` is its name in `FAULTS`."""
+    """A fault that the doctor found; `code` is its name in `FAULTS`."""
 
     code: str
     details: Mapping[str, str | int] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Finding:
 
     @property
     def _in_words(self) -> dict[str, str | int]:
-        """The details, with APIs by their names in the current language."""
+        """The details, with the names of APIs in the current language."""
         words = dict(self.details)
         for name in ("right", "rights"):
             if name in words:
@@ -219,7 +219,7 @@ FAULTS: Mapping[str, Fault] = {
         _("The clock of the web process is %(seconds)s seconds away from this machine's."),
         _("Let all machines of the site keep their clocks by NTP."),
     ),
-    # --- What WeChat's own pushes met ---
+    # --- Why WeChat's own pushes failed ---
     "wrong_token": Fault(
         _ERROR,
         _("WeChat's pushes are refused, %(number)s of late: their signature needs another token."),
