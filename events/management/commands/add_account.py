@@ -1,3 +1,5 @@
+"""Adds or changes an Official Account from the command line."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""Archives months of the log, verifies archives, or brings a month back."""
+
 from __future__ import annotations
 
 import datetime

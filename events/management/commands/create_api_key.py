@@ -1,3 +1,5 @@
+"""Makes an API key for a user from the command line."""
+
 from __future__ import annotations
 
 import datetime
@@ -73,7 +75,7 @@ class Command(BaseCommand):
 
 
 def _named(words: list[str], allowed: list[str]) -> list[str]:
-    """The scopes meant: `read` and `write` are all of those that the user has the right to."""
+    """Returns the scopes; `read` and `write` stand for all such scopes that the user may have."""
     scopes: set[str] = set()
     for word in words:
         match word:

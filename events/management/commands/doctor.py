@@ -1,3 +1,5 @@
+"""Examines accounts from the command line."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,3 +1,5 @@
+"""Writes the log as Parquet files."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Processes chosen or failed events again."""
+
 from __future__ import annotations
 
 from typing import Any

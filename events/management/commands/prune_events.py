@@ -1,3 +1,5 @@
+"""Removes old months of the log at once."""
+
 from __future__ import annotations
 
 from typing import Any

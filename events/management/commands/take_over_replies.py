@@ -1,3 +1,5 @@
+"""Takes over the replies of WeChat's console as a draft."""
+
 from __future__ import annotations
 
 from typing import Any
