@@ -1,7 +1,7 @@
 """`accounts/<slug>/access-token/`, `js-ticket/`, `js-config/`: for other programs that call WeChat.
 
-What they lend opens the account at WeChat, so each has a scope of its own, which administrators
-alone may give, and who used it is in the audit list.
+These answers give access to the account at WeChat. So each address has its own scope, which only
+administrators can give, and the audit list records who used it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["AccessTokenView", "JsConfigView", "JsTicketView"]
 
 _T = TypeVar("_T")
 
-# Seconds in which one key's uses are one entry of the audit list, for each web process.
+# Seconds. All uses of a key within this time are one audit entry of a web process.
 _ONE_USE = 60
 
 

@@ -1,6 +1,6 @@
-"""Filters by a name: one that nothing has is refused, since an empty list would hide a misspelling.
+"""Filters by a name that refuse unknown names, because an empty list would hide a misspelling.
 
-OpenIDs, UnionIDs and menu keys are no such names: that nobody has one is an answer.
+This does not concern OpenIDs, UnionIDs and menu keys: for them an empty list is a correct answer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
     "scenes_are_in",
 ]
 
-# Gives the rows that have a name.
+# Returns the rows that have a name.
 Rows = Callable[[str], "QuerySet[Any]"]
 
 
@@ -37,7 +37,7 @@ def _refuse(parameter: str) -> None:
 
 
 def check_kinds(parameter: str, kinds: Iterable[str], exists: Callable[[str], bool]) -> None:
-    """Refuses a kind that neither the table of kinds nor a row has."""
+    """Refuses a kind that is neither in the table of kinds nor in a row."""
     for kind in kinds:
         if kind not in KINDS and not exists(kind):
             _refuse(parameter)
@@ -52,7 +52,7 @@ class _CheckedMethod(FilterMethod):
 
 
 class _Named:
-    """Checks a value before it filters, also where a method of the filter set does that."""
+    """Checks a value before it filters, even if a method of the filter set does the filtering."""
 
     parent: Any
     method: Any
@@ -64,7 +64,7 @@ class _Named:
             this.filter = _CheckedMethod(this)
 
     def check(self, value: Any) -> None:
-        """Raises ValidationError for a value that nothing has."""
+        """Raises ValidationError for an unknown value."""
         raise NotImplementedError
 
     def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
@@ -83,7 +83,7 @@ class _Named:
 
 
 class NameFilter(_Named, ExactFilter):
-    """An exact name, of a row in any of these. `account` is their path to the account, if any."""
+    """An exact name that a row in any of `rows` has. `account` is their path to the account."""
 
     def __init__(
         self, *args: Any, rows: Iterable[Rows], account: str | None = "account", **kwargs: Any
@@ -97,7 +97,7 @@ class NameFilter(_Named, ExactFilter):
 
 
 class EventNameFilter(_Named, ExactFilter):
-    """A MsgType or Event that the table of kinds or a stored event has."""
+    """A MsgType or Event from the table of kinds or from a stored event."""
 
     def __init__(self, *args: Any, place: int, rows: Rows, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -126,7 +126,7 @@ _scenes: list[Rows] = []
 
 
 def scenes_are_in(rows: Rows) -> Rows:
-    """Registers a table of scenes that are known besides those of the log."""
+    """Registers a table with further known scenes, besides those in the log."""
     _scenes.append(rows)
     return rows
 

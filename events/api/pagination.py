@@ -1,4 +1,4 @@
-"""Pages without counting and without offsets: they cost the same however large the table is."""
+"""Pages without counts and offsets, which cost the same in a table of any size."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ __all__ = [
     "orderings",
 ]
 
-# Seconds after which a sync is asked to come again.
+# Seconds after which a client should repeat a sync that was not settled.
 RETRY_AFTER = 2
 
 
 class NewestFirstPagination(CursorPagination):
-    """DRF's cursors over a place in the list: rows that arrive meanwhile move nothing.
+    """DRF's cursors with a position in the list, so that new rows do not shift the pages.
 
     A view says in `time_columns` which of its filters put the list in the order of a time.
     """
@@ -54,8 +54,8 @@ class NewestFirstPagination(CursorPagination):
         self.column, is_ascending = _order(request, view, queryset.model)
         cursor = self.decode_cursor(request)
         place = None if cursor is None else RowCursor.parse(str(cursor.position), self.column)
-        # DRF hands a made-up position on to the database as it is. Its own cursors have no offset
-        # here, which is for rows of equal position, and there are none.
+        # DRF passes an invented position unchanged to the database, so check it here. An offset is
+        # for rows with equal positions; here are none, so the site's own cursors have no offset.
         if cursor and (cursor.offset or place is None):
             raise NotFound(self.invalid_cursor_message)
         is_back = bool(cursor and cursor.reverse)
@@ -66,7 +66,7 @@ class NewestFirstPagination(CursorPagination):
             queryset, size, column=self.column, cursor=place, upwards=upwards, leading=leading
         )
         if is_ascending:
-            # The page is newest first.
+            # page() returns the newest row first.
             self.rows = self.rows[::-1]
         self.has_next = bool(self.rows) and (is_back or more)
         self.has_previous = bool(self.rows) and (more if is_back else cursor is not None)
@@ -79,7 +79,7 @@ class NewestFirstPagination(CursorPagination):
         return self._link(self.rows[0], reverse=True) if self.has_previous else None
 
     def _link(self, row: Any, *, reverse: bool) -> str:
-        # DRF takes any text; its types know numbers alone.
+        # DRF accepts any text, but its types allow only numbers.
         position: Any = str(RowCursor.of(row, self.column))
         return str(self.encode_cursor(Cursor(offset=0, reverse=reverse, position=position)))
 
@@ -127,7 +127,7 @@ class NewestFirstPagination(CursorPagination):
 
 
 def orderings(view: APIView | None, model: type[Model]) -> list[str]:
-    """The columns that a list of these rows can be in the order of, without a filter by a time."""
+    """Returns the columns that can order a list of these rows, without a filter by a time."""
     columns: dict[str, str] = getattr(view, "time_columns", {})
     fields = model._meta
     # A cursor is a time, so every row must have one.
@@ -136,9 +136,9 @@ def orderings(view: APIView | None, model: type[Model]) -> list[str]:
 
 
 def _order(request: Request, view: APIView | None, model: type[Model]) -> tuple[str | None, bool]:
-    """The time that orders the list, None for the ids, and whether the oldest come first.
+    """Returns the time that orders the list, None for ids, and whether the oldest come first.
 
-    Raises ValidationError for an `ordering` that no index serves.
+    Raises ValidationError for an `ordering` without an index.
     """
     columns: dict[str, str] = getattr(view, "time_columns", {})
     by_filter = (column for name, column in columns.items() if name in request.query_params)
@@ -147,7 +147,7 @@ def _order(request: Request, view: APIView | None, model: type[Model]) -> tuple[
     if written is None:
         return column, False
     name = written.removeprefix("-")
-    # A filter by a time has its index in the order of this time alone.
+    # The index of a filter by a time has only the order of this time.
     offered = orderings(view, model) if column is None else [column]
     if name not in offered:
         both = ", ".join(f"{name}, -{name}" for name in offered)
@@ -156,10 +156,10 @@ def _order(request: Request, view: APIView | None, model: type[Model]) -> tuple[
 
 
 class _Syncable(NewestFirstPagination):
-    """Pages for readers who copy a table and come back for what changed.
+    """Pages for clients that copy a table and later read the changes.
 
-    Their answers say in `settled` whether all that was there to read was read: false, with
-    Retry-After and no rows, while a long transaction holds them up.
+    `settled` in the answer says whether the page can be trusted to miss nothing. While a long
+    transaction prevents that, it is false, and the answer has Retry-After and no rows.
     """
 
     is_settled: bool | None = None
@@ -182,10 +182,10 @@ class _Syncable(NewestFirstPagination):
 
 
 class ChangePagination(_Syncable):
-    """Newest first; with a filter by the time of a change no change is skipped.
+    """Newest first; with a filter by the time of a change it skips no change.
 
-    Nobody is shown a change before all earlier ones are there, so the latest time of a first page
-    is where the next sync begins. `change_filter` of the view names the filter.
+    It shows a change only when all earlier changes are visible. So the next sync can begin at the
+    latest time of the first page. The view's `change_filter` names the filter.
     """
 
     def paginate_queryset(
@@ -214,9 +214,9 @@ class ChangePagination(_Syncable):
 
 
 class EventPagination(_Syncable):
-    """Newest first; with ``after_id`` ascending, for a warehouse that copies the log.
+    """Newest first; with ``after_id`` ascending, for a data warehouse that copies the log.
 
-    In the ascending sync `next` is never null: it is where to go on, now or later.
+    In the ascending sync `next` is never null: the client continues there, now or later.
     """
 
     def paginate_queryset(
@@ -243,7 +243,7 @@ class EventPagination(_Syncable):
             return []
         self.is_settled = True
         rows = list(queryset.filter(id__lte=bound).order_by("id")[:size])
-        # A page that is not full has seen all up to the bound, whatever the filters left out.
+        # A page that is not full has read all rows up to the bound, also those filtered out.
         self.continue_after = rows[-1].pk if len(rows) == size else max(bound, int(self.after_id))
         return rows
 

@@ -1,3 +1,5 @@
+"""Serializers of accounts and events, and the strictness that all serializers share."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -50,7 +52,7 @@ class StrictFields:
         return super().to_internal_value(data)  # type: ignore[misc]
 
 
-# DRF takes "5" for 5, 5 for "5" and "yes" for true; a misunderstanding would be stored.
+# DRF accepts "5" for 5, 5 for "5" and "yes" for true. That could store a misunderstanding.
 _TYPES: tuple[tuple[type[Any], Callable[[Any], bool], StrOrPromise], ...] = (
     (serializers.BooleanField, lambda value: isinstance(value, bool), _("Give true or false.")),
     (
@@ -63,7 +65,7 @@ _TYPES: tuple[tuple[type[Any], Callable[[Any], bool], StrOrPromise], ...] = (
 
 
 def _mistyped(field: Any, value: Any) -> Any:
-    """The errors of a value that is not of the field's JSON type; null is for the field to say."""
+    """Returns the errors of a value of another JSON type; the field itself checks null."""
     if isinstance(field, serializers.ListField) and isinstance(value, list):
         wrong = {place: _mistyped(field.child, part) for place, part in enumerate(value)}
         return {place: errors for place, errors in wrong.items() if errors}

@@ -137,7 +137,7 @@ class HealthStatistics(StatisticsView):
 
 
 def kinds_in(request: Request, account: OfficialAccount) -> list[str] | None:
-    """The kinds in the parameter, with commas between them; None for all."""
+    """Returns the kinds in the parameter, which has commas between them; None for all."""
     written = request.query_params.get("kind")
     if written is None:
         return None

@@ -1,4 +1,4 @@
-"""What all views of statistics share: days of an account in, rows out, as JSON or CSV."""
+"""The base of all views of statistics, which answer days of an account with rows in JSON or CSV."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def statistics_schema(
 ) -> Callable[[_F], _F]:
     """Describes a view's get() by the dataclass of its rows; `more` are further fields.
 
-    A period in the example gets its `start` and that it is complete.
+    A row with a period gets `start` and `complete` in its example.
     """
     fields: dict[str, Any] = {}
     for each in dataclasses.fields(row):
@@ -185,14 +185,14 @@ def names_of(row: type[Any]) -> tuple[str, ...]:
 
 
 class _Writer:
-    """Writes rows as mappings. Many rows share a time, and to write one takes long."""
+    """Converts rows into mappings. It caches written times, because many rows share one."""
 
     def __init__(self, fields: Sequence[str]) -> None:
         self._fields = fields
         self._read = operator.attrgetter(*fields)
-        # All of a view's rows have their times in the same fields.
+        # The fields with times, which are the same in all rows of a view.
         self._with_times: Sequence[str] | None = None
-        # By id, and kept with the text, so that no other time gets that id.
+        # By id(). The cache keeps the time object too, so that no other object gets its id.
         self._times: dict[int, tuple[datetime.datetime, str]] = {}
 
     def __call__(self, row: Any) -> dict[str, Any]:
@@ -229,7 +229,7 @@ def _day(request: Request, name: str) -> datetime.date:
         day = datetime.date.fromisoformat(written)
     except ValueError:
         day = None
-    # Around the first and the last year of the calendar there is nothing to compare with.
+    # Near the first and the last year of the calendar, comparing days would overflow.
     if day is None or not 1970 <= day.year <= 9000 or written != day.isoformat():
         raise ValidationError({name: [_("Give a day, such as 2026-11-23.")]})
     return day

@@ -1,4 +1,4 @@
-"""Filters that refuse what they do not know: a misspelt one must not return everything."""
+"""Filters that refuse unknown parameters, because a misspelt filter must not return everything."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ NOT_FILTERS = {"cursor", "format", "page_size"}
 def check_parameters(
     request: HttpRequest, known: Collection[str], sentence: StrOrPromise = ""
 ) -> None:
-    """Refuses parameters nobody knows, and those given twice. Raises ValidationError."""
+    """Raises ValidationError for unknown parameters, and for those given twice."""
     unknown = sorted(set(request.GET) - set(known))
     if unknown:
         unknown_is = [sentence or _("There is no such parameter.")]
@@ -57,14 +57,14 @@ def check_parameters(
 
 
 class StrictFilterBackend(DjangoFilterBackend):
-    """django-filter's backend that answers 400 to a parameter nobody knows."""
+    """django-filter's backend, but it answers 400 to an unknown parameter."""
 
     def filter_queryset(
         self, request: HttpRequest, queryset: QuerySet[Any], view: APIView
     ) -> QuerySet[Any]:
         filterset_class = self.get_filterset_class(view, queryset)
         filters = set(filterset_class.base_filters) if filterset_class else set()
-        # What has no list takes none of these, as ReadViewSet checks.
+        # ReadViewSet checks the parameters of an address that is no list.
         if not view.detail:  # type: ignore[attr-defined]
             known = filters | NOT_FILTERS | {ORDERING}
             check_parameters(request, known, _("There is no such filter."))
@@ -76,12 +76,12 @@ class StrictFilterBackend(DjangoFilterBackend):
 
 
 _LONGEST_TEXT = 2000
-# Ids in an address have as many digits.
+# The largest id in an address, by its number of digits.
 LARGEST_ID = 10**18 - 1
 
 
 class TypedFilter:
-    """For filters: the type of the parameter in the OpenAPI schema."""
+    """For filters: declares the parameter's type in the OpenAPI schema."""
 
     schema: ClassVar[dict[str, Any]]
 
@@ -138,7 +138,7 @@ class ValuesFilter(django_filters.BaseCSVFilter):
     ) -> None:
         if choices:
             kwargs["choices"] = choices
-        # BaseCSVFilter's own would make another field.
+        # BaseCSVFilter.__init__ would make another field.
         django_filters.Filter.__init__(self, field_name, lookup_expr="in", label=label, **kwargs)
         item: dict[str, Any] = {"type": "string", "description": label}
         if choices:
@@ -154,7 +154,7 @@ class _MomentField(forms.CharField):
         if not text:
             return None
         try:
-            # A "+" that was not escaped arrives as a space.
+            # A "+" without escaping arrives as a space.
             whole = text.replace(" ", "+") if "T" in text else text
             moment = datetime.datetime.fromisoformat(whole)
             if moment.tzinfo is None:
@@ -175,15 +175,15 @@ class _OpenIDField(_ExactField):
 
 
 class OpenIDFilter(ExactFilter):
-    """A follower's OpenID, for those who may see OpenIDs: the answer would confirm a guess."""
+    """A follower's OpenID, only for users who may see OpenIDs: an answer would confirm a guess."""
 
     field_class = _OpenIDField
 
 
 class AccountFilter(ValuesFilter):
-    """Accounts by their handles, looked up first.
+    """Accounts by their handles, which are looked up first.
 
-    Joined to the accounts instead, PostgreSQL could not tell how many rows this one has.
+    With a join to the accounts instead, PostgreSQL could not estimate how many rows match.
     """
 
     def __init__(self) -> None:
@@ -202,7 +202,7 @@ class AccountFilter(ValuesFilter):
 
 
 class TruthFilter(TypedFilter, django_filters.TypedChoiceFilter):
-    """`true` or `false`, and nothing that one would have to guess at."""
+    """Only `true` or `false`, no other spelling."""
 
     schema = {"type": "boolean"}
 

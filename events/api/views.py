@@ -1,3 +1,5 @@
+"""The API's views of accounts and events, and the base of all views of lists."""
+
 from __future__ import annotations
 
 import datetime
@@ -47,17 +49,16 @@ class ReadViewSet(
 ):
     """Lists and shows rows of one table, with all times in UTC for every reader."""
 
-    # What stands before the colon in the scopes that a key needs.
+    # The part before the colon of the scope that a key needs.
     scope: str
-    # Filters by a time, each with the column of which the list is then in the order; the first that
-    # is given counts.
+    # Filters by a time, each with the column that then orders the list. The first given one counts.
     time_columns: ClassVar[dict[str, str]] = {}
-    # Who sees the rows is recorded.
+    # Whether the audit records who sees the rows.
     holds_personal_data: ClassVar[bool] = True
 
-    # From a row to its account.
+    # The path from a row to its account.
     account_path = "account"
-    # Parameters of an address that is no list with filters.
+    # The parameters of an address that is no list with filters.
     parameters: ClassVar[frozenset[str]] = frozenset()
 
     def get_queryset(self) -> QuerySet[_M]:

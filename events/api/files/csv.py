@@ -1,4 +1,4 @@
-"""Rows as CSV, for spreadsheets and data frames."""
+"""Writes rows as CSV, for spreadsheets and data frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["CSVRenderer", "csv_text"]
 
 
 class CSVRenderer(BaseRenderer):
-    """The `results` of an answer, with the names of the fields in the first line."""
+    """Writes the `results` of an answer, with the names of the fields in the first line."""
 
     media_type = "text/csv"
     format = "csv"
@@ -38,7 +38,7 @@ class CSVRenderer(BaseRenderer):
 
 
 def csv_text(value: Any) -> str:
-    """A value as a cell of CSV has it."""
+    """Returns a value as the text of a CSV cell."""
     match value:
         case None:
             return ""

@@ -1,7 +1,7 @@
-"""Events as an export shows them: as the list does, made from plain values.
+"""Shows events in an export in the same way as the list, but from plain values.
 
-Nearly every body is in WeChat's usual form and holds nothing to be masked. `_usual` shows these,
-in a tenth of the time that `EventSerializer` takes; all others are left to the serializer.
+Nearly every body is in WeChat's usual form and needs no mask. `_Usual` shows these in a tenth of
+the time of `EventSerializer`; the serializer shows all others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from events.wechat import xml
 
 __all__ = ["EventRows"]
 
-# What every secret scene begins with; in a body of the usual form a text stands as it is.
+# The beginning of every secret scene. In a body of the usual form texts are not escaped.
 _SECRET = SHAPE.partition("[")[0]
 _FIELDS = EventSerializer.Meta.fields
 
@@ -51,7 +51,7 @@ class _Usual:
         self._codes_since = timezone.now() - CODE_MAY_BE_VALID
 
     def shown(self, row: Sequence[Any]) -> Sequence[Any] | None:
-        """The row's fields; None if it is not a usual one."""
+        """Returns the row's fields; None if the row is not a usual one."""
         (
             pk, account, source, kind, msg_type, event, event_key, scene, ticket, msg_id, openid,
             event_time, received_at, delivery_count, status, error, mended, from_user, raw,
@@ -100,10 +100,10 @@ class _Usual:
 
 
 def _general(row: Sequence[Any]) -> Sequence[Any]:
-    """The row as the list's serializer shows it."""
+    """Returns the row's fields as the list's serializer shows them."""
     values = dict(zip(EventRows.columns, row, strict=True))
     account = OfficialAccount(slug=values.pop("account__slug"))
-    # When a stream is read, the request's time zone is gone.
+    # A stream is read after the request, whose time zone no longer holds.
     with timezone.override(datetime.UTC):
         data = EventSerializer(EventLog(account=account, **values)).data
     return [data[name] for name in _FIELDS]

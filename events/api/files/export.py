@@ -1,8 +1,8 @@
-"""A whole list as one stream, as NDJSON or CSV: the rows and fields of the list, oldest first.
+"""Streams a whole list as NDJSON or CSV: the rows and fields of the list, oldest first.
 
-Rows are read in pages by cursor, so memory is bounded and no query lasts. The list's serializer
-takes 300 µs a row; so a view names `ExportedRows`, which make the same of plain values in a tenth
-of that. A test holds the two together.
+It reads rows in pages by cursor, so memory is bounded and no query takes long. The list's
+serializer takes 300 µs a row. So a view names `ExportedRows`, which make the same from plain values
+in a tenth of that. A test proves that both give the same.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from events.spreadsheets import csv_lines
 
 __all__ = ["ExportMixin", "ExportedRows"]
 
-# Parameters of the pages, which an export has not.
+# Parameters of pages, which an export does not have.
 _OF_PAGES = ("cursor", "page_size", "after_id", "ordering")
 # The fifth level makes a file of events 14 % smaller, in twice the time.
 _GZIP_LEVEL = 1
 
 
 class ExportedRows(Protocol):
-    """How rows of a list are exported."""
+    """How to export the rows of a list."""
 
-    # As in the list, `id` first.
+    # The list's fields, `id` first.
     fields: Sequence[str]
-    # What is read of each row, `pk` first and the columns that order the list among them.
+    # The columns to read of each row: `pk` first, also those that order the list.
     columns: Sequence[str]
 
     def shown(self, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-        """The values of the fields, for JSON, by those of the columns; times are in UTC.
+        """Makes the fields' values in JSON's types from the columns' values; times are in UTC.
 
-        The rights of the viewer are those at the first row.
+        It checks the viewer's rights once, at the first row.
         """
 
 

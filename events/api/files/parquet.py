@@ -1,4 +1,4 @@
-"""The log as Parquet, a file for each month of event_time, for DuckDB, pandas and lakes.
+"""Writes the log as Parquet, a file for each month of event_time, for DuckDB, pandas and lakes.
 
 Rows and columns are those of the API's list of events, with the same masks.
 """
@@ -21,11 +21,11 @@ from events.months import Month
 
 __all__ = ["months_in_log", "write_month"]
 
-# Rows of a row group, which readers skip as a whole by its times.
+# Rows of a row group. Readers can skip a whole group by its times.
 _GROUP = 50_000
 _TIMES = {name: EventRows.columns.index(name) for name in ("event_time", "received_at")}
 _TEXT = pyarrow.string()
-# Few different values: readers have them as categories.
+# For columns with few different values: readers get categories.
 _NAME = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
 _SCHEMA = pyarrow.schema(
     [
@@ -44,14 +44,14 @@ _SCHEMA = pyarrow.schema(
 
 
 def months_in_log() -> list[Month]:
-    """The months that the log has events of, oldest first."""
+    """Returns the months in which the log has events, oldest first."""
     return sorted(set(EventLog.objects.months()), key=lambda month: month.start)
 
 
 def write_month(month: Month, folder: Path) -> tuple[Path, int]:
-    """Writes `events-YYYY-MM.parquet` in the order of event_time; returns it and its rows.
+    """Writes `events-YYYY-MM.parquet` in the order of event_time; returns path and row count.
 
-    The file takes the place of a former one when it is whole. Memory is that of one row group.
+    The file replaces a former one only when it is complete. It needs the memory of one row group.
     """
     path = folder / f"events-{month}.parquet"
     part = path.with_suffix(".part")

@@ -1,4 +1,4 @@
-"""How the API's keys appear in its OpenAPI schema. Importing this registers it."""
+"""Describes the API's keys in its OpenAPI schema. Importing this module registers it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI schema: in English, and what every operation has besides what its view says."""
+"""Makes the OpenAPI schema: in English, with the parts that all operations share."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class EnglishSchema(SchemaGenerator):
     def get_schema(self, request: Any = None, public: bool = False) -> dict[str, Any]:
         with translation.override("en"):
             schema: Any = super().get_schema(request, public)  # type: ignore[no-untyped-call]
-            # Some sentences are translated only when they are written.
+            # Some sentences are translated only when they become text, so do that here.
             written: dict[str, Any] = json.loads(json.dumps(schema, cls=JSONEncoder))
         return written
 
@@ -88,7 +88,7 @@ class ApiSchema(AutoSchema):
         return []
 
     def get_operation_id(self) -> str:
-        # The name of a picture has a dot.
+        # An address of a picture has a dot.
         return str(super().get_operation_id()).replace(".", "_")
 
     def get_filter_backends(self) -> list[Any]:
@@ -115,7 +115,7 @@ class ApiSchema(AutoSchema):
     def _map_serializer_field(
         self, field: Any, direction: Any, bypass_extensions: bool = False
     ) -> dict[str, Any]:
-        # DRF forgets of a field that is read only that it may be blank.
+        # DRF loses `allow_blank` of a read-only field.
         if isinstance(field, serializers.ChoiceField) and field.read_only and _may_be_blank(field):
             field.allow_blank = True
         mapped: dict[str, Any] = super()._map_serializer_field(field, direction, bypass_extensions)  # type: ignore[no-untyped-call]
@@ -147,7 +147,7 @@ class ApiSchema(AutoSchema):
         return bodies
 
     def _exported(self, kind: str) -> str:
-        """The example of the list's rows, as its export has it."""
+        """Returns the example of the list's rows in the form of its export."""
         view: Any = self.view
         (example,) = get_override(view.get_serializer(), "examples")
         if kind == CSV:
@@ -174,7 +174,7 @@ def _may_be_blank(field: Any) -> bool:
 def without_defaults_of_answers(
     result: dict[str, Any], generator: Any, request: Any, public: bool
 ) -> dict[str, Any]:
-    """Removes defaults of fields that only answers have: "" is none of an enumeration's values.
+    """Removes defaults of read-only fields, because "" is not among an enumeration's values.
 
     One of SPECTACULAR_SETTINGS' POSTPROCESSING_HOOKS.
     """

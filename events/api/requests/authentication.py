@@ -1,4 +1,4 @@
-"""Who may ask: keys made by ``manage.py create_api_key``, and the scopes they carry."""
+"""Authenticates requests by API keys, and checks the keys' scopes."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ __all__ = ["ApiKeyAuthentication", "HasScope", "KeyThrottle", "carries"]
 
 logger = logging.getLogger("wechat_site.signin")
 
-# Wrong keys from one address in a minute; further ones are answered 429.
+# Wrong keys that one address may send in a minute; more get the answer 429.
 _WRONG_KEYS = 20
-# Seconds: the audit list has one entry for an address, the log a line for each key.
+# Seconds. In this time the audit list gets one entry for an address; the log gets each wrong key.
 _WRONG_KEY_RECORDED_EVERY = 3600
 
 
@@ -87,7 +87,7 @@ class HasScope(BasePermission):
         if not isinstance(request.auth, ApiKey):
             return False
         if not hasattr(view, (request.method or "").lower()):
-            return True  # a method this view does not have is 405, whatever the key may do
+            return True  # a method that this view lacks is answered 405, for any key
         act = "read" if request.method in SAFE_METHODS else "write"
         needed = f"{view.scope}:{act}"  # type: ignore[attr-defined]
         self.message = (
@@ -97,7 +97,7 @@ class HasScope(BasePermission):
 
 
 class KeyThrottle(SimpleRateThrottle):
-    """So many requests a minute with one key, as each web process counts for itself."""
+    """Limits the requests of one key in a minute; each web process counts separately."""
 
     cache = caches["process"]
     scope = "key"

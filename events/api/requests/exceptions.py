@@ -1,4 +1,4 @@
-"""Exceptions of the API's views, as problem details."""
+"""Converts exceptions of the API's views into problem details."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _USUAL = (
     exceptions.PermissionDenied,
 )
 _OUR_CODES = {"not_a_dict": "not_an_object"}
-# So many fields are named in `detail`, which people read; `errors` has them all.
+# The most fields in `detail`, which is for people; `errors` has all fields.
 _MOST_IN_DETAIL = 3
 
 
 def answer_to(error: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
-    """The answer to an exception of a view; None for one that is a fault of ours.
+    """Returns the answer to an exception of a view; None for a fault of this site.
 
     REST_FRAMEWORK's EXCEPTION_HANDLER.
     """
     if isinstance(error, Http404):
-        # Django's sentence names the class that was looked for.
+        # Django's sentence would show the name of a Python class.
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
@@ -53,7 +53,7 @@ def answer_to(error: Exception, context: Mapping[str, Any]) -> HttpResponse | No
         headers["Retry-After"] = str(max(1, round(wait)))
     if isinstance(error, ValidationError):
         return _answer_to_invalid(error)
-    # DRF's own sentences, which say less than ours.
+    # Replace DRF's default sentences, because ours say more.
     is_usual = isinstance(error, _USUAL) and str(error.detail) == str(error.default_detail)
     sentence = "" if is_usual else str(error.detail)
     return problem_response(error.status_code, str(error.get_codes()), sentence, headers=headers)
@@ -82,7 +82,7 @@ def _answer_to_invalid(error: ValidationError) -> HttpResponse:
 
 
 def _flat(detail: Any, field: str) -> Iterator[tuple[str, ErrorDetail]]:
-    """Each error with the path of its field, parts joined by dots; "" for the whole."""
+    """Yields each error with the path of its field, joined by dots; "" for the whole body."""
     if isinstance(detail, Mapping):
         for name, part in detail.items():
             is_general = name == api_settings.NON_FIELD_ERRORS_KEY
@@ -97,7 +97,7 @@ def _flat(detail: Any, field: str) -> Iterator[tuple[str, ErrorDetail]]:
 
 
 def _sentence(found: ErrorDetail) -> str:
-    """Our sentence where DRF's speaks of Python's types and names of columns."""
+    """Returns our sentence if DRF's would name Python types or columns."""
     match found.code:
         case "not_a_list":
             return _("Give a list.")

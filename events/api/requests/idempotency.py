@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a POST that is sent again, because its answer got lost, acts once."""
+"""`Idempotency-Key`: lets a client repeat a POST whose answer was lost; the POST acts once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which form of an answer a request gets, and what OPTIONS says."""
+"""Chooses the form of an answer, and answers OPTIONS."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["KnownFormats", "NoDescription"]
 
 
 class NoDescription(BaseMetadata):
-    """OPTIONS is answered by the header Allow alone: /api/schema/ describes the API."""
+    """Answers OPTIONS only with the header Allow: /api/schema/ describes the API."""
 
     def determine_metadata(self, request: Request, view: APIView) -> None:
         return None
 
 
 class KnownFormats(DefaultContentNegotiation):
-    """DRF's rules, but a `format` that there is not is a wrong parameter, and no wrong address."""
+    """DRF's rules, but an unknown `format` is a wrong parameter (400) instead of a 404."""
 
     def select_renderer(
         self, request: Request, renderers: Any, format_suffix: str | None = None

@@ -1,4 +1,4 @@
-"""Bodies of requests to the API."""
+"""Parses the bodies of requests to the API."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["StrictJSONParser"]
 
 
-# The deepest body that a view takes has four levels.
+# The most levels of a body. The deepest body that a view accepts has four.
 _DEEPEST = 32
 
 
 class StrictJSONParser(JSONParser):
-    """JSON that is not nested without end. What a text may hold is for the fields to say."""
+    """JSON with a limit on nesting. The fields themselves check their texts."""
 
     def parse(
         self,

@@ -1,8 +1,8 @@
-"""What the API answers when it refuses: problem details by RFC 9457, in the reader's language.
+"""Makes the API's refusals: problem details by RFC 9457, in the reader's language.
 
-Every refusal under `/api/` has this one shape: from a view (events/api/requests/exceptions.py),
-a page of Django's for unknown addresses, or the server in front of Django. `code` is for programs
-and stays the same; `title` and `detail` are for people.
+Every refusal under `/api/` has this form, whether it comes from a view
+(events/api/requests/exceptions.py), from Django for an unknown address, or from the server before
+Django. `code` is for programs and never changes; `title` and `detail` are for people.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TITLES: dict[int, StrOrPromise] = {
     503: _("Not available now"),
 }
 
-# The code and the sentence of an answer that says nothing else.
+# The default code and sentence of an answer.
 CODES: dict[int, tuple[str, StrOrPromise]] = {
     400: ("bad_request", _("This request cannot be understood.")),
     401: ("not_authenticated", _("Send a key in the header Authorization.")),
@@ -68,7 +68,7 @@ def problem_content(
     detail: StrOrPromise = "",
     errors: Mapping[str, Sequence[Mapping[str, str]]] | None = None,
 ) -> bytes:
-    """The body, in the current language; `errors` has lists of `code` and `detail` by field."""
+    """Makes the body in the current language; `errors` has `code` and `detail` by field."""
     usual = CODES.get(status) or CODES[500 if status >= 500 else 400]
     body: dict[str, Any] = {
         "type": "about:blank",
