@@ -1,14 +1,14 @@
-"""WeChat's side of the callback, for demonstrations, load and acceptance tests.
+"""Plays WeChat's side of the callback, for demonstrations, load and acceptance tests.
 
-It knows the product from outside only: an address, an account's secrets, and the protocol.
+It knows the product only from outside: an address, an account's secrets, and the protocol.
 
-1. `population.Population` is the people: who follows, scans, taps, writes and leaves;
-2. `traffic` puts their acts on a clock, then duplicates and reorders what is to be delivered;
-3. `sender.PushSender` signs, encrypts and posts each delivery, tries again as WeChat does, and
-   holds every answer against the protocol (`answers`).
+1. `population.Population` simulates the people, who follow, scan, tap, write and leave;
+2. `traffic` gives their acts times, then duplicates and reorders the deliveries;
+3. `push_sender.PushSender` signs, encrypts and posts each delivery, tries again as WeChat does, and
+   checks every answer against the protocol (`judge_answer`).
 
-The same seed and the same times give the same events. Signatures, nonces and ciphertext are fresh
-for each try, as WeChat's are.
+The same seed and the same times give the same events. Signatures, nonces and ciphertext are new for
+each try, as WeChat's are.
 """
 
 from __future__ import annotations

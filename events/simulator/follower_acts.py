@@ -1,4 +1,4 @@
-"""What followers do, as WeChat pushes it."""
+"""Makes the pushes of followers' acts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OPENID_LETTERS = string.ascii_letters + string.digits + "_-"
 
 @dataclass(slots=True, eq=False)
 class Follower:
-    """One person; times are in Unix seconds, 0 for what has not happened or is not known.
+    """One person. Times are in Unix seconds; 0 means never or unknown.
 
     `follow_key` is the EventKey of the last follow: `qrscene_…`, `last_trade_no_…` or "".
     """
@@ -30,9 +30,9 @@ class Follower:
 
 
 class Acts:
-    """Acts on the account `original_id`; each notes when its follower acted.
+    """Acts on the account `original_id`; each act records its time in its follower.
 
-    `repertoire` is what followers find to do, and may be exchanged at any time.
+    `repertoire` lists what followers can do; it may be replaced at any time.
     """
 
     def __init__(self, original_id: str, *, random: Random, repertoire: Repertoire) -> None:
@@ -63,7 +63,7 @@ class Acts:
         return self.event(follower, at, event, key, self._made_with(event))
 
     def _made_with(self, event: str) -> Fields:
-        """What comes with the tap on an entry that opens scanner, map or camera."""
+        """Returns the further fields of a tap on an entry that opens scanner, map or camera."""
         if event.startswith("scancode_"):
             scanned = {"ScanType": "barcode", "ScanResult": f"EAN_13,69{self.digits(11)}"}
             return {"ScanCodeInfo": scanned}
@@ -111,7 +111,7 @@ class Acts:
         }
         return self.message(follower, at, "link", fields)
 
-    # --- What needs no doing ---
+    # --- Events without an act of the follower ---
 
     def report_position(self, follower: Follower, at: int) -> Push:
         latitude, longitude, _label = self._random.choice(self.repertoire.places)
@@ -148,7 +148,7 @@ class Acts:
         return self._random.choices(posters, [poster.weight for poster in posters])[0]
 
     def _favourite(self, choices: tuple[str, ...]) -> str:
-        """One of them; the earlier it stands, the more it is liked."""
+        """Returns one of the choices; earlier ones are more likely."""
         return choices[int(len(choices) * self._random.random() ** 2)]
 
     def _msg_id(self) -> int:

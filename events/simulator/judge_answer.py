@@ -1,4 +1,4 @@
-"""Holds an answer against what WeChat takes (回复消息): the acknowledgement, or a passive reply."""
+"""Checks that WeChat would accept an answer (回复消息): an acknowledgement or a passive reply."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class IllegalAnswer(Exception):
 
 
 def check_answer(body: bytes, push: Push, *, credentials: Credentials, original_id: str) -> bool:
-    """Tell whether a body answered with status 200 holds a reply, or only acknowledges `push`.
+    """Return whether the body of a 200 answer is a reply; false if it only acknowledges `push`.
 
-    Raises `IllegalAnswer` for everything else. A sealed reply must be sealed with the current
-    secrets, which signed the push. Compatible mode takes plain replies too.
+    Raises `IllegalAnswer` for every other body. A sealed reply must be sealed with the current
+    secrets, which signed the push. Compatible mode accepts plain replies too.
     """
     if body in _ACKNOWLEDGEMENTS:
         return False

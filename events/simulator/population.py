@@ -1,8 +1,8 @@
-"""The people behind the traffic: who follows, and what followers do.
+"""Simulates the people behind the traffic: who follows, and what followers do.
 
-Each has a state, so that the traffic makes sense: nobody writes, taps or leaves who does not
-follow. Nobody does two things within one second, for WeChat's times have no finer grain: a follow
-and an unfollow in one second, or two equal taps, could not be told apart by anybody.
+Each person has a state, so that the traffic makes sense: only followers write, tap or leave. A
+person does one thing per second at most, because WeChat's times count seconds: nobody could tell
+the order of a follow and an unfollow in one second, or separate two equal taps.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from .repertoire import Code, Letter, Repertoire
 __all__ = ["Population"]
 
 _OPENID_LENGTH = 28
-# The OpenIDs of one account begin alike.
+# The OpenIDs of one account begin with the same characters, so many of them.
 _OPENID_PREFIX_LENGTH = 6
 
-# What a newcomer and a return weigh beside the acts of followers, which come to a hundred or so.
+# The weights of a new follower and of a return. The acts of followers weigh about a hundred.
 _NEWCOMERS, _RETURNS = 9, 1
 
 
 class Population:
-    """Everybody who ever followed the account `original_id`, and those who are about to.
+    """All present, former and future followers of the account `original_id`.
 
-    `known` are people from before, such as the followers of an earlier run. `repertoire` is what
-    they find to do, and may be exchanged at any time.
+    `known` are people from before, such as the followers of an earlier run. `repertoire` lists what
+    they can do; it may be replaced at any time.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Population:
             (self._following if follower.is_following else self._gone).append(follower)
         somebody = next(iter(self._people), "o" + self._does.letters(_OPENID_PREFIX_LENGTH - 1))
         self._openid_prefix = somebody[:_OPENID_PREFIX_LENGTH]
-        # How often each is done: roughly as on the account of a shop.
+        # The weight of each act, roughly as on the account of a shop.
         self._acts: dict[Callable[[Follower, int], Push], float] = {
             self._does.tap_key: 25,
             self._does.tap_url: 17,
@@ -68,7 +68,7 @@ class Population:
             self._unfollow: 4,
         }
 
-        # What the repertoire must have for them.
+        # The part of the repertoire that each of these acts needs.
         self._things: dict[Callable[[Follower, int], Push], str] = {
             self._does.tap_key: "menu_keys",
             self._does.tap_url: "urls",
@@ -80,7 +80,7 @@ class Population:
 
     @property
     def repertoire(self) -> Repertoire:
-        """What followers find to do."""
+        """The things that followers can do."""
         return self._does.repertoire
 
     @repertoire.setter
@@ -89,19 +89,19 @@ class Population:
 
     @property
     def following(self) -> int:
-        """How many follow now."""
+        """The number of followers now."""
         return len(self._following)
 
     def followers(self) -> list[Follower]:
-        """Everybody who follows now, from any thread."""
+        """Returns all present followers; safe in any thread."""
         return list(self._following)
 
     def find(self, openid: str) -> Follower | None:
-        """Somebody who follows or once did."""
+        """Returns a present or former follower; None for an unknown OpenID."""
         return self._people.get(openid)
 
     def next_push(self, at: int) -> Push:
-        """What somebody does next, at `at` (Unix seconds)."""
+        """Makes the next act of any person, at `at` (Unix seconds)."""
         draw = self._random.uniform(0, _NEWCOMERS + _RETURNS + sum(self._acts.values()))
         if draw < _NEWCOMERS:
             return self._follow(self._newcomer(), at)
@@ -116,17 +116,17 @@ class Population:
         return act(follower, at)
 
     def leave(self, at: int) -> Push | None:
-        """Somebody who follows leaves; None if nobody has done nothing at `at`."""
+        """Lets a follower leave; None if it finds nobody who is idle at `at`."""
         follower = self._idle(self._following, at)
         return None if follower is None else self._unfollow(follower, at)
 
     def come_back(self, at: int) -> Push | None:
-        """Somebody who has left follows again; None if there is nobody."""
+        """Lets a former follower follow again; None if it finds nobody."""
         follower = self._idle(self._gone, at)
         return None if follower is None else self._follow(follower, at)
 
     def scan(self, code: Code, at: int) -> list[Push]:
-        """What comes of a code: mostly one scan; now and then a second, or two people racing."""
+        """Makes the scans of a code: mostly one, sometimes a second, or one by another person."""
         at = max(at, code.made_at)
         first = self._idle(self._following, at)
         if first is None or self._random.random() < 0.3:
@@ -141,7 +141,7 @@ class Population:
         return pushes
 
     def answer(self, letter: Letter, at: int) -> Push | None:
-        """What a follower replies to a message; None if they have left, or are busy at `at`."""
+        """Makes a follower's reply to a message; None if they have left, or are busy at `at`."""
         follower = self._people.get(letter.openid)
         if follower is None or not follower.is_following or follower.last_act >= at:
             return None
@@ -154,7 +154,7 @@ class Population:
         return self._does.message(follower, at, "text", {"Content": text})
 
     def _is_possible(self, act: Callable[[Follower, int], Push]) -> bool:
-        """Whether the repertoire has something to do it with."""
+        """Whether the repertoire has what the act needs."""
         things = self._things.get(act)
         return things is None or bool(getattr(self.repertoire, things))
 
@@ -165,7 +165,7 @@ class Population:
         return Follower(self._openid_prefix + self._does.letters(length))
 
     def _idle(self, people: list[Follower], at: int) -> Follower | None:
-        """Somebody who has done nothing at or after `at`; those who came last are most active."""
+        """Returns a person who has done nothing at or after `at`, more likely a recent one."""
         for _ in range(10):
             if not people:
                 break
@@ -187,7 +187,7 @@ class Population:
         if draw < 0.45:
             return self._follow_with(follower, at, "")
         if draw < 0.5:
-            # From the page after a payment (支付后关注).
+            # A follow on the page after a payment (支付后关注).
             return self._follow_with(follower, at, f"last_trade_no_42{self._does.digits(26)}")
         if not self.repertoire.posters:
             return self._follow_with(follower, at, "")
@@ -215,7 +215,7 @@ class Population:
         return self._follow_with(follower, at, f"qrscene_{code.scene}", code.ticket)
 
     def _ask_to_unbind(self, follower: Follower, at: int) -> Push:
-        """By somebody who scanned a code; while there is nobody, the follower just writes."""
+        """Lets a person who scanned a code ask; if there is none, the follower just writes."""
         scanned = [person for person in self._following if person.has_scanned_code]
         person = self._idle(scanned, at)
         if person is None:

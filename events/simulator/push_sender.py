@@ -1,4 +1,4 @@
-"""Posts deliveries as WeChat's servers do, and keeps count of what comes back."""
+"""Posts deliveries as WeChat's servers do, and counts the outcomes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["DEADLINE", "TRIES", "PushSender", "Tally"]
 
 logger = logging.getLogger(__name__)
 
-# Seconds from the push to the complete answer, and how often one push is tried (接收消息).
+# Seconds until the complete answer must be there, and how often WeChat tries a push (接收消息).
 DEADLINE = 5.0
 TRIES = 3
 
@@ -33,12 +33,12 @@ _HEADERS = {
     "Content-Type": "text/xml",
     "Pragma": "no-cache",
 }
-# Servers close idle connections, and a request must not meet one that is being closed.
+# Seconds. Servers close idle connections, and a request must not use one that is being closed.
 _LONGEST_IDLE = 4.0
 
 
 class _Outcome(enum.Enum):
-    """What became of one try, by the name of its count in Tally."""
+    """The outcome of one try; the value is the name of its count in Tally."""
 
     ACKNOWLEDGED = "answered"
     REPLIED = "replied"
@@ -50,12 +50,12 @@ class _Outcome(enum.Enum):
 
 @dataclass(slots=True)
 class Tally:
-    """What was sent and what came back.
+    """The counts of deliveries and of their outcomes.
 
-    `sent` counts deliveries, `events` what they are deliveries of. `answered` are deliveries that
-    were acknowledged, those that were `replied` to among them. `lost` are deliveries that all
-    tries left without acknowledgement. The others count tries: `retried` those after the first;
-    `refused` answers other than 200, `mismatches` answers with 200 that WeChat would not take.
+    `sent` counts deliveries, `events` the different pushes among them. `answered` counts
+    acknowledged deliveries, including those with a reply (`replied`). `lost` counts deliveries that
+    no try got acknowledged. The other fields count tries: `retried` those after the first,
+    `refused` answers other than 200, `mismatches` answers with 200 that WeChat would refuse.
     """
 
     sent: int = 0
@@ -78,9 +78,9 @@ class Tally:
 class PushSender:
     """WeChat's servers, as far as one account's callback sees them.
 
-    `callback_url` is the whole address. `credentials` sign with their first token and AES key;
-    `original_id` is the account's `gh_…`. `on_acknowledged` is called once for each push, at its
-    first legal answer, one call at a time.
+    `callback_url` is the whole address. The sender signs with the first token and AES key of
+    `credentials`; `original_id` is the account's `gh_…`. It calls `on_acknowledged` once for each
+    push, at the first legal answer, one call at a time.
     """
 
     def __init__(
@@ -110,13 +110,13 @@ class PushSender:
             return replace(self._tally)
 
     def stop(self) -> None:
-        """Makes `deliver` begin nothing more, not even another try; it returns soon after."""
+        """Makes `deliver` begin no more deliveries and tries; it returns soon after."""
         self._stop.set()
 
     def deliver(self, deliveries: Iterable[Delivery], *, concurrency: int = 1) -> None:
         """Posts all deliveries in this order, `concurrency` at a time, and waits for the end.
 
-        Raises what taking the next delivery raises.
+        Raises the error of the iterator `deliveries`.
         """
         queue = _Shared(deliveries)
         threads = [
@@ -151,8 +151,8 @@ class PushSender:
                 self._acknowledge(push)
                 return
             self._count(outcome.value)
-            # WeChat tries again when a deadline has passed, so tries begin a deadline apart. For
-            # failures that show sooner nothing is documented: they are given the same time.
+            # WeChat tries again when a deadline has passed, so tries begin a deadline apart. It
+            # does not document the pause after a quicker failure; this sender waits as long.
             if self._stop.wait(max(0.0, started + self._deadline - time.monotonic())):
                 return
         self._count("lost")
@@ -202,7 +202,7 @@ class PushSender:
 
 
 class _Shared:
-    """One iterator that many threads take from; ends for all of them when it fails."""
+    """One iterator for many threads; if it fails, it ends for all of them."""
 
     def __init__(self, deliveries: Iterable[Delivery]) -> None:
         self._deliveries = iter(deliveries)
@@ -225,7 +225,7 @@ class _Shared:
 
 
 class _Connection:
-    """A connection that is kept alive from one request to the next, for one thread."""
+    """A connection that stays open between requests, for one thread."""
 
     def __init__(self, url: str, deadline: float) -> None:
         parts = urlsplit(url)
@@ -239,7 +239,7 @@ class _Connection:
         self._last_used = 0.0
 
     def post(self, query: dict[str, str], body: bytes) -> tuple[int, bytes]:
-        """Return status and body; TimeoutError if they are not complete within the deadline.
+        """Return status and body; raise TimeoutError if they are not complete in time.
 
         Raises OSError or HTTPException if there is no answer for another reason.
         """
@@ -266,7 +266,7 @@ class _Connection:
         connection: http.client.HTTPConnection, target: str, body: bytes, end: float
     ) -> tuple[int, bytes]:
         def limit() -> None:
-            # A socket's timeout is for one operation, WeChat's deadline is for all of them.
+            # A socket's timeout limits one operation, but WeChat's deadline limits all of them.
             remaining = end - time.monotonic()
             if remaining <= 0:
                 raise TimeoutError
@@ -280,7 +280,7 @@ class _Connection:
         pieces: list[bytes] = []
         while response.length != 0 and not response.isclosed():
             limit()
-            # read() would go on until it has all, as long as each piece comes in time.
+            # read() would read to the end as long as each piece comes in time.
             piece = response.read1()
             if not piece and response.length:
                 raise http.client.IncompleteRead(b"".join(pieces), response.length)

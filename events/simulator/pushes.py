@@ -1,4 +1,4 @@
-"""What WeChat pushes when a follower does something: the XML, with the facts in it at hand."""
+"""Makes WeChat's pushes: the XML, and its main fields as attributes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Fields: TypeAlias = Mapping[str, Content]
 
 @dataclass(slots=True, eq=False)
 class Push:
-    """One message or event; delivered once or several times, it stays one.
+    """One message or event, which may be delivered several times.
 
-    `create_time` is in Unix seconds. `body` is the plain XML. A follower of the simulator does
-    one thing a second at most, so openid and create_time together name a push. `acknowledged` is
-    set at the first legal answer to any of its deliveries.
+    `create_time` is in Unix seconds. `body` is the plain XML. A follower of the simulator does at
+    most one thing per second, so openid and create_time together identify a push. The first legal
+    answer to any of its deliveries sets `acknowledged`.
     """
 
     openid: str
@@ -39,7 +39,7 @@ class Push:
 def message_push(
     original_id: str, openid: str, create_time: int, msg_type: str, msg_id: int, fields: Fields
 ) -> Push:
-    """An ordinary message (普通消息) from the follower `openid` to the account `original_id`."""
+    """Makes a message (普通消息) from the follower `openid` to the account `original_id`."""
     push = Push(openid, create_time, msg_type, msg_id=str(msg_id))
     push.body = _body(original_id, push, {**fields, "MsgId": msg_id})
     return push
@@ -53,7 +53,7 @@ def event_push(
     event_key: str | None = "",
     fields: Fields | None = None,
 ) -> Push:
-    """An event (事件推送); None for `event_key` leaves the element out."""
+    """Makes an event (事件推送); None for `event_key` leaves the element out."""
     push = Push(openid, create_time, "event", event, event_key or "")
     key: Fields = {} if event_key is None else {"EventKey": event_key}
     push.body = _body(original_id, push, {"Event": event, **key, **(fields or {})})

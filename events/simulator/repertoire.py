@@ -1,4 +1,4 @@
-"""What followers of the simulated account find to do: its posters, its menu, their words."""
+"""The things that followers of the simulated account can do: posters, menu entries, texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Code", "Letter", "Poster", "Repertoire"]
 
 @dataclass(frozen=True, slots=True)
 class Poster:
-    """A QR code that hangs somewhere: a campaign's scene. `weight` is how often it is scanned."""
+    """A QR code that hangs somewhere: a campaign's scene. `weight`: how often people scan it."""
 
     scene: str
     ticket: str
@@ -20,7 +20,7 @@ class Poster:
 class Code:
     """A QR code that is shown to one person, such as a binding code.
 
-    `made_at` is in Unix seconds: nobody scans it before.
+    `made_at` is in Unix seconds: nobody scans the code before.
     """
 
     scene: str = field(repr=False)
@@ -32,7 +32,7 @@ class Code:
 class Letter:
     """A customer-service message that reached a follower.
 
-    `choices` are the answers to tap, if it has any: the id of each and its text.
+    `choices` are the ids and texts of the answers to tap, if it has any.
     """
 
     openid: str
@@ -41,12 +41,12 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Repertoire:
-    """What the account offers, and what its followers write. The first menu entries are favourites.
+    """What the account offers, and what its followers write. People prefer the first menu entries.
 
-    Of the menu, `menu_keys` are those of CLICK, `urls` of VIEW, `pages` of mini programs, and
-    `tools` are event and key of the entries that open scanner, camera or map. `unbind_text` is
-    written by people who scanned a `Code` before, `answers` by those who got a message. `places`
-    are latitude, longitude and address.
+    In the menu, `menu_keys` are the keys of CLICK, `urls` the addresses of VIEW, `pages` those of
+    mini programs, and `tools` event and key of the entries that open scanner, camera or map. People
+    who scanned a `Code` before write `unbind_text`; those who got a message write `answers`.
+    `places` are latitude, longitude and address.
     """
 
     posters: tuple[Poster, ...] = (

@@ -1,4 +1,4 @@
-"""From what people do to what is delivered: when, how often, and in which order."""
+"""Turns people's acts into deliveries: when, how often, and in which order."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .repertoire import Code
 __all__ = ["Delivery", "acts", "believable_times", "disturbed", "paced", "undelivered"]
 
 _DAY = 24 * 3600
-# How busy each hour of a shop's day is, by its clock: quiet nights, noon and evening peaks.
+# The weight of each hour of a shop's day, by its clock: quiet nights, noon and evening peaks.
 _HOURS = (2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 11, 13, 15, 12, 10, 10, 10, 11, 13, 16, 18, 17, 12, 6)
 
-# By how many places a delivery is held back at most.
+# A delivery is held back by at most so many places.
 _FURTHEST_BACK = 20
 
 
@@ -34,9 +34,9 @@ class Delivery:
 def believable_times(
     random: Random, *, start: int, end: int, count: int, utc_offset: int = 8 * 3600
 ) -> list[int]:
-    """`count` times from `start` to `end` (Unix seconds), ascending, as a shop's days go by.
+    """Returns `count` ascending times from `start` to `end` (Unix seconds), as on a shop's days.
 
-    `utc_offset` is where the shop is, in seconds east of UTC.
+    `utc_offset` is that of the shop's clock, in seconds east of UTC.
     """
     busiest = max(_HOURS)
     times: list[int] = []
@@ -55,9 +55,9 @@ def acts(
     next_code: Callable[[], Code | None] | None = None,
     code_every: int = 25,
 ) -> Iterator[Push]:
-    """What the people do at `times` (Unix seconds, ascending).
+    """Yields the people's acts at `times` (Unix seconds, ascending).
 
-    Every `code_every` acts, `next_code` is asked for a code that is waiting to be scanned.
+    Every `code_every` acts it calls `next_code` for a code that waits for its scan.
     """
     for number, at in enumerate(times, start=1):
         code = next_code() if next_code is not None and number % code_every == 0 else None
@@ -68,7 +68,7 @@ def acts(
 
 
 def undelivered(pushes: Iterable[Push], *, share: float, random: Random) -> Iterator[Push]:
-    """The pushes without a share of the follows and unfollows: nobody was there to take those."""
+    """Yields the pushes without a share of the follows and unfollows, as if the site was down."""
     for push in pushes:
         comes_or_goes = push.kind in {"event.subscribe", "event.unsubscribe"}
         if not (comes_or_goes and random.random() < share):
@@ -78,9 +78,9 @@ def undelivered(pushes: Iterable[Push], *, share: float, random: Random) -> Iter
 def disturbed(
     pushes: Iterable[Push], *, duplicates: float, reorder: float, random: Random
 ) -> Iterator[Delivery]:
-    """The deliveries of `pushes`: a share of them twice, a share of them held back.
+    """Yields the deliveries of `pushes`: a share of them twice, a share of them held back.
 
-    A second copy follows at once, so that it arrives while the first is being served, or later.
+    A second copy follows at once, while the site still serves the first, or later.
     """
     held: list[tuple[int, int, Delivery]] = []
     place = number = 0
@@ -105,7 +105,7 @@ def disturbed(
 def paced(
     deliveries: Iterable[Delivery], *, rate: float, stop: threading.Event, random: Random
 ) -> Iterator[Delivery]:
-    """`deliveries` at `rate` a second on average, irregularly; ends when `stop` is set."""
+    """Yields `deliveries` irregularly, on average `rate` a second; ends when `stop` is set."""
     due = time.monotonic()
     for delivery in deliveries:
         if stop.wait(max(0.0, due - time.monotonic())):

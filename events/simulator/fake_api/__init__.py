@@ -1,13 +1,13 @@
 """WeChat's API as a small server on this machine, for demonstrations and tests.
 
-It answers in WeChat's words, keeps WeChat's limits, and can be told to be slow, to fail, to end
-tokens, or to have no calls left.
+It answers in WeChat's words and keeps WeChat's limits. A test can make it slow, make calls fail,
+end tokens, or use up quotas.
 
 1. `service.FakeWeChatAPI` serves calls, from any thread, without a network;
-2. `account.FakeAccount` is what one account has there: menu, tags, codes, tokens, quotas, messages;
-3. `followers` says who follows: a list, the simulator's population, or a million numbered people;
-4. `people` lets the simulator's people act on what the account has there;
-5. `server.FakeWeChatAPIServer` puts it on a port, with control for other processes.
+2. `fake_account.FakeAccount` holds an account's menu, tags, codes, tokens, quotas and messages;
+3. `followers` knows the followers: a list, the simulator's population, or numbered people;
+4. `fake_people` lets the simulator's people use the account's codes, menu and messages;
+5. `server.FakeWeChatAPIServer` serves it on a port, with control for other processes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The errors that WeChat answers, in its words (全局返回码)."""
+"""WeChat's errors, in its own words (全局返回码)."""
 
 from __future__ import annotations
 

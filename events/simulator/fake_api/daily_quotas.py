@@ -8,7 +8,8 @@ from .call_answers import Refusal
 
 __all__ = ["DAILY_LIMITS", "Quotas"]
 
-# What a verified service account with few followers has; WeChat raises some with their number.
+# The limits of a verified service account with few followers. WeChat raises some of them for more
+# followers.
 DAILY_LIMITS = {
     "/cgi-bin/token": 2000,
     "/cgi-bin/stable_token": 500_000,
@@ -38,7 +39,7 @@ class Quotas:
         self._cleared: list[float] = []
 
     def count(self, path: str, now: float) -> None:
-        """Counts a call. Raises `Refusal` if it is one too many."""
+        """Counts a call. Raises `Refusal` if it exceeds a limit."""
         if self.used(path, now) >= self.limit(path):
             raise Refusal(45009)
         if path in self.per_minute:
@@ -51,7 +52,7 @@ class Quotas:
         self._used[path] += 1
 
     def used(self, path: str, now: float) -> int:
-        """How many calls there were today."""
+        """Returns the number of today's calls."""
         day = int(now + _BEIJING) // (24 * 3600)
         if day != self._day:
             self._day = day
@@ -59,19 +60,19 @@ class Quotas:
         return self._used[path]
 
     def limit(self, path: str) -> int:
-        """How many calls a day has."""
+        """Returns how many calls a day are allowed."""
         return self.daily.get(path, _OTHERS)
 
     def exhaust(self, path: str, now: float) -> None:
-        """Uses up what is left of today."""
+        """Uses up the rest of today's calls."""
         self._used[path] = max(self.used(path, now), self.limit(path))
 
     def clear(self, path: str) -> None:
-        """Sets one API's count back."""
+        """Sets one API's count back to zero."""
         self._used[path] = 0
 
     def clear_all(self, now: float) -> None:
-        """Sets all counts back; raises `Refusal` at the eleventh time in thirty days."""
+        """Sets all counts back to zero; raises `Refusal` at the eleventh time in thirty days."""
         self._cleared = [at for at in self._cleared if at > now - 30 * 24 * 3600]
         if len(self._cleared) >= _CLEARED_PER_MONTH:
             raise Refusal(48006)

@@ -1,4 +1,4 @@
-"""One account at the fake API: what it has there, and what callers asked of it."""
+"""One account at the fake API: its data there, and what callers did with it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _TOKEN_LETTERS = string.ascii_letters + string.digits + "_-"
 _KEPT_CODES = 20_000
 # Seconds that WeChat keeps a file.
 MEDIA_SECONDS = 3 * 24 * 3600
-# Seconds. A QR code that lives no longer is for one person, such as a binding code.
+# Seconds. A QR code with a shorter life is for one person, such as a binding code.
 _SHOWN_TO_ONE = 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A QR code that was made; `expires_at` is None for a permanent one. Unix seconds."""
+    """A QR code. Times are in Unix seconds; `expires_at` is None for a permanent one."""
 
     scene: str
     ticket: str
@@ -45,13 +45,13 @@ class Issued:
 
     @property
     def is_for_one(self) -> bool:
-        """Whether it was made to be scanned by one person, such as a binding code."""
+        """Whether it is for one person, such as a binding code."""
         return self.expires_at is not None and self.expires_at - self.made_at <= _SHOWN_TO_ONE
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A customer-service message as it was accepted; `body` is the whole request."""
+    """An accepted customer-service message; `body` is the whole request."""
 
     openid: str
     at: float
@@ -60,7 +60,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class KeptMedia:
-    """A file with its kind, and when WeChat forgets it, in Unix seconds."""
+    """A file with its kind; WeChat keeps it `until` this time in Unix seconds."""
 
     kind: str
     data: bytes
@@ -68,14 +68,14 @@ class KeptMedia:
 
 
 class FakeAccount:
-    """Made by `FakeWeChatAPI.add_account`, with whose lock its methods may be called at any time.
+    """One account; `FakeWeChatAPI.add_account` makes it. Its methods are safe in any thread.
 
-    `is_certified` false leaves token, menu and diagnostics (uncertified 服务号). `refuses_tokens`
-    is an errcode that token calls are answered with, 0 for none. `allowed_addresses` is the list
-    of IP addresses (IP白名单), None for all. `page_size` is how many OpenIDs a page has. `menu` is
-    what was made through the API, and `console_menu` what was made in the console, in
-    get_current_selfmenu_info's shape. `conditional_menus` are those for some followers
-    (个性化菜单), as menu/get gives them. `auto_replies` is what get_current_autoreply_info gives.
+    If `is_certified` is false, only token, menu and diagnostics work (uncertified 服务号).
+    `refuses_tokens` is the errcode for calls that fetch a token, 0 for none. `allowed_addresses` is
+    the IP list (IP白名单), None for all. `page_size` is the number of OpenIDs in a page. `menu` is
+    the menu that was made through the API, `console_menu` the console's, in the form of
+    get_current_selfmenu_info. `conditional_menus` are menus for some followers (个性化菜单), in the
+    form of menu/get. `auto_replies` has the form of get_current_autoreply_info.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class FakeAccount:
         self.remarks: dict[str, str] = {}
         self.media: dict[str, KeptMedia] = {}
         self.quotas = Quotas()
-        # What WeChat tells of a refused call, by its rid; 1,000 at most.
+        # WeChat's record of each refused call by its rid; at most 1,000.
         self.calls_by_rid: dict[str, dict[str, Any]] = {}
         self.tokens = TokenLines(
             make=lambda: self._letters(_TOKEN_LETTERS, 136),
@@ -124,30 +124,30 @@ class FakeAccount:
         self._windows = Windows()
         self._days = FollowDays()
 
-    # --- What the simulator and tests ask and do ---
+    # --- For the simulator and tests ---
 
     @property
     def sent(self) -> list[Sent]:
-        """The customer-service messages that were accepted, oldest first, 10,000 at most."""
+        """The accepted customer-service messages, oldest first, at most 10,000."""
         with self._lock:
             return list(self._sent)
 
     @property
     def codes(self) -> list[Issued]:
-        """The QR codes that were made and are kept, oldest first."""
+        """The QR codes that are kept, oldest first."""
         with self._lock:
             return list(self._codes.values())
 
     def scene_of(self, ticket: str) -> str | None:
-        """The scene of a code as a scan of it carries; None if it is unknown or has expired."""
+        """Returns the scene that a scan of this code carries; None if unknown or expired."""
         with self._lock:
             code = self._codes.get(ticket)
             return code.scene if code and self._is_valid(code) else None
 
     def next_code(self, *, min_age: float = 0) -> Code | None:
-        """The next code for one person that nobody was sent to scan yet; None if there is none.
+        """Returns the next code for one person that no call has returned yet; None if none.
 
-        It was made at least `min_age` seconds ago: a phone has to be taken out first.
+        It is at least `min_age` seconds old, because a person first takes out a phone.
         """
         with self._lock:
             latest = self._now() - min_age
@@ -158,9 +158,9 @@ class FakeAccount:
             return None
 
     def next_letter(self, *, min_age: float = 0) -> Letter | None:
-        """The next message that nobody was sent to answer yet; None if there is none.
+        """Returns the next message that no call has returned yet; None if there is none.
 
-        It was sent at least `min_age` seconds ago: it has to be read first.
+        It is at least `min_age` seconds old, because a person first reads it.
         """
         with self._lock:
             if not self._unanswered or self._unanswered[0].at > self._now() - min_age:
@@ -172,7 +172,7 @@ class FakeAccount:
             )
 
     def posters(self) -> list[Poster]:
-        """The codes that hang somewhere and can be scanned, all of one weight."""
+        """Returns the valid codes that are not for one person, all with the same weight."""
         with self._lock:
             return [
                 Poster(code.scene, code.ticket)
@@ -181,7 +181,7 @@ class FakeAccount:
             ]
 
     def entries(self) -> list[Mapping[str, Any]]:
-        """The entries of the menu that do something, as followers see them now."""
+        """Returns the entries of the present menu that have an action."""
         with self._lock:
             shown = self.console_menu or self.menu or {"button": []}
             found: list[Mapping[str, Any]] = []
@@ -196,9 +196,9 @@ class FakeAccount:
             self._keep(code)
 
     def note_push(self, push: Push) -> None:
-        """Takes notice of what a follower did: once for each push, however often delivered.
+        """Records a follower's act. Call it once for each push, not for each delivery.
 
-        Opens and closes windows for customer-service messages, counts follows and unfollows for
+        It opens and closes windows for customer-service messages, counts follows and unfollows for
         the statistics, and keeps the files of a message for three days.
         """
         with self._lock:
@@ -210,16 +210,16 @@ class FakeAccount:
                 self._days.note(push, person.follow_key if person else "")
 
     def expire_tokens(self, errcode: int = 42001) -> None:
-        """Ends all tokens; calls with one are answered `errcode`."""
+        """Ends all tokens; calls with one get `errcode`."""
         with self._lock:
             self.tokens.end_all(self._now(), errcode)
 
     def exhaust_quota(self, path: str) -> None:
-        """Uses up what is left of today's calls of one API: 45009 until Beijing's midnight."""
+        """Uses up today's calls of one API: it answers 45009 until Beijing's midnight."""
         with self._lock:
             self.quotas.exhaust(path, self._now())
 
-    # --- What the API's calls do; under the lock ---
+    # --- For the API's calls, which hold the lock ---
 
     def issue_code(self, scene: str, expire_seconds: int | None) -> Issued:
         """Makes a code; `expire_seconds` is None for a permanent one."""
@@ -241,17 +241,17 @@ class FakeAccount:
         return f"kgt8{self._letters(_TOKEN_LETTERS, 80)}"
 
     def count_permanent_codes(self) -> int:
-        """How many of the codes are permanent."""
+        """Returns the number of permanent codes."""
         return sum(code.expires_at is None for code in self._codes.values())
 
     def has_window(self, openid: str) -> bool:
-        """Whether customer-service messages may go to this follower now, used up or not."""
+        """Whether this follower has an open window now, even one that is used up."""
         return self._windows.has(openid, self._now())
 
     def send(self, openid: str, body: Mapping[str, Any]) -> None:
-        """Keeps a message. Raises `Refusal` if no window is open, or each is used up.
+        """Keeps a message. Raises `Refusal` if no window is open, or if all are used up.
 
-        Windows do not add up: a message counts in all that are open.
+        Windows do not add up: a message counts in all open windows.
         """
         now = self._now()
         self._windows.use(openid, now)
@@ -260,7 +260,7 @@ class FakeAccount:
         self._unanswered.append(sent)
 
     def keep_media(self, kind: str, data: bytes, until: float) -> str:
-        """Takes a file, of the operator or of a follower, and returns its media_id."""
+        """Keeps a file of an operator or a follower, and returns its media_id."""
         media_id = self._letters(_TOKEN_LETTERS, 64)
         self.media[media_id] = KeptMedia(kind, data, until)
         return media_id
@@ -270,11 +270,11 @@ class FakeAccount:
         return sorted(tag for tag, openids in self.tagged.items() if openid in openids)
 
     def summary(self, day: datetime.date) -> list[tuple[int, int, int]]:
-        """Source, follows and unfollows of a day, for the sources that had any."""
+        """Returns source, follows and unfollows of a day, for the sources that had any."""
         return self._days.summary(day)
 
     def cumulate(self, day: datetime.date) -> int:
-        """How many followed at the end of a day: those of now, less what has changed since."""
+        """Returns the number of followers at the end of a day, counted back from now."""
         return self.followers.total() - self._days.gained_since(day)
 
     def _keep(self, code: Issued) -> None:

@@ -1,7 +1,6 @@
-"""What the simulator's people do on an account of the fake API.
+"""Lets the simulator's people act on an account of the fake API.
 
-They scan the codes that were made there, tap the menu that is shown there and answer the messages
-that were sent from there; and what they do is known there.
+They scan its codes, tap its menu and answer its messages. The fake account records what they do.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from .fake_account import FakeAccount
 
 __all__ = ["acts_on", "noted", "offered"]
 
-# Seconds until a code is scanned or a message answered.
+# Seconds until people scan a code or answer a message.
 _DELAY = 4
 # Acts until people notice a new poster or another menu.
 _NOTICE_AFTER = 10
@@ -42,27 +41,27 @@ def acts_on(
     *,
     delay: float = _DELAY,
 ) -> Iterator[Push]:
-    """What the people do at `times` (Unix seconds, ascending), who are the account's followers.
+    """Yields the acts of the account's followers at `times` (Unix seconds, ascending).
 
-    A code for one person is scanned, and a message answered, `delay` seconds later. The
-    population's repertoire becomes what the account has.
+    They scan a code for one person, and answer a message, `delay` seconds after it was made. The
+    population's repertoire changes to the account's codes and menu.
     """
     usual = population.repertoire
     return noted(account, _acts(account, population, usual, times, delay))
 
 
 def noted(account: FakeAccount, pushes: Iterable[Push]) -> Iterator[Push]:
-    """The pushes, each noted by the fake account on its way."""
+    """Yields the pushes; the fake account records each of them first."""
     for push in pushes:
         account.note_push(push)
         yield push
 
 
 def offered(account: FakeAccount, usual: Repertoire) -> Repertoire:
-    """The codes that can be scanned and the menu that is shown, and else what is `usual`.
+    """Returns the `usual` repertoire with the account's codes and menu.
 
-    Codes are scanned as often as in `usual`, where they stand there. Others are what is new in
-    town: each as often as all those together.
+    A code in `usual` keeps its weight. A new code gets the weight of all those together, because
+    people like new things.
     """
     weights = {poster.scene: poster.weight for poster in usual.posters}
     of_new_ones = sum(weights.values()) or 1

@@ -1,4 +1,4 @@
-"""Follows and unfollows by day, which WeChat's statistics are made of (数据统计)."""
+"""Counts follows and unfollows by day, for WeChat's statistics (数据统计)."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class FollowDays:
         self._days: dict[datetime.date, _Day] = {}
 
     def note(self, push: Push, follow_key: str) -> None:
-        """Counts a follow, or an unfollow of somebody who had followed with that EventKey."""
+        """Counts a follow, or an unfollow of a person who had followed with `follow_key`."""
         if push.kind == "event.subscribe":
             self._day(push).new[_source(push.event_key)] += 1
         elif push.kind == "event.unsubscribe":
             self._day(push).cancelled[_source(follow_key)] += 1
 
     def summary(self, day: datetime.date) -> list[tuple[int, int, int]]:
-        """Source, follows and unfollows of a day, for the sources that had any."""
+        """Returns source, follows and unfollows of a day, for the sources that had any."""
         counted = self._days.get(day, _Day())
         return [
             (source, counted.new[source], counted.cancelled[source])
@@ -39,7 +39,7 @@ class FollowDays:
         ]
 
     def gained_since(self, day: datetime.date) -> int:
-        """How many more follow now than at the end of a day."""
+        """Returns how many more people follow now than at the end of a day."""
         since = [counted for date, counted in self._days.items() if date > day]
         return sum(counted.new.total() - counted.cancelled.total() for counted in since)
 
@@ -48,13 +48,13 @@ class FollowDays:
 
 
 def beijing_day(at: float) -> datetime.date:
-    """The date in Beijing at a moment in Unix seconds."""
+    """Returns the date in Beijing at a time in Unix seconds."""
     zone = datetime.timezone(datetime.timedelta(hours=8))
     return datetime.datetime.fromtimestamp(at, zone).date()
 
 
 def _source(follow_key: str) -> int:
-    """The user_source of a follow with this EventKey."""
+    """Returns the user_source of a follow with this EventKey."""
     if follow_key.startswith("qrscene_"):
         return 30
     return 0 if follow_key else 1

@@ -1,4 +1,4 @@
-"""Who follows the account, as the fake API's user calls show them."""
+"""The followers of an account, for the fake API's user calls."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ __all__ = ["Followers", "ListedFollowers", "NumberedFollowers", "PopulationFollo
 
 
 class Followers(Protocol):
-    """The followers. The fake API calls these under its lock, in any thread."""
+    """The followers. The fake API calls these methods in any thread, under its lock."""
 
     def total(self) -> int:
-        """How many follow now."""
+        """Returns the number of followers now."""
 
     def page(self, after: str, limit: int) -> list[str]:
-        """The OpenIDs of followers after this one ("": from the first), in a lasting order."""
+        """Returns OpenIDs after this one ("": from the first), in an order that never changes."""
 
     def find(self, openid: str) -> Follower | None:
-        """Somebody who follows or once did; None for an OpenID that is not this account's."""
+        """Returns a present or former follower; None for an OpenID of another account."""
 
 
 class ListedFollowers:
-    """A list of people, which may be added to and changed."""
+    """A list of people, to which tests can add."""
 
     def __init__(self, people: Iterable[Follower] = ()) -> None:
         self._people = {person.openid: person for person in people}
 
     def add(self, person: Follower) -> None:
-        """Adds somebody, or puts them in the place of an earlier one."""
+        """Adds a person, or replaces the one with the same OpenID."""
         self._people[person.openid] = person
 
     def total(self) -> int:
@@ -51,7 +51,7 @@ class ListedFollowers:
 
 
 class PopulationFollowers:
-    """The simulator's people: who follows there follows here too."""
+    """The simulator's people: the fake API shows the same followers."""
 
     def __init__(self, population: Population) -> None:
         self._population = population
@@ -68,9 +68,9 @@ class PopulationFollowers:
 
 @dataclass(frozen=True, slots=True)
 class NumberedFollowers:
-    """`count` people that are made when asked for: a million of them take no memory.
+    """`count` people who are computed from a number, so that a million of them need no memory.
 
-    Their OpenIDs are `prefix` and a number, 28 characters in all. Each followed `step` seconds
+    Their OpenIDs are `prefix` and a number, 28 characters together. Each followed `step` seconds
     after the one before, the first at `since` (Unix seconds), every third by the scene `numbered`.
     """
 
@@ -98,7 +98,7 @@ class NumberedFollowers:
         )
 
     def openid(self, number: int) -> str:
-        """The OpenID of the person with this number, from 0."""
+        """Returns the OpenID of the person with this number, from 0."""
         return f"{self.prefix}{number:0{28 - len(self.prefix)}d}"
 
     def _number(self, openid: str) -> int:

@@ -1,4 +1,4 @@
-"""The files that simulated followers send: a striped picture, silence, a video of no length."""
+"""Makes the files that simulated followers send: a striped picture, silence, an empty video."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["files_of"]
 _MEDIA_ID = re.compile(rb"<(MediaId|ThumbMediaId)>(?:<!\[CDATA\[)?([^\]<]+)")
 _KINDS = {"image": "image", "voice": "voice", "video": "video", "shortvideo": "video"}
 _WIDTH, _HEIGHT = 240, 160
-# Different pictures: no more, since each is kept in memory.
+# The number of different pictures. It is small, because each stays in memory.
 _PICTURES = 12
 # One frame of AMR at 12.2 kbit/s lasts 20 ms.
 _SILENCE = b"\x3c" + b"\0" * 31
@@ -22,9 +22,9 @@ _VOICE_FRAMES = 150
 
 
 def files_of(push: Push) -> dict[str, tuple[str, bytes]]:
-    """Kind (image, voice, video) and content of each file that the message names, by media_id.
+    """Returns kind (image, voice, video) and content of a message's files, by media_id.
 
-    They are the same for a push each time. A video has a picture that stands for it.
+    They are the same each time for a push. A video has a preview picture.
     """
     if push.msg_type not in _KINDS:
         return {}
@@ -51,7 +51,7 @@ def _box(name: bytes, content: bytes) -> bytes:
 
 @functools.cache
 def _picture(number: int) -> bytes:
-    """A PNG of stripes in a colour of its own."""
+    """Makes a PNG of stripes; each number has its own colour."""
     dark = [40 + number * 37 % 160, 40 + number * 71 % 160, 40 + number * 113 % 160]
     light = [value + 50 for value in dark]
     lines = (

@@ -1,6 +1,6 @@
-"""The fake API over HTTP, and its control from other processes.
+"""Serves the fake API over HTTP, and lets other processes control it.
 
-Control is JSON under `/__control__/`, answered with JSON; errors of the caller are status 400:
+Control is JSON under `/__control__/`, with JSON answers; a caller's mistake gets status 400:
 
 | POST | fields |
 |---|---|
@@ -10,7 +10,7 @@ Control is JSON under `/__control__/`, answered with JSON; errors of the caller 
 | `end_trouble` | |
 | `behave` | `latency` [shortest, longest] and `failure_rate`, either or both |
 | `allow` | `appid`, `addresses` (a list, null for all) |
-| `act` | `appid`, `openid`, `kind` (`text`, `event.subscribe`, …): somebody did this now |
+| `act` | `appid`, `openid`, `kind` (`text`, `event.subscribe`, …): a person does this now |
 
 | GET | answer |
 |---|---|
@@ -46,9 +46,9 @@ _LONGEST_IDLE = 60
 
 
 class FakeWeChatAPIServer:
-    """Serves a `FakeWeChatAPI` on this machine only; port 0 takes a free one.
+    """Serves a `FakeWeChatAPI` on this machine only; port 0 means any free port.
 
-    To be used as a context manager, or between `start` and `stop`.
+    Use it as a context manager, or call `start` and `stop`.
     """
 
     def __init__(self, api: FakeWeChatAPI, *, port: int = 0) -> None:
@@ -65,11 +65,11 @@ class FakeWeChatAPIServer:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def start(self) -> None:
-        """Begins to serve, in threads of its own."""
+        """Begins to serve, in its own threads."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends serving; open connections are cut."""
+        """Ends serving, and cuts open connections."""
         self._stopping.set()
         self._server.shutdown()
         self._thread.join()
@@ -113,14 +113,14 @@ class _Server(ThreadingHTTPServer):
             self._idle.wait_for(lambda: not self._open, timeout=5)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A caller that went away is not worth a traceback."""
+        """Writes no traceback: usually the caller has only gone away."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
     timeout = _LONGEST_IDLE
-    # Header and body are separate writes, and waiting between them costs 40 ms.
+    # Header and body are separate writes, between which Nagle's algorithm would wait 40 ms.
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
@@ -130,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Writes nothing: the first line of a request holds the token."""
+        """Writes nothing, because the first line of a request contains the token."""
 
     def _answer(self) -> None:
         parts = urlsplit(self.path)
@@ -146,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if answer.reset:
-            # Closing with nothing to linger for sends RST.
+            # With this option closing the connection sends RST.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True
             return

@@ -1,4 +1,4 @@
-"""The fake API itself: accounts, tokens, limits, and the faults that a test asks for."""
+"""The fake API itself: accounts, tokens, limits, and the faults that a test makes."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from .followers import Followers, ListedFollowers
 
 __all__ = ["ORDINARY_LATENCY", "Answer", "FakeWeChatAPI", "Fault", "Request"]
 
-# Seconds, shortest and longest: what a call within China usually takes.
+# The shortest and longest usual time of a call within China, in seconds.
 ORDINARY_LATENCY = (0.03, 0.12)
 
 _TOKEN = "/cgi-bin/token"
 _STABLE_TOKEN = "/cgi-bin/stable_token"
 _SHOW = "/cgi-bin/showqrcode"
 
-# Characters. The API takes nothing shorter for a token.
 _MEDIA_TYPES = {"image": "image/jpeg", "voice": "audio/amr", "video": "video/mp4"}
+# Characters. WeChat answers 40014 for a shorter token.
 _SHORTEST_TOKEN = 32
 _KEPT_RIDS = 1000
 
 _JSON = "application/json; encoding=utf-8"
 
-# A grey JPEG of one pixel stands for the picture of every code.
+# Every code has this picture: a grey JPEG of one pixel.
 _PICTURE: Final = base64.b64decode(
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAP//////////////////////////////////////////////////////////"
     "////////////////////////////wAALCAABAAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAAP/EABQQAQAAAAAAAAAA"
@@ -44,7 +44,7 @@ _PICTURE: Final = base64.b64decode(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What arrived. `address` is the caller's IP address."""
+    """A request. `address` is the caller's IP address."""
 
     method: str
     path: str
@@ -55,7 +55,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes out after `delay` seconds; with `reset` the connection is cut instead."""
+    """An answer to send after `delay` seconds; with `reset` the connection is cut instead."""
 
     status: int = 200
     content_type: str = _JSON
@@ -66,10 +66,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault: an `errcode`, another `status`, a `body` that is no JSON, a cut connection.
+    """A fault: an `errcode`, another `status`, a `body` that is no JSON, or a cut connection.
 
-    A fault with none of these only delays: the call is served, and answered `delay` seconds later.
-    It happens `times` times, None for ever.
+    A fault without these only delays: the call is served, and answered `delay` seconds later. It
+    happens `times` times; None means always.
     """
 
     errcode: int | None = None
@@ -84,9 +84,9 @@ class Fault:
 class FakeWeChatAPI:
     """api.weixin.qq.com and mp.weixin.qq.com as an account's server sees them, in memory.
 
-    The same `random` and the same calls give the same tokens, tickets and troubles. `now` gives
-    Unix seconds. `latency` is the shortest and longest answer in seconds, `failure_rate` the share
-    of calls that meet a busy system, a status 500 or a cut connection.
+    The same `random` and the same calls give the same tokens, tickets and faults. `now` returns
+    Unix seconds. `latency` is the shortest and longest time of an answer in seconds. `failure_rate`
+    is the share of calls that get a busy system, a status 500 or a cut connection.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class FakeWeChatAPI:
         token_lifetime: int = 7200,
         token_overlap: int = 300,
     ) -> FakeAccount:
-        """Makes an account known. Token times are in seconds."""
+        """Adds an account. Token times are in seconds."""
         with self._lock:
             account = self._accounts[app_id] = FakeAccount(
                 app_id,
@@ -131,34 +131,34 @@ class FakeWeChatAPI:
             return account
 
     def account(self, app_id: str) -> FakeAccount:
-        """One of the accounts; KeyError if there is none."""
+        """Returns an account; raises KeyError if it is unknown."""
         return self._accounts[app_id]
 
     @property
     def calls(self) -> dict[str, int]:
-        """How often each path was called, whatever came of it."""
+        """How often each path was called, with or without success."""
         with self._lock:
             return dict(self._calls)
 
     def scene_of(self, ticket: str) -> str | None:
-        """The scene of a code of any account; None if it is unknown or has expired."""
+        """Returns the scene of a code of any account; None if it is unknown or has expired."""
         with self._lock:
             scenes = (account.scene_of(ticket) for account in self._accounts.values())
             return next((scene for scene in scenes if scene is not None), None)
 
     def make_trouble(self, path: str, fault: Fault) -> None:
-        """The next calls of this path, or of any with "*", meet the fault; several queue up."""
+        """Gives the next calls of this path, or of any with "*", the fault; faults queue up."""
         with self._lock:
             self._faults.setdefault(path, []).append(fault)
 
     def end_trouble(self) -> None:
-        """Forgets all faults that have not happened yet, and the failure rate."""
+        """Removes all faults that have not happened yet, and the failure rate."""
         with self._lock:
             self._faults.clear()
             self.failure_rate = 0
 
     def handle(self, request: Request) -> Answer:
-        """Serves one call. Waiting and cutting are left to the server."""
+        """Serves one call. The server does the waiting and the cutting."""
         with self._lock:
             self._calls[request.path] += 1
             delay = self._random.uniform(*self.latency)
@@ -287,7 +287,7 @@ def _parsed(body: bytes) -> Mapping[str, Any]:
         raise Refusal(44002)
     try:
         text = body.decode()
-        # What was sent as \\u4e2d has been shown to followers as these six characters.
+        # WeChat has shown a JSON escape such as \\u4e2d to followers as these six characters.
         text = re.sub(r"(?<!\\)\\u(?!00[0-7])", r"\\\\u", text)
         fields = json.loads(text)
     except ValueError:

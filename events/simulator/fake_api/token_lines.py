@@ -1,4 +1,4 @@
-"""How long access tokens live (获取接口调用凭据): two lines that know nothing of each other."""
+"""Issues access tokens (获取接口调用凭据) in two lines that do not affect each other."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _DAY = 24 * 3600
 
 @dataclass(slots=True)
 class _Token:
-    """`works_until` is in Unix seconds; `errcode` is what it is answered with afterwards."""
+    """A token. `works_until` is in Unix seconds; after that a call gets `errcode`."""
 
     works_until: float
     errcode: int = 42001
 
 
 class TokenLines:
-    """One account's tokens. `lifetime` and `overlap` are in seconds, `make` gives new values."""
+    """One account's tokens. `lifetime` and `overlap` are in seconds; `make` returns new values."""
 
     def __init__(self, *, make: Callable[[], str], lifetime: int, overlap: int) -> None:
         self._make = make
@@ -35,15 +35,16 @@ class TokenLines:
         self._forced: list[float] = []
 
     def issue(self, now: float) -> tuple[str, int]:
-        """/cgi-bin/token: always a new one; the one before works for the overlap only."""
+        """/cgi-bin/token: returns a new one each time; the former works only for the overlap."""
         self._supersede(self._latest, now + self._overlap)
         self._latest = self._new(now)
         return self._latest, self.lifetime
 
     def stable(self, now: float, *, force: bool) -> tuple[str, int]:
-        """stable_token: the same as long as more of its life is left than the overlap.
+        """stable_token: returns the same one until only the overlap of its life is left.
 
-        A forced refresh ends the former at once; 20 a day, and none within 30 seconds.
+        A forced refresh ends the former at once. 20 a day are possible; one within 30 seconds of
+        the last has no effect.
         """
         current = self._tokens.get(self._stable)
         left = current.works_until - now if current else 0.0
@@ -55,28 +56,28 @@ class TokenLines:
             self._supersede(self._stable, now)
             left = 0.0
         if left <= self._overlap:
-            # The former goes on to its end, which is no further than the overlap.
+            # The former works until its own end, which is within the overlap.
             self._stable = self._new(now)
             left = self.lifetime
         return self._stable, int(left)
 
     def has_issued(self, value: str) -> bool:
-        """Whether it is, or lately was, a token of this account."""
+        """Whether the value is, or was lately, a token of this account."""
         return value in self._tokens
 
     def check(self, value: str, now: float) -> None:
-        """Raises `Refusal` unless a call with this token, one of ours, is let through."""
+        """Raises `Refusal` if this token, which must be the account's, no longer works."""
         token = self._tokens[value]
         if now >= token.works_until:
             raise Refusal(token.errcode)
 
     def end_all(self, now: float, errcode: int) -> None:
-        """Ends every token; calls with one are answered `errcode` from now on."""
+        """Ends every token; calls with one get `errcode` from now on."""
         for token in self._tokens.values():
             token.works_until, token.errcode = now, errcode
 
     def _new(self, now: float) -> str:
-        # What has ended long ago is forgotten: it is answered as unknown.
+        # Forget tokens that ended a day ago: WeChat answers them as unknown.
         self._tokens = {
             value: token for value, token in self._tokens.items() if token.works_until > now - _DAY
         }

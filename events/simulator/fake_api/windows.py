@@ -1,4 +1,4 @@
-"""The windows in which customer-service messages may be sent (客服消息下发时限)."""
+"""The windows in which followers can get customer-service messages (客服消息下发时限)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Windows:
         self._windows: dict[tuple[str, str], _Window] = {}
 
     def note(self, push: Push) -> None:
-        """Opens and closes windows by what a follower did."""
+        """Opens and closes windows after a follower's act."""
         if not push.event:
             self._open("message", push)
         elif push.kind in _TOUCHES:
@@ -46,13 +46,13 @@ class Windows:
                 self._windows.pop((push.openid, name), None)
 
     def has(self, openid: str, now: float) -> bool:
-        """Whether messages may go to this follower now, used up or not."""
+        """Whether this follower has an open window now, even one that is used up."""
         return bool(self._open_ones(openid, now))
 
     def use(self, openid: str, now: float) -> None:
-        """Takes one message. Raises `Refusal` if no window is open, or each is used up.
+        """Counts one message. Raises `Refusal` if no window is open, or if all are used up.
 
-        Windows do not add up: a message counts in all that are open.
+        Windows do not add up: a message counts in all open windows.
         """
         windows = self._open_ones(openid, now)
         if not windows:

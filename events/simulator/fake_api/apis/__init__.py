@@ -1,4 +1,4 @@
-"""What each API does, and what it refuses; one module for each group of calls."""
+"""The table of all APIs: what each does and refuses, in one module for each group of calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A call that was let through, and the entry of an API in the table."""
+"""The types of a call to the fake API, and of an API's entry in the table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Fields: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """One call that was let through; `now` is in Unix seconds."""
+    """One call that passed the checks of token and quota; `now` is in Unix seconds."""
 
     query: Mapping[str, str]
     body: Fields
@@ -26,7 +26,7 @@ class ApiCall:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """`needs_certification`: without, the account is answered 48001."""
+    """An API's entry. With `needs_certification`, an uncertified account gets 48001."""
 
     method: str
     answer: Callable[[FakeAccount, ApiCall], Fields]
@@ -34,7 +34,7 @@ class Api:
     takes_file: bool = False
 
 
-# An answer under this name goes out as a file.
+# An answer with this field goes out as a file.
 FILE = "file"
 OK: Fields = {"errcode": 0, "errmsg": "ok"}
 

@@ -17,7 +17,7 @@ def _create_code(account: FakeAccount, call: ApiCall) -> Fields:
         if not isinstance(text, str) or not 1 <= len(text) <= 64:
             raise Refusal(40035)
     elif action in {"QR_SCENE", "QR_LIMIT_SCENE"}:
-        # Outside its wrapper the id is not seen, and the code has scene 0.
+        # WeChat ignores an id outside of `scene`, and makes a code with scene 0.
         number = scene.get("scene_id", 0)
         highest = 100_000 if action == "QR_LIMIT_SCENE" else 2**32 - 1
         if not isinstance(number, int) or not 0 <= number <= highest:

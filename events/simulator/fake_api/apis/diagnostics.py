@@ -1,4 +1,4 @@
-"""Addresses, the way to the callback, and what a rid stands for."""
+"""WeChat's addresses, the check of the callback, and the explanation of a rid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from events.simulator.fake_api.fake_account import FakeAccount
 
 __all__ = ["DIAGNOSTICS"]
 
-# Addresses are those that documentation is written with.
+# The addresses that are reserved for documentation.
 _PUSH_ADDRESSES = ["203.0.113.0/25", "203.0.113.130", "198.51.100.7"]
 _RID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){2}")
 _RID_SECONDS = 7 * 24 * 3600

@@ -87,7 +87,7 @@ def _top_button(button: Any) -> dict[str, Any]:
 
 
 def _button(button: Any, longest_name: int, codes: tuple[int, int, int, int, int]) -> Fields:
-    """The button as it is kept; codes are for a wrong type, name, key, url size and url."""
+    """Returns the button to store; `codes` are for a wrong type, name, key, url size and url."""
     if not isinstance(button, dict) or button.get("sub_button"):
         raise Refusal(codes[0])
     name = _name(button, longest_name, codes[1])

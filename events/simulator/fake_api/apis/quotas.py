@@ -1,4 +1,4 @@
-"""Quotas of calls: asking for them, and clearing them."""
+"""The APIs that show and clear quotas of calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Known: TypeAlias = Mapping[str, Api]
 
 
 def quota_apis(known: Known) -> dict[str, Api]:
-    """The APIs about the quotas of all that are known, these among them."""
+    """Returns the APIs about quotas; `known` has all APIs, later these too."""
     return {
         "/cgi-bin/openapi/quota/get": Api("POST", partial(_quota, known)),
         "/cgi-bin/openapi/quota/clear": Api("POST", partial(_clear_quota, known)),

@@ -37,7 +37,7 @@ def _user_cumulate(account: FakeAccount, call: ApiCall) -> Fields:
 
 
 def _days(call: ApiCall) -> list[datetime.date]:
-    """The days that were asked for and are ready: yesterday's is from eight in the morning."""
+    """Returns the requested days that are ready: yesterday is ready from eight in the morning."""
     try:
         begin, end = (
             datetime.date.fromisoformat(call.body.get(name, ""))
