@@ -28,6 +28,7 @@ _TEDIOUS = 2.0
 
 
 def measure(sizes: list[int]) -> Results:
+    """Measures reads at each size of the log, and inserts at each size and in an empty log."""
     import django
 
     django.setup()

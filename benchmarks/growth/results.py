@@ -44,6 +44,7 @@ class Results:
 
 
 def table(results: Results) -> str:
+    """The inserts and reads as Markdown."""
     sizes = results.sizes
     empty = statistics.median(results.inserts[0])
     lines = [

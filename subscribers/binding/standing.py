@@ -51,6 +51,8 @@ ON_THE_WAY = frozenset({Progress.WAITING, Progress.READY, Progress.SCANNED, Prog
 
 @dataclass(frozen=True, slots=True)
 class Standing:
+    """A user's binding under an account, and their newest request."""
+
     binding: Binding | None
     request: BindingRequest | None
 
@@ -94,6 +96,7 @@ def _progress(request: BindingRequest) -> Progress:
 
 
 def has_asked_too_often(user: User) -> bool:
+    """Whether the user made MOST_AN_HOUR requests in the last hour."""
     hour_ago = timezone.now() - datetime.timedelta(hours=1)
     made = BindingRequest.objects.filter(user=user, created_at__gt=hour_ago)
     return made.count() >= MOST_AN_HOUR

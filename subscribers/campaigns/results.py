@@ -1,4 +1,4 @@
-"""Results of QR codes in a span of days: scans, people, new followers, who stayed, who bound."""
+"""Results of QR codes in a span of days: scans, people, new followers, who stayed, who is bound."""
 
 from __future__ import annotations
 

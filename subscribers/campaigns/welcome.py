@@ -35,6 +35,7 @@ class Welcome:
 
 
 def welcome_of(code: QRScene) -> Welcome:
+    """The welcome of a code, by the account's draft and its live rules."""
     rules = draft_of(code.account_id)
     live = live_version(code.account_id)
     published = live.content if live is not None else ()

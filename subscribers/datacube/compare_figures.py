@@ -24,6 +24,8 @@ _FOUND_WITHIN = 2
 
 
 class Reason(enum.StrEnum):
+    """Why WeChat's figures and ours differ."""
+
     ZONE = "zone"
     BEFORE = "before"
     FOUND = "found"

@@ -28,6 +28,7 @@ STATE_KINDS = tuple(_EFFECTS)
 
 
 def kinds_of(effect: Effect) -> tuple[str, ...]:
+    """The kinds of events that have this effect."""
     return kinds_where(lambda entry: entry.effect is effect)
 
 

@@ -45,6 +45,7 @@ def digest_of(account_id: int, openid: str, *, key: bytes | None = None) -> str:
 
 
 def keyed(key: bytes, text: str) -> str:
+    """The HMAC-SHA-256 of a text, in hexadecimal."""
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 

@@ -16,6 +16,8 @@ _Request = TypeVar("_Request", bound=Job)
 
 
 class Way(models.TextChoices):
+    """How a follower gives the code back."""
+
     SCAN = "scan", _("by scanning a QR code")
     CODE = "code", _("by sending a code")
 

@@ -113,6 +113,8 @@ class OutgoingMessageQuerySet(JobQuerySet["OutgoingMessage"]):
 
 
 class MessageState(models.TextChoices):
+    """What happened to a message; UNKNOWN is explained at OutgoingMessage."""
+
     QUEUED = "queued", _("queued")
     SENDING = "sending", _("being sent")
     SENT = "sent", _("sent")

@@ -90,7 +90,7 @@ class SignInRequest(Job):
 
     @property
     def is_over(self) -> bool:
-        """Whether the request has expired, even if no row says so yet."""
+        """Whether the request has expired, even if its row does not say so yet."""
         return timezone.now() >= self.expires_at
 
     @property

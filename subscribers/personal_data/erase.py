@@ -141,7 +141,7 @@ def _erase_from_database(erasure: Erasure, now: datetime.datetime) -> Counter[st
     stopped = FollowerSync.objects.filter(account=account_id)
     stopped.filter(Q(next_openid=openid) | Q(taken_to=openid)).update(next_openid="", taken_to="")
     announce_erasure(account_id, openid, pseudonym)
-    # Any export may name the person. Taking the lease has one that is being written begin anew.
+    # Any export may name the person. A worker that writes one now loses its lease, and begins anew.
     exports = FollowerExport.objects.filter(Q(account=account_id) | Q(account=None))
     exports.exclude(lease="").update(lease="", leased_until=None)
     counts["exports"] = remove_with_files(exports.with_file())

@@ -16,6 +16,8 @@ _MOST_CODES = 2000
 
 
 class SitePeople:
+    """Answers the reply rules' questions about followers, from this app's tables."""
+
     def follower(self, event: EventLog) -> Follower:
         """The follower after this event was folded, with the name of the event's QR code."""
         code = ""

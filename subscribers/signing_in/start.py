@@ -120,6 +120,7 @@ def words_of_sign_ins(ids: Collection[int], *, but_ready: bool = False) -> dict[
 
 
 def progress_of_request(request: SignInRequest) -> Progress:
+    """How far a request is, from its row."""
     if request.refused_reason and request.refused_reason != Refusal.EXPIRED:
         return Progress.REFUSED
     if request.used_at is not None:

@@ -44,11 +44,13 @@ def _fold_into_subscribers(events: Sequence[EventLog]) -> None:
 
 @projection(*STATE_KINDS, batch=_fold_into_subscribers, in_statement=FOLD_IN_STATEMENT)
 def fold_into_subscriber(event: EventLog) -> None:
+    """Combines the event with the follower's row, and makes a missing row."""
     _fold_into_subscribers([event])
 
 
 @projection("event.subscribe", "event.scan", leaves=lambda event: not is_binding_scene(event.scene))
 def bind_by_scan(event: EventLog) -> None:
+    """Decides a follow or scan that carries a binding code."""
     decide(event)
 
 
@@ -58,11 +60,13 @@ def bind_by_scan(event: EventLog) -> None:
     leaves=lambda event: not code_in(event) and not is_answer(event),
 )
 def bind_by_code(event: EventLog) -> None:
+    """Decides a text that is a code or an answer to a question."""
     decide(event)
 
 
 @projection("text", leaves=lambda event: not is_unbind_request(event))
 def end_binding_on_request(event: EventLog) -> None:
+    """Ends the binding of a follower who asks for it."""
     unbind_by_follower(event)
 
 
@@ -84,4 +88,5 @@ def _needs_no_note(event: EventLog) -> bool:
 
 @projection("event.subscribe", "event.scan", batch=_remember_scenes, leaves=_needs_no_note)
 def remember_scene(event: EventLog) -> None:
+    """Notes when the scene was first seen."""
     _remember_scenes([event])

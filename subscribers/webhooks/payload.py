@@ -40,6 +40,7 @@ def of_event(event: EventLog, type_: str) -> WebhookMessage:
 
 
 def of_binding(binding: Binding, type_: str, at: datetime.datetime) -> WebhookMessage:
+    """The message about a binding that began or ended."""
     return _message(
         type_,
         binding.account,
@@ -56,6 +57,7 @@ def of_binding(binding: Binding, type_: str, at: datetime.datetime) -> WebhookMe
 
 
 def of_message(message: OutgoingMessage, type_: str, at: datetime.datetime) -> WebhookMessage:
+    """The message about a customer-service message that failed."""
     return _message(
         type_,
         message.account,
@@ -73,6 +75,7 @@ def of_message(message: OutgoingMessage, type_: str, at: datetime.datetime) -> W
 
 
 def of_scene(scene: QRScene, type_: str, at: datetime.datetime) -> WebhookMessage:
+    """The message about a QR code that is ready."""
     return _message(
         type_,
         scene.account,
@@ -89,6 +92,7 @@ def of_scene(scene: QRScene, type_: str, at: datetime.datetime) -> WebhookMessag
 
 
 def of_test(account: Any, type_: str, at: datetime.datetime) -> WebhookMessage:
+    """The message of a test."""
     return _message(type_, account, at, data={"id": None})
 
 

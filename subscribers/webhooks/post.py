@@ -43,6 +43,8 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """The other system's answer; `text` is its beginning, names of `headers` are in lower case."""
+
     status: int
     text: str
     headers: Mapping[str, str]

@@ -39,6 +39,7 @@ _VARIABLES = {
 
 
 def server_version() -> str:
+    """The version of the PostgreSQL server."""
     with connection.cursor() as cursor:
         cursor.execute("SHOW server_version")
         return str(cursor.fetchone()[0])

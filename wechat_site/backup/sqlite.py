@@ -23,6 +23,7 @@ _LEVEL = 1
 
 
 def server_version() -> str:
+    """The version of SQLite."""
     return sqlite3.sqlite_version
 
 

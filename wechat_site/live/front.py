@@ -72,7 +72,7 @@ class LiveFront:
             else:
                 protocol.response_str(200, headers, word)
         except ProtocolClosed:
-            pass  # the page has gone
+            pass  # the browser has closed the page
 
     def _asked(self, scope: Scope) -> tuple[str, str]:
         """The request that the page asks about, and the word that it knows; "" for all others."""

@@ -40,4 +40,4 @@ class RandomSecretHasher(BasePasswordHasher):
         return False
 
     def harden_runtime(self, password: str, encoded: str) -> None:
-        """Does nothing: verify() takes the same time for every secret."""
+        """Does nothing, because this hash has no work factor."""

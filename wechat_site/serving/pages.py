@@ -86,7 +86,7 @@ class Pages:
         except _Refused as refused:
             _answer_refused(scope, protocol, refused)
         except ProtocolClosed:
-            pass  # the client has gone
+            pass  # the client has closed the connection
 
     async def _answer(self, scope: Scope, protocol: HTTPProtocol) -> None:
         headers = _joined(scope)

@@ -31,7 +31,7 @@ for _origin in CSRF_TRUSTED_ORIGINS:
         )
 
 # The address at which WeChat reaches this site, without a path: https://wechat.example.com. The
-# doctor and OpenID Connect use it.
+# doctor, alert messages and OpenID Connect use it.
 PUBLIC_URL = env.str("PUBLIC_URL", default="").rstrip("/")
 if PUBLIC_URL and (
     urlsplit(PUBLIC_URL).scheme not in {"http", "https"} or urlsplit(PUBLIC_URL).path

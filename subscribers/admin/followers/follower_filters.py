@@ -36,6 +36,7 @@ _MOST_CODES = 50
 
 
 def may_see_bindings() -> bool:
+    """Whether the user of this request may see bindings."""
     return may("subscribers.view_binding")
 
 

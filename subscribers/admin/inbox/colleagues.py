@@ -16,6 +16,7 @@ _LOOK_EVERY, _LOOK_LASTS = datetime.timedelta(seconds=10), datetime.timedelta(se
 
 
 def signed_in(request: HttpRequest) -> User:
+    """The user of the request, who is signed in on every page of the admin."""
     assert isinstance(request.user, User)
     return request.user
 

@@ -62,6 +62,7 @@ class FollowerSyncForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 def refusal_sentence(access: ProfileFetch) -> str:
+    """Says that WeChat does not let the account ask for its followers, and since when."""
     return str(
         _(
             "WeChat does not let this account ask for its followers (48001): that takes a "

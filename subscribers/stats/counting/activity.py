@@ -40,6 +40,7 @@ _Days: TypeAlias = "dict[int, int]"
 
 @counter
 def count_activity(batch: Batch) -> None:
+    """Adds the acts of a batch of events to the months of their people."""
     more: defaultdict[_Month, _Days] = defaultdict(lambda: defaultdict(int))
     for fact, before in batch.changes:
         difference = fact.counted.is_event - before.is_event

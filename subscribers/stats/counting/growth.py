@@ -144,6 +144,7 @@ def changes_of(account_id: int, zone: zoneinfo.ZoneInfo) -> _Changes:
 
 
 def add_changes(more: _Changes) -> None:
+    """Adds these numbers to the stored growth."""
     rows = sorted((*where, number) for where, number in more.items() if number)
     if rows:
         _addition().execute(connection, rows)

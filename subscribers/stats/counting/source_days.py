@@ -270,6 +270,7 @@ def _addition() -> Upsert:
 
 
 def add_days(days: Days) -> None:
+    """Adds these numbers to the stored days."""
     rows = sorted((*where, *values) for where, values in days.items() if any(values))
     if rows:
         _addition().execute(connection, rows)

@@ -124,6 +124,7 @@ class Refusal:
 def account_rows(
     choice: Choice, last_pushes: Mapping[int, datetime.datetime | None], now: datetime.datetime
 ) -> list[AccountRow]:
+    """A row for each account that is shown; the answers are those since yesterday."""
     days = Days(choice.shown, choice.today - _DAY, choice.today)
     answers = _answers(days)
     usual = rhythms(choice.ids, now)

@@ -35,6 +35,7 @@ _TOLD_FOR = datetime.timedelta(days=7)
 
 
 def latest_events(choice: Choice, now: datetime.datetime) -> list[dict[str, Any]]:
+    """The latest events of the accounts that are shown, as the template shows them."""
     events = with_account(EventLog.objects.all())
     if choice.chosen:
         latest = _up_to(events, choice.chosen.pk, now)

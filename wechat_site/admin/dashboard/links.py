@@ -42,6 +42,7 @@ def past_days(first: datetime.date, last: datetime.date) -> str:
 
 
 def unanswered_url(choice: Choice, **filters: str) -> str:
+    """The address of the choice's events that nobody answered."""
     return log_url(choice, **{AnswerFilter.parameter_name: AnswerFilter.NOT_ANSWERED} | filters)
 
 
