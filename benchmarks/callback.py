@@ -35,7 +35,7 @@ __all__ = ["main"]
 
 _VAR = Path(__file__).resolve().parent.parent / "var"
 # More deliveries a second than any contestant takes; used until a contestant's own rate is known.
-_BEYOND = 12_000
+_MORE_THAN_ANY = 12_000
 # How many pushes are made for each one expected, and at least so many a second.
 _HEADROOM = 1.6
 _LEAST = 2000
@@ -225,7 +225,7 @@ class _Race:
         highest = self._highest.get(key)
         connections = _CONNECTIONS.get(entry.load, self._options.connections)
         rate = (highest or 0) / 2 if entry.load is Load.HALF else None
-        most = _BEYOND if highest is None else max(_HEADROOM * highest, _LEAST)
+        most = _MORE_THAN_ANY if highest is None else max(_HEADROOM * highest, _LEAST)
         while True:
             self._settle(contestant)
             if isinstance(contestant, Product):

@@ -24,7 +24,7 @@ ROUNDS, PUSHES = 4, 2000
 # How many pushes are in flight at a time.
 IN_FLIGHT = 16
 # A read that once took more than so many seconds is not measured again.
-_TEDIOUS = 2.0
+_TOO_SLOW = 2.0
 
 
 def measure(sizes: list[int]) -> Results:
@@ -63,7 +63,7 @@ def measure(sizes: list[int]) -> Results:
                     measured = results.reads.setdefault(read.name, {}).setdefault(
                         size, Measured(expected_status=read.status)
                     )
-                    if turn and measured.slowest > 1000 * _TEDIOUS:
+                    if turn and measured.slowest > 1000 * _TOO_SLOW:
                         continue
                     _use(databases[size])
                     _read(clients[size], read.url, measured)
@@ -163,7 +163,7 @@ def _read(client: tuple[Any, str], url: str, measured: Measured) -> None:
             response = browser.get(url, headers={"Authorization": f"Token {key}"})
             whole = 1000 * (time.perf_counter() - began)
         measured.slowest = max(measured.slowest, whole)
-        if warm or whole > 1000 * _TEDIOUS:
+        if warm or whole > 1000 * _TOO_SLOW:
             measured.total.append(whole)
             measured.database.append(1000 * sum(spent))
             # The least, because a key's use costs one more statement at most once a minute.

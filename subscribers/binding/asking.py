@@ -36,7 +36,7 @@ _SIGN_IN = _YES | {"登录", "确认登录", "sign in"}
 _DO_NOT_SIGN_IN = _NO | {"不登录"}
 # A tap carries the number of its question: for a binding the request's id, for a sign-in the
 # sign-in's id plus this number.
-_FIRST_OF_SIGN_INS = 10**15
+_SIGN_IN_OFFSET = 10**15
 
 
 def answer_in(event: EventLog) -> bool | None:
@@ -106,7 +106,7 @@ def sign_in_tapped(event: EventLog) -> int | None:
     if not tapped:
         return None
     number = int(tapped) if re.fullmatch(r"[0-9]{16,18}", tapped) else 0
-    return max(0, number - _FIRST_OF_SIGN_INS)
+    return max(0, number - _SIGN_IN_OFFSET)
 
 
 def _tapped(event: EventLog) -> str:
@@ -121,7 +121,7 @@ def taps(question_id: int, language: str) -> str:
 def taps_of_sign_in(sign_in_id: int, language: str) -> str:
     """Two lines for the follower to tap, for a question about a sign-in."""
     words = ("登录", "不登录") if _is_chinese(language) else ("sign in", "decline")
-    return _taps(_FIRST_OF_SIGN_INS + sign_in_id, words)
+    return _taps(_SIGN_IN_OFFSET + sign_in_id, words)
 
 
 def _taps(menu_id: int, words: tuple[str, str]) -> str:

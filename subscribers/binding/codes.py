@@ -38,7 +38,7 @@ _WINDOW = datetime.timedelta(minutes=10)
 # Without 0 O 1 I L, which people mix up.
 _ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 _CODE = re.compile(rf"(?=.*\d)(?=.*[A-Z])[{_ALPHABET}]{{8}}")
-_BETWEEN = str.maketrans("", "", BETWEEN)
+_WITHOUT_SEPARATORS = str.maketrans("", "", BETWEEN)
 
 
 def new_code() -> str:
@@ -54,7 +54,7 @@ def code_in(event: EventLog) -> str:
     content = (event.payload or {}).get("Content", "")
     if not isinstance(content, str) or len(content) > 20:
         return ""
-    code = content.translate(_BETWEEN).strip().upper()
+    code = content.translate(_WITHOUT_SEPARATORS).strip().upper()
     return code if _CODE.fullmatch(code) else ""
 
 

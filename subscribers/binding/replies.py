@@ -44,13 +44,13 @@ def _early_to_text(event: EventLog) -> Reply | Defer | None:
 
 def _to_folded_scans(events: Sequence[EventLog]) -> list[Reply | Defer | None]:
     scans = _scans_of(events)
-    say = _remembering(words)
+    say = _cached_words(words)
     return [_outcome(scans[event.pk], say) if event.pk in scans else DEFER for event in events]
 
 
 def _to_folded_texts(events: Sequence[EventLog]) -> list[Reply | Defer | None]:
     scans = _scans_of(events)
-    say = _remembering(words)
+    say = _cached_words(words)
     replies: list[Reply | Defer | None] = []
     by_rule = []
     for event in events:
@@ -119,7 +119,7 @@ def _scans_of(events: Sequence[EventLog]) -> dict[int, BindingScan]:
     return {scan.event_id: scan for scan in related}
 
 
-def _remembering(say: _Words) -> _Words:
+def _cached_words(say: _Words) -> _Words:
     """Wraps `say` so that equal replies of a batch read the database once."""
     said: dict[tuple[object, ...], str] = {}
 

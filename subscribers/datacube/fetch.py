@@ -27,7 +27,7 @@ _READY = datetime.timedelta(hours=8)
 # For a new account, so many spans of seven days are fetched.
 _SPANS = 4
 # WeChat corrects the latest days: they are fetched once a day.
-_FRESH = datetime.timedelta(hours=20)
+_REFRESH_AFTER = datetime.timedelta(hours=20)
 _DAY = datetime.timedelta(days=1)
 
 
@@ -62,7 +62,7 @@ def _spans(
     for number in range(_SPANS):
         end = last - number * LONGEST_SPAN * _DAY
         days = [end - back * _DAY for back in range(LONGEST_SPAN)]
-        is_old = number == 0 and any(known.get(day, now) < now - _FRESH for day in days)
+        is_old = number == 0 and any(known.get(day, now) < now - _REFRESH_AFTER for day in days)
         if is_old or not known.keys() >= set(days):
             yield days[-1], end
 

@@ -1,10 +1,11 @@
 """What one event says about a follower, and how two such statements combine.
 
 A follower's state is a fold over the log that does not depend on order: minima, maxima, sums, and
-"the value at the minimum / maximum", where dedup_key breaks ties, never arrival. combine() is
-commutative and associative, with State() as its neutral element, so folding each event once, in any
-order and any grouping, gives the same state. subscribers/fold/sql.py says the same rules as SQL,
-for live traffic and for removed rows; property tests hold the two together.
+"the value at the minimum / maximum". Of two events with the same time, dedup_key decides, never the
+order of arrival. combine() is commutative and associative, with State() as its neutral element, so
+folding each event once, in any order and any grouping, gives the same state.
+subscribers/fold/sql.py says the same rules as SQL, for live traffic and for removed rows; property
+tests compare the two.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def _write(said: Mapping[int, Said], people: Mapping[int, _Person]) -> None:
             row.is_done = row.is_done and not waits
             rows.append((pk, account_id, *_columns(row)))
         if rows:
-            _writing().execute(connection, rows)
+            _write_statement().execute(connection, rows)
 
 
 _KEPT = ("last_at", "last_kind", "last_text", "waiting_since", "window_until", "is_done")
@@ -149,7 +149,7 @@ _columns = attrgetter(*_KEPT)
 
 
 @functools.cache
-def _writing() -> Upsert:
+def _write_statement() -> Upsert:
     """The statement that writes conversations, in a third of the ORM's time."""
     return Upsert(
         Conversation,

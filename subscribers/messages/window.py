@@ -43,7 +43,7 @@ MESSAGE_KINDS = kinds_where(lambda entry: entry.window == "message")
 
 # Takes the time of our clock if that is behind WeChat's. With the later time a window would seem
 # to last too long, WeChat would refuse a message, and those of its first seconds would not count.
-_AT = Least("event_time", "received_at")
+_ACT_TIME = Least("event_time", "received_at")
 _TEXTS_AT_ONCE = 20
 
 
@@ -99,7 +99,7 @@ def _latest_acts(subscriber: Subscriber, now: datetime.datetime) -> dict[str, da
     if subscriber.last_unfollowed_at is not None:
         acts = acts.filter(event_time__gt=subscriber.last_unfollowed_at)
     latest: dict[str, datetime.datetime] = {}
-    for kind, at in acts.values_list("kind").annotate(at=Max(_AT)):
+    for kind, at in acts.values_list("kind").annotate(at=Max(_ACT_TIME)):
         opened = _latest_texts(acts.filter(kind=kind), now) if kind == "text" else [(kind, at)]
         for kind, at in opened:
             act = _ACT_OF[kind]
@@ -117,7 +117,7 @@ def _latest_texts(
     _, seconds = settings.MESSAGE_WINDOWS["menu"]
     taps_since = now - datetime.timedelta(seconds=seconds)
     # This order has no index on purpose: PostgreSQL would scan the events of all followers by time.
-    newest_first = texts.annotate(at=Coalesce(_AT, "event_time")).order_by("-at", "-pk")
+    newest_first = texts.annotate(at=Coalesce(_ACT_TIME, "event_time")).order_by("-at", "-pk")
     tap: list[tuple[str, datetime.datetime]] = []
     for start in itertools.count(step=_TEXTS_AT_ONCE):
         page = list(newest_first.only("raw", "mended")[start : start + _TEXTS_AT_ONCE])

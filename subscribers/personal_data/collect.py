@@ -32,7 +32,7 @@ _sources: dict[str, Source] = {}
 
 _BATCH = 500
 # Columns that say only how this site works, and nothing about the person.
-_OWN_AFFAIRS = frozenset(
+_INTERNAL_COLUMNS = frozenset(
     {
         *(
             "id",
@@ -77,7 +77,7 @@ def _values(row: Model) -> dict[str, Any]:
     said = {}
     for field in row._meta.concrete_fields:
         value = getattr(row, field.name if not field.is_relation else field.attname)
-        if field.name not in _OWN_AFFAIRS and value not in (None, ""):
+        if field.name not in _INTERNAL_COLUMNS and value not in (None, ""):
             said[field.name] = _json(value)
     return said
 

@@ -37,7 +37,7 @@ __all__ = ["decide_sign_in"]
 # A scan made in time may reach us late: WeChat tries for about fifteen seconds.
 _LATE = datetime.timedelta(minutes=1)
 # Time for the browser to sign in once the follower agreed: its page is open and takes seconds.
-_TO_GO_ON = datetime.timedelta(minutes=2)
+_TIME_TO_SIGN_IN = datetime.timedelta(minutes=2)
 
 
 def decide_sign_in(event: EventLog) -> BindingScan | None:
@@ -60,22 +60,22 @@ def decide_sign_in(event: EventLog) -> BindingScan | None:
         refusal = _answered(request, subscriber, event, agrees=agrees)
         outcome = BindingScan.Outcome.SIGN_IN_ALLOWED
     else:
-        request = _coded(event, code)
+        request = _request_with_code(event, code)
         if request is None:
             return None
         if code and tried_too_often(subscriber, event):
             # The request stays open: the code is right, and may belong to somebody else.
-            return _noted(event, subscriber, request, refusal=Refusal.TOO_MANY)
+            return _store_scan(event, subscriber, request, refusal=Refusal.TOO_MANY)
         refusal = _scanned(request, subscriber, event)
         outcome = BindingScan.Outcome.SIGN_IN_ASKED
     # Two refusals leave the request open: a second scan must not end the request of the follower
     # who was asked, and a scan under another account does not show the scene to its users.
     if refusal and refusal is not Refusal.USED and (refusal is not Refusal.WRONG_ACCOUNT or code):
         SignInRequest.objects.filter(pk=request.pk).end(refused_reason=refusal)
-    return _noted(event, subscriber, request, outcome=outcome, refusal=refusal)
+    return _store_scan(event, subscriber, request, outcome=outcome, refusal=refusal)
 
 
-def _noted(
+def _store_scan(
     event: EventLog,
     subscriber: Subscriber,
     request: SignInRequest,
@@ -94,7 +94,7 @@ def _noted(
     )
 
 
-def _coded(event: EventLog, code: str) -> SignInRequest | None:
+def _request_with_code(event: EventLog, code: str) -> SignInRequest | None:
     """The request whose code this is, locked."""
     requests = SignInRequest.objects.select_for_update(of=("self",))
     return requests.filter(**digest_of(code, event.scene)).first()
@@ -180,7 +180,9 @@ def _answered(
     if binding.user is None or not binding.user.is_active:
         return Refusal.USER_INACTIVE
     SignInRequest.objects.filter(pk=request.pk).update(
-        user=binding.user, allowed_at=event.received_at, expires_at=event.received_at + _TO_GO_ON
+        user=binding.user,
+        allowed_at=event.received_at,
+        expires_at=event.received_at + _TIME_TO_SIGN_IN,
     )
     return None
 

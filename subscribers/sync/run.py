@@ -51,9 +51,9 @@ _CHUNK = 500
 _LOCK_TIMEOUT = 10
 _OPENID_LENGTH = 64
 # WeChat must know at least one of so many of our followers.
-_ENOUGH = 20
+_SAMPLE = 20
 # A list is endless if it gave more OpenIDs than so many times its length, and this margin.
-_READINGS = 5
+_MOST_READINGS = 5
 _MARGIN = 100_000
 
 
@@ -112,8 +112,8 @@ class SyncRun:
         ours = Subscriber.objects.filter(
             account=self._account, is_following=True, erased_at=None
         ).order_by("-pk")
-        newest = list(ours.values_list("openid", flat=True)[:_ENOUGH])
-        if len(newest) == _ENOUGH and not self._users.infos(newest).found:
+        newest = list(ours.values_list("openid", flat=True)[:_SAMPLE])
+        if len(newest) == _SAMPLE and not self._users.infos(newest).found:
             raise GaveUp(WRONG_ACCOUNT)
 
     # --- WeChat's list ---
@@ -126,7 +126,7 @@ class SyncRun:
             ProfileFetch.objects.permit(self._account)
             if sync.total is None:
                 self._note(total=page.total)
-            for openids in _chunks(self._left_of(page), _CHUNK):
+            for openids in _chunks(self._not_done_of(page), _CHUNK):
                 # False if an earlier slice has done all of them.
                 if self._take(openids):
                     self._end_step()
@@ -140,10 +140,10 @@ class SyncRun:
                 read=sync.read + len(page.openids),
                 total=page.total,
             )
-            if sync.read > _READINGS * page.total + _MARGIN:
+            if sync.read > _MOST_READINGS * page.total + _MARGIN:
                 raise GaveUp(ENDLESS_LIST, next_openid="", taken_to="", read=0)
 
-    def _left_of(self, page: FollowerPage) -> Sequence[str]:
+    def _not_done_of(self, page: FollowerPage) -> Sequence[str]:
         """The OpenIDs of a page that no earlier slice has done.
 
         Most of those done are marked and would be skipped anyway, but not people who have left, or

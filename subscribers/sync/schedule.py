@@ -15,7 +15,7 @@ __all__ = ["begin_daily"]
 
 # A run that was missed is made up at any time of the day, but an account's first run begins only
 # in the first hours of a night.
-_NIGHT = datetime.timedelta(hours=3)
+_FIRST_RUN_WITHIN = datetime.timedelta(hours=3)
 
 
 def begin_daily(now: datetime.datetime | None = None) -> int:
@@ -31,7 +31,7 @@ def begin_daily(now: datetime.datetime | None = None) -> int:
     for account in accounts_that_ask():
         night = _last_night(account, hour, now)
         runs = FollowerSync.objects.filter(account=account)
-        is_due = account.created_at <= night and (now - night < _NIGHT or runs.exists())
+        is_due = account.created_at <= night and (now - night < _FIRST_RUN_WITHIN or runs.exists())
         if not is_due or runs.filter(requested_at__gte=night).exists():
             continue
         if ProfileFetch.objects.of(account).is_refused:

@@ -30,7 +30,7 @@ __all__ = [
 
 _READ_EVERY = datetime.timedelta(hours=6)
 # The length of the column; a name at WeChat has at most 30 characters.
-_ROOM = 64
+_NAME_LENGTH = 64
 
 
 def read_names() -> int:
@@ -62,7 +62,7 @@ def keep_tags(account: OfficialAccount, tags: Iterable[Tag]) -> None:
                 FollowerTag(
                     account=account,
                     number=tag.id,
-                    name=tag.name[:_ROOM],
+                    name=tag.name[:_NAME_LENGTH],
                     follower_count=max(0, tag.count),
                 )
                 for tag in found.values()

@@ -15,11 +15,11 @@ from pathlib import Path
 
 __all__ = ["paced"]
 
-_COUNTS = Path("/proc/loadavg")
+_LOADAVG = Path("/proc/loadavg")
 # While the machine is busy, webhooks rest for so many times as long as they worked.
-_REST = 9
+_REST_FACTOR = 9
 # In seconds: the longest rest, and so the longest wait for a worker that is to stop.
-_LONGEST = 1.5
+_LONGEST_REST = 1.5
 
 
 @contextmanager
@@ -28,13 +28,13 @@ def paced() -> Iterator[None]:
     began = time.monotonic()
     yield
     if _is_busy():
-        time.sleep(min(_LONGEST, _REST * (time.monotonic() - began)))
+        time.sleep(min(_LONGEST_REST, _REST_FACTOR * (time.monotonic() - began)))
 
 
 def _is_busy() -> bool:
     """Whether at least as many other threads are ready to run as there are processors."""
     try:
-        running = int(_COUNTS.read_text().split()[3].partition("/")[0])
+        running = int(_LOADAVG.read_text().split()[3].partition("/")[0])
     except (OSError, ValueError, IndexError):
         return False  # another system than Linux
     return running - 1 >= (os.cpu_count() or 1)

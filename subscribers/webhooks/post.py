@@ -24,7 +24,7 @@ from django.conf import settings
 __all__ = ["Answer", "NoAnswer", "is_allowed", "post"]
 
 # How many bytes of the answer are kept.
-_KEPT = 2048
+_KEPT_BYTES = 2048
 # How many connections one process may have at a time.
 _CONNECTIONS = 64
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -91,11 +91,11 @@ def _beginning(response: httpcore.Response) -> bytes:
     try:
         for part in response.iter_stream():
             kept += part
-            if len(kept) >= _KEPT:
+            if len(kept) >= _KEPT_BYTES:
                 break
     except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
         pass  # the status has arrived, and it alone decides about success
-    return kept[:_KEPT]
+    return kept[:_KEPT_BYTES]
 
 
 def is_allowed(address: str) -> bool:
@@ -125,7 +125,7 @@ def _addresses(host: str, port: int) -> list[str]:
     return addresses
 
 
-def _left(timeout: float | None) -> float:
+def _seconds_left(timeout: float | None) -> float:
     left = _ends_at.get() - time.monotonic()
     if left <= 0:
         raise httpcore.ReadTimeout
@@ -139,10 +139,10 @@ class _Stream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(timeout))
+        return self._stream.read(max_bytes, _seconds_left(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left(timeout))
+        self._stream.write(buffer, _seconds_left(timeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -153,7 +153,7 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, _left(timeout)))
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, _seconds_left(timeout)))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -176,7 +176,7 @@ class _Network(httpcore.NetworkBackend):
             try:
                 return _Stream(
                     self._network.connect_tcp(
-                        address, port, _left(timeout), local_address, socket_options
+                        address, port, _seconds_left(timeout), local_address, socket_options
                     )
                 )
             except httpcore.ConnectError:
@@ -186,12 +186,12 @@ class _Network(httpcore.NetworkBackend):
 
 
 def _connections() -> httpcore.ConnectionPool:
-    with _making:
+    with _pool_lock:
         return _pool()
 
 
 # Without the lock, threads that start together would make one pool each.
-_making = threading.Lock()
+_pool_lock = threading.Lock()
 
 
 @functools.cache

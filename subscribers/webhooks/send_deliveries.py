@@ -175,7 +175,7 @@ def _send(
         answer=storable(answer.text) if answer else "",
         error=storable(error)[:200],
     )
-    return _Try(delivery, attempt, reason, _asked_wait(answer.headers) if answer else None)
+    return _Try(delivery, attempt, reason, _retry_after(answer.headers) if answer else None)
 
 
 def _reason(status: int) -> str:
@@ -186,7 +186,7 @@ def _reason(status: int) -> str:
     return "gone" if status == 410 else "refused"
 
 
-def _asked_wait(headers: Mapping[str, str]) -> datetime.timedelta | None:
+def _retry_after(headers: Mapping[str, str]) -> datetime.timedelta | None:
     """The wait that Retry-After asks for in seconds, at most an hour; None without one."""
     written = headers.get("retry-after", "")
     if not (written.isascii() and written.isdigit() and len(written) < 6):

@@ -40,14 +40,14 @@ _Endpoints = Mapping[int, list[WebhookEndpoint]]
 
 _BATCH = 100
 # So many rows of the log are read at once, to find the events that an endpoint wants.
-_SKIPPED = 500
+_ROWS_AT_ONCE = 500
 # Seconds of one turn.
 _TURN = 1.0
 # For so long, an event that is not folded yet is looked at again.
 _LATE_FOR = datetime.timedelta(days=30)
 _LATE_EVERY = datetime.timedelta(seconds=5)
 # A binding that is older than this when it enters the table came with a backup: it is no news.
-_NEWS = datetime.timedelta(days=1)
+_NEWS_WITHIN = datetime.timedelta(days=1)
 
 
 def write_messages() -> int:
@@ -86,9 +86,9 @@ def _write_events() -> tuple[bool, int]:
     found = list(
         EventLog.objects.filter(pk__gt=position.event_id, pk__lte=bound)
         .order_by("pk")
-        .values_list("pk", "account_id", "kind", "folded_at", "is_carried_over")[:_SKIPPED]
+        .values_list("pk", "account_id", "kind", "folded_at", "is_carried_over")[:_ROWS_AT_ONCE]
     )
-    reached = found[-1][0] if len(found) == _SKIPPED else bound
+    reached = found[-1][0] if len(found) == _ROWS_AT_ONCE else bound
     told: list[int] = []
     late: list[int] = []
     for pk, account_id, kind, folded_at, is_carried_over in found:
@@ -240,7 +240,7 @@ def _binding(row: WebhookOutbox) -> WebhookMessage | None:
         return None
     is_new = row.type == "binding.created"
     at = binding.bound_at if is_new else binding.unbound_at
-    if at is None or row.at - at > _NEWS:
+    if at is None or row.at - at > _NEWS_WITHIN:
         return None
     return payload.of_binding(binding, row.type, at)
 

@@ -76,7 +76,7 @@ def may_change_user(user: Any, other: Any) -> bool:
 _WITHOUT_PAGES = ("account", "contenttypes", "mfa", "sessions", "usersessions")
 
 
-def _named(field: Any) -> Any:
+def _with_own_permissions(field: Any) -> Any:
     """Limits a field of permissions to those of this site's pages, named in the user's language."""
     if field.queryset.model is Permission:
         field.queryset = (
@@ -239,7 +239,7 @@ class UserAdmin(DjangoUserAdmin, _DeletesOneByOne):  # type: ignore[type-arg]
             kwargs["queryset"] = groups_of(request.user)
         elif db_field.name == "user_permissions":
             kwargs["queryset"] = permissions_of(request.user)
-        return _named(super().formfield_for_manytomany(db_field, request, **kwargs))
+        return _with_own_permissions(super().formfield_for_manytomany(db_field, request, **kwargs))
 
 
 @admin.register(Group)
@@ -261,4 +261,4 @@ class GroupAdmin(DjangoGroupAdmin, _DeletesOneByOne):
     def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
         if db_field.name == "permissions":
             kwargs["queryset"] = permissions_of(request.user)
-        return _named(super().formfield_for_manytomany(db_field, request, **kwargs))
+        return _with_own_permissions(super().formfield_for_manytomany(db_field, request, **kwargs))

@@ -21,7 +21,7 @@ __all__ = ["FILE", "dump", "load", "refuse_others", "refuse_rows", "server_versi
 FILE = "database.dump"
 # The schema of the site's tables, and the schema that keeps them during a restore.
 _SCHEMA = "public"
-_ASIDE = "before_restore"
+_FORMER_SCHEMA = "before_restore"
 # Seconds within which our own connections, just closed, end at the server.
 _ENDING = 5
 _VARIABLES = {
@@ -98,8 +98,8 @@ def load(dumped: Path) -> None:
     """Restores the whole database. If pg_restore fails, the former tables stay as they were."""
     _run("pg_restore", "--list", str(dumped))
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP SCHEMA IF EXISTS {_ASIDE} CASCADE")
-        cursor.execute(f"ALTER SCHEMA {_SCHEMA} RENAME TO {_ASIDE}")
+        cursor.execute(f"DROP SCHEMA IF EXISTS {_FORMER_SCHEMA} CASCADE")
+        cursor.execute(f"ALTER SCHEMA {_SCHEMA} RENAME TO {_FORMER_SCHEMA}")
         cursor.execute(f"CREATE SCHEMA {_SCHEMA}")
     try:
         _run(
@@ -109,10 +109,10 @@ def load(dumped: Path) -> None:
     except BackupError:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"DROP SCHEMA {_SCHEMA} CASCADE")
-            cursor.execute(f"ALTER SCHEMA {_ASIDE} RENAME TO {_SCHEMA}")
+            cursor.execute(f"ALTER SCHEMA {_FORMER_SCHEMA} RENAME TO {_SCHEMA}")
         raise
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP SCHEMA {_ASIDE} CASCADE")
+        cursor.execute(f"DROP SCHEMA {_FORMER_SCHEMA} CASCADE")
         # The planner has no statistics of the new tables yet.
         cursor.execute("ANALYZE")
 

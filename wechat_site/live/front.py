@@ -30,10 +30,10 @@ _Application = Callable[["Scope", "HTTPProtocol"], Awaitable[None]]
 
 # Seconds between two polls, and seconds after which a waiting page hears that nothing changed.
 # Proxies give up after 60; and a server that stops must not wait longer than this.
-_EVERY = 0.5
-_LONGEST = 8.0
+_POLL_EVERY = 0.5
+_LONGEST_WAIT = 8.0
 # So many pages may wait in one process; others are answered at once.
-_MOST = 5000
+_MOST_WAITING = 5000
 
 
 class _Threads(Protocol):
@@ -49,7 +49,7 @@ class LiveFront:
     """
 
     def __init__(
-        self, pages: _Application, threads: _Threads, *, longest: float = _LONGEST
+        self, pages: _Application, threads: _Threads, *, longest: float = _LONGEST_WAIT
     ) -> None:
         self._pages = pages
         self._threads = threads
@@ -57,11 +57,11 @@ class LiveFront:
         self._prefix = reverse("my_wechat_progress", args=["-"]).removesuffix("-/")
         self._waiting: dict[str, set[asyncio.Future[str]]] = defaultdict(set)
         self._known: dict[asyncio.Future[str], str] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         name, known = self._asked(scope)
-        if not name or len(self._known) >= _MOST:
+        if not name or len(self._known) >= _MOST_WAITING:
             await self._pages(scope, protocol)
             return
         try:
@@ -87,11 +87,11 @@ class LiveFront:
     async def _changed(self, name: str, known: str, protocol: HTTPProtocol) -> str | None:
         """Waits for the request's new word; None if the word stays the same."""
         changed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        gone = asyncio.ensure_future(_gone(protocol))
+        gone = asyncio.ensure_future(_disconnected(protocol))
         self._waiting[name].add(changed)
         self._known[changed] = known
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.create_task(self._poll())
         try:
             either: set[asyncio.Future[Any]] = {changed, gone}
             await asyncio.wait(either, timeout=self._longest, return_when=asyncio.FIRST_COMPLETED)
@@ -105,7 +105,7 @@ class LiveFront:
             if not self._waiting[name]:
                 del self._waiting[name]
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         """Polls the requests that pages wait for, while there are any."""
         while self._waiting:
             try:
@@ -118,7 +118,7 @@ class LiveFront:
                 for changed in self._waiting.get(name, ()):
                     if not changed.done() and self._known[changed] != word:
                         changed.set_result(word)
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(_POLL_EVERY)
 
     async def _words(self, names: list[str]) -> dict[str, str]:
         loop = asyncio.get_running_loop()
@@ -152,5 +152,5 @@ _HEADERS = [
 ]
 
 
-async def _gone(protocol: HTTPProtocol) -> None:
+async def _disconnected(protocol: HTTPProtocol) -> None:
     await protocol.client_disconnect()

@@ -16,7 +16,7 @@ from subscribers.signing_in.start import progress_of_sign_in, words_of_sign_ins
 __all__ = ["name_in", "progress_url", "word_of", "words_of"]
 
 # A request lives as long as its code and then its question.
-_LONGEST = 2 * LIFETIME
+_VALID_FOR = 2 * LIFETIME
 # One query has at most so many parameters.
 _BATCH = 500
 
@@ -30,7 +30,7 @@ def progress_url(row: BindingRequest | SignInRequest) -> str:
 def name_in(ticket: str) -> str:
     """The request that the ticket names, such as `b17`; "" if it is no ticket, or too old."""
     try:
-        return _signer().unsign(ticket, max_age=_LONGEST)
+        return _signer().unsign(ticket, max_age=_VALID_FOR)
     except signing.BadSignature:
         return ""
 

@@ -12,7 +12,7 @@ from oauthlib.oauth2.rfc6749 import errors
 register = template.Library()
 
 # The page shows at most so many characters of a value from the address, which anybody may write.
-_LONGEST = 200
+_SHOWN_CHARACTERS = 200
 _AT_FAULT = {
     errors.InvalidClientIdError: "client_id",
     errors.MissingClientIdError: "client_id",
@@ -43,5 +43,5 @@ def wrong_request(context: dict[str, Any], error: Exception) -> WrongRequest:
     parameter = _AT_FAULT.get(type(error), "")
     value = str(context["request"].GET.get(parameter, "")) if parameter else ""
     return WrongRequest(
-        getattr(error, "error", "") or "invalid_request", parameter, value[:_LONGEST]
+        getattr(error, "error", "") or "invalid_request", parameter, value[:_SHOWN_CHARACTERS]
     )

@@ -51,7 +51,7 @@ from subscribers.models import (
 
 __all__ = ["ConversationAdmin"]
 
-_LOOK = "admin/subscribers/conversation/"
+_TEMPLATES = "admin/subscribers/conversation/"
 
 
 @admin.register(Conversation)
@@ -99,11 +99,11 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
     def file(self, request: HttpRequest, pk: int) -> FileResponse:
         """A picture, voice or video that a follower sent."""
         found = self._received(request, pk)
-        return _kept_a_while(private_file(found.file.name or "", found.content_type))
+        return _cached_briefly(private_file(found.file.name or "", found.content_type))
 
     def poster(self, request: HttpRequest, pk: int) -> FileResponse:
         """The preview picture of a video that a follower sent."""
-        return _kept_a_while(private_file(self._received(request, pk).poster.name or ""))
+        return _cached_briefly(private_file(self._received(request, pk).poster.name or ""))
 
     def _received(self, request: HttpRequest, pk: int) -> ReceivedMedia:
         if not self.has_view_permission(request):
@@ -162,7 +162,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
                 "may_keep": request.user.has_perm("subscribers.change_conversation"),
                 "agents": agents_of(request, conversation),
             }
-        return TemplateResponse(request, f"{_LOOK}inbox.html", context)
+        return TemplateResponse(request, f"{_TEMPLATES}inbox.html", context)
 
     def _lines(self, request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
         now = timezone.now()
@@ -275,7 +275,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         return HttpResponseRedirect(f"{page}?{query}" if query else page)
 
 
-def _kept_a_while(response: FileResponse) -> FileResponse:
+def _cached_briefly(response: FileResponse) -> FileResponse:
     """Lets the browser keep a file: the page redraws the conversation every few seconds."""
     response["Cache-Control"] = "private, max-age=300"
     return response
@@ -283,7 +283,7 @@ def _kept_a_while(response: FileResponse) -> FileResponse:
 
 def _fragment(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
     """Renders a part of the page, or answers 304 if the browser has the same."""
-    html = render_to_string(f"{_LOOK}{template}", context, request)
+    html = render_to_string(f"{_TEMPLATES}{template}", context, request)
     etag = f'"{hashlib.blake2b(html.encode(), digest_size=12).hexdigest()}"'
     # After compression the ETag comes back as a weak one.
     if request.headers.get("If-None-Match", "").removeprefix("W/") == etag:

@@ -45,7 +45,7 @@ class WithFetching(ModelAdmin):
 
     @action(description=_("Try again"), permissions=["change"])
     def try_again(self, request: HttpRequest, queryset: QRSceneQuerySet) -> None:
-        able, is_whole = _able(request, queryset)
+        able, is_whole = _fetchable(request, queryset)
         again = able.try_again(timezone.now())
         if again:
             _tell_fetching(request, again)
@@ -54,7 +54,7 @@ class WithFetching(ModelAdmin):
 
     @action(description=_("Renew"), permissions=["change"])
     def renew(self, request: HttpRequest, queryset: QRSceneQuerySet) -> None:
-        able, is_whole = _able(request, queryset)
+        able, is_whole = _fetchable(request, queryset)
         renewed = able.renew(timezone.now())
         if renewed:
             _tell_fetching(request, renewed)
@@ -96,7 +96,7 @@ class WithFetching(ModelAdmin):
         return HttpResponseRedirect(back)
 
 
-def _able(request: HttpRequest, chosen: QRSceneQuerySet) -> tuple[QRSceneQuerySet, bool]:
+def _fetchable(request: HttpRequest, chosen: QRSceneQuerySet) -> tuple[QRSceneQuerySet, bool]:
     """Returns the codes that this site can fetch from WeChat, and whether those are all.
 
     Tells the user why the others cannot be fetched.

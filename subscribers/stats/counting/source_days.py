@@ -96,7 +96,7 @@ def refresh(people: Iterable[Person], zones: _Zones, arrivals: Iterable[Act] = (
     if not wanted:
         return
     days: Days = defaultdict(lambda: [0] * len(MEASURES))
-    spells, known = stored_intervals(wanted), _known(wanted)
+    intervals, known = stored_intervals(wanted), _known(wanted)
     acts, ways = _acts(wanted), _ways(wanted)
     written: list[tuple[Any, ...]] = []
     changed_ways: list[tuple[Any, ...]] = []
@@ -108,12 +108,12 @@ def refresh(people: Iterable[Person], zones: _Zones, arrivals: Iterable[Act] = (
         for act in mine:
             _add_act(days, act, zone, -1)
         mine += [act for act in new[person] if act.event_id not in was]
-        for act in _derive(mine, about, spells[person]):
+        for act in _derive(mine, about, intervals[person]):
             if was.get(act.event_id) != _derived(act):
                 written.append((act.event_id, *_columns(act)))
             _add_act(days, act, zone, 1)
         pk, former = ways.get(person, (None, None))
-        way = _way(about, mine, spells[person])
+        way = _way(about, mine, intervals[person])
         if former is not None:
             _add_way(days, account_id, former, zone, -1)
         if way is not None:
@@ -123,11 +123,11 @@ def refresh(people: Iterable[Person], zones: _Zones, arrivals: Iterable[Act] = (
         elif way is not None and way != former:
             changed_ways.append((openid, account_id, *way))
     if written:
-        _writing().execute(connection, sorted(written))
+        _act_statement().execute(connection, sorted(written))
     if former_ways:
         FollowWay.objects.filter(pk__in=former_ways).delete()
     if changed_ways:
-        _writing_ways().execute(connection, sorted(changed_ways))
+        _way_statement().execute(connection, sorted(changed_ways))
     add_days(days)
 
 
@@ -173,14 +173,14 @@ def _ways(people: Iterable[Person]) -> dict[Person, tuple[int, _Way]]:
     return {(account_id, openid): (pk, _Way(*way)) for pk, account_id, openid, *way in rows}
 
 
-def _derive(acts: list[Act], about: _Known, spells: Sequence[Interval]) -> Iterator[Act]:
+def _derive(acts: list[Act], about: _Known, intervals: Sequence[Interval]) -> Iterator[Act]:
     """Sets on each of a person's acts what follows from the others; yields them by time."""
-    is_following = any(end is None for _, end in spells)
+    is_following = any(end is None for _, end in intervals)
     last: dict[str, datetime.datetime] = {}
     last_follow: dict[str, datetime.datetime] = {}
     for act in sorted(acts, key=attrgetter("at", "event_id")):
         act.former_at, act.former_follow_at = last.get(act.scene), last_follow.get(act.scene)
-        act.stayed = _stayed(act.at, spells)
+        act.stayed = _stayed(act.at, intervals)
         act.is_first = act.is_follow and act.at == about.first_followed_at
         act.is_following, act.is_bound = is_following, about.is_bound
         last[act.scene] = act.at
@@ -189,20 +189,20 @@ def _derive(acts: list[Act], about: _Known, spells: Sequence[Interval]) -> Itera
         yield act
 
 
-def _way(about: _Known, acts: Sequence[Act], spells: Sequence[Interval]) -> _Way | None:
+def _way(about: _Known, acts: Sequence[Act], intervals: Sequence[Interval]) -> _Way | None:
     """The person's last follow, if no code led to it."""
     at = about.last_followed_at
     if at is None or any(act.is_follow and act.at == at for act in acts):
         return None
-    return _Way(at, about.way, _stayed(at, spells))
+    return _Way(at, about.way, _stayed(at, intervals))
 
 
-def _stayed(at: datetime.datetime, spells: Sequence[Interval]) -> int | None:
+def _stayed(at: datetime.datetime, intervals: Sequence[Interval]) -> int | None:
     """For how many whole days the person followed from then on; None if until now.
 
     An interval of exactly n days counts as n - 1.
     """
-    for start, end in spells:
+    for start, end in intervals:
         if start <= at and (end is None or at < end):
             return None if end is None else (end - at - _INSTANT) // _DAY
     return NEVER
@@ -239,7 +239,7 @@ def _add_follow(
 
 
 @functools.cache
-def _writing() -> Upsert:
+def _act_statement() -> Upsert:
     return Upsert(
         SceneAct,
         key=("event_id",),
@@ -249,7 +249,7 @@ def _writing() -> Upsert:
 
 
 @functools.cache
-def _writing_ways() -> Upsert:
+def _way_statement() -> Upsert:
     names = _Way._fields
     return Upsert(
         FollowWay,
@@ -260,7 +260,7 @@ def _writing_ways() -> Upsert:
 
 
 @functools.cache
-def _addition() -> Upsert:
+def _day_statement() -> Upsert:
     return Upsert(
         SourceDay,
         key=("account_id", "start", "scene", "way"),
@@ -273,7 +273,7 @@ def add_days(days: Days) -> None:
     """Adds these numbers to the stored days."""
     rows = sorted((*where, *values) for where, values in days.items() if any(values))
     if rows:
-        _addition().execute(connection, rows)
+        _day_statement().execute(connection, rows)
 
 
 # --- Counting anew -------------------------------------------------------------------------------

@@ -52,10 +52,10 @@ def _bounds(days: Days) -> Iterator[tuple[list[int], datetime.datetime, datetime
 
 
 def _row(measure: str, days: Days, condition: Q) -> PeopleRow:
-    spells = FollowingInterval.objects.filter(
+    intervals = FollowingInterval.objects.filter(
         condition, account=OuterRef("account"), openid=OuterRef("openid")
     )
-    followers = Subscriber.objects.filter(Exists(spells), account__in=list(days.zones))
+    followers = Subscriber.objects.filter(Exists(intervals), account__in=list(days.zones))
     is_known = ~Q(unionid="")
     counted = followers.aggregate(
         followers=Count("pk"),

@@ -40,7 +40,7 @@ def latest_events(choice: Choice, now: datetime.datetime) -> list[dict[str, Any]
     if choice.chosen:
         latest = _up_to(events, choice.chosen.pk, now)
     else:
-        latest = _of(events, choice).newest_first()
+        latest = _events_of(events, choice).newest_first()
     shown = [
         event
         for event in latest[:_LATEST]
@@ -51,7 +51,7 @@ def latest_events(choice: Choice, now: datetime.datetime) -> list[dict[str, Any]
     return [_row(event, names, codes) for event in shown]
 
 
-def _of(events: EventLogQuerySet, choice: Choice) -> EventLogQuerySet:
+def _events_of(events: EventLogQuerySet, choice: Choice) -> EventLogQuerySet:
     """Events of the accounts that are shown.
 
     The addition of 0 keeps the planner from the account's index: by that, SQLite would read all
@@ -131,7 +131,7 @@ def _row(event: EventLog, names: MenuNames, codes: CodeNames) -> dict[str, Any]:
 
 def attention(choice: Choice) -> list[dict[str, Any]]:
     """The numbers of events with trouble, counted up to a limit."""
-    events = _of(EventLog.objects.all(), choice)
+    events = _events_of(EventLog.objects.all(), choice)
     account = choice.chosen.slug if choice.chosen else ""
     counted = []
     for status in (
