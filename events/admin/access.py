@@ -1,4 +1,4 @@
-"""The admin for users who see some accounts only."""
+"""Limits the admin to the accounts that a user may see."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["AccountModelAdmin", "visible_accounts"]
 
 
 def visible_accounts(request: HttpRequest) -> QuerySet[OfficialAccount]:
-    """The accounts that the user may see, without their secrets."""
+    """Returns the accounts that the user may see, without their secrets."""
     return visible_to(request.user, OfficialAccount.objects.defer(*ACCOUNT_SECRETS), "pk")
 
 
 class AccountModelAdmin(ModelAdmin):
-    """Rows of the accounts that the user may see, and of no others."""
+    """Shows only rows of the accounts that the user may see."""
 
-    # From a row to its account; "" for tables that belong to no account.
+    # The path from a row to its account; "" for tables that belong to no account.
     account_path = "account"
 
-    # Any, as each table has a class of queries of its own.
+    # The type is Any, because each table has its own class of queries.
     def get_queryset(self, request: HttpRequest) -> Any:
         rows: QuerySet[Any] = super().get_queryset(request)
         return visible_to(request.user, rows, self.account_path) if self.account_path else rows

@@ -1,4 +1,4 @@
-"""The operators' page of the limits from which alerts begin: of the site, and of one account."""
+"""The operators' pages of the limits above which alerts begin: the site's, and each account's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["AlertLimitsAdmin"]
 
 
 class AlertLimitsForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A number for each limit; an empty one leaves what holds without it."""
+    """A number for each limit; an empty field leaves the limit that holds without it."""
 
     class Meta:
         model = AlertLimits
@@ -107,7 +107,7 @@ class AlertLimitsAdmin(AccountModelAdmin):
             field.queryset = visible_to(request.user, accounts, "pk")
             field.empty_label = str(_("the whole site"))
             if account_ids(request.user) is not None:
-                # Who sees some accounts only sets nothing for all.
+                # A user who sees only some accounts must not set limits for all.
                 field.required, field.empty_label = True, "–"
         return field
 

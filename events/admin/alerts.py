@@ -1,4 +1,4 @@
-"""The operators' pages of alerts: what is and was wrong, where it is told, each message."""
+"""The operators' pages of alerts: the alerts, their channels, and each message."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["AlertAdmin", "AlertChannelAdmin", "AlertMessageAdmin"]
 
 
 class AlertChannelForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The address goes in and never comes out: it holds passwords."""
+    """The form of a channel. It never shows the address, which holds passwords."""
 
     new_url = forms.CharField(
         label=capfirst(_("address (apprise)")),
@@ -65,7 +65,7 @@ class AlertChannelForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class _OfTheSite:
-    """Pages of all accounts together, not for users who see some accounts only."""
+    """Hides pages about all accounts from users who see only some accounts."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return account_ids(request.user) is None and bool(
@@ -111,7 +111,7 @@ class AlertChannelAdmin(_OfTheSite, ModelAdmin):
 
     @display(description=_("service"))
     def service(self, channel: AlertChannel) -> str:
-        """The kind of address, which tells no secret."""
+        """The scheme of the address, which is no secret."""
         return channel.url.partition(":")[0] or "–"
 
     @action(description=_("Send a test"), permissions=["change"])

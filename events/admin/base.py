@@ -1,7 +1,7 @@
-"""What every page of the admin shares: a list takes only the filters that it shows.
+"""The base of all pages of the admin: a list accepts only the filters that it shows.
 
-Django's lists take any lookup on the model's own columns from the URL, such as `openid__regex`, and
-hand any number or word on to the database.
+Django's lists accept any lookup on the model's own columns from the URL, such as `openid__regex`,
+and pass any number or word to the database.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ from events.models.job import Job
 
 __all__ = ["ModelAdmin"]
 
-# What Django's filters by a column put behind its name.
+# The lookups that Django's filters append to the name of a column.
 _LOOKUPS = re.compile(r"(?:__(?:id__|pk__|slug__)?(?:exact|isnull|in|gte|gt|lte|lt))?")
 _ID = re.compile(r"[0-9]{1,18}")
 _TEXT = re.compile(r"[^\0]*")
-# No row has such a number, and the databases refuse it.
+# No row has such a large number, and the databases refuse it.
 _TOO_LARGE = re.compile(r"\s*[-+]?[0-9]{19,}\s*")
-# Each word of a search is one more condition for the database.
+# Limited, because each word of a search is one more condition for the database.
 _MOST_WORDS = 20
 _LONGEST_SEARCH = 1000
 
 
-# The names of rows that an audit entry keeps at the most, of one act on several.
+# The most ids of rows that an audit entry of one act keeps.
 _MOST_NAMED = 1000
 
 
 class ModelAdmin(ThemeModelAdmin):
-    """Takes the filters that it shows, and records acts and looks at personal data.
+    """Accepts only the filters that it shows, and records acts and views of personal data.
 
-    `holds_personal_data` says that who sees a list or a row of this model is recorded. A bulk
-    action is recorded in one transaction with what it does, unless its name is in
-    `actions_outside_transaction`: then before.
+    With `holds_personal_data` the audit records who sees a list or a row of this model. A bulk
+    action is recorded in the transaction of the action. If its name is in
+    `actions_outside_transaction`, it is recorded before the action.
     """
 
-    # Django's is a hyphen; pages of ours have a dash, and cards on phones leave it out.
+    # Django shows a hyphen. This site's pages have a dash, which cards on phones leave out.
     empty_value_display = "–"
     holds_personal_data: ClassVar[bool] = False
     actions_outside_transaction: ClassVar[tuple[str, ...]] = ()
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Whether the list offers this filter. A refused one is answered 400."""
-        # The page of tasks leads to the jobs that failed for one reason.
+        """Whether the list offers this filter. Django answers 400 to a refused one."""
+        # The page of tasks links to the jobs that failed for one reason.
         if lookup == "failure" and issubclass(self.model, Job):
             return True
         if _TOO_LARGE.fullmatch(value):
@@ -99,13 +99,13 @@ class ModelAdmin(ThemeModelAdmin):
         )
         return response
 
-    # --- What is recorded -----------------------------------------------------------------------
+    # --- The audit ------------------------------------------------------------------------------
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-        """Runs a bulk action, and records it with the rows that were chosen."""
+        """Runs a bulk action, and records it with the chosen rows."""
         act = request.POST.get("action", "")
         chosen = request.POST.getlist("_selected_action")
-        # Each row that is deleted has an entry of its own.
+        # Each deleted row gets its own entry.
         if act not in self.get_actions(request) or not chosen or act == "delete_selected":
             return super().response_action(request, queryset)
         if act in self.actions_outside_transaction:
@@ -124,7 +124,7 @@ class ModelAdmin(ThemeModelAdmin):
         record(act, self.model, details={"rows": len(chosen), "ids": chosen[:_MOST_NAMED]})
 
     def audit_name(self, row: Any) -> str:
-        """The row in words, for an entry: nothing for what may name a follower."""
+        """The row's name for an audit entry; "" if it may name a follower."""
         return name_of(row) if row is not None and is_watched(self.model) else ""
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
@@ -141,7 +141,7 @@ class ModelAdmin(ThemeModelAdmin):
         return super().log_deletions(request, queryset)
 
     def _record_logged(self, act: str, row: Any, message: Any) -> None:
-        # The changes of a watched table are recorded as they are stored. A text names the act.
+        # Saving a row of a watched table records its changes. A text in `message` names the act.
         if isinstance(message, str):
             record(message, row, name=self.audit_name(row))
         elif not is_watched(self.model):
@@ -156,7 +156,7 @@ class ModelAdmin(ThemeModelAdmin):
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: Any = None
     ) -> HttpResponse:
-        """What was done to the row, with the values before and after."""
+        """Shows all acts on the row, with the values before and after."""
         row = self.get_object(request, object_id)
         if row is None:
             return HttpResponseRedirect("..")

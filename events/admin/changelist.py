@@ -1,4 +1,4 @@
-"""Admin lists that page by key, without COUNT and OFFSET: the ten-millionth row costs no more.
+"""Admin lists that page by key, without COUNT and OFFSET, so that every page costs the same.
 
 Django's change list counts twice and skips rows by number, which takes seconds on a log of 10
 million rows. Here a page begins where the last one ended, and no page shows a total.
@@ -26,7 +26,7 @@ _OLDER, _NEWER = "older_than", "newer_than"
 
 
 class _Links(Paginator):  # type: ignore[type-arg]
-    """Takes the place of the theme's paginator, and draws two links."""
+    """Replaces the theme's paginator, and shows two links."""
 
     template_name = "admin/keyset_pagination.html"
 
@@ -61,7 +61,7 @@ class KeysetChangeList(ChangeList):
         self.newest_url = self.get_query_string(remove=[_OLDER, _NEWER])
         self.result_list = rows
         self.result_count = len(rows)
-        # Equal, so that no "50 results (show all)" is drawn.
+        # Equal counts, so that the page shows no "50 results (show all)".
         self.full_result_count = len(rows)
         self.show_admin_actions = True
         self.can_show_all = self.multi_page = False
@@ -73,9 +73,9 @@ def _id(text: str | None) -> int | None:
 
 
 class KeysetModelAdmin(AccountModelAdmin):
-    """A list newest first, in the order of the ids or of a time, searched by whole values alone.
+    """A list newest first, in the order of ids or of a time; a search finds only whole values.
 
-    A subclass says in search_exactly() what a search term may be.
+    A subclass defines in search_exactly() which columns a search uses.
     """
 
     list_per_page = 50
@@ -84,13 +84,13 @@ class KeysetModelAdmin(AccountModelAdmin):
     show_facets = ShowFacets.NEVER
     sortable_by = ()
     ordering = ("-pk",)
-    # The theme shows a search box if there are fields; search_exactly() decides what is searched.
+    # The theme shows a search box only if there are fields; search_exactly() does the search.
     search_fields = ("pk",)
     list_filter_sheet = False
     list_fullwidth = True
 
     def time_column(self, request: HttpRequest) -> str | None:
-        """The time by which the list is in order under the request's filters; None: by the id."""
+        """The time that orders the list with the request's filters; None means the id."""
         return None
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -116,13 +116,13 @@ class KeysetModelAdmin(AccountModelAdmin):
         return (self.search_exactly(queryset, term) if term else queryset), False
 
     def search_exactly(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        """The rows with exactly this term in an indexed column."""
+        """Returns the rows with exactly this term in an indexed column."""
         number = _id(term.removeprefix("#"))
         return queryset.none() if number is None else queryset.filter(pk=number)
 
 
 class ReadOnly:
-    """For records of what happened, which nobody edits."""
+    """For records of past events, which nobody edits."""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False

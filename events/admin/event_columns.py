@@ -1,4 +1,4 @@
-"""The columns and fields that the pages of the event log show."""
+"""The columns and fields of the pages of the event log."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class EventColumns(ModelAdmin):
 
     @display(description=_("reply rule"))
     def rule(self, event: EventLog) -> str:
-        """The rule that answered, where it is known; for 100 days."""
+        """The rule that answered, which the site knows for 100 days."""
         answered = rules_that_answered([event.pk]).get(event.pk)
         if answered is None:
             return "–"

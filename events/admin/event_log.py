@@ -1,3 +1,5 @@
+"""The operators' pages of the event log: the list, one event, trying again."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -36,10 +38,10 @@ from events.viewer import may_see_contents, may_see_openids
 
 __all__ = ["EventLogAdmin"]
 
-# Trying again reads and folds inside the request, so one request takes a portion.
+# Trying again reads and folds inside the request, so one request takes only so many events.
 _TRY_AGAIN_AT_ONCE = 100
 
-# Messages that a search by words lists; the page of texts has all.
+# The most messages that a search by words lists; the page of texts lists all.
 _MOST_FOUND = 500
 
 _RETRIABLE = {
@@ -52,7 +54,7 @@ _RETRIABLE = {
 
 @admin.register(EventLog)
 class EventLogAdmin(EventColumns, ReadOnly, KeysetModelAdmin):
-    """The log, read-only. Pages mask binding codes: a pending one works like a key."""
+    """The log, read-only. Pages mask binding codes, because a valid one works like a key."""
 
     holds_personal_data = True
     # Reply handlers run outside every transaction.
@@ -124,7 +126,7 @@ class EventLogAdmin(EventColumns, ReadOnly, KeysetModelAdmin):
         return event
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Says that a body was mended or a reply cut off only where it was."""
+        """Leaves out the fields "mended" and "answer cut short" if they are false."""
         hidden = {name for name in ("mended", "is_cut") if not getattr(obj, name, False)}
         shown = []
         for title, options in super().get_fieldsets(request, obj):
@@ -145,7 +147,7 @@ class EventLogAdmin(EventColumns, ReadOnly, KeysetModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """What has the term as a whole; the newest messages with these words if nothing has."""
+        """Finds rows with exactly this term; if there are none, the newest texts with its words."""
         found, is_doubled = super().get_search_results(request, queryset, search_term)
         if not (found.query.is_empty() and may_see_contents()):
             return found, is_doubled
@@ -182,7 +184,7 @@ class EventLogAdmin(EventColumns, ReadOnly, KeysetModelAdmin):
         again = [*reopen(chosen), *judge(chosen), *filter(None, map(read_again, unreadable))]
         for event in again:
             fold_if_missing(event)
-        # A reply handler may take its time, so the worker runs it: these rows are due.
+        # A reply handler may be slow, so the worker runs it: these rows are due.
         folded = EventLog.objects.filter(pk__in=[event.pk for event in again]).folded().count()
         if folded:
             messages.success(
@@ -223,7 +225,7 @@ class EventLogAdmin(EventColumns, ReadOnly, KeysetModelAdmin):
 
 
 def _name_keys(events: list[Any]) -> None:
-    """Sets `menu_name` and `code_name` on each event of a page, with one query for each."""
+    """Sets `menu_name` and `code_name` on each event of a page, with one query for each name."""
     entries = MenuNames.for_events(events)
     codes = scene_names((event.account_id for event in events), (event.scene for event in events))
     for event in events:

@@ -1,4 +1,4 @@
-"""Says above a page what cannot work for an account, and what to do, before somebody tries.
+"""Shows above a page what cannot work for an account, and the remedy, before anybody tries.
 
 templates/admin/base.html shows the sentences.
 """
@@ -16,10 +16,10 @@ __all__ = ["NeedsRight", "can_anybody", "say_hindrances"]
 
 
 class NeedsRight:
-    """For the admin of what calls WeChat's API; comes before it in the order of classes.
+    """For the admin of a model whose jobs call WeChat's API; its base class before ModelAdmin.
 
-    `needs_right` is the API's path. `acts_of_right` are bulk actions that are hidden where no
-    account that the user sees can use it.
+    `needs_right` is the API's path. `acts_of_right` are bulk actions; they are hidden if none of
+    the user's accounts can use the API.
     """
 
     needs_right: str
@@ -47,9 +47,9 @@ class NeedsRight:
 
 
 def say_hindrances(request: HttpRequest, path: str, account_id: int | None = None) -> None:
-    """Has the page say what keeps this account from using the API.
+    """Makes the page show what keeps an account from using the API.
 
-    Without one: the account that the address names, or all that the user sees.
+    Without `account_id` it looks at the account in the address, or at all that the user sees.
     """
     found = _abilities(request)
     if account_id is not None:
@@ -60,13 +60,13 @@ def say_hindrances(request: HttpRequest, path: str, account_id: int | None = Non
 
 
 def can_anybody(request: HttpRequest, path: str) -> bool:
-    """Whether any account that the user sees can use the API, as far as is known."""
+    """Whether any account that the user sees can use the API, as far as the site knows."""
     found = _abilities(request)
     return len(found) > sum(len(each.accounts) for each in hindrances(found, path))
 
 
 def _abilities(request: HttpRequest) -> list[Ability]:
-    """Of all accounts that the user sees, asked for once in each request."""
+    """Returns the abilities of all accounts that the user sees, read once in each request."""
     if not hasattr(request, "abilities"):
         request.abilities = abilities(visible_accounts(request))  # type: ignore[attr-defined]
     found: list[Ability] = request.abilities  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What was done to a row, as its page of history and the audit list show it."""
+"""Describes the acts on a row, for its history page and for the audit list."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SHOWN = 200
 
 
 def history(model_admin: ModelAdmin[Any], request: HttpRequest, row: Model) -> list[dict[str, Any]]:
-    """The latest entries about the row; each state that can be put back has an address."""
+    """Returns the latest entries about the row, with addresses that put a state back."""
     entries = list(AuditEntry.objects.about(row)[:_SHOWN])
     may_put_back = model_admin.has_change_permission(request, row)
     return [
@@ -58,19 +58,19 @@ def history(model_admin: ModelAdmin[Any], request: HttpRequest, row: Model) -> l
 
 
 def who(entry: AuditEntry) -> str:
-    """Who acted: a user, a key of a user, the user of a command, or the site itself."""
+    """Names the actor: a user, a user's key, the user of a command, or the site itself."""
     if entry.key_id is not None:
         return f"{entry.user_name} ({entry.key_name})"
     return entry.user_name or str(AuditEntry.Way(entry.way).label)
 
 
 def changes_table(entry: AuditEntry) -> str:
-    """The changed fields, before and after; "" if nothing changed."""
+    """Shows the changed fields, before and after; "" if nothing changed."""
     return differences(model_of(entry), entry.changes)
 
 
 def differences(model: type[Model] | None, changes: dict[str, Any]) -> str:
-    """A table of fields, before and after."""
+    """Makes a table of fields, before and after."""
     if not changes:
         return ""
     rows = []
@@ -83,7 +83,7 @@ def differences(model: type[Model] | None, changes: dict[str, Any]) -> str:
 
 
 def model_of(entry: AuditEntry) -> type[Model] | None:
-    """The model that an entry is about; None if this site has it no more."""
+    """Returns the model of an entry; None if the site no longer has it."""
     try:
         return apps.get_model(entry.model) if entry.model else None
     except (LookupError, ValueError):
@@ -91,14 +91,14 @@ def model_of(entry: AuditEntry) -> type[Model] | None:
 
 
 def kind_in_words(model: type[Model]) -> str:
-    """What a row of this table is called."""
-    # django-allauth has no word for it.
+    """Returns the word for a row of this table."""
+    # django-allauth has no word for this one.
     name = _("second factor") if model._meta.label_lower == "mfa.authenticator" else ""
     return capfirst(name or str(model._meta.verbose_name))
 
 
 def page_of_object(entry: AuditEntry) -> str:
-    """The address of the page of what the entry is about; "" if there is none."""
+    """Returns the address of the page of the entry's row; "" if there is none."""
     model = model_of(entry)
     if model is None or not entry.object_id:
         return ""
@@ -110,7 +110,7 @@ def page_of_object(entry: AuditEntry) -> str:
 
 
 def states(entry: AuditEntry) -> list[tuple[str, str]]:
-    """What can be put back, in words, and the addresses of the pages that do it."""
+    """Returns the states that can be put back: words, and the address of the page for each."""
     name = f"admin:{entry.model.replace('.', '_')}_put_back"
     words = {"before": _("Put back the state before"), "after": _("Put back this state")}
     return [
@@ -127,13 +127,13 @@ def _field(model: type[Model] | None, name: str) -> Any:
         return None
 
 
-# An empty rule, in which one part is put.
+# An empty rule, into which one part is put to describe that part.
 _NO_RULE = {"id": 0, "trigger": {"on": "other"}}
 _PARTS_OF_RULES = frozenset({"trigger", "conditions", "answers", "later"})
 
 
 def _part_of_rule(field: Any, value: Any) -> Any:
-    """A part of a reply rule as its list says it; what is no such part as it is."""
+    """Describes a part of a reply rule as the list of rules does; returns other values as is."""
     if not value:
         return ""
     try:
@@ -151,7 +151,7 @@ def _part_of_rule(field: Any, value: Any) -> Any:
 
 
 def _in_words(field: Any, value: Any) -> Any:
-    """A choice by its name, and a row that is pointed to by its own."""
+    """Returns the name of a choice or of a related row; other values as they are."""
     if value in (None, "") or isinstance(value, list | dict):
         return value
     if getattr(field, "many_to_one", False):

@@ -1,4 +1,4 @@
-"""Pieces that several pages show: templates/admin/pieces, styled in wechat_site/admin.css."""
+"""Renders pieces of several pages: templates/admin/pieces, styled in wechat_site/admin.css."""
 
 from __future__ import annotations
 
@@ -31,44 +31,44 @@ __all__ = [
 
 
 def follower_link(openid: str) -> str:
-    """The follower as a link to the list of followers."""
+    """Shows the follower as a link to the list of followers."""
     if not openid:
         return "–"
-    # The address of a link would show the OpenID too.
+    # The address of a link contains the OpenID, so make none if the viewer may not see it.
     return _piece("follower", openid=shown_openid(openid), is_link=may_see_openids())
 
 
 def moment(at: datetime.datetime | None, account: OfficialAccount) -> str:
-    """A time to the second, in the account's time zone, on one line."""
+    """Shows a time to the second, in the account's time zone, on one line."""
     if at is None:
         return "–"
     return _piece("moment", time=f"{at.astimezone(account.zone):%Y-%m-%d %H:%M:%S}")
 
 
 def menu_name(name: MenuName | None) -> str:
-    """The menu's name for a key, to stand before the key; "" if it has none."""
+    """Shows the menu's name for a key, to put before the key; "" if it has none."""
     return _piece("menu_name", name=name) if name else ""
 
 
 def verbatim(text: str) -> str:
-    """A text as it is, in letters of one width."""
+    """Shows a text unchanged, in a monospaced font."""
     return _piece("verbatim", text=text) if text else "–"
 
 
 def fold_out(text: str) -> str:
-    """A traceback behind its last line."""
+    """Shows the last line of a traceback, which unfolds to the whole."""
     if not text:
         return "–"
     return _piece("fold_out", text=text, last_line=text.strip().rpartition("\n")[2])
 
 
 def facts(rows: Iterable[tuple[Any, Any]]) -> str:
-    """A table of names and values."""
+    """Shows a table of names and values."""
     return _piece("facts", rows=rows)
 
 
 def nested_table(value: Any) -> str:
-    """Nested mappings and lists of texts, as tables in tables."""
+    """Shows nested mappings and lists of texts as nested tables."""
     rows = _rows(value)
     return str(value) if rows is None else _piece("nested_table", rows=rows)
 
@@ -95,7 +95,7 @@ def confirmation(
     sentences: list[StrOrPromise],
     back: str,
 ) -> HttpResponse:
-    """The page that asks before an action; its button posts to the action's own address."""
+    """Makes the page that asks before an action; its button posts to the action's address."""
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,

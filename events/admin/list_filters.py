@@ -1,4 +1,4 @@
-"""Filters of the large lists. Each looks its choices up cheaply and filters by an index."""
+"""Filters of the large lists. Each finds its choices cheaply and filters by an index."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _FIRST_TRY = datetime.timedelta(seconds=5)
-# Days of a span whose hours can be chosen.
+# The most days of a span in which an hour of the week can be chosen.
 _LONGEST = 366
 _A_MONDAY = datetime.date(2026, 11, 23)
 
@@ -52,14 +52,17 @@ class AccountFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         if not self.value():
             return queryset
-        # Looked up first: in a join PostgreSQL could not tell how many rows this account has.
+        # Look the account up first: in a join PostgreSQL could not estimate how many rows it has.
         accounts = OfficialAccount.objects.filter(slug=self.value())
         pk = accounts.values_list("pk", flat=True).first()
         return queryset.none() if pk is None else queryset.filter(account=pk)
 
 
 class KindFilter(admin.SimpleListFilter):
-    """A kind, or a group of kinds that the dashboard counts together; shown where chosen."""
+    """A kind, or a group of kinds that the dashboard counts together.
+
+    The filter lists a group only while it is chosen.
+    """
 
     title = _("kind")
     parameter_name = "kind"
@@ -73,7 +76,7 @@ class KindFilter(admin.SimpleListFilter):
         chosen = request.GET.get(self.parameter_name, "")
         group = [(chosen, str(self.groups[chosen][0]))] if chosen in self.groups else []
         if account_ids(request.user) is not None:
-            # What occurs is known of all accounts together only.
+            # kinds() would show kinds of accounts that this user may not see.
             return group + [(kind, label(kind)) for kind in KINDS]
         return group + [
             (kind, label(kind) if kind in KINDS else str(_("unknown: %s") % kind))
@@ -101,15 +104,15 @@ class StatusFilter(admin.SimpleListFilter):
 
 
 class AnswerFilter(admin.SimpleListFilter):
-    """Unanswered events, and those whose answer took another way than the usual one."""
+    """Unanswered events, and those whose answer did not go out in the usual way."""
 
     title = _("answered by")
     parameter_name = "answered_by"
-    # An answer was made, and reached nobody.
+    # An answer was made, but has not reached the follower.
     UNANSWERED = "nobody"
     # Messages and menu taps without an answer, whether one was made or not.
     NOT_ANSWERED = "not"
-    # After WeChat's first try ended.
+    # The answer came after WeChat's first try had ended.
     LATE = "late"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
@@ -137,7 +140,7 @@ class AnswerFilter(admin.SimpleListFilter):
 
 
 class UnmatchedTextFilter(admin.SimpleListFilter):
-    """One text that no rule matched, as the dashboard names it; shown where it is chosen."""
+    """One text that no rule matched, from a link of the dashboard; listed only while chosen."""
 
     title = _("text without a rule")
     parameter_name = "text"
@@ -157,7 +160,7 @@ class UnmatchedTextFilter(admin.SimpleListFilter):
 
 
 class MendedFilter(admin.SimpleListFilter):
-    """Events of which a field was broken."""
+    """Events that had a broken field."""
 
     title = _("mended")
     parameter_name = "mended"
@@ -178,12 +181,12 @@ class EventTimeFilter(admin.SimpleListFilter):
 
     @staticmethod
     def written(first: datetime.date, last: datetime.date) -> str:
-        """A span as the parameter has it."""
+        """Writes a span as the parameter's value."""
         return f"{first}..{last}"
 
     @classmethod
     def span(cls, request: HttpRequest) -> tuple[datetime.date, datetime.date] | None:
-        """The first and last day of a span that was chosen."""
+        """Returns the first and last day of the chosen span; None if none is chosen."""
         return days_in(request.GET.get(cls.parameter_name, ""))
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
@@ -198,7 +201,7 @@ class EventTimeFilter(admin.SimpleListFilter):
 
     @classmethod
     def bounds(cls, request: HttpRequest) -> tuple[Any, Any]:
-        """The first moment and the one after the last; None where the list has no end."""
+        """Returns the first moment and the one after the last; None if there is no such limit."""
         span = cls.span(request)
         if span is not None:
             zone = zone_of(request)
@@ -252,7 +255,7 @@ class WeekHourFilter(admin.SimpleListFilter):
 
 
 def span_of(request: HttpRequest) -> Span:
-    """Which texts a list with these filters searches: accounts that the user may see, and days."""
+    """Returns the texts that a list with these filters searches: accounts and days."""
     accounts = visible_accounts(request)
     if slug := request.GET.get(AccountFilter.parameter_name):
         accounts = accounts.filter(slug=slug)
@@ -261,7 +264,7 @@ def span_of(request: HttpRequest) -> Span:
 
 
 def zone_of(request: HttpRequest) -> zoneinfo.ZoneInfo:
-    """The time zone of the account that a list is of; the site's for a list of all."""
+    """Returns the time zone of the list's account; the site's for a list of all accounts."""
     slug = request.GET.get(AccountFilter.parameter_name)
     name = (
         OfficialAccount.objects.filter(slug=slug).values_list("time_zone", flat=True).first()

@@ -1,4 +1,4 @@
-"""Putting an earlier state of a row back, for tables whose states the audit list keeps."""
+"""Puts an earlier state of a row back, for tables whose states the audit list keeps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class WithEarlierStates(AccountModelAdmin):
         return [put_back, *super().get_urls()]
 
     def put_back(self, request: HttpRequest, entry_id: int) -> HttpResponse:
-        """Shows what would change; then gives the row, or a removed one, that state again."""
+        """Shows what would change; a POST gives the row that state, and restores a removed row."""
         moment = request.GET.get("state", "after")
         entry = get_object_or_404(AuditEntry, pk=entry_id, model=self.opts.label_lower)
         state = entry.details.get(moment) if moment in {"before", "after"} else None
@@ -74,7 +74,7 @@ class WithEarlierStates(AccountModelAdmin):
         return TemplateResponse(request, "admin/audit/put_back.html", context)
 
     def _put(self, row: Model | None, entry: AuditEntry, state: dict[str, Any]) -> Model:
-        """Stores the state; raises ValidationError where another row now stands in its way."""
+        """Stores the state; raises ValidationError if it is no longer valid."""
         is_new = row is None
         put = self.model(pk=int(entry.object_id)) if row is None else row
         for name, value in state.items():

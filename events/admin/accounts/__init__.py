@@ -1,1 +1,1 @@
-"""The pages of accounts: what WeChat must know, secrets, the doctor."""
+"""The pages of accounts: settings, secrets, the doctor."""

@@ -1,3 +1,5 @@
+"""The operators' page of an account, with its secrets and its picture."""
+
 from __future__ import annotations
 
 from functools import partial
@@ -40,7 +42,7 @@ from events.wechat import SecurityMode
 __all__ = ["OfficialAccountAdmin"]
 
 _SECRETS = ("new_token", "new_encoding_aes_key", "new_app_secret")
-# What they are on the page of a new account.
+# Their help texts on the page of a new account.
 _FROM_THE_CONSOLE = {
     "new_token": _(
         "3 to 32 letters and digits that you choose; enter the same in WeChat's console."
@@ -74,9 +76,9 @@ def _secret_field(text: Any, setting: str) -> _SecretField:
 
 
 class OfficialAccountForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Secrets go in and never come out.
+    """The form of an account. It takes secrets, but never shows them.
 
-    A form that is refused keeps those that were typed, encrypted, for the next attempt.
+    A refused form keeps the typed secrets, encrypted, for the next attempt.
     """
 
     new_token = _secret_field(_("token (令牌)"), "token")
@@ -115,7 +117,7 @@ class OfficialAccountForm(forms.ModelForm):  # type: ignore[type-arg]
         if upload is None:
             return b""
         try:
-            # No more is read than is judged.
+            # One byte over the limit is enough to refuse a larger file.
             return prepared(upload.read(LARGEST + 1))
         except NoPicture:
             raise forms.ValidationError(
@@ -136,7 +138,7 @@ class OfficialAccountForm(forms.ModelForm):  # type: ignore[type-arg]
             self.instance.set_encoding_aes_key(key, now=now)
         if secret := self._typed["new_app_secret"]:
             self.instance.app_secret = secret
-        # The database's constraint says the same, but could only name the whole form.
+        # The database has the same constraint, but its error would not belong to a field.
         encrypted = cleaned.get("security_mode") not in {None, SecurityMode.PLAINTEXT.value}
         missing = encrypted and not self.instance.encoding_aes_key
         if missing and "new_encoding_aes_key" not in self.errors:
@@ -217,12 +219,12 @@ class OfficialAccountAdmin(AccountModelAdmin):
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
         account = super().get_object(request, object_id, from_field)
         if account is not None:
-            # The page shows the whole URL, and only the request knows this site's name.
+            # The page shows the whole URL, and only the request knows this site's host.
             account.callback_url = request.build_absolute_uri(callback_path(account))
         return account
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        # Django would list what stands in the way, and that may be millions of events.
+        # Django would list all rows that prevent the deletion, perhaps millions of events.
         kept = [_("the events of %s") % account for account in objs if account.events.exists()]
         return ([], {}, set(), kept) if kept else super().get_deleted_objects(objs, request)
 
@@ -236,7 +238,7 @@ class OfficialAccountAdmin(AccountModelAdmin):
         ]
 
     def adopt_original_id(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Takes the original ID that quarantined pushes name; the worker then judges them anew."""
+        """Takes the original ID from quarantined pushes; the worker then judges them anew."""
         account = self.get_object(request, object_id)
         if account is None:
             raise Http404

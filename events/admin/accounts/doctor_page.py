@@ -1,4 +1,4 @@
-"""The doctor's page of an account: what was found last, a new visit, the call behind a rid."""
+"""The doctor's page of an account: the last findings, a new visit, the call of a rid."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def doctors_page(model_admin: Any, request: HttpRequest, object_id: str) -> Http
 
 
 def _about_rid(account: OfficialAccount, text: str) -> dict[str, Any]:
-    """What WeChat says of the call, or why it says nothing."""
+    """Returns WeChat's record of the call, or the reason why there is none."""
     rid = rid_in(text)
     if not rid:
         return {"rid": text[:300], "rid_failure": RID_FAILURES[76002]}
@@ -86,7 +86,7 @@ def _about_rid(account: OfficialAccount, text: str) -> dict[str, Any]:
 
 
 def _line(request: HttpRequest) -> Line:
-    """The address that WeChat was told; without a setting the one of this request."""
+    """Returns the site's public address; without PUBLIC_URL the address of this request."""
     base = settings.PUBLIC_URL
     if not base:
         asked = urlsplit(request.build_absolute_uri("/"))

@@ -1,6 +1,6 @@
-"""Secrets that were typed into a form that was refused, on their way through the browser and back.
+"""Keeps the secrets that were typed into a refused form: they go to the browser and back.
 
-They go encrypted, so that no page shows them, and are good for an hour.
+They are encrypted, so that no page shows them, and valid for an hour.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def sealed(secrets: Mapping[str, str]) -> str:
 
 
 def unsealed(text: str) -> dict[str, str]:
-    """What `sealed` was given; nothing if it is too old, or not of our making."""
+    """Reverses `sealed`; returns {} if the text is too old, or not from this site."""
     opened = decrypted_within(text, _LIFETIME) if text else None
     if opened is None:
         return {}
-    # What stands in a column of the database is encrypted alike, but is no such list.
+    # Values of encrypted columns have the same encryption, but are no such lists.
     try:
         purpose, secrets = json.loads(opened)
     except (TypeError, ValueError):

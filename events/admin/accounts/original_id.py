@@ -1,4 +1,4 @@
-"""The original IDs that an account's quarantined pushes name, offered to the operator."""
+"""Offers the operator the original IDs that an account's quarantined pushes name."""
 
 from __future__ import annotations
 

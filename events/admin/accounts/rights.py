@@ -1,4 +1,4 @@
-"""What WeChat lets an account call, as its pages show it."""
+"""Shows on an account's pages what WeChat lets it call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["shown_rights"]
 
 
 def shown_rights(account: OfficialAccount) -> dict[str, Any]:
-    """For templates/admin/events/officialaccount/rights.html."""
+    """Returns the context of templates/admin/events/officialaccount/rights.html."""
     row = AccountRights.objects.filter(pk=account.pk).first()
     return {
         "may_ask": bool(account.app_id and account.app_secret),

@@ -1,1 +1,1 @@
-"""The media library, and choosing one of its files."""
+"""The pages of the media library, and the field that chooses a file."""

@@ -63,7 +63,7 @@ class PosterForm(forms.ModelForm):  # type: ignore[type-arg]
         if upload is None:
             return b""
         try:
-            # No more is read than is judged.
+            # One byte over the limit is enough to refuse a larger file.
             return prepared_poster(upload.read(LARGEST + 1))
         except NoPicture:
             raise forms.ValidationError(
@@ -138,7 +138,7 @@ class MediaFileAdmin(NeedsRight, AccountModelAdmin):
 
     def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         if obj is not None:
-            # Another file is another row, so that messages that were sent show what they had.
+            # A row's file never changes, so that sent messages still show the right file.
             is_video = obj.kind == MediaFile.Kind.VIDEO
             kwargs["form"] = PosterForm if is_video else forms.ModelForm
         kwargs["fields"] = ["title"] if obj is not None else ["account", "title"]
@@ -171,12 +171,12 @@ class MediaFileAdmin(NeedsRight, AccountModelAdmin):
             remove_file(file)
 
     def file_view(self, request: HttpRequest, pk: int) -> FileResponse:
-        """The file itself, for those who may see the library."""
+        """Sends the file itself to users who may see the library."""
         file = self._visible(request, pk)
         return private_file(file.path, file.content_type)
 
     def poster_view(self, request: HttpRequest, pk: int) -> FileResponse:
-        """The poster of a video, likewise."""
+        """Sends the poster of a video in the same way."""
         return private_file(self._visible(request, pk).poster.name or "")
 
     def _visible(self, request: HttpRequest, pk: int) -> MediaFile:

@@ -1,4 +1,4 @@
-"""A list of files of the media library, with the chosen one shown beside it."""
+"""A select field for a file of the media library, with a preview beside it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["MediaSelect", "address_of_poster", "library"]
 
 
 def library(account_id: int | None, kinds: Iterable[str] = ()) -> list[MediaFile]:
-    """The account's files, newest first, of these kinds or of all."""
+    """Returns the account's files, newest first; of all kinds if `kinds` is empty."""
     files = MediaFile.objects.filter(account=account_id)
     kinds = list(kinds)
     return list(files.filter(kind__in=kinds) if kinds else files)
 
 
 def address_of_poster(file: MediaFile) -> str:
-    """Where the poster of a video is; "" for a file without one."""
+    """Returns the address of a video's poster; "" for a file without one."""
     return reverse("admin:events_mediafile_poster", args=[file.pk]) if file.poster else ""
 
 
 class MediaSelect(UnfoldAdminSelectWidget):
-    """Chooses a file by its reference; a media_id that stands there already can stay."""
+    """Chooses a file by its reference. A present value that is a media_id can stay."""
 
     def __init__(self, files: Iterable[MediaFile], current: str = "", attrs: Any = None) -> None:
         files = list(files)

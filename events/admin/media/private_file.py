@@ -1,4 +1,4 @@
-"""Answers with a file that no URL leads to; the caller has asked whether the user may see it."""
+"""Answers with a private file. The caller must check first that the user may see it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["private_file"]
 
 
 def private_file(name: str, content_type: str = "") -> FileResponse:
-    """The file of this name, with the type that its extension says unless one is given.
+    """Returns the file of this name; by default the extension decides its content type.
 
-    Http404 for no name, and for a file that is gone.
+    Raises Http404 for an empty name, and for a missing file.
     """
     if not name:
         raise Http404

@@ -1,1 +1,1 @@
-"""The pages of menus: writing, publishing, what followers see."""
+"""The pages of menus: write, publish, and see the menu that followers see."""

@@ -1,4 +1,4 @@
-"""The list of what followers of each account see; it leads to the page of one account."""
+"""The list of the menus that followers of each account see, with links to one account's page."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from events.models import LiveMenu, with_account
 
 __all__ = ["LiveMenuAdmin"]
 
-# Digits of a version's number: more do not fit its column.
+# The most digits of a version's number; more do not fit its column.
 _LONGEST_NUMBER = 18
 
 
 @admin.register(LiveMenu)
 class LiveMenuAdmin(ReadOnly, KeysetModelAdmin):
-    """What followers of each account see: the list that leads to the page of one of them."""
+    """The list of the menus that followers of each account see."""
 
     list_display = ["shown_account", "shown_version", "shown_asked_at", "reason"]
     list_display_links = ["shown_account"]

@@ -1,4 +1,4 @@
-"""The form that a menu is written in: three entries, each with room for five under it."""
+"""The form for a menu: three entries, each with up to five sub-entries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from events.wechat.api.menu_model import (
 
 __all__ = ["EntryForm", "MenuVersionForm"]
 
-# In the order in which they are asked for.
+# In the order of the form.
 _FIELDS = ("key", "url", "appid", "pagepath", "media_id", "article_id")
 
 _HINTS = {
@@ -40,7 +40,7 @@ def _types(*, is_top: bool) -> list[tuple[str, Any]]:
 
 
 class EntryForm(forms.Form):
-    """One entry. Whether WeChat would take it is asked of the menu as a whole."""
+    """One entry. The form of the whole menu checks whether WeChat would accept it."""
 
     def __init__(self, button: Button | None, *, place: tuple[int, ...], data: Any) -> None:
         prefix = "button" + "-".join(map(str, place))
@@ -54,7 +54,7 @@ class EntryForm(forms.Form):
         if data is not None:
             shown = data.get(f"{prefix}-type", "")
         if shown and shown not in BUTTON_TYPES:
-            # It is refused with a reason, and until then shown as what it is.
+            # Offer an unknown type, so that the form shows it; checking the menu refuses it.
             choices.append((shown, TYPE_NAMES.get(shown, shown)))
         for name in ("name", "type", *_FIELDS):
             label = capfirst(FIELD_NAMES[name])
@@ -80,22 +80,22 @@ class EntryForm(forms.Form):
 
     @property
     def rows(self) -> list[tuple[str, forms.BoundField, int]]:
-        """Name, field and limit in bytes (0 for none) of each row."""
+        """Name, field and limit in bytes (0 for no limit) of each row."""
         is_top = len(self.place) == 1
         return [(name, self[name], byte_limit(name, is_top=is_top)) for name in self.fields]
 
     @property
     def is_filled(self) -> bool:
-        """Whether anything is to be shown in it."""
+        """Whether the entry or one of its sub-entries has a value to show."""
         return bool(self["name"].value() or self["type"].value()) or any(
             sub.is_filled for sub in self.subs
         )
 
     def button(self) -> Button | None:
-        """The entry as it was written; None if nothing was. Only after validation."""
+        """Returns the written entry; None if it is empty. Call it only after validation."""
         texts = {name: str(self.cleaned_data.get(name) or "") for name in self.fields}
         subs = tuple(button for sub in self.subs if (button := sub.button()) is not None)
-        # Without these two no other field is shown, so what they hold is what was there once.
+        # Without name and type the page shows no other field, so the others hold old values.
         if not (subs or texts["name"] or texts["type"]):
             return None
         kept = BUTTON_TYPES.get(texts["type"], ())
@@ -110,7 +110,7 @@ class EntryForm(forms.Form):
 class MenuVersionForm(forms.ModelForm):  # type: ignore[type-arg]
     """A version with its menu. `tops` are the forms of the entries; `initial` may have a `menu`.
 
-    `seen_revision` is the revision that the writer saw.
+    `seen_revision` is the revision that the user saw.
     """
 
     seen_revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
@@ -140,7 +140,7 @@ class MenuVersionForm(forms.ModelForm):  # type: ignore[type-arg]
         cleaned: dict[str, Any] = super().clean() or {}
         forms_of_entries = [form for top in self.tops for form in (top, *top.subs)]
         are_valid = [form.is_valid() for form in forms_of_entries]
-        # Places in the menu, which has no gaps, lead to the forms, which may be empty.
+        # The menu has no gaps, but a form may be empty. So map places in the menu to forms.
         written = [(top, button) for top in self.tops if (button := top.button()) is not None]
         menu = Menu(tuple(button for _, button in written))
         for problem in problems(menu):
@@ -169,7 +169,7 @@ class MenuVersionForm(forms.ModelForm):  # type: ignore[type-arg]
 
     @cached_property
     def changed_data(self) -> list[str]:
-        """The fields that differ from before, for the history; the menu is one of them."""
+        """The changed fields for the history, including the menu."""
         changed: list[str] = super().changed_data
         is_changed = self.is_bound and self.instance.content != self.written
         return [*changed, "menu"] if is_changed else changed

@@ -1,4 +1,4 @@
-"""The page that makes a draft of a menu from JSON, pasted or in a file."""
+"""The page that makes a draft of a menu from pasted JSON or from a file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["MenuImport"]
 
 
 class MenuJSONForm(forms.Form):
-    """A valid form has the menu in `taken`, and in `notes` what was left out."""
+    """The form for the JSON. If it is valid, `taken` has the menu and `notes` the omissions."""
 
     account = forms.ModelChoiceField(
         label=capfirst(_("Official Account")), queryset=OfficialAccount.objects.none(),
@@ -77,7 +77,7 @@ class MenuJSONForm(forms.Form):
     def _uploaded(self, upload: Any) -> str:
         if upload is None:
             return ""
-        # One byte more, so that a longer file is told.
+        # Read one byte over the limit, so that a longer file is noticed.
         content: bytes = upload.read(4 * LONGEST + 1)
         try:
             return content.decode("utf-8-sig").strip()
@@ -94,7 +94,7 @@ class MenuImport(ModelAdmin):
         return [path("import/", view, name="events_menuversion_import"), *super().get_urls()]
 
     def import_menu(self, request: HttpRequest) -> HttpResponse:
-        """Makes a draft, and rules for the keys that stand for texts of WeChat's console."""
+        """Makes a draft, and rules for the keys that replace texts of WeChat's console."""
         if not (self.has_add_permission(request) and self.has_view_permission(request)):
             raise PermissionDenied
         accounts = visible_accounts(request)
@@ -143,7 +143,7 @@ class MenuImport(ModelAdmin):
 
 
 def _chosen(request: HttpRequest, accounts: Any) -> int | None:
-    """The account of the address, or the only one."""
+    """Returns the account in the address, or the only one."""
     found: int | None = (
         accounts.filter(slug=request.GET.get("account", "")).values_list("pk", flat=True).first()
     )

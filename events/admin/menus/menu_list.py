@@ -1,4 +1,4 @@
-"""The list of menu versions, and above it what followers of one account see."""
+"""The list of menu versions, and above it the menu that followers of one account see."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _COLOURS = {
     MenuVersion.State.FAILED.value: "danger",
 }
 
-# Seconds after which a page that waits for the worker is loaded anew.
+# Seconds after which a page that waits for the worker reloads itself.
 REFRESH_SECONDS = 2
 
 
@@ -97,7 +97,7 @@ class MenuList(ModelAdmin):
         ]
 
     def ask(self, request: HttpRequest, account_id: int) -> HttpResponse:
-        """Has the worker ask WeChat for the menu."""
+        """Makes the worker ask WeChat for the menu."""
         account = get_object_or_404(visible_accounts(request), pk=account_id)
         if not super().has_change_permission(request):
             raise Http404
@@ -129,7 +129,7 @@ class MenuList(ModelAdmin):
 
 
 def answers_in(request: HttpRequest, account: Any, menu: Menu) -> dict[str, Any]:
-    """What the keys answer, for who may see the rules."""
+    """Returns the answers to the menu's keys, for users who may see the rules."""
     may_see = request.user.has_perm("events.view_replyrule")
     return {
         "key_answers": answers_of_keys(account.pk, menu) if account and may_see else [],

@@ -112,9 +112,9 @@ class PublishingActions(ModelAdmin):
     def _asks(
         self, request: HttpRequest, version: MenuVersion, *, title: StrOrPromise
     ) -> HttpResponse | None:
-        """The page that shows what publishing changes; None once its button was pressed.
+        """Returns the page that shows what publishing changes; None after its button is pressed.
 
-        Shown again if what it shows has changed meanwhile.
+        Returns the page again if the menu has changed since the user saw it.
         """
         at_wechat = AtWeChat.of(version.account)
         seen = at_wechat.seen_with(version)
@@ -145,7 +145,7 @@ class PublishingActions(ModelAdmin):
 
 
 def fitting_actions(version: Any) -> set[str]:
-    """The actions that a version's state allows, and the account's rights at WeChat."""
+    """Returns the actions that the version's state and the account's rights allow."""
     fitting = _actions_of_state(version)
     if not fitting & _TO_WECHAT or hindrance(version.account_id, MENUS) is None:
         return fitting

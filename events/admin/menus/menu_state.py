@@ -1,4 +1,4 @@
-"""What the pages say of an account's menu at WeChat: known or not, drifted, failed, awaited."""
+"""The state of an account's menu at WeChat, for pages: unknown, different, failed or waiting."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AtWeChat", "failure_of", "is_due_soon", "listing_of"]
 
-# How long a page that waits for the worker goes on loading itself anew.
+# How long a page that waits for the worker reloads itself.
 _WORTH_WAITING = datetime.timedelta(seconds=60)
 
-# What a call for a menu may fail with besides what any call may.
+# Explanations of failures that are special for menus.
 _EXPLANATIONS: dict[str, StrOrPromise] = {
     "request": _("WeChat does not take this menu, and says why:"),
     "refused": _("WeChat refuses, and says why:"),
@@ -37,7 +37,7 @@ _EXPLANATIONS: dict[str, StrOrPromise] = {
 
 @dataclass(frozen=True, slots=True)
 class AtWeChat:
-    """The menu that followers of an account see, as far as known, and the notes beside it."""
+    """The menu that followers of an account see, as far as the site knows, with notes on it."""
 
     account: OfficialAccount
     live: LiveMenu | None
@@ -76,7 +76,7 @@ class AtWeChat:
 
     @property
     def drift(self) -> StrOrPromise:
-        """How what WeChat shows differs from what was published here; "" if it does not."""
+        """How WeChat's menu differs from the last one published here; "" if it does not."""
         if self.here is None or self.live is None or self.version == self.here:
             return ""
         if self.version is None:
@@ -91,7 +91,7 @@ class AtWeChat:
 
     @property
     def conditional(self) -> str:
-        """That other menus exist beside this one; "" if none do."""
+        """A sentence about menus for only some followers; "" if there are none."""
         number = self.live.conditional_menus if self.live else 0
         if not number:
             return ""
@@ -119,14 +119,14 @@ class AtWeChat:
         return is_due_soon(self.live) or is_due_soon(self.waiting)
 
     def seen_with(self, version: MenuVersion) -> str:
-        """What somebody who decides on this version has before him, to notice when it changes."""
+        """A text that changes if the state changes that a user sees before publishing."""
         live = self.live.version_id if self.live else None
         waiting = self.waiting.pk if self.waiting else None
         return f"{version.revision}.{live or 0}.{waiting or 0}"
 
 
 def failure_of(row: MenuVersion | LiveMenu) -> str:
-    """Why WeChat did not do what this site asked: in our words, then in WeChat's."""
+    """Explains why a job failed: in our words, then in WeChat's."""
     if not row.failure:
         return ""
     return render_to_string(
@@ -139,13 +139,13 @@ def failure_of(row: MenuVersion | LiveMenu) -> str:
 
 
 def is_due_soon(row: MenuVersion | LiveMenu | None) -> bool:
-    """Whether the worker is at it, or about to be."""
+    """Whether the worker handles the row now, or soon will."""
     if row is None or row.due_at is None:
         return False
     return abs(row.due_at - timezone.now()) <= _WORTH_WAITING
 
 
 def listing_of(account: OfficialAccount) -> str:
-    """The page of an account's menus."""
+    """Returns the address of the page of an account's menus."""
     listing = reverse("admin:events_menuversion_changelist")
     return f"{listing}?{urlencode({'account': account.slug})}"

@@ -68,8 +68,8 @@ class MenuVersionAdmin(NeedsRight, MenuList, MenuImport, PublishingActions, Keys
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         if not super().has_change_permission(request, obj):
             return False
-        # What was written while somebody else published the version must not be lost, so a form
-        # that is sent is read in any case: save_model() makes a new draft of it.
+        # If another user publishes the version meanwhile, the written menu must not be lost. So
+        # accept the form in any case: save_model() makes a new draft of it.
         return obj is None or obj.is_editable or request.method == "POST"
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -84,7 +84,7 @@ class MenuVersionAdmin(NeedsRight, MenuList, MenuImport, PublishingActions, Keys
         return self.has_view_permission(request) and self.has_add_permission(request)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
-        """Those that fit the version's state. Asked for all the same, they say why they do not."""
+        """Returns the actions that fit the version's state. The others explain why they do not."""
         version = self._version(request, object_id)
         fitting = fitting_actions(version) if version else ()
         actions: list[UnfoldAction] = super().get_actions_detail(request, object_id)
@@ -107,7 +107,7 @@ class MenuVersionAdmin(NeedsRight, MenuList, MenuImport, PublishingActions, Keys
         return [(None, {"fields": [*facts, "note"]})]
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """The menu of the version ``?from=``, or the one that followers of ``?account=`` see."""
+        """Takes the menu of the version ``?from=``, or the one that ``?account=`` shows now."""
         source = self._version(request, request.GET.get("from"))
         accounts = visible_accounts(request)
         if source is not None:
@@ -150,7 +150,7 @@ class MenuVersionAdmin(NeedsRight, MenuList, MenuImport, PublishingActions, Keys
         return response
 
     def _next_step(self, request: HttpRequest, version: Any) -> tuple[StrOrPromise, str] | None:
-        """What is usually done with a version, and where: on a phone it stands behind a menu."""
+        """Returns the usual next action and its address; on phones the actions are in a menu."""
         if version is None:
             return None
         if not self.has_publish_permission(request):
@@ -234,5 +234,5 @@ class MenuVersionAdmin(NeedsRight, MenuList, MenuImport, PublishingActions, Keys
         return HttpResponseRedirect(page_of(version))
 
     def delete_model(self, request: HttpRequest, obj: MenuVersion) -> None:
-        # Not one that was published since the page was asked for.
+        # Do not delete a version that was published since the page was loaded.
         MenuVersion.objects.editable().filter(pk=obj.pk).delete()

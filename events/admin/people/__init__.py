@@ -1,1 +1,1 @@
-"""Keys of programs, and the list of what users and keys did."""
+"""The pages of programs' keys, and the list of what users and keys did."""

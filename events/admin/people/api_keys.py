@@ -1,3 +1,5 @@
+"""The pages of API keys: making, seeing and revoking them."""
+
 from __future__ import annotations
 
 import copy
@@ -35,7 +37,7 @@ def _end() -> datetime.date:
     return timezone.localdate() + datetime.timedelta(days=settings.API_KEY_DAYS)
 
 
-# What a scope lets a key do.
+# The words for each scope.
 _SCOPES = {
     "accounts:read": _("read Official Accounts"),
     "bindings:read": _("read bindings"),
@@ -57,7 +59,7 @@ _SCOPES = {
 
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A new key of the user who makes it: scopes within his rights, accounts that he may see."""
+    """A new key of the present user: scopes within their rights, accounts that they may see."""
 
     scopes = forms.MultipleChoiceField(
         label=capfirst(_("scopes")), widget=UnfoldAdminCheckboxSelectMultipleWidget
@@ -92,10 +94,10 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
-    """Keys are made and revoked. The page shows a key's text once, after making it.
+    """Makes and revokes keys. The page shows a key's text once, after making it.
 
-    Users make and see their own keys. Users without a limit to accounts who may see users see the
-    keys of all.
+    Users make and see their own keys. A user sees all keys if they may see users and have no limit
+    to accounts.
     """
 
     form = ApiKeyForm
@@ -115,7 +117,7 @@ class ApiKeyAdmin(ModelAdmin):
     def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, **kwargs)
         if obj is None and "scopes" in form.base_fields:
-            # Copies: all forms of this class share their fields, and users have other choices.
+            # Copy the fields, because forms of this class share them, but users' choices differ.
             scopes, accounts = (
                 copy.deepcopy(form.base_fields[name]) for name in ("scopes", "accounts")
             )
@@ -191,7 +193,7 @@ class ApiKeyAdmin(ModelAdmin):
         )
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Saves nothing more: issue() stored the accounts."""
+        """Saves nothing, because issue() has stored the accounts."""
 
     @action(description=_("Revoke"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
@@ -204,7 +206,7 @@ class ApiKeyAdmin(ModelAdmin):
 
 
 def ending_keys(user: Any) -> list[dict[str, Any]]:
-    """The user's keys that end soon, for the dashboard."""
+    """Returns the user's keys that expire soon, for the dashboard."""
     if not user.has_perm("events.view_apikey"):
         return []
     return [

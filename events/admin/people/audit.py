@@ -40,7 +40,7 @@ _COLUMNS = (
     "id", "at", "user", "key", "way", "address", "act", "account", "model", "object", "name",
     "changes", "details",
 )  # fmt: skip
-# With this mark, spreadsheets read the file as UTF-8.
+# With this byte order mark spreadsheets read the file as UTF-8.
 _MARK = "\ufeff".encode()
 _WITH_WECHAT = "sign_in_with_wechat"
 
@@ -124,7 +124,7 @@ class AuditEntryAdmin(ReadOnly, KeysetModelAdmin):
         return [path("export/", export, name="events_auditentry_export"), *super().get_urls()]
 
     def export(self, request: HttpRequest) -> HttpResponse:
-        """The entries that the filters leave as CSV, oldest first; that is recorded too."""
+        """Sends the filtered entries as CSV, oldest first, and records the export too."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         found = self.get_changelist_instance(request).queryset
@@ -145,7 +145,7 @@ class AuditEntryAdmin(ReadOnly, KeysetModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        # An entry has no history: nobody changes it.
+        # Nobody changes an entry, so it has no history.
         return super().change_view(
             request, object_id, form_url, {**(extra_context or {}), "show_history": False}
         )
@@ -212,7 +212,7 @@ def _records(found: Iterable[list[AuditEntry]]) -> Iterator[dict[str, Any]]:
 
 
 def _is_address(term: str) -> bool:
-    """PostgreSQL compares a column of addresses with nothing else."""
+    """Whether the term is an IP address; PostgreSQL compares addresses with nothing else."""
     try:
         ipaddress.ip_address(term)
     except ValueError:

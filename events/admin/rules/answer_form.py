@@ -24,18 +24,18 @@ from events.rules.rule_answers import FIELDS as FIELDS_OF
 __all__ = ["AnswerForm", "answer_forms", "input_class"]
 
 _LONG = {"content", "description"}
-# The kinds of answers that are a file.
+# The kinds of answers that consist of a file.
 _FILE_KINDS = {"image", "voice", "video"}
 
 
 def input_class() -> str:
-    """How the theme draws fields for which it has no widget."""
+    """Returns the theme's CSS classes, for fields for which it has no widget."""
     drawn: str = UnfoldAdminTextInputWidget().attrs["class"]
     return drawn
 
 
 class AnswerForm(forms.Form):
-    """One answer. Its mistakes are found in the rule as a whole."""
+    """One answer. The form of the whole rule finds its mistakes."""
 
     def __init__(
         self, answer: Answer | None, *, prefix: str, data: Any, files: Sequence[MediaFile]
@@ -98,7 +98,7 @@ class AnswerForm(forms.Form):
         return bool(self["kind"].value())
 
     def answer(self) -> Answer | None:
-        """The answer as it was written, None for none; only after validation."""
+        """Returns the written answer, None if there is none. Call it only after validation."""
         kind = self.cleaned_data.get("kind")
         if not kind:
             return None

@@ -1,4 +1,4 @@
-"""The test box: "if a follower sends …", and what the rules would say."""
+"""The test box: "if a follower sends …", and the answer of the rules."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ACTS = [
 
 
 class BoxForm(forms.Form):
-    """Who does what, when; all but the act may be left out."""
+    """The form: who does what, and when. Only the act is required."""
 
     act = forms.ChoiceField(
         label=_("a follower sends or does"), choices=_ACTS, required=False,
@@ -78,7 +78,7 @@ class BoxForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the follower sees: one message, and the seconds after which it comes."""
+    """One message that the follower sees, and the seconds after which it comes."""
 
     kind: str
     text: str
@@ -97,7 +97,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What the rules say to an act; `messages` are what the phone shows."""
+    """The rules' decision about an act; the phone shows `messages`."""
 
     act: str
     sent: str
@@ -109,7 +109,7 @@ class Box:
     def of(
         cls, form: BoxForm, account: OfficialAccount, rules: list[Rule], codes: dict[str, str]
     ) -> Box:
-        """The same function that decides live; of a form that is valid."""
+        """Decides by the same function as the live answer. The form must be valid."""
         given = form.cleaned_data
         kind = given["act"] or "text"
         at: datetime.datetime = given["at"] or timezone.now().astimezone(account.zone)

@@ -1,4 +1,4 @@
-"""The form of a reply rule: what it waits for, its conditions, and the forms of its answers."""
+"""The form of a reply rule: its trigger, its conditions, and the forms of its answers."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ from events.rules.data import (
 
 __all__ = ["RuleForm"]
 
-# Codes to choose from; the scenes of more are written.
+# The most QR codes to choose from; users type the scenes of others.
 _MOST_BOXES = 200
 _SEPARATORS = re.compile(r"[\n,，;；]+")
-# What a new rule begins with.
+# The answers of a new rule.
 _USUAL = (Answer(AnswerKind.TEXT),)
 
 
@@ -136,7 +136,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         if self.instance.pk:
             written = self.instance.rule
         self.names = names or Names({}, {})
-        # Who may only look has none of these.
+        # The form of a user who may only look does not have these fields.
         for name in ("name", "choice"):
             if name in self.fields:
                 self.fields[name].required = False
@@ -175,7 +175,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         self.initial.setdefault("other_keys", ", ".join(unnamed))
 
     def _offer_tags(self, chosen: frozenset[int]) -> None:
-        """All tags of the account; a chosen one without a name stands there by its number."""
+        """Offers all tags of the account; a chosen tag without a name is shown by its number."""
         unknown = sorted(chosen - self.names.tags.keys())
         boxes: Any = self.fields["tags"]
         boxes.choices = [
@@ -189,7 +189,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
         parts = [*self.answers, *self.later]
-        # Every form is asked, so that each shows its mistakes.
+        # Validate every form, so that each shows its mistakes.
         are_valid = [form.is_valid() for form in parts]
         if not all(are_valid):
             self.add_error(None, _("See what is wrong beside the answers."))
@@ -202,7 +202,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         rule = self.rule()
         for problem in problems(rule):
             self._blame(problem.field, sentence(problem))
-        # The columns are filled from what was cleaned.
+        # Django would set the columns from the cleaned data, so put the same values there.
         self.instance.take(rule)
         cleaned["name"], cleaned["choice"] = rule.name, rule.choice.value
         return cleaned
@@ -220,7 +220,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error(where if where in self.fields else None, text)
 
     def rule(self) -> Rule:
-        """What was written, as plain data; only after validation."""
+        """Returns the written rule as plain data. Call it only after validation."""
         cleaned = self.cleaned_data
         hours = None
         if cleaned.get("hours_since") and cleaned.get("hours_until"):
@@ -267,7 +267,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
     @cached_property
     def changed_data(self) -> list[str]:
-        """The columns that are new, for the history."""
+        """No fields: the audit of the watched table records the changes."""
         return []
 
 
@@ -292,12 +292,12 @@ def _initial(trigger: Trigger, rule: Rule | None) -> dict[str, Any]:
 
 
 def _naive(at: datetime.datetime | None) -> datetime.datetime | None:
-    """What was written in the form, which knows no zone: the account's clock."""
+    """Removes the zone that Django added: the user meant the account's clock."""
     return None if at is None else at.replace(tzinfo=None)
 
 
 def _name(trigger: Trigger, answers: Sequence[Answer]) -> str:
-    """A name for a rule that was given none."""
+    """Makes a name for a rule without one."""
     parts = trigger.words or trigger.keys
     if parts:
         return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""What the rules answer to each key of a menu, for the pages of menus."""
+"""Finds the rule that answers each key of a menu, for the pages of menus."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from events.wechat.api.menu_model import Menu
 
 __all__ = ["KeyAnswer", "answers_of_keys"]
 
-# The entries whose taps WeChat shows an answer to.
+# WeChat shows an answer to taps on these types of entries.
 _ANSWERED = {"click", "scancode_waitmsg"}
 
 
 @dataclass(frozen=True, slots=True)
 class KeyAnswer:
-    """An entry that sends a key, and the rule that answers; `is_draft`: only once published."""
+    """An entry that sends a key, and its rule; with `is_draft` the rule is not published yet."""
 
     path: str
     key: str
@@ -32,7 +32,7 @@ class KeyAnswer:
 
 
 def answers_of_keys(account_id: int, menu: Menu) -> list[KeyAnswer]:
-    """In the menu's order; empty for a menu without keys."""
+    """Returns the answers in the menu's order; empty for a menu without keys."""
     sent = [entry for entry in entries(menu) if entry.button.type in _ANSWERED]
     if not sent:
         return []

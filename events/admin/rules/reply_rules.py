@@ -1,4 +1,4 @@
-"""The operators' pages for reply rules: the list in its order, the editor, publishing."""
+"""The operators' pages for reply rules: the ordered list, the editor, publishing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _LONGEST_WORD = 100
 
 @admin.register(ReplyRule)
 class ReplyRuleAdmin(TakeOverPage, TryingPages, WithEarlierStates):
-    """The draft of each account; followers are answered by what is published of it."""
+    """The draft of each account. Only the published rules answer followers."""
 
     form = RuleForm
     change_form_template = "admin/events/replyrule/change_form.html"
@@ -74,7 +74,7 @@ class ReplyRuleAdmin(TakeOverPage, TryingPages, WithEarlierStates):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The account's rules in their order; acts on several rows are Django's."""
+        """Shows the account's rules in their order; Django handles acts on several rows."""
         if request.method != "GET":
             return super().changelist_view(request, extra_context)
         if not self.has_view_permission(request):
@@ -104,7 +104,7 @@ class ReplyRuleAdmin(TakeOverPage, TryingPages, WithEarlierStates):
         return TemplateResponse(request, "admin/events/replyrule/list.html", context)
 
     def order(self, request: HttpRequest, account_id: int) -> HttpResponse:
-        """Puts the rules in the order of the form's `id`s, or moves one place up or down."""
+        """Orders the rules by the form's `id`s; `move` moves one rule a place up or down."""
         account = self._account(request, account_id)
         if not self.has_change_permission(request):
             raise Http404
@@ -123,7 +123,7 @@ class ReplyRuleAdmin(TakeOverPage, TryingPages, WithEarlierStates):
         return self.has_view_permission(request) and request.user.has_perm("events.publish_rules")
 
     def publish(self, request: HttpRequest, account_id: int) -> HttpResponse:
-        """Shows what publishing changes, then does it."""
+        """Shows what publishing changes; a POST publishes."""
         account = self._account(request, account_id)
         if not self.has_publish_permission(request):
             raise Http404
@@ -154,7 +154,7 @@ class ReplyRuleAdmin(TakeOverPage, TryingPages, WithEarlierStates):
         return TemplateResponse(request, "admin/events/replyrule/publish.html", context)
 
     def discard(self, request: HttpRequest, account_id: int) -> HttpResponse:
-        """Asks, then makes the draft what is live."""
+        """Asks first; a POST replaces the draft by the live rules."""
         account = self._account(request, account_id)
         if not self.has_change_permission(request):
             raise Http404
@@ -211,12 +211,12 @@ class ReplyRuleAdmin(TakeOverPage, TryingPages, WithEarlierStates):
         if request.method == "GET" and may:
             accounts = list(visible_accounts(request))
             if chosen_account(request) is None and accounts:
-                # Of which account the rule is decides what there is to choose from.
+                # The choices of the form depend on the account, so let the user choose it first.
                 return self._listing(request)
         return super().add_view(request, form_url, extra_context)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """The account; what the address says the rule waits for."""
+        """Returns the account, and a rule with the trigger that the address describes."""
         account = chosen_account(request)
         if account is None:
             return {}

@@ -1,4 +1,4 @@
-"""What the pages say of an account's rules: each in words, with its hits and what is wrong."""
+"""The state of an account's rules for pages: each rule in words, with hits and mistakes."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ __all__ = [
 
 
 def names_of(account_id: int) -> Names:
-    """The menu's entries and the QR codes of the account by key, and its tags by number."""
+    """Returns the names of the account's menu entries and QR codes by key, and of its tags."""
     menu = {key: path for _account, key, path in keys_of_live_menus([account_id])}
     return Names(menu, code_names(account_id), tag_names(account_id))
 
 
 def chosen_account(request: HttpRequest) -> OfficialAccount | None:
-    """The account that the address names, or the only one there is."""
+    """Returns the account in the address, or the only one."""
     accounts = list(visible_accounts(request))
     slug = request.GET.get("account") or request.POST.get("account")
     found = next((account for account in accounts if account.slug == slug), None)
@@ -66,13 +66,13 @@ def page_of_rules(account: OfficialAccount, name: str = "changelist") -> str:
     return f"{address}?{urlencode({'account': account.slug})}"
 
 
-# No key of a menu is empty.
+# Stands for any key; a key of a menu is never empty.
 ANY_KEY = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleRow:
-    """One rule as the list shows it."""
+    """One rule of the list."""
 
     number: int
     row: ReplyRule
@@ -84,25 +84,25 @@ class RuleRow:
     last: str
     state: tuple[str, StrOrPromise] | None
     notes: list[str]
-    # Why its messages are not sent, "" if they are; the editor says it beside the answers.
+    # Why its messages are not sent; "" if they are. The editor shows it beside the answers.
     unsent: str
 
     @property
     def is_apart(self) -> bool:
-        """Whether it is tried after all others, wherever it stands."""
+        """Whether the rule is tried after all others, at any place in the list."""
         return self.rule.trigger.on is On.OTHER
 
 
 @dataclass(frozen=True, slots=True)
 class RulesPage:
-    """The draft of an account's rules beside what is live."""
+    """The draft of an account's rules, compared with the live rules."""
 
     account: OfficialAccount
     names: Names
     rows: list[RuleRow]
     live: RuleVersion | None
     changes: list[str]
-    # Keys and names of the entries of the live menu that no rule answers, live or in the draft.
+    # Keys and names of the live menu's entries that neither a live rule nor the draft answers.
     silent_entries: list[tuple[str, str]]
 
     @classmethod
@@ -147,7 +147,7 @@ class RulesPage:
 
 
 def keys_answered(rules: Sequence[Rule]) -> dict[str, Rule]:
-    """By menu key the first rule that answers it; ANY_KEY stands for all keys."""
+    """Returns the first rule that answers each menu key; ANY_KEY stands for all keys."""
     found: dict[str, Rule] = {}
     for rule in rules:
         if rule.is_on and rule.trigger.on is On.MENU:

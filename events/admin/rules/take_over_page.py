@@ -1,4 +1,4 @@
-"""The page that takes over what WeChat's console answers by itself: its replies and its menu."""
+"""The page that takes over the replies and the menu of WeChat's console."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ __all__ = ["TakeOverPage"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What WeChat says the console has."""
+    """The console's replies and menu, as WeChat reports them."""
 
     rules: list[Rule]
     current: CurrentMenu
 
     @classmethod
     def at(cls, account: OfficialAccount) -> Found:
-        """Asks WeChat twice; raises APIError."""
+        """Asks WeChat, with two calls; raises APIError."""
         client = client_for(account)
         return cls(list(rules_of_console(client.auto_replies.current())), client.menus.current())
 
@@ -52,7 +52,7 @@ class Found:
 
     @property
     def seen(self) -> str:
-        """A word that changes with what was found, so that nobody takes over unseen."""
+        """A digest of the findings, so that nobody takes over anything unseen."""
         return hashlib.sha256(repr((self.rules, self.current)).encode()).hexdigest()
 
 
@@ -64,7 +64,7 @@ class TakeOverPage(AccountModelAdmin):
         return [path("take-over/", view, name="events_replyrule_take_over"), *super().get_urls()]
 
     def take_over(self, request: HttpRequest) -> HttpResponse:
-        """Asks WeChat on request, shows what would become of it, and takes it over."""
+        """Asks WeChat on request, shows the resulting rules and menu, and takes them over."""
         if not (self.has_add_permission(request) and self.has_view_permission(request)):
             raise PermissionDenied
         account = chosen_account(request)
@@ -151,7 +151,7 @@ def _line(one: Candidate, names: Names) -> dict[str, Any]:
 
 
 def _entries(menu: Menu, taken: Menu) -> list[tuple[Entry, Entry | None]]:
-    """Each entry, and what becomes of it; None where it stays as it is."""
+    """Returns each entry with its new form; None if it stays unchanged."""
     return [
         (was, becomes if becomes.button.type != was.button.type else None)
         for was, becomes in zip(entries(menu), entries(taken), strict=True)

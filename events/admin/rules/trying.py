@@ -1,4 +1,4 @@
-"""Pages that try rules out: the test box, the replay of a week, texts that no rule matched."""
+"""Pages that try rules out: the test box, the replay of a week, unmatched texts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TryingPages(AccountModelAdmin):
         ]
 
     def test(self, request: HttpRequest) -> HttpResponse:
-        """If a follower sends this: the rule that wins, why the others lose, and the phone."""
+        """Shows for a follower's act the winning rule, why others lose, and the phone."""
         context = self._trying(request, _("Test"))
         account = context["account"]
         form = BoxForm(request.GET if "act" in request.GET else None, context["names"].tags)
@@ -53,7 +53,7 @@ class TryingPages(AccountModelAdmin):
         return TemplateResponse(request, "admin/events/replyrule/test.html", context)
 
     def replay(self, request: HttpRequest) -> HttpResponse:
-        """How the messages of the last seven days would be answered."""
+        """Shows how the rules would answer the messages of the last seven days."""
         context = self._trying(request, _("Replay of the last 7 days"))
         account = context["account"]
         if account is not None:
@@ -74,7 +74,7 @@ class TryingPages(AccountModelAdmin):
         return TemplateResponse(request, "admin/events/replyrule/replay.html", context)
 
     def _trying(self, request: HttpRequest, title: Any) -> dict[str, Any]:
-        """What both pages show: an account, and its draft or what is live."""
+        """Returns the context of both pages: an account, and its draft or its live rules."""
         if not self.has_view_permission(request):
             raise Http404
         account = chosen_account(request)
@@ -100,14 +100,14 @@ class TryingPages(AccountModelAdmin):
 
 
 def _said(row: Replayed, names: Names) -> str:
-    """The text, for who may read it; a key by its name."""
+    """Returns the text, masked for users who may not read it, or the name of a key."""
     if "." not in row.kind:
         return row.said if may_see_contents() else HIDDEN
     return names.menu.get(row.said) or names.codes.get(row.said) or row.said
 
 
 def unmatched_of(account: OfficialAccount) -> list[UnmatchedText] | None:
-    """The most frequent texts of this week that no rule matched; None for who may not read."""
+    """Returns this week's most frequent unmatched texts; None for users who may not read them."""
     if not may_see_contents():
         return None
     today = timezone.now().astimezone(account.zone).date()

@@ -1,4 +1,4 @@
-"""The published versions of an account's rules: what each changed, and the way back to it."""
+"""The pages of published versions of rules: what each changed, and publishing one again."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class RuleVersionAdmin(ReadOnly, KeysetModelAdmin):
         return self.badge(version)[1]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
-        """None for what is live. Asked for all the same, it says that nothing is new."""
+        """Hides the actions of the live version. If one is called anyway, it says why not."""
         version = self.get_object(request, str(object_id))
         actions: list[UnfoldAction] = super().get_actions_detail(request, object_id)
         return [] if version is None or version.is_live else actions
@@ -93,7 +93,7 @@ class RuleVersionAdmin(ReadOnly, KeysetModelAdmin):
 
     @action(description=_("Publish again"), permissions=["publish"], icon="undo")
     def take_version_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Shows what would change, then publishes the version once more."""
+        """Shows what would change; a POST publishes the version again."""
         version = self.get_object(request, str(object_id))
         if version is None:
             raise Http404
