@@ -35,7 +35,7 @@ class _Snapshot:
     rows: tuple[list[tuple[Any, ...]], ...]
     # The value is an exception if that account cannot be read; the other accounts go on working.
     accounts: dict[str, OfficialAccount | Exception]
-    # By account, with the number of the version.
+    # The rules of each account, with the id of their version.
     rules: dict[int, tuple[int, RuleSet]]
 
 

@@ -201,6 +201,7 @@ def label(kind: str) -> str:
 
 
 def kinds_where(condition: Callable[[Kind], bool]) -> tuple[str, ...]:
+    """Returns the kinds whose entry meets the condition."""
     return tuple(kind for kind, entry in KINDS.items() if condition(entry))
 
 

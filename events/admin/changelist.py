@@ -122,7 +122,7 @@ class KeysetModelAdmin(AccountModelAdmin):
 
 
 class ReadOnly:
-    """For records of past events, which nobody edits."""
+    """A base class of the admin of records, which nobody edits."""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False

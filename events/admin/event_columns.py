@@ -33,7 +33,7 @@ STATUS_COLOURS = {
 
 
 class EventColumns(ModelAdmin):
-    """For the admin of EventLog."""
+    """A base class of the admin of EventLog."""
 
     @display(description=_("event time"))
     def time(self, event: EventLog) -> str:

@@ -24,7 +24,7 @@ __all__ = ["WithEarlierStates"]
 
 
 class WithEarlierStates(AccountModelAdmin):
-    """For the admin of a model that is watched with `keep_states`."""
+    """A base class of the admin of a model that is watched with `keep_states`."""
 
     def get_urls(self) -> list[Any]:
         put_back = path(

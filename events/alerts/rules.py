@@ -113,6 +113,7 @@ def sees(rule: str) -> Callable[[_Look], _Look]:
 
 
 def looks() -> Mapping[str, _Look]:
+    """Returns the registered functions by rule."""
     return dict(_looks)
 
 

@@ -25,7 +25,7 @@ from events.wechat import ImageReply, MusicReply, Reply, VideoReply, VoiceReply
 
 __all__ = ["KEPT", "forget_old_hits", "incoming_of", "note_early_replies", "reply_by_rule"]
 
-# As long as the site keeps unanswered texts.
+# Hits are kept as long as unanswered texts.
 KEPT = datetime.timedelta(days=100)
 # Seconds. A message that follows the reply waits so long, so that it does not arrive first.
 _AFTER_REPLY = 1

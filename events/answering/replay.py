@@ -17,7 +17,7 @@ from events.rules.decide import NeedsFollower, RuleSet
 __all__ = ["MOST", "Replay", "Replayed", "replay"]
 
 DAYS = 7
-# The most events to decide anew; each takes a fraction of a millisecond.
+# The most events to decide again; each takes a fraction of a millisecond.
 MOST = 2000
 _SHOWN = 200
 _KINDS = tuple(dict.fromkeys(kind for kinds in EVENT_KINDS.values() for kind in kinds))
@@ -50,7 +50,7 @@ class Replay:
 
 
 def replay(account: OfficialAccount, rules: Sequence[Rule]) -> Replay:
-    """Decides the account's events of the last seven days anew, at most the newest two thousand.
+    """Decides the account's events of the last seven days again, at most the newest two thousand.
 
     It decides each event at the event's time, but with today's tags, remark and binding. It leaves
     out scans that bind, because no rule answers them.

@@ -136,6 +136,7 @@ class Names:
 
 
 def trigger_in_words(trigger: Trigger, names: Names) -> str:
+    """Describes when a rule fits."""
     keys = ", ".join(name or key for key, name in names.of(trigger))
     match trigger.on:
         case On.FOLLOW:
@@ -158,6 +159,7 @@ def trigger_in_words(trigger: Trigger, names: Names) -> str:
 
 
 def conditions_in_words(conditions: Conditions, names: Names) -> list[str]:
+    """Describes each condition of a rule."""
     said: list[str] = []
     if conditions.weekdays:
         said.append(", ".join(str(WEEKDAYS[day]) for day in sorted(conditions.weekdays)))
@@ -180,6 +182,7 @@ def _moment(at: datetime.datetime) -> str:
 
 
 def answer_in_words(answer: Answer) -> str:
+    """Describes one answer: a text by its beginning, other kinds by their name too."""
     said = answer.content or answer.title or answer.media_id or answer.article_id
     if answer.kind is AnswerKind.TEXT:
         return Truncator(said).chars(_SHOWN)
@@ -188,6 +191,7 @@ def answer_in_words(answer: Answer) -> str:
 
 
 def answers_in_words(rule: Rule) -> list[str]:
+    """Describes all that a rule sends, with the delays of later messages."""
     said = [answer_in_words(answer) for answer in rule.answers]
     if rule.choice is Choice.ONE and len(said) > 1:
         said.insert(0, _("one at random of:"))

@@ -116,7 +116,7 @@ class StatisticsView(APIView):
 
     scope = "stats"
     renderer_classes = [JSONRenderer, CSVRenderer]
-    # Besides account and format.
+    # The view's parameters besides account and format.
     parameters: ClassVar[frozenset[str]] = frozenset({"from", "to", "interval"})
     fields: Sequence[str] = ()
 
@@ -181,6 +181,7 @@ class StatisticsView(APIView):
 
 
 def names_of(row: type[Any]) -> tuple[str, ...]:
+    """Returns the names of a dataclass's fields."""
     return tuple(each.name for each in dataclasses.fields(row))
 
 

@@ -47,6 +47,7 @@ class AuditMiddleware:
 
 
 def actor() -> Actor:
+    """Returns who acts now."""
     request = _request.get()
     if request is None:
         if (name := user_of_command()) is not None:

@@ -86,6 +86,7 @@ def is_watched(model: type[Model]) -> bool:
 
 
 def keeps_states(model: type[Model]) -> bool:
+    """Whether entries about this table hold whole rows, so that a state can be put back."""
     return model in _watched and _watched[model].keeps_states
 
 

@@ -4,8 +4,8 @@ A commit costs the same for one row as for many. Threads that pass Python's lock
 spend more on that than on their work. So requests that arrive while one batch is written wait, and
 form the next batch. There are two forms, which write in the same way:
 
-- `GroupCommit` for threads: the first thread that waits writes for all, and then makes one of the
-  threads that came meanwhile the next writer. A single request waits for nobody.
+- `GroupCommit` for threads: the first thread that waits writes for all. Then it appoints the next
+  writer, one of the threads that came meanwhile. A single request waits for nobody.
 - `LoopCommit` for an event loop: one thread beside the loop writes, and wakes the loop once for
   each batch.
 """

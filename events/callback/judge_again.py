@@ -1,4 +1,4 @@
-"""Judges stored pushes anew: unreadable ones, and those that a wrong setting quarantined."""
+"""Judges stored pushes again: unreadable ones, and those that a wrong setting quarantined."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _is_released(event: EventLog) -> bool:
 
 
 def read_again(key: EventLog) -> EventLog | None:
-    """Reads the body of an unreadable row anew, and returns the new row.
+    """Reads the body of an unreadable row again, and returns the new row.
 
     Returns None if there is no such row, or if its body is still unreadable. The row's time is part
     of its key. So the message becomes a new row, which replaces the old one and takes over its

@@ -42,7 +42,7 @@ class _Watch:
             return future
 
     def _look(self) -> None:
-        # No push waits longer than this: then release all, and each waiting push looks anew.
+        # No push waits longer than this: then release all, and each waiting push looks again.
         last = time.monotonic() + 2 * settings.CALLBACK_SECONDS
         while True:
             time.sleep(_LOOK_EVERY)

@@ -186,11 +186,13 @@ def not_stored(push: Push, error: Exception) -> Answer:
 
 
 def accounts_unreadable(error: Exception) -> Answer:
+    """The answer if the database with the accounts cannot be read."""
     logger.error("The accounts could not be read", exc_info=error)
     return TRY_AGAIN
 
 
 def too_large(account: OfficialAccount) -> Answer:
+    """The answer to a body over CALLBACK_MAX_BODY."""
     logger.warning("Callback of %s: body over CALLBACK_MAX_BODY", account.slug)
     metrics.callbacks.labels("too_large").inc()
     return _TOO_LARGE

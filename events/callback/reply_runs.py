@@ -22,7 +22,7 @@ pool = ReplyPool(settings.REPLY_HANDLER_THREADS)
 
 
 class Listener(Protocol):
-    """One who waits for a run."""
+    """A push that waits for a run."""
 
     def is_listening(self) -> bool:
         """Whether a reply would still reach WeChat."""
@@ -43,7 +43,7 @@ class ReplyRun:
 
 
 class _Runs:
-    """The runs under way, at most one for a row."""
+    """The present runs of this process, at most one for a row."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,6 +1,6 @@
 """Makes all tables of a first migration in one operation.
 
-Django renders the state of all models anew after each CreateModel, so the time grows with the
+Django renders the state of all models again after each CreateModel, so the time grows with the
 square of the number of tables.
 """
 

@@ -1,4 +1,4 @@
-"""Makes the database views for reporting tools anew after each `migrate`.
+"""Makes the database views for reporting tools again after each `migrate`.
 
 A migration cannot make them: to alter a table on SQLite, Django makes a new table, which fails
 while a view reads the old one. So on SQLite they are dropped before `migrate` and made after it.
@@ -32,6 +32,7 @@ def make_views(connection: BaseDatabaseWrapper, views: Mapping[str, Mapping[str,
 
 
 def drop_views(connection: BaseDatabaseWrapper, views: Mapping[str, Mapping[str, str]]) -> None:
+    """Removes the views on SQLite; PostgreSQL keeps them."""
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             for name in views:

@@ -31,6 +31,7 @@ _BEIJING = zoneinfo.ZoneInfo("Asia/Shanghai")
 
 
 def look_at_settings(account: OfficialAccount, now: datetime.datetime) -> Iterator[Finding]:
+    """Yields mistakes in the account's settings."""
     if not account.is_active:
         yield Finding("inactive")
     if not account.token:

@@ -1,4 +1,4 @@
-"""Stores events, folds each of them once, and has them answered.
+"""Stores events, folds each of them once, and brings each to its outcome.
 
 Fold and answer have separate columns, so that a failing reply never undoes or repeats a fold. Live
 traffic, the worker and an operator's "try again" all use this module.

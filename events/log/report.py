@@ -101,6 +101,7 @@ _VIEWS = {
 
 
 def make_report_of_events(using: str, **_signal: Any) -> None:
+    """Makes the views; a receiver of post_migrate."""
     connection = connections[using]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -109,4 +110,5 @@ def make_report_of_events(using: str, **_signal: Any) -> None:
 
 
 def drop_report_of_events(using: str, **_signal: Any) -> None:
+    """Removes the views where `migrate` needs that; a receiver of pre_migrate."""
     drop_views(connections[using], _VIEWS)

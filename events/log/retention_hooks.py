@@ -74,16 +74,19 @@ def before_restoring(function: ReturnHook) -> ReturnHook:
 
 
 def announce_removal(events: EventLogQuerySet) -> None:
+    """Runs the functions of `before_removal`."""
     for keep in _before_removal:
         keep(events)
 
 
 def announce_return(events: list[EventLog]) -> None:
+    """Runs the functions of `before_restoring`."""
     for change in _before_restoring:
         change(events)
 
 
 def announce_restoring(events: EventLogQuerySet) -> None:
+    """Runs the functions of `after_restoring`."""
     for keep in _after_restoring:
         keep(events)
 
@@ -100,5 +103,6 @@ def on_erasure(function: ErasureHook) -> ErasureHook:
 
 
 def announce_erasure(account_id: int, openid: str, pseudonym: str) -> None:
+    """Runs the functions of `on_erasure`."""
     for rename in _on_erasure:
         rename(account_id, openid, pseudonym)

@@ -37,10 +37,12 @@ _EVENTS = Watched(
 
 
 def note_changes_of_events(using: str, **_signal: Any) -> None:
+    """Makes the triggers; a receiver of post_migrate."""
     make_triggers(connections[using], [_EVENTS])
 
 
 def forget_changes_of_events(using: str, **_signal: Any) -> None:
+    """Removes the triggers where `migrate` needs that; a receiver of pre_migrate."""
     drop_triggers(connections[using], [_EVENTS])
 
 

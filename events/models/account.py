@@ -43,6 +43,7 @@ def with_account(rows: _Rows) -> _Rows:
 
 
 def new_callback_key() -> str:
+    """Returns 144 random bits as 24 characters."""
     return secrets.token_urlsafe(18)
 
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 __all__ = ["client_address", "is_local_peer"]
 
-# Headers that a proxy adds. A request with one of them comes from somebody else than its peer.
+# Headers that a proxy adds. A request with one of them does not come from its peer itself.
 _FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 
 

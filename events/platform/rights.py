@@ -102,6 +102,7 @@ def ask_for_rights(client: Client) -> list[Right]:
 
 
 def keep_rights(account: OfficialAccount, rights: Iterable[Right]) -> None:
+    """Stores WeChat's answer as known from now on."""
     now = timezone.now()
     told = {"rights": [right.as_json() for right in rights], "asked_at": now, "known_at": now}
     AccountRights.objects.update_or_create(account_id=account.pk, defaults=told)

@@ -16,7 +16,7 @@ Change = Callable[[Archive, dict[str, Any]], "dict[str, Any] | None"]
 
 
 def rewrite_archives(folder: Path, change: Change) -> int:
-    """Writes every archive anew in which `change` changes a record; returns how many records.
+    """Rewrites every archive in which `change` changes a record; returns how many records.
 
     The new file replaces the old one when its manifest names it. If the process is killed before,
     the old archive is still complete. Raises ArchiveError for a broken archive.

@@ -65,7 +65,7 @@ def _noting() -> Upsert:
 
 
 def note_all() -> int:
-    """Notes every event that may have words, to fill the index anew; returns how many."""
+    """Notes every event that may have words, to fill the index again; returns how many."""
     return _note(EventLog.objects.all())
 
 

@@ -25,7 +25,7 @@ _FURTHEST_BACK = 20
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One push on its way, or a further copy of it."""
+    """One delivery of a push: the first one, or a copy."""
 
     push: Push
     is_duplicate: bool

@@ -61,13 +61,14 @@ def counter(function: Counter) -> Counter:
 
 
 def count_changes(batch: Batch) -> None:
+    """Runs all counters on a batch."""
     if batch.changes:
         for count in _counters:
             count(batch)
 
 
 def on_zone_change(function: ZoneChange) -> ZoneChange:
-    """Registers a function that counts an account's days anew, in another time zone.
+    """Registers a function that recounts an account's days in another time zone.
 
     It gets the account's id and the new zone, and runs in the transaction that changes the zone.
     """
@@ -76,5 +77,6 @@ def on_zone_change(function: ZoneChange) -> ZoneChange:
 
 
 def change_zone(account_id: int, zone: zoneinfo.ZoneInfo) -> None:
+    """Runs the functions of `on_zone_change`."""
     for recount in _zone_changes:
         recount(account_id, zone)

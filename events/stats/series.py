@@ -31,7 +31,7 @@ __all__ = [
     "stored_series",
 ]
 
-# By account id, kind and key.
+# Account id, kind and key.
 SeriesKey = tuple[int, str, str]
 
 FOLLOW, UNFOLLOW, SCAN = "event.subscribe", "event.unsubscribe", "event.scan"

@@ -9,6 +9,6 @@ __all__ = ["update_statistics"]
 
 
 def update_statistics() -> int:
-    """Counts new rows, and counts accounts anew whose time zone changed; returns their number."""
+    """Counts new rows, and recounts accounts whose time zone changed; returns how many."""
     changed = follow_time_zones()
     return roll_up() + changed

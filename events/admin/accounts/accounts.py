@@ -238,7 +238,7 @@ class OfficialAccountAdmin(AccountModelAdmin):
         ]
 
     def adopt_original_id(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Takes the original ID from quarantined pushes; the worker then judges them anew."""
+        """Takes the original ID from quarantined pushes; the worker then judges them again."""
         account = self.get_object(request, object_id)
         if account is None:
             raise Http404

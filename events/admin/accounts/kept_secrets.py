@@ -17,6 +17,7 @@ _LIFETIME = 3600  # seconds
 
 
 def sealed(secrets: Mapping[str, str]) -> str:
+    """Encrypts secrets for the browser; "" for none."""
     return encrypted(json.dumps([_PURPOSE, dict(secrets)])) if secrets else ""
 
 

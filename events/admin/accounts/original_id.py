@@ -12,6 +12,7 @@ __all__ = ["offer"]
 
 
 def offer(account: OfficialAccount) -> str:
+    """Renders the original IDs as buttons that take one of them."""
     return render_to_string(
         "admin/events/officialaccount/original_ids.html",
         {

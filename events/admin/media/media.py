@@ -44,6 +44,8 @@ MISTAKES = {
 
 
 class PosterForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The form of a video that is in the library: its title and its poster."""
+
     new_poster = forms.FileField(
         label=_("Poster of the video"),
         required=False,
@@ -72,6 +74,8 @@ class PosterForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class MediaFileForm(PosterForm):
+    """The form of a new file."""
+
     upload = forms.FileField(
         label=capfirst(_("file")),
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": "image/*,audio/*,video/mp4,.amr"}),

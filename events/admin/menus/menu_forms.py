@@ -24,7 +24,7 @@ from events.wechat.api.menu_model import (
 
 __all__ = ["EntryForm", "MenuVersionForm"]
 
-# In the order of the form.
+# The fields in the order of the form.
 _FIELDS = ("key", "url", "appid", "pagepath", "media_id", "article_id")
 
 _HINTS = {

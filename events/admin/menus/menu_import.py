@@ -87,7 +87,7 @@ class MenuJSONForm(forms.Form):
 
 
 class MenuImport(ModelAdmin):
-    """For the admin of MenuVersion."""
+    """A base class of the admin of MenuVersion."""
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.import_menu)

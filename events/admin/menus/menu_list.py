@@ -56,7 +56,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 class MenuList(ModelAdmin):
-    """For the admin of MenuVersion."""
+    """A base class of the admin of MenuVersion."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         versions: MenuVersionQuerySet = super().get_queryset(request)
@@ -140,6 +140,7 @@ def answers_in(request: HttpRequest, account: Any, menu: Menu) -> dict[str, Any]
 
 
 def done_by(at: datetime.datetime | None, user: Any, version: MenuVersion) -> str:
+    """Renders when a step was done, and by which user."""
     return render_to_string(
         "admin/events/menuversion/done_by.html",
         {"at": moment(at, version.account), "user": user},

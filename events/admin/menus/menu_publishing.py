@@ -35,7 +35,7 @@ _TO_WECHAT = {"publish_version", "take_version_back"}
 
 
 class PublishingActions(ModelAdmin):
-    """For the admin of MenuVersion."""
+    """A base class of the admin of MenuVersion."""
 
     def _version(self, request: HttpRequest, object_id: Any) -> Any:
         return None if object_id is None else self.get_object(request, str(object_id))

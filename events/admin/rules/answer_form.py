@@ -113,6 +113,7 @@ class AnswerForm(forms.Form):
 def answer_forms(
     prefix: str, given: Sequence[Answer], most: int, data: Any, files: Sequence[MediaFile]
 ) -> list[AnswerForm]:
+    """Makes `most` forms: those of the given answers first, then empty ones."""
     return [
         AnswerForm(
             given[at] if at < len(given) else None,

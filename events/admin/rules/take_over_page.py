@@ -57,7 +57,7 @@ class Found:
 
 
 class TakeOverPage(AccountModelAdmin):
-    """For the admin of ReplyRule."""
+    """A base class of the admin of ReplyRule."""
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.take_over)

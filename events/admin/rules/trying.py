@@ -31,7 +31,7 @@ _WEEK = datetime.timedelta(days=6)
 
 
 class TryingPages(AccountModelAdmin):
-    """For the admin of ReplyRule."""
+    """A base class of the admin of ReplyRule."""
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view

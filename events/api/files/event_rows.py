@@ -33,6 +33,8 @@ _FIELDS = EventSerializer.Meta.fields
 
 
 class EventRows:
+    """The rows of the list of events for exports."""
+
     fields: Sequence[str] = _FIELDS
     columns: Sequence[str] = ("pk", "account__slug", *_FIELDS[2:-1], "from_user", "raw")
 

@@ -89,6 +89,7 @@ def problem_response(
     errors: Mapping[str, Sequence[Mapping[str, str]]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
+    """Makes the whole answer; see problem_content()."""
     response = HttpResponse(
         problem_content(status, code, detail, errors),
         status=status,

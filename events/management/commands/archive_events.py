@@ -46,7 +46,7 @@ class Command(BaseCommand):
             if options["verify"]:
                 self._verify(folder)
                 return
-            # A person who is erased meanwhile would stay in what is written.
+            # An erasure at the same time would miss the file that is being written.
             with alone("retention") as granted:
                 if not granted:
                     raise CommandError(

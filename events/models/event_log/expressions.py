@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-# PostgreSQL refuses an index entry above 2,704 bytes; 128 characters are 512 bytes at the most.
+# PostgreSQL refuses an index entry above 2,704 bytes; 128 characters are at most 512 bytes.
 EVENT_KEY_PREFIX_LENGTH = 128
 
 

@@ -192,7 +192,7 @@ class EventLog(models.Model):
     is_cut = models.BooleanField(_("answer cut short"), default=False, db_default=False)
     # An archive brought the row back; the carried-over state contains it already.
     is_carried_over = models.BooleanField(default=False, db_default=False, editable=False)
-    # When retention or an erasure emptied `raw`.
+    # The time at which retention or an erasure emptied `raw`.
     body_removed_at = models.DateTimeField(_("body removed"), null=True, blank=True)
     # If the row is an answer of the API and no push: the person's last follow, as WeChat says.
     followed_at = models.DateTimeField(_("followed"), null=True, blank=True)

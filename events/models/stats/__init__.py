@@ -1,1 +1,1 @@
-"""The tables of statistics, and of pushes to judge anew."""
+"""The tables of statistics, and of pushes to judge again."""

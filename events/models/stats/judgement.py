@@ -1,4 +1,4 @@
-"""The table of accounts whose quarantined pushes the worker has to judge anew."""
+"""The table of accounts whose quarantined pushes the worker has to judge again."""
 
 from __future__ import annotations
 

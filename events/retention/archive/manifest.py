@@ -90,6 +90,7 @@ def find(month: Month, folder: Path, *, part: int) -> Archive | None:
 
 
 def stem(month: Month, part: int) -> str:
+    """Returns the beginning of the names of a part's files."""
     return f"events-{month}" if part == 1 else f"events-{month}.{part}"
 
 
@@ -98,6 +99,7 @@ def manifest_path(folder: Path, month: Month, part: int) -> Path:
 
 
 def manifest_of(archive: Archive) -> dict[str, Any]:
+    """Returns the manifest of an archive as JSON takes it."""
     said = asdict(archive)
     del said["folder"]
     return said | {

@@ -23,16 +23,19 @@ _T = TypeVar("_T")
 
 
 def batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """Yields the items in lists of up to `size`."""
     iterator = iter(items)
     while batch := list(itertools.islice(iterator, size)):
         yield batch
 
 
 def line_of(values: tuple[Any, ...]) -> bytes:
+    """Returns a row's values, in the order of COLUMNS, as a line of JSON."""
     return packed({name: _written(value) for name, value in zip(COLUMNS, values, strict=True)})
 
 
 def packed(record: dict[str, Any]) -> bytes:
+    """Returns a record as a line of JSON."""
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
@@ -53,6 +56,7 @@ _READ: dict[type[models.Field[Any, Any]], Callable[[Any], Any]] = {
 
 
 def event_of(record: dict[str, Any], accounts: dict[int, int], *, was_removed: bool) -> EventLog:
+    """Returns the unsaved row of a record; raises ArchiveError if its account is not here."""
     values = {}
     for field in _FIELDS:
         # A column that is newer than the archive gets its default.

@@ -1,4 +1,4 @@
-"""Writes archives: a month of the log, or an archive anew with changed records."""
+"""Writes archives of months of the log, and rewrites archives with changed records."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _contents(rows: EventLogQuerySet) -> dict[str, int]:
 def replace_records(
     archive: Archive, change: Callable[[dict[str, Any]], dict[str, Any] | None]
 ) -> int:
-    """Writes an archive anew with the records that `change` returns; None keeps a record as it is.
+    """Rewrites an archive with the records that `change` returns; None keeps a record as it is.
 
     Returns how many records changed. The new file is complete before the manifest names it.
     """

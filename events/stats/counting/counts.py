@@ -43,6 +43,7 @@ Deltas: TypeAlias = "defaultdict[tuple[SeriesKey, int, datetime.datetime], list[
 
 @counter
 def count_events(batch: Batch) -> None:
+    """Adds a batch to the counts of events and people."""
     # Most events of a quarter of an hour count in the same way, so add them up first.
     alike: defaultdict[_Alike, int] = defaultdict(int)
     arrivals: defaultdict[_Person, list[int]] = defaultdict(list)
@@ -212,6 +213,7 @@ def _sighting() -> Upsert:
 
 
 def add_deltas(deltas: Deltas, series: Mapping[SeriesKey, int]) -> None:
+    """Adds differences to the stored counts."""
     rows = sorted(
         (series[key], _PERIODS[place].code, start, *values)
         for (key, place, start), values in deltas.items()

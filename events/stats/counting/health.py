@@ -28,6 +28,7 @@ _Hour = tuple[int, datetime.datetime]
 
 @counter
 def count_health(batch: Batch) -> None:
+    """Adds a batch to the counts of pushes by hour."""
     # Most pushes of an hour count in the same way, so add them up first.
     alike: defaultdict[tuple[_Hour, Counted, Counted, bool], int] = defaultdict(int)
     for fact, before in batch.changes:
@@ -68,7 +69,7 @@ def health_of(counted: Counted, *, is_mended: bool) -> tuple[int, ...]:
 def count_repeats(
     since: datetime.datetime, counted_to: int, zones: Mapping[int, zoneinfo.ZoneInfo]
 ) -> None:
-    """Counts anew how often WeChat repeated the pushes that were received since `since`.
+    """Recounts how often WeChat repeated the pushes that were received since `since`.
 
     `since` is the beginning of an hour. WeChat repeats a push within seconds. Only
     recompute_statistics counts a repetition that comes hours later.

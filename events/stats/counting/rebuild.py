@@ -1,4 +1,4 @@
-"""Counts a span of time anew from the log, and returns the differences.
+"""Recounts a span of time from the log, and returns the differences.
 
 It reads the log before the transaction begins, because reading may take long. If the worker has
 counted something meanwhile, it reads the log again; the last time it makes the worker wait. It does
@@ -82,7 +82,7 @@ class _Count:
 
 
 def rebuild(account_id: int, first: datetime.datetime, last: datetime.datetime) -> list[Difference]:
-    """Counts an account's months from `first` to `last` anew, one after the other."""
+    """Recounts an account's months from `first` to `last`, one after the other."""
     differences: list[Difference] = []
     start = starts_of(first, states_of_accounts()[account_id].zone)[-1]
     while start <= last:
@@ -94,7 +94,7 @@ def rebuild(account_id: int, first: datetime.datetime, last: datetime.datetime) 
 
 
 def follow_time_zones() -> int:
-    """Counts the accounts anew whose time zone has changed; returns how many."""
+    """Recounts the accounts whose time zone has changed; returns how many."""
     states = states_of_accounts()
     changed = 0
     for account in OfficialAccount.objects.only("pk", "time_zone"):

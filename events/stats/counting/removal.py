@@ -58,7 +58,7 @@ def freeze(events: EventLogQuerySet) -> None:
 
 @after_restoring
 def recount_restored(events: EventLogQuerySet) -> None:
-    """Counts the time of restored rows anew, if this site had not counted and frozen it."""
+    """Recounts the time of restored rows, unless this site had counted and frozen it."""
     states = states_of_accounts()
     for account_id, first, last in list(extent(events)):
         frozen_before = states[account_id].frozen_before

@@ -39,6 +39,7 @@ _UNANSWERED, _TEXT = "unanswered", "text"
 
 @counter
 def keep_unanswered(batch: Batch) -> None:
+    """Adds the unanswered events of a batch, and removes those that got an answer."""
     new = [
         change.fact
         for change in batch.changes

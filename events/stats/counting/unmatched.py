@@ -98,7 +98,7 @@ def _count_difference(
     last: Mapping[_Cell, datetime.datetime],
     zones: Mapping[int, zoneinfo.ZoneInfo],
 ) -> None:
-    """Adds the increases to the days' counts, and counts a cell anew if a number decreased."""
+    """Adds the increases to the days' counts, and recounts a cell if a number decreased."""
     cells: _Cells = defaultdict(lambda: [0, 0])
     fewer: set[_Cell] = set()
     for person, cell in before.keys() | after.keys():
@@ -151,7 +151,7 @@ def _addition() -> Upsert:
 def recount_texts(
     account_id: int, begin: datetime.datetime, end: datetime.datetime, text: str | None = None
 ) -> None:
-    """Counts an account's texts from `begin` to before `end` anew; with `text`, only that one."""
+    """Recounts an account's texts from `begin` to before `end`; with `text`, only that one."""
     which = Q(account=account_id) if text is None else Q(account=account_id, text=text)
     UnmatchedDay.objects.filter(which, start__gte=begin, start__lt=end).delete()
     rows = UnansweredEvent.objects.filter(which, event_time__gte=begin, event_time__lt=end)
@@ -159,7 +159,7 @@ def recount_texts(
 
 
 def recount_days_of(events: Iterable[tuple[int, datetime.datetime]]) -> None:
-    """Counts anew the days of these events, given by account id and time."""
+    """Recounts the days of these events, given by account id and time."""
     zones = _zones()
     days = {(pk, starts_of(at, zones[pk])[1]) for pk, at in events}
     for account_id, start in sorted(days):
@@ -179,7 +179,7 @@ def forget_texts(before: datetime.datetime) -> None:
 
 @on_zone_change
 def count_in_zone(account_id: int, zone: zoneinfo.ZoneInfo) -> None:
-    """Counts an account's texts anew by the days of another time zone."""
+    """Recounts an account's texts by the days of another time zone."""
     UnmatchedDay.objects.filter(account=account_id).delete()
     _count(account_id, UnansweredEvent.objects.filter(account=account_id), zone)
 

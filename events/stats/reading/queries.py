@@ -107,7 +107,7 @@ class Span:
         """Returns the index of the slot that contains a moment, given in seconds since 1970.
 
         A count by the days of a former time zone does not begin with a slot: the worker has not
-        counted it anew yet, or retention has removed its events.
+        recounted it yet, or retention has removed its events.
         """
         place = self.places.get(seconds)
         return bisect.bisect(self._begins, seconds) - 1 if place is None else place

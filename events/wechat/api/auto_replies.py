@@ -51,6 +51,8 @@ class ConsoleReplies:
 
 
 class AutoReplies:
+    """The call that reads the console's replies."""
+
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 

@@ -23,6 +23,7 @@ def _user_infos(account: FakeAccount, call: ApiCall) -> Fields:
 
 
 def openid_in(entry: Any) -> str:
+    """Returns the OpenID in a body; "" if there is none."""
     openid = entry.get("openid") if isinstance(entry, dict) else None
     return openid if isinstance(openid, str) else ""
 
@@ -73,6 +74,7 @@ def _user_page(account: FakeAccount, call: ApiCall) -> Fields:
 
 
 def page_of(openids: list[str], fields: Fields) -> Fields:
+    """Returns a page of OpenIDs in the form of WeChat's answer."""
     if not openids:
         return {**fields, "count": 0, "next_openid": ""}
     return {
