@@ -53,7 +53,7 @@ class WithEarlierStates(AccountModelAdmin):
         back = reverse(page, args=[row.pk]) if row else reverse(listing)
         if request.method == "POST":
             try:
-                put = self._put(row, entry, state)
+                put = self._store_state(row, entry, state)
             except ValidationError as error:
                 messages.error(request, " ".join(error.messages))
                 return HttpResponseRedirect(back)
@@ -73,7 +73,7 @@ class WithEarlierStates(AccountModelAdmin):
         }
         return TemplateResponse(request, "admin/audit/put_back.html", context)
 
-    def _put(self, row: Model | None, entry: AuditEntry, state: dict[str, Any]) -> Model:
+    def _store_state(self, row: Model | None, entry: AuditEntry, state: dict[str, Any]) -> Model:
         """Stores the state; raises ValidationError if it is no longer valid."""
         is_new = row is None
         put = self.model(pk=int(entry.object_id)) if row is None else row

@@ -44,7 +44,7 @@ def watch(now: datetime.datetime | None = None) -> int:
         changed += begin(condition, now)
     for alert in Alert.objects.filter(ended_at=None).exclude(rule__in=failed):
         is_over = (alert.rule, alert.account_id) not in found
-        if is_over and now - alert.last_seen_at >= _calm(alert, now):
+        if is_over and now - alert.last_seen_at >= _required_calm(alert, now):
             changed += _end(alert, now)
     Alert.objects.filter(ended_at__lt=now - _KEPT).delete()
     return changed
@@ -66,7 +66,7 @@ def begin(condition: Condition, now: datetime.datetime) -> int:
         Alert.objects.filter(pk=alert.pk).update(**columns)
         if is_worse:
             alert.level = condition.level
-            _tell(alert, _About.WORSE, now)
+            _queue_messages(alert, _About.WORSE, now)
         return int(is_worse)
 
 
@@ -83,7 +83,7 @@ def _open(condition: Condition, now: datetime.datetime) -> int:
             )
     except IntegrityError:
         return 0  # another process has begun it this moment
-    _tell(alert, _About.BEGINNING, now)
+    _queue_messages(alert, _About.BEGINNING, now)
     return 1
 
 
@@ -91,11 +91,11 @@ def _end(alert: Alert, now: datetime.datetime) -> int:
     with transaction.atomic():
         if not Alert.objects.filter(pk=alert.pk, ended_at=None).update(ended_at=now):
             return 0
-        _tell(alert, _About.END, now)
+        _queue_messages(alert, _About.END, now)
     return 1
 
 
-def _tell(alert: Alert, about: AlertMessage.About, now: datetime.datetime) -> None:
+def _queue_messages(alert: Alert, about: AlertMessage.About, now: datetime.datetime) -> None:
     is_urgent = alert.level == Alert.Level.DOWN and about != _About.END
     channels = AlertChannel.objects.filter(is_active=True).defer("url")
     if about == _About.END:
@@ -118,7 +118,7 @@ def _tell(alert: Alert, about: AlertMessage.About, now: datetime.datetime) -> No
     )
 
 
-def _calm(alert: Alert, now: datetime.datetime) -> datetime.timedelta:
+def _required_calm(alert: Alert, now: datetime.datetime) -> datetime.timedelta:
     rule = RULES.get(alert.rule)
     if rule is None:
         return datetime.timedelta()

@@ -146,11 +146,11 @@ def note_early_replies(events: Sequence[EventLog]) -> None:
     ]
     if hits:
         # Django's bulk_create takes longer than all other writes of a push.
-        _note_hits().execute(connection, hits)
+        _hit_upsert().execute(connection, hits)
 
 
 @functools.cache
-def _note_hits() -> Upsert:
+def _hit_upsert() -> Upsert:
     return Upsert(RuleHit, key=["event_id"], values=["event_time", "rule_id"], update={})
 
 

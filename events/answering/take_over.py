@@ -45,17 +45,17 @@ def take_over(account: OfficialAccount) -> list[Rule]:
 
 def candidates(account: OfficialAccount, rules: Sequence[Rule]) -> list[Candidate]:
     """Returns for each rule whether the draft has it, and what it loses."""
-    known = _known(account)
+    known = _identities_in_draft(account)
     return [
-        Candidate(rule, _sense(rule) in known, tuple(dict.fromkeys(_losses(rule))))
+        Candidate(rule, _identity(rule) in known, tuple(dict.fromkeys(_losses(rule))))
         for rule in rules
     ]
 
 
 def add_rules(account: OfficialAccount, rules: Sequence[Rule]) -> list[Rule]:
     """Adds the rules that the draft lacks, with copies of WeChat's files; returns them."""
-    known = _known(account)
-    new = [_with_own_files(account, rule) for rule in rules if _sense(rule) not in known]
+    known = _identities_in_draft(account)
+    new = [_with_own_files(account, rule) for rule in rules if _identity(rule) not in known]
     with transaction.atomic():
         return [
             add_to_draft(account.pk, replace(rule, is_on=not problems(rule))).rule for rule in new
@@ -82,11 +82,11 @@ def rules_of_console(found: ConsoleReplies) -> Iterator[Rule]:
         yield Rule(0, name, Trigger(On.OTHER), answers=(_answer(found.default),))
 
 
-def _known(account: OfficialAccount) -> list[object]:
-    return [_sense(rule) for rule in draft_of(account.pk)]
+def _identities_in_draft(account: OfficialAccount) -> list[object]:
+    return [_identity(rule) for rule in draft_of(account.pk)]
 
 
-def _sense(rule: Rule) -> object:
+def _identity(rule: Rule) -> object:
     """Returns what equal rules have in common, without media ids: our copy has another id."""
     said = tuple(
         replace(answer, media_id="") if answer.kind in _FILES else answer for answer in rule.answers
@@ -110,7 +110,7 @@ def _losses(rule: Rule) -> Iterator[str]:
 
 def _with_own_files(account: OfficialAccount, rule: Rule) -> Rule:
     answers = tuple(
-        replace(answer, media_id=_own(account, rule.name, answer.media_id))
+        replace(answer, media_id=_copied_to_library(account, rule.name, answer.media_id))
         if answer.kind in _FILES
         else answer
         for answer in rule.answers
@@ -118,7 +118,7 @@ def _with_own_files(account: OfficialAccount, rule: Rule) -> Rule:
     return replace(rule, answers=answers)
 
 
-def _own(account: OfficialAccount, title: str, media_id: str) -> str:
+def _copied_to_library(account: OfficialAccount, title: str, media_id: str) -> str:
     """Copies WeChat's file into the library, and returns the reference to the copy.
 
     Returns `media_id` itself if WeChat no longer has the file, or if it cannot be used.

@@ -77,14 +77,14 @@ def _begin(arrival: Arrival, is_new: bool) -> Answer | Awaiting:
         # waits for the one that is being made, or makes it if the first attempt failed.
         event = EventLog.objects.with_key_of(event).select_related("account").get()
         if not event.awaits_outcome:
-            return _stored(arrival, event)
+            return _stored_answer(arrival, event)
         if event.folded_at is None and not fold_if_missing(event):
             return ACKNOWLEDGED
     awaiting = Awaiting(arrival, event)
     return awaiting.join(event) or awaiting
 
 
-def _stored(arrival: Arrival, event: EventLog) -> Answer:
+def _stored_answer(arrival: Arrival, event: EventLog) -> Answer:
     """Returns the answer that a processed row holds."""
     if event.reply and event.answered_by != EventLog.AnsweredBy.REPLY:
         event = hand_over(event)
@@ -124,15 +124,15 @@ class Awaiting:
 
     def is_listening(self) -> bool:
         """Whether WeChat still waits long enough for a reply to reach it."""
-        return time.monotonic() < self._after(_OUR_SHARE)
+        return time.monotonic() < self._time_after(_OUR_SHARE)
 
     def seconds_left(self) -> float:
         """Returns the seconds until `step` must be called."""
-        return max(0.0, self._after(_OUR_SHARE) - time.monotonic())
+        return max(0.0, self._time_after(_OUR_SHARE) - time.monotonic())
 
     def seconds_to_the_end(self) -> float:
         """Returns the seconds until WeChat has stopped waiting for certain."""
-        return max(0.0, self._after(_NOBODY_AFTER) - time.monotonic())
+        return max(0.0, self._time_after(_NOBODY_AFTER) - time.monotonic())
 
     def step(self) -> Answer | None:
         """Returns the answer, or None if the caller must go on waiting. Raises nothing."""
@@ -160,13 +160,13 @@ class Awaiting:
         if self._run is not None and self in self._run.listeners:
             self._run.listeners.remove(self)
 
-    def _after(self, share: float) -> float:
+    def _time_after(self, share: float) -> float:
         return self._began + share * float(settings.CALLBACK_SECONDS)
 
     def _step(self) -> Answer | None:
         if self.future.done():
             row = self.future.result()
-            if row is not None and time.monotonic() < self._after(1):
+            if row is not None and time.monotonic() < self._time_after(1):
                 return self._answer_from(row)
             if row is not None:
                 self._give_up(row)
@@ -189,7 +189,7 @@ class Awaiting:
 
     def _answer_from(self, row: EventLog) -> Answer:
         # The worker tries a failed row again.
-        return ACKNOWLEDGED if row.awaits_outcome else _stored(self._arrival, row)
+        return ACKNOWLEDGED if row.awaits_outcome else _stored_answer(self._arrival, row)
 
     def _is_last_try(self) -> bool:
         row = EventLog.objects.with_key_of(self._event).only("delivery_count", "received_at").get()
@@ -206,7 +206,7 @@ class Awaiting:
         if account.late_answers == OfficialAccount.LateAnswers.NEXT:
             row = hold(self._event)
             if row is not None:
-                answer = _stored(self._arrival, row)
+                answer = _stored_answer(self._arrival, row)
             elif account.hold_text:
                 text = TextReply(account.hold_text)
                 xml = written(text, self._arrival.event, timezone.now())

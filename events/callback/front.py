@@ -65,7 +65,7 @@ class CallbackFront:
             submit=threads.write,
             release=threads.release,
         )
-        self._reading: asyncio.Future[None] | None = None
+        self._refreshing: asyncio.Future[None] | None = None
 
     async def __call__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         path = scope.path
@@ -105,7 +105,7 @@ class CallbackFront:
         except Exception as error:
             if not isinstance(error, DatabaseError):
                 return receive.not_stored(admitted, error)
-            found = await self._asked(partial(receive.stored_all_the_same, admitted))
+            found = await self._in_thread(partial(receive.stored_all_the_same, admitted))
             if found is None:
                 return receive.not_stored(admitted, error)
             arrival, is_new = found, False
@@ -113,14 +113,14 @@ class CallbackFront:
             answer = receive.quick_answer(arrival, is_new)
             if answer is not None:
                 return answer
-        reply = await self._asked(partial(begin_reply, arrival, is_new))
+        reply = await self._in_thread(partial(begin_reply, arrival, is_new))
         if isinstance(reply, Awaiting):
-            return await self._awaited(reply, protocol)
+            return await self._wait_for_reply(reply, protocol)
         return reply
 
-    async def _awaited(self, awaiting: Awaiting, protocol: HTTPProtocol) -> Answer:
+    async def _wait_for_reply(self, awaiting: Awaiting, protocol: HTTPProtocol) -> Answer:
         """Waits for a reply almost as long as WeChat does, holding no thread."""
-        gone: asyncio.Future[Any] = asyncio.ensure_future(_gone(protocol))
+        gone: asyncio.Future[Any] = asyncio.ensure_future(_disconnected(protocol))
         try:
             while True:
                 reply: asyncio.Future[Any] = asyncio.wrap_future(awaiting.future)
@@ -130,9 +130,9 @@ class CallbackFront:
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if gone.done():
-                    await self._asked(awaiting.leave)
+                    await self._in_thread(awaiting.leave)
                     raise ProtocolClosed
-                step = await self._asked(awaiting.step)
+                step = await self._in_thread(awaiting.step)
                 if step is None:
                     continue
                 if step is TRY_AGAIN:
@@ -144,23 +144,23 @@ class CallbackFront:
 
     async def _account(self, callback_key: str) -> OfficialAccount | None:
         known = account_cache.known_account(callback_key)
-        if known.is_old and self._reading is None:
-            self._reading = asyncio.ensure_future(self._asked(account_cache.refresh))
-            self._reading.add_done_callback(self._was_read)
+        if known.is_old and self._refreshing is None:
+            self._refreshing = asyncio.ensure_future(self._in_thread(account_cache.refresh))
+            self._refreshing.add_done_callback(self._finish_refresh)
         if not known.is_usable:
-            reading = self._reading
+            reading = self._refreshing
             if reading is None:
-                reading = asyncio.ensure_future(self._asked(account_cache.refresh))
+                reading = asyncio.ensure_future(self._in_thread(account_cache.refresh))
             await asyncio.shield(reading)
             known = account_cache.known_account(callback_key)
         return known.account()
 
-    def _was_read(self, reading: asyncio.Future[None]) -> None:
-        self._reading = None
+    def _finish_refresh(self, reading: asyncio.Future[None]) -> None:
+        self._refreshing = None
         # A caller served from the cache does not await this: mark its exception as seen.
         reading.exception()
 
-    def _asked(self, function: Callable[[], _T]) -> asyncio.Future[_T]:
+    def _in_thread(self, function: Callable[[], _T]) -> asyncio.Future[_T]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[_T] = loop.create_future()
 
@@ -195,7 +195,7 @@ _HEADERS = {
 }
 
 
-async def _gone(protocol: HTTPProtocol) -> None:
+async def _disconnected(protocol: HTTPProtocol) -> None:
     await protocol.client_disconnect()
 
 

@@ -100,7 +100,7 @@ class _Writer(Generic[_Given, _Row]):
             if rows:
                 self._deliver_all(rows, LOCK_TIMEOUT)
         except Exception as error:
-            if len(rows) == 1 or _is_for_all(error):
+            if len(rows) == 1 or _concerns_whole_batch(error):
                 for pending in rows:
                     pending.error = error
                 return
@@ -249,10 +249,10 @@ class LoopCommit(Generic[_Given, _Row]):
                         pending.error = _no_turn()
                 loop.call_soon_threadsafe(_resolve, batch)
             if any(pending.error is not None for pending in batch):
-                self._released()
-        self._released()
+                self._release_connection()
+        self._release_connection()
 
-    def _released(self) -> None:
+    def _release_connection(self) -> None:
         try:
             self._release()
         except Exception:
@@ -283,7 +283,7 @@ def _no_turn() -> OperationalError:
     return OperationalError("no turn to write within the time a push has")
 
 
-def _is_for_all(error: Exception) -> bool:
+def _concerns_whole_batch(error: Exception) -> bool:
     """Whether the error concerns the whole batch, so that its single rows would fail too."""
     if isinstance(error.__cause__, (DeadlockDetected, LockNotAvailable)):
         return False

@@ -38,10 +38,10 @@ class _Watch:
             _, future = self._rows.setdefault(row.pk, (row, Future()))
             if not self._has_thread:
                 self._has_thread = True
-                threading.Thread(target=self._look, name="watch", daemon=True).start()
+                threading.Thread(target=self._poll, name="watch", daemon=True).start()
             return future
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         # No push waits longer than this: then release all, and each waiting push looks again.
         last = time.monotonic() + 2 * settings.CALLBACK_SECONDS
         while True:
@@ -52,7 +52,7 @@ class _Watch:
                     self._has_thread = False
                     return
             try:
-                free = self._free([row for row, _ in looked_at.values()])
+                free = self._rows_without_lease([row for row, _ in looked_at.values()])
             except Exception:
                 logger.warning("Rows of other processes could not be looked at", exc_info=True)
                 free = set()
@@ -65,7 +65,7 @@ class _Watch:
             for pk in free:
                 looked_at[pk][1].set_result(None)
 
-    def _free(self, rows: list[EventLog]) -> set[int]:
+    def _rows_without_lease(self, rows: list[EventLog]) -> set[int]:
         at_it = EventLog.objects.filter(
             pk__in=[row.pk for row in rows],
             event_time__in={row.event_time for row in rows},

@@ -51,7 +51,7 @@ def store_refusals() -> None:
         return
     try:
         with short_transaction():
-            _addition().execute(connection, rows)
+            _count_upsert().execute(connection, rows)
     except DatabaseError:
         with _lock:
             for minute, account, reason, number in rows:
@@ -82,7 +82,7 @@ def forget_refusals(now: datetime.datetime) -> int:
 
 
 @functools.cache
-def _addition() -> Upsert:
+def _count_upsert() -> Upsert:
     return Upsert(
         CallbackRefusal,
         key=("minute", "account", "reason"),

@@ -62,7 +62,7 @@ def look_at_wechat(
         token = fetch_stable_token(shared, AppCredentials(account.app_id, account.app_secret))
         client = Client(shared, _OneToken(token))
         with contextlib.suppress(NotPermitted):
-            yield from _judge(client.diagnostics.check_callback(), line)
+            yield from _findings_of_check(client.diagnostics.check_callback(), line)
         rights = ask_for_rights(client)
     except APIError as error:
         yield _finding_of(error)
@@ -90,7 +90,7 @@ def _compare_clocks(now: datetime.datetime) -> Iterator[Finding]:
         yield Finding("clock", {"seconds": round(apart)})
 
 
-def _judge(check: CallbackCheck, line: Line | None) -> Iterator[Finding]:
+def _findings_of_check(check: CallbackCheck, line: Line | None) -> Iterator[Finding]:
     theirs = {resolution.ip for resolution in check.resolutions}
     if not theirs:
         yield Finding("wechat_resolves_not")

@@ -68,7 +68,7 @@ def _verify(
     answered = _ask(account, line, "GET", query)
     if answered.body != echostr.encode():
         is_near = echostr.encode() in answered.body and len(answered.body) < 2 * len(echostr)
-        raise Failed(Finding("altered") if is_near else _stranger(answered))
+        raise Failed(Finding("altered") if is_near else _not_this_site(answered))
     if answered.expires_at is not None:
         days = int((answered.expires_at - now.timestamp()) / _DAY)
         if days < _CERTIFICATE_DAYS:
@@ -120,7 +120,7 @@ def _ask(
         raise Failed(Finding("proxy", {"status": status}))
     if status == 403 and answered.body == b"forbidden":
         raise Failed(Finding(_why_refused(account, began, before)))
-    raise Failed(_stranger(answered))
+    raise Failed(_not_this_site(answered))
 
 
 def _why_refused(account: OfficialAccount, since: datetime.datetime, before: dict[str, int]) -> str:
@@ -164,6 +164,6 @@ def _report_in(
     return report
 
 
-def _stranger(answered: Answered) -> Finding:
+def _not_this_site(answered: Answered) -> Finding:
     kind = answered.headers.get("content-type", "").partition(";")[0] or "?"
     return Finding("not_this_site", {"status": answered.status, "kind": kind[:60]})

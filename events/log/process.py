@@ -108,7 +108,7 @@ def process_due(pool: ReplyPool | None = None, *, limit: int = 100) -> int:
     """
     now = timezone.now()
     full: set[int] = set()
-    brought = 0
+    progressed = 0
     while True:
         due = (
             EventLog.objects.due(now).exclude(account__in=full).only("pk", "event_time", "account")
@@ -116,20 +116,20 @@ def process_due(pool: ReplyPool | None = None, *, limit: int = 100) -> int:
         rows = list(due[:limit])
         for row in rows:
             if pool is None:
-                brought += _is_brought(row, process)
+                progressed += _process_one(row, process)
             elif row.account_id not in full:
                 if pool.has_room(row.account_id):
-                    brought += _is_brought(row, partial(_process_in, pool))
+                    progressed += _process_one(row, partial(_process_in, pool))
                 else:
                     full.add(row.account_id)
         if pool is None or len(rows) < limit or not full.intersection(r.account_id for r in rows):
-            return brought
+            return progressed
 
 
-def _is_brought(row: EventLog, bring: Callable[[EventLog], object]) -> bool:
+def _process_one(row: EventLog, process_row: Callable[[EventLog], object]) -> bool:
     """Processes one row; returns whether it made progress. A failing row stops no other one."""
     try:
-        return bool(bring(row))
+        return bool(process_row(row))
     except (OperationalError, InterfaceError):
         # The database is away or busy: the other rows would fail too.
         raise

@@ -148,7 +148,7 @@ def publish_menus(*, lease: datetime.timedelta = CALL_LEASE) -> int:
 
 def look_at_menus(*, lease: datetime.timedelta = CALL_LEASE) -> int:
     """Asks WeChat for the due accounts which menu followers see; returns how many (`serve`)."""
-    return serve(LiveMenu.objects.all(), _look, lease=lease)
+    return serve(LiveMenu.objects.all(), _compare_with_wechat, lease=lease)
 
 
 def look_regularly() -> int:
@@ -175,7 +175,7 @@ def _publish(version: MenuVersion) -> None:
         )
 
 
-def _look(live: LiveMenu) -> None:
+def _compare_with_wechat(live: LiveMenu) -> None:
     calls = client_for(live.account).menus
     shown, made = calls.current(), calls.get()
     with transaction.atomic():

@@ -69,7 +69,7 @@ def lend_js_ticket(account: OfficialAccount) -> Lent:
     while True:
         now = timezone.now()
         row = SharedJsTicket.objects.of(account.pk)
-        lent = _in_row(row, account, now)
+        lent = _ticket_in(row, account, now)
         if lent is not None and now < lent.use_until:
             return lent
         if row.next_attempt_at is not None and now < row.next_attempt_at:
@@ -109,7 +109,9 @@ def _is_allowed(account: OfficialAccount, page: str) -> bool:
     return parts.scheme in {"http", "https"} and host in account.js_hosts.lower().split()
 
 
-def _in_row(row: SharedJsTicket, account: OfficialAccount, now: datetime.datetime) -> Lent | None:
+def _ticket_in(
+    row: SharedJsTicket, account: OfficialAccount, now: datetime.datetime
+) -> Lent | None:
     """Returns the row's ticket if it is for this AppID and still works."""
     if not row.ticket or row.app_id != account.app_id or row.expires_at is None:
         return None
@@ -133,7 +135,7 @@ def _fetch(account: OfficialAccount, row: SharedJsTicket) -> Lent:
         this.update(
             failures=row.failures + 1, next_attempt_at=timezone.now() + pause, lease_until=None
         )
-        lent = _in_row(row, account, timezone.now())
+        lent = _ticket_in(row, account, timezone.now())
         if lent is None:
             raise
         return lent

@@ -131,7 +131,7 @@ class SharedTokens:
         give_up_at = time.monotonic() + 2 * self._lease.total_seconds()
         while True:
             row = self._read()
-            token = self._settled(row, rejected, usable)
+            token = self._token_without_call(row, rejected, usable)
             if token is not None:
                 return token
             if self._claim(holder):
@@ -144,7 +144,7 @@ class SharedTokens:
                 )
             time.sleep(_LOOK_EVERY)
 
-    def _settled(
+    def _token_without_call(
         self, row: SharedAccessToken, rejected: str, usable: AccessToken | None
     ) -> AccessToken | None:
         """Returns the token to use without a call; None if a call is necessary."""
@@ -168,7 +168,7 @@ class SharedTokens:
         try:
             # Another process may have refreshed, or failed to, before the claim.
             row = self._read()
-            token = self._settled(row, rejected, usable)
+            token = self._token_without_call(row, rejected, usable)
             if token is not None:
                 return token
             try:

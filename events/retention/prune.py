@@ -129,11 +129,11 @@ def remove_month(
     if received_before is not None:
         rows = rows.exclude(status__in=_UNDATED, received_at__gte=received_before)
     if pruned and pruned.is_under_way:
-        return _carry_on(month, pruned, rows, now)
+        return _continue_removal(month, pruned, rows, now)
     if not rows.exists():
         return 0
     archive = _archived(month)
-    return _remove_rows(_note(month, archive, rows=0, now=now), rows, archive, now)
+    return _remove_rows(_note_beginning(month, archive, rows=0, now=now), rows, archive, now)
 
 
 def _archived(month: Month) -> Archive | None:
@@ -141,7 +141,7 @@ def _archived(month: Month) -> Archive | None:
     return None if folder is None else ensure_archived(month, folder)
 
 
-def _note(
+def _note_beginning(
     month: Month, archive: Archive | None, *, rows: int, now: datetime.datetime
 ) -> PrunedMonth:
     """Records that the removal of one more part of this month has begun."""
@@ -177,7 +177,7 @@ def _remove_partition(
         unfolded = rows.filter(folded_at=None).exclude(status=EventLog.Status.PROCESSED).count()
         count = rows.count() if archive is None else archive.rows
         announce_removal(rows)
-        pruned = _note(month, archive, rows=count, now=now)
+        pruned = _note_beginning(month, archive, rows=count, now=now)
         PrunedMonth.objects.filter(pk=pruned.pk).update(finished_at=now)
         with connection.cursor() as cursor:
             # Check the hooks' writes now, not at the end, when this transaction locks the log.
@@ -237,7 +237,7 @@ def _drop_detached() -> None:
 # --- Batches -------------------------------------------------------------------------------------
 
 
-def _carry_on(
+def _continue_removal(
     month: Month, pruned: PrunedMonth, rows: EventLogQuerySet, now: datetime.datetime
 ) -> int:
     """Continues a removal whose process was stopped."""

@@ -50,11 +50,11 @@ def note_texts(batch: Batch) -> None:
         if change.fact.kind in ANSWERABLE and change.fact.counted.is_event
     }
     if rows:
-        _noting().execute(connection, sorted(rows.items()))
+        _noted_event_upsert().execute(connection, sorted(rows.items()))
 
 
 @functools.cache
-def _noting() -> Upsert:
+def _noted_event_upsert() -> Upsert:
     """Takes a third of the ORM's time."""
     return Upsert(
         EventToIndex,

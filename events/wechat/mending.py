@@ -117,7 +117,7 @@ def _read_by_marks(text: str) -> dict[str, Value]:
         return {}
     end = _END_OF_ROOT.search(text, root.end())
     inner = text[root.end() : end.start() if end else len(text)]
-    return _Fields(inner, depth=1).read() or _whatever_begins(inner)
+    return _Fields(inner, depth=1).read() or _fields_with_opening_tags(inner)
 
 
 class _Fields:
@@ -178,7 +178,7 @@ def _ends_section(text: str) -> bool:
     return text.rstrip(WHITE_SPACE).endswith(_CDATA_END)
 
 
-def _whatever_begins(text: str) -> dict[str, Value]:
+def _fields_with_opening_tags(text: str) -> dict[str, Value]:
     """Return the fields of a body that is cut off, or has other text between its fields.
 
     The first field of a name counts; a field without an end goes on to the end of the body.
@@ -187,13 +187,13 @@ def _whatever_begins(text: str) -> dict[str, Value]:
     at = 0
     while (opening := _OPENING.search(text, at)) and len(fields) < _MOST_FIELDS:
         name = opening[1]
-        end_of_content, at = _some_end(text, opening)
+        end_of_content, at = _likely_end(text, opening)
         value = _value(name, text[opening.end() : end_of_content], 1)
         fields.setdefault(name, [value] if name in REPEATABLE else value)
     return fields
 
 
-def _some_end(text: str, opening: re.Match[str]) -> tuple[int, int]:
+def _likely_end(text: str, opening: re.Match[str]) -> tuple[int, int]:
     if opening[2]:
         return opening.end(), opening.end()
     closings = re.finditer(rf"</{re.escape(opening[1])}\s*>", text[opening.end() :], re.ASCII)

@@ -50,7 +50,7 @@ class PublishingActions(ModelAdmin):
                 request, _("Version %s is published already, or waits to be published.") % version
             )
             return HttpResponseRedirect(page_of(version))
-        if (page := self._asks(request, version, title=_("Publish"))) is not None:
+        if (page := self._confirmation_page(request, version, title=_("Publish"))) is not None:
             return page
         try:
             with transaction.atomic():
@@ -67,7 +67,9 @@ class PublishingActions(ModelAdmin):
         version = self._version(request, object_id)
         if version is None:
             raise Http404
-        if (page := self._asks(request, version, title=_("Publish again"))) is not None:
+        if (
+            page := self._confirmation_page(request, version, title=_("Publish again"))
+        ) is not None:
             return page
         try:
             with transaction.atomic():
@@ -109,7 +111,7 @@ class PublishingActions(ModelAdmin):
         add = reverse("admin:events_menuversion_add")
         return HttpResponseRedirect(f"{add}?{urlencode({'from': object_id})}")
 
-    def _asks(
+    def _confirmation_page(
         self, request: HttpRequest, version: MenuVersion, *, title: StrOrPromise
     ) -> HttpResponse | None:
         """Returns the page that shows what publishing changes; None after its button is pressed.

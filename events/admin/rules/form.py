@@ -201,13 +201,13 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
             return cleaned
         rule = self.rule()
         for problem in problems(rule):
-            self._blame(problem.field, sentence(problem))
+            self._show_mistake(problem.field, sentence(problem))
         # Django would set the columns from the cleaned data, so put the same values there.
         self.instance.take(rule)
         cleaned["name"], cleaned["choice"] = rule.name, rule.choice.value
         return cleaned
 
-    def _blame(self, field: str, text: str) -> None:
+    def _show_mistake(self, field: str, text: str) -> None:
         where, _dot, rest = field.partition(".")
         if rest:
             number, _dot, name = rest.partition(".")

@@ -76,7 +76,7 @@ class TakeOverPage(AccountModelAdmin):
             try:
                 found = Found.at(account)
             except APIError as error:
-                messages.error(request, _says(error))
+                messages.error(request, _error_sentence(error))
             if found is not None and "take" in request.POST:
                 if request.POST.get("seen") == found.seen:
                     return self._take(request, account, found)
@@ -158,5 +158,5 @@ def _entries(menu: Menu, taken: Menu) -> list[tuple[Entry, Entry | None]]:
     ]
 
 
-def _says(error: APIError) -> str:
+def _error_sentence(error: APIError) -> str:
     return f"{_('WeChat could not be asked.')} {explanation(error.label)} {error}"

@@ -58,12 +58,12 @@ class IdempotentPosts:
             raise InvalidKey
 
         def post(request: Request, *args: Any, **kwargs: Any) -> Any:
-            return _once(name, handler, request, *args, **kwargs)
+            return _run_once(name, handler, request, *args, **kwargs)
 
         self.post = post
 
 
-def _once(
+def _run_once(
     name: str, handler: Callable[..., Any], request: Request, *args: Any, **kwargs: Any
 ) -> Any:
     key = request.auth

@@ -100,9 +100,9 @@ def manifest_path(folder: Path, month: Month, part: int) -> Path:
 
 def manifest_of(archive: Archive) -> dict[str, Any]:
     """Returns the manifest of an archive as JSON takes it."""
-    said = asdict(archive)
-    del said["folder"]
-    return said | {
+    data = asdict(archive)
+    del data["folder"]
+    return data | {
         "schema": _SCHEMA,
         "month": str(archive.month),
         "columns": COLUMNS,
@@ -112,22 +112,22 @@ def manifest_of(archive: Archive) -> dict[str, Any]:
 
 def _read_manifest(path: Path) -> Archive:
     try:
-        said = json.loads(path.read_bytes())
-        if said["schema"] != _SCHEMA:
-            raise ArchiveError(f"{path} is of schema {said['schema']}, not {_SCHEMA}.")
+        data = json.loads(path.read_bytes())
+        if data["schema"] != _SCHEMA:
+            raise ArchiveError(f"{path} is of schema {data['schema']}, not {_SCHEMA}.")
         # A name with a path in it would read a file from another folder.
-        if Path(said["file"]).name != said["file"]:
+        if Path(data["file"]).name != data["file"]:
             raise ArchiveError(f"{path} names a file outside its folder.")
         return Archive(
             folder=path.parent,
-            month=Month.parse(said["month"]),
-            part=said["part"],
-            file=said["file"],
-            sha256=said["sha256"],
-            content_sha256=said["content_sha256"],
-            rows=said["rows"],
-            contents=said["contents"],
-            accounts={int(pk): slug for pk, slug in said["accounts"].items()},
+            month=Month.parse(data["month"]),
+            part=data["part"],
+            file=data["file"],
+            sha256=data["sha256"],
+            content_sha256=data["content_sha256"],
+            rows=data["rows"],
+            contents=data["contents"],
+            accounts={int(pk): slug for pk, slug in data["accounts"].items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArchiveError(f"{path} is not a manifest: {error!r}") from error

@@ -51,7 +51,7 @@ def ensure_archived(month: Month, folder: Path) -> Archive:
     replaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _clear_away_halves(folder)
+    _remove_partial_files(folder)
     pruned = PrunedMonth.objects.filter(month=month.start.date()).first()
     part = 1 if pruned is None else pruned.part + 1
     rows = EventLog.objects.in_month(month)
@@ -185,7 +185,7 @@ def _temporary(folder: Path) -> Iterator[tuple[IO[bytes], Path]]:
         Path(name).unlink(missing_ok=True)
 
 
-def _clear_away_halves(folder: Path) -> None:
+def _remove_partial_files(folder: Path) -> None:
     """Removes the partial files of killed processes: after a day a file has no writer any more."""
     for path in folder.glob(".events-*.partial"):
         with suppress(FileNotFoundError):

@@ -72,9 +72,9 @@ def offered(account: FakeAccount, usual: Repertoire) -> Repertoire:
             Poster(poster.scene, poster.ticket, weights.get(poster.scene, of_new_ones))
             for poster in account.posters()
         ),
-        menu_keys=_of("click", entries, "key"),
-        urls=_of("view", entries, "url"),
-        pages=_of("miniprogram", entries, "pagepath"),
+        menu_keys=_values_of("click", entries, "key"),
+        urls=_values_of("view", entries, "url"),
+        pages=_values_of("miniprogram", entries, "pagepath"),
         tools=tuple(
             (entry["type"], entry["key"]) for entry in entries if entry.get("type") in _TOOLS
         ),
@@ -101,5 +101,5 @@ def _acts(
             yield population.next_push(at)
 
 
-def _of(kind: str, entries: Iterable[Any], name: str) -> tuple[str, ...]:
+def _values_of(kind: str, entries: Iterable[Any], name: str) -> tuple[str, ...]:
     return tuple(entry[name] for entry in entries if entry.get("type") == kind)

@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def _control(self, name: str, query: Mapping[str, str], body: bytes) -> Answer:
-        commands = _QUESTIONS if self.command == "GET" else _ORDERS
+        commands = _QUERIES if self.command == "GET" else _COMMANDS
         try:
             fields = query if self.command == "GET" else json.loads(body or b"{}")
             result = commands[name](self.server.api, fields)
@@ -205,7 +205,7 @@ def _next_code(api: FakeWeChatAPI, fields: Mapping[str, Any]) -> dict[str, str] 
     return {"scene": code.scene, "ticket": code.ticket} if code else None
 
 
-_ORDERS: Mapping[str, Callable[[FakeWeChatAPI, Mapping[str, Any]], Any]] = {
+_COMMANDS: Mapping[str, Callable[[FakeWeChatAPI, Mapping[str, Any]], Any]] = {
     "expire_tokens": lambda api, fields: api.account(fields["appid"]).expire_tokens(
         fields.get("errcode", 42001)
     ),
@@ -216,7 +216,7 @@ _ORDERS: Mapping[str, Callable[[FakeWeChatAPI, Mapping[str, Any]], Any]] = {
     "allow": _allow,
     "act": _act,
 }
-_QUESTIONS: Mapping[str, Callable[[FakeWeChatAPI, Mapping[str, Any]], Any]] = {
+_QUERIES: Mapping[str, Callable[[FakeWeChatAPI, Mapping[str, Any]], Any]] = {
     "calls": lambda api, fields: api.calls,
     "sent": _sent,
     "menu": lambda api, fields: api.account(fields["appid"]).menu,

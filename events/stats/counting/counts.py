@@ -92,7 +92,9 @@ def _count_people(
     series: Mapping[SeriesKey, int],
     deltas: Deltas,
 ) -> None:
-    rows = _stored().execute(connection, ((openid, series[key]) for key, openid in arrivals))
+    rows = _last_seen_lookup().execute(
+        connection, ((openid, series[key]) for key, openid in arrivals)
+    )
     seen: dict[_Seen, int] = {(openid, pk): at for openid, pk, at in rows}
     floors = {pk: microseconds(moment) for pk, moment in batch.seen_since.items()}
     late: dict[_Person, list[int]] = {}
@@ -109,7 +111,7 @@ def _count_people(
         if last is None or last < moments[-1]:
             newest[place_of_last] = moments[-1]
     if late:
-        others = _others(batch, late)
+        others = _times_of_other_events(batch, late)
         for (key, openid), moments in late.items():
             zone = batch.zones[key[0]]
             known = {
@@ -145,11 +147,13 @@ def _count_in_order(
 
 
 @functools.cache
-def _stored() -> Lookup:
+def _last_seen_lookup() -> Lookup:
     return Lookup(LastSeen, key=("openid", "series_id"), columns=("openid", "series_id", "at"))
 
 
-def _others(batch: Batch, late: Mapping[_Person, Sequence[int]]) -> Mapping[_Person, list[int]]:
+def _times_of_other_events(
+    batch: Batch, late: Mapping[_Person, Sequence[int]]
+) -> Mapping[_Person, list[int]]:
     """Returns the times of these people's counted events in the periods of the late events."""
     spans: dict[tuple[int, str], tuple[datetime.datetime, datetime.datetime]] = {}
     for (key, openid), moments in late.items():
@@ -193,7 +197,7 @@ def _others(batch: Batch, late: Mapping[_Person, Sequence[int]]) -> Mapping[_Per
 
 
 @functools.cache
-def _addition() -> Upsert:
+def _count_upsert() -> Upsert:
     return Upsert(
         PeriodCount,
         key=("series_id", "period", "start"),
@@ -203,7 +207,7 @@ def _addition() -> Upsert:
 
 
 @functools.cache
-def _sighting() -> Upsert:
+def _last_seen_upsert() -> Upsert:
     return Upsert(
         LastSeen,
         key=("openid", "series_id"),
@@ -220,10 +224,12 @@ def add_deltas(deltas: Deltas, series: Mapping[SeriesKey, int]) -> None:
         if any(values)
     )
     if rows:
-        _addition().execute(connection, rows)
+        _count_upsert().execute(connection, rows)
 
 
 def note_seen(last: Mapping[_Seen, int]) -> None:
     """Stores when people were last seen, in microseconds, by OpenID and series."""
     if last:
-        _sighting().execute(connection, sorted((*person, at) for person, at in last.items()))
+        _last_seen_upsert().execute(
+            connection, sorted((*person, at) for person, at in last.items())
+        )

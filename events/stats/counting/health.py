@@ -47,7 +47,7 @@ def count_health(batch: Batch) -> None:
             values[measure] += (now - was) * number
     rows = sorted((*hour, *values) for hour, values in deltas.items() if any(values))
     if rows:
-        _addition().execute(connection, rows)
+        _count_upsert().execute(connection, rows)
 
 
 def health_of(counted: Counted, *, is_mended: bool) -> tuple[int, ...]:
@@ -82,11 +82,11 @@ def count_repeats(
         if account_id in zones and source == EventLog.Source.CALLBACK:
             found[account_id, starts_of(received_at, zones[account_id])[0]] += delivery_count - 1
     if found:
-        _repeats().execute(connection, sorted((*hour, more) for hour, more in found.items()))
+        _repeats_upsert().execute(connection, sorted((*hour, more) for hour, more in found.items()))
 
 
 @functools.cache
-def _addition() -> Upsert:
+def _count_upsert() -> Upsert:
     return Upsert(
         HealthCount,
         key=("account_id", "start"),
@@ -96,7 +96,7 @@ def _addition() -> Upsert:
 
 
 @functools.cache
-def _repeats() -> Upsert:
+def _repeats_upsert() -> Upsert:
     return Upsert(
         HealthCount,
         key=("account_id", "start"),

@@ -228,11 +228,11 @@ def _keep_open(found: Iterable[Fact], now: datetime.datetime) -> None:
         shown = (counted.status, counted.is_folded, counted.outcome, now + pause)
         still_open.append((fact.pk, fact.event_time, *shown))
     if still_open:
-        _opening().execute(connection, sorted(still_open))
+        _open_event_upsert().execute(connection, sorted(still_open))
 
 
 @functools.cache
-def _opening() -> Upsert:
+def _open_event_upsert() -> Upsert:
     names = ("status", "is_folded", "outcome", "look_again_at")
     return Upsert(
         OpenEvent,

@@ -79,11 +79,11 @@ def _keep(new: Sequence[Fact], texts: Mapping[int, str]) -> None:
         )
         for fact in new
     )
-    _keeping().execute(connection, rows)
+    _unanswered_upsert().execute(connection, rows)
 
 
 @functools.cache
-def _keeping() -> Upsert:
+def _unanswered_upsert() -> Upsert:
     """Takes a third of the ORM's time."""
     return Upsert(
         UnansweredEvent,

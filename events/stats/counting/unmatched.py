@@ -110,7 +110,7 @@ def _count_difference(
                 fewer.add(cell)
     sums = [(*cell, *more, last[cell]) for cell, more in sorted(cells.items()) if cell not in fewer]
     if sums:
-        _addition().execute(connection, sums)
+        _count_upsert().execute(connection, sums)
     for account_id, start, text in fewer:
         recount_texts(account_id, start, next_start(start, Period.DAY, zones[account_id]), text)
 
@@ -135,7 +135,7 @@ def _tally(
 
 
 @functools.cache
-def _addition() -> Upsert:
+def _count_upsert() -> Upsert:
     return Upsert(
         UnmatchedDay,
         key=("account_id", "start", "text"),
@@ -191,7 +191,7 @@ def _count(account_id: int, rows: Any, zone: zoneinfo.ZoneInfo | None = None) ->
         cells[cell][0] += number
         cells[cell][1] += 1
     if cells:
-        _addition().execute(
+        _count_upsert().execute(
             connection, [(*cell, *more, last[cell]) for cell, more in sorted(cells.items())]
         )
 

@@ -59,7 +59,9 @@ class Calls:
         body: Mapping[str, Any] | None,
         secret: str = "",
     ) -> Answer:
-        return self._authorised(lambda token: self._with(token, method, path, query, body, secret))
+        return self._authorised(
+            lambda token: self._call_with(token, method, path, query, body, secret)
+        )
 
     def _authorised(self, call: Callable[[AccessToken], _T]) -> _T:
         token = self._tokens.get()
@@ -71,7 +73,7 @@ class Calls:
                 raise
         return call(fresh)
 
-    def _with(
+    def _call_with(
         self,
         token: AccessToken,
         method: str,
