@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name):
-        # The test helpers load Django's test client, which a site at work does without.
+        # The test helpers load Django's test client, which a running site does not need.
         if name in {"make_account", "make_rule", "message_xml", "push", "reply_in"}:
             from events import testing
 

@@ -38,7 +38,7 @@ from events.viewer import may_see_contents, may_see_openids
 
 __all__ = ["EventLogAdmin"]
 
-# Trying again reads and folds inside the request, so one request takes only so many events.
+# The most events that one request tries again, because it reads and folds them itself.
 _TRY_AGAIN_AT_ONCE = 100
 
 # The most messages that a search by words lists; the page of texts lists all.

@@ -28,7 +28,7 @@ __all__: list[str] = []
 _LATE, _DOWN = Alert.Level.LATE, Alert.Level.DOWN
 _MINUTE = datetime.timedelta(minutes=1)
 _DAY = datetime.timedelta(days=1)
-# The last push is searched in so many rows, because rows of a sync may lie between.
+# The most rows among which to search the last push, because rows of a sync may lie between.
 _LATEST = 500
 _MOST_DEAD = 1000
 # Fewer answers than this prove nothing.

@@ -27,7 +27,7 @@ __all__ = ["KEPT", "forget_old_hits", "incoming_of", "note_early_replies", "repl
 
 # Hits are kept as long as unanswered texts.
 KEPT = datetime.timedelta(days=100)
-# Seconds. A message that follows the reply waits so long, so that it does not arrive first.
+# Seconds. A message that follows the reply waits, so that it does not arrive first.
 _AFTER_REPLY = 1
 # A row that is not stored yet keeps the id of the rule that answers it under this name.
 _WON_BY = "won_by_rule"

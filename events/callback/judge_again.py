@@ -60,7 +60,7 @@ def _judge_portion(pending: PendingJudgement) -> int:
 
 
 def judge(events: EventLogQuerySet) -> list[EventLog]:
-    """Judges quarantined rows by the account as it is now; returns the keys of those released.
+    """Judges quarantined rows by the present account; returns the keys of the released ones.
 
     A released row is due at once: the worker folds and answers it.
     """

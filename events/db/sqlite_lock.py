@@ -47,7 +47,7 @@ def wait_outside(connection: BaseDatabaseWrapper, **signal: Any) -> None:
 
 @contextmanager
 def waiting_at_most(seconds: float, *, poll_every: float = _POLL_EVERY) -> Iterator[None]:
-    """Limits each wait that this thread begins in the block to so many seconds."""
+    """Limits each wait that this thread begins in the block to `seconds`."""
     former = _wait.seconds, _wait.poll_every
     _wait.seconds, _wait.poll_every = seconds, poll_every
     try:

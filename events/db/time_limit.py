@@ -17,7 +17,7 @@ __all__ = ["SECONDS", "TookTooLong", "time_limit"]
 # The default limit: for each statement on PostgreSQL, for the whole block on SQLite.
 SECONDS = 10.0
 
-# SQLite calls the handler after so many steps, that is every few milliseconds.
+# Steps of SQLite between two calls of the handler, which is every few milliseconds.
 _STEPS = 20_000
 
 

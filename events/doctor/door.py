@@ -23,7 +23,7 @@ from events.wechat.signature import sign
 
 __all__ = ["try_the_door"]
 
-# Seconds until a web process has stored what it refused.
+# Seconds until a web process has stored its refusals.
 _REFUSALS_STORED = 7
 _CERTIFICATE_DAYS = 14
 _SLOW_SHARE = 0.6

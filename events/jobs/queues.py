@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COUNTED_UP_TO", "EventQueue", "JobQueue", "Queue"]
 
-# Counting a queue stops at so many rows.
+# Counting a queue stops at this number of rows.
 COUNTED_UP_TO = 100_000
 # Older failures are not counted; the lists show them.
 FAILURES_OF = datetime.timedelta(days=30)

@@ -95,7 +95,7 @@ def serve(
 def claimed(
     rows: JobQuerySet[_J], *, lease: datetime.timedelta, seconds: float = _TURN
 ) -> Iterator[_J]:
-    """Claims due jobs one at a time, for so many seconds; yields at least one if any is due.
+    """Claims due jobs one at a time, for `seconds`; yields at least one if any is due.
 
     It claims one job at a time, so that no job waits under a lease behind a slow call.
     """

@@ -33,7 +33,7 @@ __all__ = ["LEASE", "Task", "has_work", "run_task"]
 
 logger = logging.getLogger(__name__)
 
-# A killed worker keeps a scheduled task for so long. A living worker renews its lease.
+# How long a killed worker keeps a scheduled task. A living worker renews its lease.
 LEASE = datetime.timedelta(seconds=60)
 _DAY = 24 * 3600
 # The longest time in seconds between two checks whether a scheduled task is due.

@@ -56,7 +56,7 @@ def message_sender(function: _S) -> _S:
 def send_message(to: Addressee, message: CustomMessage, *, after: float = 0) -> None:
     """Queues a message to a follower; if `to` is an EventLog row, the message answers that event.
 
-    The worker sends it `after` so many seconds, if the follower's window is still open then.
+    The worker sends it `after` seconds later, if the follower's window is still open then.
 
     The message belongs to the caller's transaction: if that is rolled back, nothing is sent. Raises
     NotDeliverable, and queues nothing, if WeChat would not deliver it now; LookupError if no

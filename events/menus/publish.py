@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 # The site notices a change in WeChat's console within this time.
 _LOOK_EVERY = datetime.timedelta(hours=12)
-# Compare WeChat's menu with up to so many published versions.
+# The most published versions with which to compare WeChat's menu.
 _COMPARED = 20
 
 
@@ -56,9 +56,9 @@ class NotPossible(Exception):
 def publish(version: MenuVersion, *, user: Any) -> None:
     """Makes the worker publish a draft or failed version, instead of one that waits.
 
-    Raises NotPossible if the account lacks the right, if WeChat would refuse the menu, if the
-    version is no longer editable or has changed since `version` was read, or if another version is
-    on its way to WeChat.
+    Raises NotPossible if the account lacks the right, or WeChat would refuse the menu. Also raises
+    it if the version is no longer editable or has changed since `version` was read, or if another
+    version is on its way to WeChat.
     """
     if (hindered := hindrance(version.account_id, MENUS)) is not None:
         raise NotPossible(str(hindered))

@@ -20,9 +20,9 @@ from events.wechat.api.media import KEPT_DAYS
 __all__ = ["MediaFile", "private_files", "remove_with_files"]
 
 _FORGOTTEN_AFTER = datetime.timedelta(days=KEPT_DAYS)
-# The worker uploads a file again so long before WeChat deletes it.
+# The worker uploads a file again this long before WeChat deletes it.
 _AHEAD = datetime.timedelta(hours=12)
-# The site uses no media_id so shortly before its end, because the message needs time to arrive.
+# The site uses no media_id in the last minutes of its life, because a message needs time to arrive.
 _LAST_USE = datetime.timedelta(minutes=10)
 
 

@@ -24,7 +24,7 @@ from events.wechat.api.js_tickets import signature_of_page
 
 __all__ = ["Lent", "Paused", "UnknownHost", "js_config", "lend_js_ticket", "lend_token"]
 
-# A ticket is replaced so long before its end; for a while both work.
+# A ticket is replaced this long before its end; for a while both work.
 _AHEAD = datetime.timedelta(minutes=5)
 # Seconds between two queries of the row while another process fetches.
 _LOOK_EVERY = 0.1

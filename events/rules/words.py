@@ -17,7 +17,7 @@ from events.rules.folding import folded
 
 __all__ = ["Heard", "NotAPattern", "compiled", "is_match"]
 
-# The comparison reads so many characters of a message. WeChat's own input accepts fewer.
+# The most characters of a message to compare. WeChat's own input accepts fewer.
 _READ = 2000
 _LONGEST_PATTERN = 500
 # Bytes that RE2 may use for one pattern. They are enough for hundreds of words, but not for a

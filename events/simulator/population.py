@@ -17,7 +17,7 @@ from .repertoire import Code, Letter, Repertoire
 __all__ = ["Population"]
 
 _OPENID_LENGTH = 28
-# The OpenIDs of one account begin with the same characters; so many are equal.
+# The OpenIDs of one account begin with this number of equal characters.
 _OPENID_PREFIX_LENGTH = 6
 
 # The weights of a new follower and of a return. The acts of followers weigh about a hundred.

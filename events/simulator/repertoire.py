@@ -43,10 +43,10 @@ class Letter:
 class Repertoire:
     """What the account offers, and what its followers write. People prefer the first menu entries.
 
-    In the menu, `menu_keys` are the keys of CLICK, `urls` the addresses of VIEW, `pages` those of
-    mini programs, and `tools` event and key of the entries that open scanner, camera or map. People
-    who scanned a `Code` before write `unbind_text`; those who got a message write `answers`.
-    `places` are latitude, longitude and address.
+    `menu_keys`, `urls` and `pages` are the keys, addresses and mini program pages in the menu.
+    `tools` has event and key of each entry that opens scanner, camera or map. People who scanned a
+    `Code` before write `unbind_text`; those who got a message write `answers`. `places` are
+    latitude, longitude and address.
     """
 
     posters: tuple[Poster, ...] = (

@@ -19,7 +19,7 @@ _DAY = 24 * 3600
 # The weight of each hour of a shop's day, by its clock: quiet nights, noon and evening peaks.
 _HOURS = (2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 11, 13, 15, 12, 10, 10, 10, 11, 13, 16, 18, 17, 12, 6)
 
-# A delivery is held back by at most so many places.
+# The most places by which a delivery is held back.
 _FURTHEST_BACK = 20
 
 

@@ -77,9 +77,9 @@ class Message:
     def from_fields(cls, fields: Mapping[str, Value], *, is_mended: bool = False) -> Message:
         """Return the message in a parsed body; the `Encrypt` of compatible mode is left out.
 
-        Raises `Unreadable` if MsgType or FromUserName is missing, FromUserName has more than 64
-        characters or is itself the broken field, or CreateTime is not a number of seconds from 1 up
-        to the end of the year 9999. Such a body has no time or no sender.
+        Raises `Unreadable` in three cases: MsgType or FromUserName is missing; FromUserName has
+        more than 64 characters or is itself the broken field; CreateTime is not a number of seconds
+        from 1 up to the end of the year 9999. Such a body has no time or no sender.
         """
         fields = {name: value for name, value in fields.items() if name != "Encrypt"}
         create_time = _text(fields, "CreateTime")

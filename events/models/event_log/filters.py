@@ -18,7 +18,7 @@ from events.models.event_log.expressions import (
 from events.months import Month
 from events.wechat import EVENT_TYPES, kind_of
 
-# Finding and sorting up to so many rows is quicker than reading back from the newest row.
+# Up to this number of rows, sorting them is quicker than reading back from the newest row.
 _FEW = 1000
 
 Row = TypeVar("Row", bound=models.Model)

@@ -18,7 +18,7 @@ from events.models.account import OfficialAccount
 
 __all__ = ["ApiKey"]
 
-# The API and the admin begin to warn so long before a key expires.
+# How long before a key expires the API and the admin begin to warn.
 _WARNED_BEFORE = datetime.timedelta(days=30)
 # The site notes a key's use at most once in this time.
 _APART = datetime.timedelta(minutes=1)

@@ -45,7 +45,7 @@ _WEEK = _PERIODS.index(Period.WEEK)
 _PLACES = {period.code: place for place, period in enumerate(_PERIODS)}
 # How often it reads the log while the worker goes on.
 _ATTEMPTS = 3
-# A removed event may have been received so long after its event_time.
+# The longest time from the event_time of a removed event to its receipt.
 _DELIVERY = datetime.timedelta(days=1)
 _SEEN_FOR = datetime.timedelta(days=62)
 

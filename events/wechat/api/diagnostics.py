@@ -34,7 +34,7 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class CallbackCheck:
-    """What WeChat finds when it tests the way to our callback (网络检测)."""
+    """The results of WeChat's test of the way to our callback (网络检测)."""
 
     resolutions: tuple[Resolution, ...]
     pings: tuple[Ping, ...]

@@ -24,7 +24,7 @@ LIMITS: Mapping[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file as WeChat sent it; the type is what the answer's header says."""
+    """A file as WeChat sent it; the type is from the header of the answer."""
 
     content_type: str
     data: bytes

@@ -29,8 +29,8 @@ __all__ = [
 
 _PATH = "/cgi-bin/stable_token"
 
-# Replace a token so many seconds before its end. More than WeChat's five minutes would only bring
-# the same token again.
+# How many seconds before its end a token is replaced. More than WeChat's five minutes would only
+# bring the same token again.
 REFRESH_AHEAD = 240
 
 
