@@ -51,7 +51,8 @@ def empty_bodies(now: datetime.datetime | None = None) -> int:
     if limit is None:
         return 0
     changed, is_complete = _empty_log(limit, now)
-    # Texts count from event_time, so a text that came late may go up to a day too early.
+    # Texts count from event_time, which may lie up to a day after the receipt. So remove a text a
+    # day early, never later than its body.
     with transaction.atomic():
         held_progress()
         forget_texts(limit + datetime.timedelta(days=1))

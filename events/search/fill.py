@@ -147,7 +147,8 @@ def forget_old_texts() -> int:
     limit = body_limit(timezone.now())
     if limit is None:
         return 0
-    # Texts count from event_time, so a text that came late may go up to a day too early.
+    # Texts count from event_time, which may lie up to a day after the receipt. So remove a text a
+    # day early, never later than its body.
     return remove(MessageText.objects.filter(event_time__lt=limit + datetime.timedelta(days=1)))
 
 
