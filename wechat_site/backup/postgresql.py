@@ -64,8 +64,8 @@ def dump(target: Path) -> Mapping[str, int]:
 
 
 def refuse_rows() -> None:
-    """Raises BackupError if the database has tables already."""
-    if connection.introspection.table_names():
+    """Raises BackupError if the database has tables, or those that a killed restore put aside."""
+    if connection.introspection.table_names() or _has_former_schema():
         raise BackupError(
             "The database of DATABASE_URL has tables already. Name an empty one, or say --replace."
         )
@@ -95,9 +95,14 @@ def refuse_others() -> None:
 
 
 def load(dumped: Path) -> None:
-    """Restores the whole database. If pg_restore fails, the former tables stay as they were."""
+    """Restores the whole database. If pg_restore fails, the former tables stay as they were.
+
+    If the process is killed meanwhile, the next `load` begins with the former tables again.
+    """
     _run("pg_restore", "--list", str(dumped))
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        if _has_former_schema() and not connection.introspection.table_names(cursor):
+            _put_back(cursor)
         cursor.execute(f"DROP SCHEMA IF EXISTS {_FORMER_SCHEMA} CASCADE")
         cursor.execute(f"ALTER SCHEMA {_SCHEMA} RENAME TO {_FORMER_SCHEMA}")
         cursor.execute(f"CREATE SCHEMA {_SCHEMA}")
@@ -106,15 +111,26 @@ def load(dumped: Path) -> None:
             "pg_restore", "--single-transaction", "--exit-on-error", "--no-owner",
             "--no-privileges", f"--dbname={_environment()['PGDATABASE']}", str(dumped),
         )  # fmt: skip
-    except BackupError:
+    except BaseException:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"DROP SCHEMA {_SCHEMA} CASCADE")
-            cursor.execute(f"ALTER SCHEMA {_FORMER_SCHEMA} RENAME TO {_SCHEMA}")
+            _put_back(cursor)
         raise
     with connection.cursor() as cursor:
         cursor.execute(f"DROP SCHEMA {_FORMER_SCHEMA} CASCADE")
         # The planner has no statistics of the new tables yet.
         cursor.execute("ANALYZE")
+
+
+def _has_former_schema() -> bool:
+    """Whether a restore was killed before its end."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regnamespace(%s) IS NOT NULL", [_FORMER_SCHEMA])
+        return bool(cursor.fetchone()[0])
+
+
+def _put_back(cursor: Any) -> None:
+    cursor.execute(f"DROP SCHEMA {_SCHEMA} CASCADE")
+    cursor.execute(f"ALTER SCHEMA {_FORMER_SCHEMA} RENAME TO {_SCHEMA}")
 
 
 def _run(program: str, *arguments: str) -> None:

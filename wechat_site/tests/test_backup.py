@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 
+import psycopg
 import pytest
 
 from wechat_site.tests.launch import ROOT
@@ -83,6 +84,9 @@ def bring_back_and_receive(site: Site, file, acknowledged):
     assert len(check_nothing_lost(site)) > before
 
     assert "--replace" in failure(site, "restore", str(file))
+    if site.is_postgres:
+        fail_after_a_killed_restore(site, file)
+        assert len(check_nothing_lost(site)) > before
     site.environment["FIELD_ENCRYPTION_KEYS"] = "bm90LXRoZS1rZXktb2YtdGhlLWJhY2t1cC1hdC1hbGw="
     site.manage("restore", "--replace", "--inactive", str(file))
     assert len(site.rows()) == before
@@ -93,6 +97,23 @@ def bring_back_and_receive(site: Site, file, acknowledged):
         "list(AuditEntry.objects.filter(act='restore').values_list('way', flat=True))]))"
     )
     assert json.loads(site.manage("shell", "-v0", "-c", code)) == [[False], ["command"]]
+
+
+def fail_after_a_killed_restore(site: Site, file):
+    """Leaves the database as a killed restore does, and has the next one fail too."""
+    with psycopg.connect(site.environment["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("ALTER SCHEMA public RENAME TO before_restore")
+        connection.execute("CREATE SCHEMA public")
+    assert "--replace" in failure(site, "restore", str(file))
+    programs = site.log.parent / "programs"
+    programs.mkdir()
+    broken = programs / "pg_restore"
+    broken.write_text('#!/bin/sh\n[ "$1" = --list ] && exit\necho "out of memory" >&2; exit 1\n')
+    broken.chmod(0o755)
+    path = site.environment["PATH"]
+    site.environment["PATH"] = f"{programs}:{path}"
+    assert "out of memory" in failure(site, "restore", "--replace", str(file))
+    site.environment["PATH"] = path
 
 
 def failure(site: Site, *arguments: str) -> str:
