@@ -23,8 +23,9 @@ def restore(month: Month, folder: Path, *, keep_until: datetime.datetime | None 
     """Brings a month back from its archives, with the former ids; returns the number of rows.
 
     Rows that exist already stay as they are. Rows that this site removed before are marked as
-    carried over, so that they count only once. Raises ArchiveError if a file does not match its
-    manifest, before it writes any row; also if a row's account does not exist here.
+    carried over, so that they count only once. Before it writes any row, it raises ArchiveError if
+    a file does not match its manifest, a row's account does not exist here, or another event here
+    has a row's id.
     """
     parts = [archive for archive in archives(folder) if archive.month == month]
     if not parts:
@@ -34,6 +35,7 @@ def restore(month: Month, folder: Path, *, keep_until: datetime.datetime | None 
         raise ArchiveError(f"The removal of {month} is under way: run prune_events first.")
     for archive in parts:
         archive.verify()
+        _check_rows(archive)
     # Set this before the rows exist, so that no worker removes them again.
     PrunedMonth.objects.filter(pk=pruned.pk).update(keep_until=keep_until)
     restored = 0
@@ -57,16 +59,30 @@ def _local_accounts(archive: Archive) -> dict[int, int]:
     return {pk: here[slug] for pk, slug in archive.accounts.items() if slug in here}
 
 
-def _insert(events: list[EventLog], month: Month) -> int:
+def _check_rows(archive: Archive) -> None:
+    """Raises ArchiveError if a row's account does not exist here, or another event has its id."""
+    accounts = _local_accounts(archive)
+    for records in batched(archive.records(), _BATCH):
+        # The rows are read only to be checked, so it does not matter whether they were removed.
+        _check_ids([event_of(record, accounts, was_removed=False) for record in records])
+
+
+def _check_ids(events: list[EventLog]) -> None:
     times = {event.pk: event.event_time for event in events}
+    taken = EventLog.objects.filter(pk__in=times).values_list("pk", "event_time")
+    for pk, moment in taken:
+        if moment != times[pk]:
+            raise ArchiveError(f"The id {pk} belongs to another event here.")
+
+
+def _insert(events: list[EventLog], month: Month) -> int:
+    ids = [event.pk for event in events]
     with transaction.atomic():
-        taken = dict(EventLog.objects.filter(pk__in=times).values_list("pk", "event_time"))
-        for pk, moment in taken.items():
-            if moment != times[pk]:
-                raise ArchiveError(f"The id {pk} belongs to another event here.")
-        before = EventLog.objects.in_month(month).filter(pk__in=times).count()
+        # An event may have taken an id since the check of the whole archive.
+        _check_ids(events)
+        before = EventLog.objects.in_month(month).filter(pk__in=ids).count()
         EventLog.objects.bulk_create(events, ignore_conflicts=True)
-        return EventLog.objects.in_month(month).filter(pk__in=times).count() - before
+        return EventLog.objects.in_month(month).filter(pk__in=ids).count() - before
 
 
 def _advance_sequence() -> None:

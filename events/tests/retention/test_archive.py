@@ -18,11 +18,12 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from events.models import EventLog, OfficialAccount
+from events.models import EventLog, OfficialAccount, PrunedMonth
 from events.months import Month
 from events.retention.archive import (
     ArchiveError,
@@ -197,6 +198,27 @@ def test_what_does_not_fit_this_database_is_refused(account, tmp_path):
     OfficialAccount.objects.all().delete()
     with pytest.raises(ArchiveError, match="account that is not here"):
         restore(MONTH, tmp_path)
+
+
+def test_a_month_that_does_not_fit_is_refused_before_any_row_returns(
+    account, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sys.modules[restore.__module__], "_BATCH", 1)
+    other = make_account("two", mode="plaintext")
+    store(account, 1)
+    last = store(other, 2)
+    ensure_archived(MONTH, tmp_path)
+    remove_all()
+    stranger = store(account, 3, month=MONTH.plus(1), pk=last.pk)
+    with pytest.raises(ArchiveError, match=f"The id {last.pk} belongs to another event"):
+        restore(MONTH, tmp_path, keep_until=timezone.now())
+    assert EventLog.objects.get() == stranger
+    remove_all()
+    other.delete()
+    with pytest.raises(ArchiveError, match="account that is not here"):
+        restore(MONTH, tmp_path, keep_until=timezone.now())
+    assert not EventLog.objects.exists()
+    assert not PrunedMonth.objects.exclude(keep_until=None).exists()
 
 
 def test_accounts_are_found_by_their_handle_and_new_ids_follow(account, tmp_path):
