@@ -19,7 +19,7 @@ from events.wechat.api import APIError
 from events.wechat.api.auto_replies import ConsoleReplies, ConsoleReply
 from events.wechat.api.media import LIMITS
 
-__all__ = ["Candidate", "add_rules", "candidates", "rules_of_console", "take_over"]
+__all__ = ["Candidate", "add_rules", "candidates", "new_rules", "rules_of_console", "take_over"]
 
 _LARGEST = max(LIMITS.values())
 _FILES = {AnswerKind.IMAGE, AnswerKind.VOICE}
@@ -40,7 +40,7 @@ def take_over(account: OfficialAccount) -> list[Rule]:
     It switches a rule off if it has a mistake, such as a text that is too long.
     """
     found = client_for(account).auto_replies.current()
-    return add_rules(account, list(rules_of_console(found)))
+    return add_rules(account, new_rules(account, list(rules_of_console(found))))
 
 
 def candidates(account: OfficialAccount, rules: Sequence[Rule]) -> list[Candidate]:
@@ -52,13 +52,20 @@ def candidates(account: OfficialAccount, rules: Sequence[Rule]) -> list[Candidat
     ]
 
 
-def add_rules(account: OfficialAccount, rules: Sequence[Rule]) -> list[Rule]:
-    """Adds the rules that the draft lacks, with copies of WeChat's files; returns them."""
+def new_rules(account: OfficialAccount, rules: Sequence[Rule]) -> list[Rule]:
+    """Returns the rules that the draft lacks, with copies of WeChat's files in the library.
+
+    It asks WeChat for the files: call it outside a transaction.
+    """
     known = _identities_in_draft(account)
-    new = [_with_own_files(account, rule) for rule in rules if _identity(rule) not in known]
+    return [_with_own_files(account, rule) for rule in rules if _identity(rule) not in known]
+
+
+def add_rules(account: OfficialAccount, rules: Sequence[Rule]) -> list[Rule]:
+    """Adds the rules to the draft, those with mistakes switched off; returns them."""
     with transaction.atomic():
         return [
-            add_to_draft(account.pk, replace(rule, is_on=not problems(rule))).rule for rule in new
+            add_to_draft(account.pk, replace(rule, is_on=not problems(rule))).rule for rule in rules
         ]
 
 

@@ -23,7 +23,7 @@ from unfold.widgets import (
 from events.admin.access import visible_accounts
 from events.admin.base import ModelAdmin
 from events.admin.menus.menu_publishing import page_of
-from events.answering.take_over import add_rules
+from events.answering.take_over import add_rules, new_rules
 from events.answering.take_over_menu import TakenMenu, taken_menu
 from events.menus.from_json import LONGEST, mistakes_in, read_pasted
 from events.models import MenuVersion, OfficialAccount
@@ -116,7 +116,9 @@ class MenuImport(ModelAdmin):
     def _store(self, request: HttpRequest, form: MenuJSONForm) -> HttpResponse:
         account: OfficialAccount = form.cleaned_data["account"]
         user: Any = request.user
-        rules = form.taken.rules if request.user.has_perm("events.add_replyrule") else ()
+        wanted = form.taken.rules if request.user.has_perm("events.add_replyrule") else ()
+        rules = new_rules(account, wanted)
+        # Without its rules the menu has keys that nothing answers.
         with transaction.atomic():
             version = MenuVersion.objects.create(
                 account=account,
@@ -126,7 +128,7 @@ class MenuImport(ModelAdmin):
                 due_at=None,
             )
             self.log_addition(request, version, [{"added": {}}])
-        added = add_rules(account, rules)
+            added = add_rules(account, rules)
         for note in form.notes:
             messages.warning(request, note)
         if added:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -18,7 +19,13 @@ from events.admin.access import AccountModelAdmin, visible_accounts
 from events.admin.hindered import say_hindrances
 from events.admin.rules.state import chosen_account, names_of, page_of_rules
 from events.answering.rule_words import Names, answers_in_words, trigger_in_words
-from events.answering.take_over import Candidate, add_rules, candidates, rules_of_console
+from events.answering.take_over import (
+    Candidate,
+    add_rules,
+    candidates,
+    new_rules,
+    rules_of_console,
+)
 from events.answering.take_over_menu import TakenMenu, taken_menu
 from events.audit.record import record
 from events.menus.menu_words import Entry, entries, sentence
@@ -100,10 +107,15 @@ class TakeOverPage(AccountModelAdmin):
 
     def _take(self, request: HttpRequest, account: OfficialAccount, found: Found) -> HttpResponse:
         with_menu = "menu" in request.POST and request.user.has_perm("events.add_menuversion")
-        user: Any = request.user
-        rules = [*found.rules, *(found.taken.rules if with_menu else ())]
-        added = add_rules(account, rules)
-        record("take_over", ReplyRule, account=account, details={"rows": len(added)})
+        wanted = [*found.rules, *(found.taken.rules if with_menu else ())]
+        rules = new_rules(account, wanted)
+        version = None
+        # Without its rules the menu has keys that nothing answers.
+        with transaction.atomic():
+            added = add_rules(account, rules)
+            record("take_over", ReplyRule, account=account, details={"rows": len(added)})
+            if with_menu:
+                version = _add_menu(account, found.taken.menu, by=request.user)
         messages.success(
             request,
             ngettext(
@@ -113,17 +125,20 @@ class TakeOverPage(AccountModelAdmin):
             )
             % len(added),
         )
-        if not with_menu:
+        if version is None:
             return HttpResponseRedirect(page_of_rules(account))
-        version = MenuVersion.objects.create(
-            account=account,
-            menu=found.taken.menu.to_json(),
-            note=str(_("Taken over from WeChat's console")),
-            created_by=user,
-            due_at=None,
-        )
         messages.success(request, _("The menu is version %s, a draft.") % version)
         return HttpResponseRedirect(reverse("admin:events_menuversion_change", args=[version.pk]))
+
+
+def _add_menu(account: OfficialAccount, menu: Menu, *, by: Any) -> MenuVersion:
+    return MenuVersion.objects.create(
+        account=account,
+        menu=menu.to_json(),
+        note=str(_("Taken over from WeChat's console")),
+        created_by=by,
+        due_at=None,
+    )
 
 
 def _shown(account: OfficialAccount, found: Found) -> dict[str, Any]:

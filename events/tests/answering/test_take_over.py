@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
 from events.answering.publish_rules import draft_of, publish
 from events.media.lend import reference
 from events.menus.menu_words import entries
-from events.models import MediaFile, MenuVersion, ReplyRule
+from events.models import AuditEntry, MediaFile, MenuVersion, ReplyRule
 from events.rules.data import AnswerKind, Choice, How, On
 from events.simulator.fake_api import Fault
 from events.simulator.fake_api.fake_account import KeptMedia
@@ -159,3 +160,18 @@ def test_the_page_shows_what_becomes_of_replies_and_menu_and_takes_them(
     assert again.count("already in the draft") == 7
     fake.make_trouble("/cgi-bin/get_current_autoreply_info", Fault(errcode=61004))
     assert "WeChat could not be asked" in operator.post(PAGE, {"account": "shop"}).content.decode()
+
+
+def test_the_rules_of_a_menu_are_not_taken_without_the_menu(
+    operator, shop, at_wechat, monkeypatch, private_storage  # noqa: F811
+):  # fmt: skip
+    def fails(*args, **kwargs):
+        raise OperationalError("database is locked")
+
+    at_wechat.auto_replies, at_wechat.console_menu = CONSOLE, MENU
+    seen = operator.post(PAGE, {"account": "shop"}).context["found"].seen
+    monkeypatch.setattr(MenuVersion, "save", fails)
+    with pytest.raises(OperationalError):
+        operator.post(PAGE, {"account": "shop", "take": "", "menu": "1", "seen": seen})
+    assert not ReplyRule.objects.exists()
+    assert not AuditEntry.objects.filter(act="take_over").exists()

@@ -6,12 +6,16 @@ import json
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import OperationalError
 from django.utils import translation
 
 from events.answering.publish_rules import draft_of
 from events.menus.from_json import mistakes_in, read_pasted
 from events.menus.menu_words import names
-from events.models import MenuVersion
+from events.models import MenuVersion, ReplyRule
+from events.simulator.fake_api.fake_account import KeptMedia
+from events.tests.media.test_media import picture
+from wechat_site.tests.files import private_storage  # noqa: F401
 
 PAGE = "/admin/events/menuversion/import/"
 VIEW = {"type": "view", "name": "官网", "url": "https://www.example.com/"}
@@ -85,3 +89,22 @@ def test_a_pasted_menu_and_one_in_a_file_become_drafts(operator, shop):
     assert found == ["订单 | 服务", "时间"]
     (rule,) = draft_of(shop.pk)
     assert (rule.trigger.keys, rule.answers[0].content) == (("menu-1",), "九点")
+
+
+def test_a_menu_is_not_kept_without_the_rules_for_its_keys(
+    operator, shop, at_wechat, monkeypatch, private_storage  # noqa: F811
+):  # fmt: skip
+    at_wechat.media["M2"] = KeptMedia("image", picture(), 2**40)
+    console = {"selfmenu_info": {"button": [{"name": "海报", "type": "img", "value": "M2"}]}}
+    form = {"account": shop.pk, "text": json.dumps(console)}
+    with monkeypatch.context() as broken:
+        broken.setattr(ReplyRule, "save", fails)
+        with pytest.raises(OperationalError):
+            operator.post(PAGE, form)
+    assert not MenuVersion.objects.exists()
+    operator.post(PAGE, form)
+    assert MenuVersion.objects.count() == len(draft_of(shop.pk)) == 1
+
+
+def fails(*args, **kwargs):
+    raise OperationalError("database is locked")
