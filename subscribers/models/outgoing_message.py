@@ -59,6 +59,7 @@ class Undeliverable(models.TextChoices):
 FAILURES: dict[str, StrOrPromise] = {
     **dict(Undeliverable.choices),
     "killed": _("The worker was stopped while it sent the message. It may have arrived."),
+    "erased": _("The personal data of this follower was erased."),
     "media": _("The file is no longer in the media library."),
     **EXPLANATIONS,
     "recipient": _("WeChat does not deliver to this follower now."),

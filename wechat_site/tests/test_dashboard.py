@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -13,10 +14,18 @@ from django.utils import timezone
 
 from events.callback.callback_address import callback_path
 from events.callback.refusals import store_refusals
-from events.models import AccountLimit, EventLog, HealthCount, MenuVersion, SharedAccessToken
+from events.models import (
+    AccountLimit,
+    CallbackRefusal,
+    EventLog,
+    HealthCount,
+    MenuVersion,
+    SharedAccessToken,
+)
 from events.stats.counting.roll_up import roll_up
 from events.testing import make_account, message_xml, push
 from subscribers.models import OutgoingMessage, ProfileFetch, QRScene, Subscriber
+from wechat_site.admin.dashboard import latest
 from wechat_site.admin.dashboard.latest import last_pushes
 
 pytestmark = pytest.mark.django_db
@@ -201,6 +210,27 @@ def test_an_account_is_silent_by_its_own_rhythm(operator, account):
     assert rows["Spruce Books"].state == "quieter than usual"
 
 
+def test_the_last_push_is_known_after_a_large_sync(account, monkeypatch):
+    monkeypatch.setattr(latest, "_OBSERVATIONS", 2)
+    push(account, message_xml(at=int((timezone.now() - DAY).timestamp())))
+    roll_up()
+    for number in range(3):
+        store(account, number, kind="import.follower", source="import")
+    assert last_pushes([account], timezone.now())[account.pk] == HealthCount.objects.get().start
+
+
+def test_each_reason_for_refusals_has_its_own_last_time(operator, account):
+    now = timezone.now()
+    for reason, minutes in (("SignatureMismatch", 40), ("StaleTimestamp", 10)):
+        CallbackRefusal.objects.create(
+            minute=now - datetime.timedelta(minutes=minutes), account="shop", reason=reason,
+            number=minutes,
+        )  # fmt: skip
+    told = operator.get(DASHBOARD).context["refusals"]
+    ages = [round((now - row.last_at).total_seconds() / 60) for row in told]
+    assert ages == [40, 10]
+
+
 def test_refusals_say_why_and_where_to_mend_it(operator, client, account):
     other = make_account("other", name="Morning News", token="anothertoken")
     for _ in range(3):
@@ -247,6 +277,15 @@ def test_who_was_answered_does_not_wait(operator, account):
         account=account, subscriber=Subscriber.objects.get(), kind="text",
         payload={"content": "Yes"}, window_until=timezone.now(),
     )  # fmt: skip
+    assert operator.get(DASHBOARD).context["waiting"]["number"] == "0"
+
+
+def test_who_waits_is_who_may_still_be_answered(operator, account, settings):
+    push(account, message_xml("text", at=int(timezone.now().timestamp()) - 7200, Content="?"))
+    roll_up()
+    assert operator.get(DASHBOARD).context["waiting"]["number"] == "1"
+    settings.MESSAGE_WINDOWS = settings.MESSAGE_WINDOWS | {"message": (5, 3600)}
+    cache.clear()
     assert operator.get(DASHBOARD).context["waiting"]["number"] == "0"
 
 

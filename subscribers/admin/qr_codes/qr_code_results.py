@@ -43,7 +43,8 @@ class WithResults(ModelAdmin):
 
     @action(description=_("Compare results"), permissions=["view"])
     def compare(self, request: HttpRequest, queryset: QuerySet[QRScene]) -> HttpResponse:
-        pks = queryset.order_by().values_list("pk", flat=True)[:_MOST_CODES]
+        # One more than can be compared: the page then says so.
+        pks = queryset.order_by().values_list("pk", flat=True)[: _MOST_CODES + 1]
         ids = ",".join(str(pk) for pk in pks)
         return HttpResponseRedirect(f"{reverse('admin:subscribers_qrscene_results')}?ids={ids}")
 

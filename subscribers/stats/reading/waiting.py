@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db.models import Count, Exists, Min, OuterRef
 
 from events.models import UnansweredEvent
@@ -13,9 +14,6 @@ from events.stats.series import MESSAGE_KINDS
 from subscribers.models import OutgoingMessage, Subscriber
 
 __all__ = ["Conversation", "waiting_conversations"]
-
-# After a message, the account may write to its sender for so long.
-_OPEN_FOR = datetime.timedelta(hours=48)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +30,12 @@ class Conversation:
 def waiting_conversations(
     account_ids: Sequence[int], now: datetime.datetime, *, limit: int
 ) -> list[Conversation]:
-    """Who wrote in the last 48 hours, still follows and got no answer; the longest waiting first.
+    """Who may still be answered, follows and got no answer; the longest waiting first.
 
+    After a message, the account may write to its sender for as long as MESSAGE_WINDOWS says.
     A customer-service message that did not fail answers everything before it.
     """
+    _, seconds = settings.MESSAGE_WINDOWS["message"]
     person = Subscriber.objects.filter(
         account=OuterRef("account"), openid=OuterRef("openid"), is_following=True
     )
@@ -49,7 +49,7 @@ def waiting_conversations(
             Exists(person),
             ~Exists(answer),
             account__in=account_ids,
-            event_time__gt=now - _OPEN_FOR,
+            event_time__gt=now - datetime.timedelta(seconds=seconds),
             kind__in=MESSAGE_KINDS,
         )
         .order_by()

@@ -126,7 +126,9 @@ def test_nothing_of_the_person_is_left_and_every_count_stays(account, person, tm
     assert (person.state, person.openid) == (state, done.pseudonym)
     assert person.is_following
     assert Binding.objects.get().user is None
-    assert OutgoingMessage.objects.get().state == "failed"
+    message = OutgoingMessage.objects.get()
+    assert message.state == "failed"
+    assert message.reason != message.failure
     # Others keep what is theirs.
     assert EventLog.objects.get(openid="oSomebodyElse", kind="text").payload["Content"] == "hello"
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import F, Sum
+from django.db.models import F, Max, Sum
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -217,23 +217,18 @@ def refusals(choice: Choice, user: Any, now: datetime.datetime) -> list[Refusal]
         CallbackRefusal.objects.filter(minute__gt=now - _HOUR, account__in=wanted)
         .order_by()
         .values_list("account", "reason")
-        .annotate(times=Sum("number"))
+        .annotate(times=Sum("number"), last=Max("minute"))
         .order_by("-times", "account", "reason")
-    )
-    last = dict(
-        CallbackRefusal.objects.filter(minute__gt=now - _HOUR, account__in=wanted)
-        .order_by("minute")
-        .values_list("account", "minute")
     )
     return [
         Refusal(
             accounts[slug].name if slug else _("no account"),
             str(_REASONS.get(reason, reason)),
             number,
-            last[slug],
+            last,
             account_url(accounts[slug].pk) if slug else list_url("events", "officialaccount"),
         )
-        for slug, reason, number in rows
+        for slug, reason, number, last in rows
     ]
 
 
