@@ -85,7 +85,9 @@ def sweep(now: datetime.datetime) -> int:
     off = WebhookDelivery.objects.filter(endpoint__is_active=False, **_WAITING)
     left = list(off.values_list("pk", flat=True)[:1000])
     if left:
-        WebhookDelivery.objects.filter(pk__in=left, lease="").update(state=_State.HELD, due_at=None)
+        # Again with the condition: a worker may have sent some since the SELECT.
+        held = WebhookDelivery.objects.filter(pk__in=left, **_WAITING)
+        held.update(state=_State.HELD, due_at=None)
     return release(WebhookEndpoint.objects.all(), now) + _wake_paused(now)
 
 

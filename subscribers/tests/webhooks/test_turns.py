@@ -13,6 +13,7 @@ from django.utils import timezone
 from events.testing import message_xml, push
 from subscribers.models import WebhookAttempt, WebhookDelivery
 from subscribers.tests.state.test_plans import analyze, plan_of
+from subscribers.tests.webhooks.meanwhile import before_update
 from subscribers.webhooks import endpoint_standing, send_deliveries
 from subscribers.webhooks.endpoints import make_endpoint
 from subscribers.webhooks.post import Answer, NoAnswer
@@ -96,6 +97,17 @@ def test_what_is_due_is_found_without_what_is_over(endpoint):
         assert "webhook_delivery_due" in plan
         assert "Sort" not in plan
         assert "TEMP B-TREE" not in plan
+
+
+def test_a_delivery_sent_while_the_sweep_runs_is_not_held(endpoint):
+    endpoint.is_active = False
+    endpoint.save(update_fields=["is_active"])
+    rows = WebhookDelivery.objects.filter(pk=WebhookDelivery.objects.earliest("pk").pk)
+    table = WebhookDelivery._meta.db_table
+    with before_update(table, lambda: rows.update(state="sent", due_at=None)):
+        endpoint_standing.sweep(timezone.now())
+    assert rows.get().state == "sent"
+    assert WebhookDelivery.objects.filter(state="held").count() == NUMBER - 1
 
 
 def _looks_for_what_is_due(sql: str) -> bool:

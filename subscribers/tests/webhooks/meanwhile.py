@@ -1,0 +1,26 @@
+"""Lets another process act between two statements of the test."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.db import connection
+
+__all__ = ["before_update"]
+
+
+@contextlib.contextmanager
+def before_update(table: str, act: Callable[[], object]) -> Iterator[None]:
+    """Calls `act` once, before the first UPDATE of the table; fails if there is none."""
+    acts = [act]
+
+    def execute_after_act(execute: Any, sql: str, *args: Any) -> Any:
+        if acts and sql.startswith(f'UPDATE "{table}"'):
+            acts.pop()()
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(execute_after_act):
+        yield
+    assert not acts
