@@ -83,7 +83,8 @@ def activate(endpoint: WebhookEndpoint) -> int:
     endpoint.stopped_because = ""
     endpoint.failures = 0
     endpoint.failing_since = endpoint.retry_at = endpoint.paused_at = None
-    endpoint.save()
+    times = ("failing_since", "retry_at", "paused_at")
+    endpoint.save(update_fields=["is_active", "stopped_because", "failures", *times])
     return release(WebhookEndpoint.objects.filter(pk=endpoint.pk))
 
 

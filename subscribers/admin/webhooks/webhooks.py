@@ -173,7 +173,9 @@ class WebhookEndpointAdmin(AccountModelAdmin):
             _show_secret(request, made.secret)
             return
         obj.types = types
-        obj.save(update_fields=["url", "types", "is_active"])
+        # Only what was changed: the worker may turn the webhook off meanwhile.
+        types_fields = {"chosen_types", "more_types"}
+        obj.save(update_fields={"types" if n in types_fields else n for n in form.changed_data})
         if not obj.is_active:
             hold(obj)
         elif "is_active" in form.changed_data:

@@ -11,6 +11,8 @@ from django.utils import timezone
 from events.models import AuditEntry
 from events.testing import make_account, message_xml, push
 from subscribers.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from subscribers.tests.webhooks.meanwhile import before_update
+from subscribers.webhooks.endpoint_standing import stop
 from subscribers.webhooks.write import write_messages
 from wechat_site.tests.signin.people import browser_of
 
@@ -73,6 +75,16 @@ def test_a_webhook_is_made_and_changed(endpoint, operator):
     assert "url" in said
     for secret in (old, "xyzzy", "example/new"):
         assert secret not in said
+
+
+def test_a_new_address_does_not_turn_on_what_is_stopped_meanwhile(endpoint, operator):
+    given = {"url": "https://crm.example/new", "chosen_types": ["event.*"], "is_active": "on"}
+    gone = WebhookEndpoint.Stopped.GONE
+    with before_update(WebhookEndpoint._meta.db_table, lambda: stop(endpoint, gone)):
+        operator.post(f"{PAGES}{endpoint.pk}/change/", given)
+    endpoint.refresh_from_db()
+    assert (endpoint.url, endpoint.types) == (given["url"], ["event.*"])
+    assert (endpoint.is_active, endpoint.stopped_because) == (False, gone)
 
 
 @pytest.mark.parametrize(

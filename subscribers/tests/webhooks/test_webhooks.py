@@ -34,6 +34,7 @@ from subscribers.models import (
 from subscribers.personal_data.collect import collect
 from subscribers.personal_data.erase import erase
 from subscribers.personal_data.requests import request_erasure
+from subscribers.tests.webhooks.meanwhile import before_update
 from subscribers.tests.webhooks.receiver import Receiver
 from subscribers.webhooks import endpoint_standing, post
 from subscribers.webhooks.endpoints import make_endpoint, rotate_secret
@@ -414,6 +415,24 @@ def test_for_a_day_both_secrets_sign(account, receiver):
     with connection.cursor() as cursor:
         cursor.execute("SELECT secret, previous_secret FROM subscribers_webhookendpoint")
         assert "whsec_" not in str(cursor.fetchall())
+
+
+@pytest.mark.parametrize("act", ["activate", "change"])
+def test_the_api_keeps_what_another_process_writes_meanwhile(account, key, act):
+    endpoint = make_endpoint(account, "https://a.example/", ALL)
+    same = WebhookEndpoint.objects.get()
+    address = f"/api/v1/webhooks/{endpoint.pk}/"
+    with before_update(WebhookEndpoint._meta.db_table, lambda: rotate_secret(same)):
+        if act == "activate":
+            answer = key.post(f"{address}activate/", {}, content_type="application/json")
+        else:
+            new = {"url": "https://b.example/"}
+            answer = key.patch(address, new, content_type="application/json")
+    assert answer.status_code == 200
+    endpoint.refresh_from_db()
+    assert endpoint.secret == same.secret
+    assert endpoint.previous_until == same.previous_until
+    assert endpoint.url == ("https://a.example/" if act == "activate" else "https://b.example/")
 
 
 def test_the_api_makes_shows_and_replays(account, receiver, key):
