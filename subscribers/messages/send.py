@@ -20,7 +20,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -56,7 +55,7 @@ from events.wechat.api.custom_messages import (
 from subscribers.inbox.keep import note_messages
 from subscribers.messages.conversation import summary
 from subscribers.messages.index import index_messages
-from subscribers.messages.window import Window, window_of
+from subscribers.messages.window import Window, acted_lately, window_of
 from subscribers.models import OutgoingMessage, Subscriber
 from subscribers.models.outgoing_message import (
     MessageState,
@@ -270,10 +269,8 @@ def try_again(messages: OutgoingMessageQuerySet, now: datetime.datetime) -> int:
 
     It skips messages that may have been sent: see `send_again`.
     """
-    longest = max(seconds for _, seconds in settings.MESSAGE_WINDOWS.values())
     # Only messages to followers who acted lately can still be sent; this leaves out thousands.
-    seen_since = now - datetime.timedelta(seconds=longest)
-    failed = messages.filter(state=MessageState.FAILED, subscriber__last_seen_at__gt=seen_since)
+    failed = messages.filter(acted_lately(now), state=MessageState.FAILED)
     newest = failed.select_related("subscriber").order_by("-pk")[:_TRIED_AGAIN_AT_ONCE]
     return sum(send_again(message, now) for message in newest)
 

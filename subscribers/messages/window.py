@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from subscribers.models import Subscriber
 
-__all__ = ["ACTS", "ACT_KINDS", "MESSAGE_KINDS", "Window", "window_of"]
+__all__ = ["ACTS", "ACT_KINDS", "MESSAGE_KINDS", "Window", "acted_lately", "window_of"]
 
 # The acts that open a window. The keys are those of settings.MESSAGE_WINDOWS.
 ACTS: dict[str, StrOrPromise] = {
@@ -79,6 +79,19 @@ def window_of(subscriber: Subscriber, now: datetime.datetime | None = None) -> W
             used = subscriber.outgoing_messages.spent_since(opened_at).count()
             open_windows.append(Window(act, opened_at, until, allowed, used))
     return max(open_windows, key=lambda window: (window.remaining > 0, window.until), default=None)
+
+
+def acted_lately(now: datetime.datetime) -> Q:
+    """The condition on messages that their follower may have an open window.
+
+    It reads only the follower's row. It is true for every open window, and for some closed ones.
+    """
+    seconds = {act: lasts for act, (_, lasts) in settings.MESSAGE_WINDOWS.items()}
+    # last_seen_at does not count follows.
+    followed_since = now - datetime.timedelta(seconds=seconds.pop("follow"))
+    seen_since = now - datetime.timedelta(seconds=max(seconds.values()))
+    has_followed = Q(subscriber__last_followed_at__gt=followed_since)
+    return has_followed | Q(subscriber__last_seen_at__gt=seen_since)
 
 
 def _latest_acts(subscriber: Subscriber, now: datetime.datetime) -> dict[str, datetime.datetime]:

@@ -378,6 +378,21 @@ def test_many_tried_again_are_those_that_can_be_delivered(account, monkeypatch):
     assert OutgoingMessage.objects.get(state="queued").subscriber == here
 
 
+def test_a_message_to_a_new_follower_is_tried_again(account, monkeypatch):
+    """A follow opens a window, but it is not in last_seen_at."""
+    monkeypatch.setattr(send, "_TRIED_AGAIN_AT_ONCE", 1)
+    new = does(account, "event.subscribe", openid="oNew")
+    # The window of an earlier follow is closed, so this newer message must not take the place.
+    earlier = does(account, "event.subscribe", ago=3600, openid="oEarlier")
+    assert new.last_seen_at is None
+    failed = [sent(follower) for follower in (new, earlier)]
+    for message in failed:
+        message.state, message.failure, message.failed_at = "failed", "busy", timezone.now()
+    OutgoingMessage.objects.bulk_create(failed)
+    assert try_again(OutgoingMessage.objects.all(), timezone.now()) == 1
+    assert OutgoingMessage.objects.get(state="queued").subscriber == new
+
+
 @pytest.mark.parametrize("fault", [Fault(status=500), Fault(reset=True), Fault(body=b"no")])
 def test_without_an_answer_a_message_is_not_sent_twice(account, fake, there, fault):
     send_message(does(account, fake=fake), TextMessage("x"))
