@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django.urls import reverse
+from django.utils.http import parse_etags
 from granian.rsgi import ProtocolClosed
 
 from wechat_site.live.tickets import name_in, words_of
@@ -79,10 +80,12 @@ class LiveFront:
         path = scope.path
         if scope.method != "GET" or not path.startswith(self._prefix):
             return "", ""
-        known = scope.headers.get("if-none-match") or ""
-        if not known or "wait" not in (scope.headers.get("prefer") or ""):
+        etags = parse_etags(scope.headers.get("if-none-match") or "")
+        if len(etags) != 1 or "wait" not in (scope.headers.get("prefer") or ""):
             return "", ""
-        return name_in(path[len(self._prefix) :].removesuffix("/")), known.strip('"')
+        # A proxy that compresses makes an ETag weak.
+        known = etags[0].removeprefix("W/").strip('"')
+        return name_in(path[len(self._prefix) :].removesuffix("/")), known
 
     async def _changed(self, name: str, known: str, protocol: HTTPProtocol) -> str | None:
         """Waits for the request's new word; None if the word stays the same."""

@@ -22,6 +22,7 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext_lazy as _
 
 from events.admin.access import AccountModelAdmin
@@ -285,14 +286,10 @@ def _fragment(request: HttpRequest, template: str, context: dict[str, Any]) -> H
     """Renders a part of the page, or answers 304 if the browser has the same."""
     html = render_to_string(f"{_TEMPLATES}{template}", context, request)
     etag = f'"{hashlib.blake2b(html.encode(), digest_size=12).hexdigest()}"'
-    # After compression the ETag comes back as a weak one.
-    if request.headers.get("If-None-Match", "").removeprefix("W/") == etag:
-        response = HttpResponse(status=304)
-    else:
-        response = HttpResponse(html)
-    response["ETag"] = etag
-    response["Cache-Control"] = "private, no-cache"
-    return response
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    response = HttpResponse(html, headers=headers)
+    # This compares weakly: after compression the ETag comes back as a weak one.
+    return get_conditional_response(request, etag=etag, response=response) or response
 
 
 def _files_to_send(conversation: Conversation) -> str:

@@ -175,6 +175,8 @@ def test_the_fragments_are_sent_once_until_they_change(account, agent):
         first = agent.get(url)
         same = agent.get(url, headers={"If-None-Match": first["ETag"]})
         assert (first.status_code, same.status_code) == (200, 304)
+        weak = agent.get(url, headers={"If-None-Match": f"W/{first['ETag']}"})
+        assert (weak.status_code, weak["ETag"]) == (304, first["ETag"])
         says(account, "oNew", f"again {url}")
         assert agent.get(url, headers={"If-None-Match": first["ETag"]}).status_code == 200
 

@@ -54,8 +54,8 @@ class Threads:
             self._meanwhile = None
 
 
-def ask(url, known="ready", *, meanwhile=None, longest=0.05, page=None, prefer="wait"):
-    headers = {"if-none-match": f'"{known}"', "prefer": prefer}
+def ask(url, known="ready", *, meanwhile=None, longest=0.05, page=None, prefer="wait", etag=None):
+    headers = {"if-none-match": etag or f'"{known}"', "prefer": prefer}
     scope = SimpleNamespace(path=url, method="GET", headers=headers)
     page = page or Page()
     fronts = []
@@ -83,6 +83,16 @@ def test_a_page_hears_of_a_change_and_of_none(waiting):
     rows = BindingRequest.objects.filter(pk=waiting.pk)
     changed = ask(url, longest=60, meanwhile=lambda: rows.end(refused_reason="expired"))
     assert changed == (200, "expired", '"expired"')
+
+
+def test_a_page_with_a_weak_etag_waits_too(waiting):
+    """Proxies that compress make ETags weak."""
+    assert ask(progress_url(waiting), etag='W/"ready"') == (304, "", '"ready"')
+
+
+@pytest.mark.parametrize("etag", ['"ready", "expired"', "ready"])
+def test_a_page_that_names_no_single_word_is_answered_by_the_pages(waiting, etag):
+    assert ask(progress_url(waiting), etag=etag) == "pages"
 
 
 def test_sign_ins_have_tickets_of_their_own(waiting):
