@@ -1,4 +1,4 @@
-"""Lets pages wait for a change of their request: one query for all of them, twice a second.
+"""Lets pages wait for a change of their request: a few queries for all of them, twice a second.
 
 A page that polls costs a request of Django each time: 2,000 open pages would take the processors of
 a small machine from the pushes. Here a waiting page holds a connection but no thread, and gets its

@@ -44,14 +44,20 @@ def word_of(ticket: str) -> Progress | None:
 
 
 def words_of(names: Sequence[str]) -> dict[str, str]:
-    """How far these requests are, with a query for each five hundred."""
-    # Nearly all are ready to be scanned and stay so, so the queries find only the others.
-    words: dict[str, str] = dict.fromkeys(names, Progress.READY.value)
-    kinds: dict[str, Any] = {"b": words_of_requests, "s": words_of_sign_ins}
-    for letter, read in kinds.items():
+    """How far these requests are, with two queries for each five hundred."""
+    words: dict[str, str] = dict.fromkeys(names, Progress.NONE.value)
+    kinds: dict[str, Any] = {
+        "b": (BindingRequest, words_of_requests),
+        "s": (SignInRequest, words_of_sign_ins),
+    }
+    for letter, (model, read) in kinds.items():
         numbers = [int(name[1:]) for name in names if name[0] == letter]
         for start in range(0, len(numbers), _BATCH):
-            found = read(numbers[start : start + _BATCH], but_ready=True)
+            batch = numbers[start : start + _BATCH]
+            # Nearly all are ready to be scanned and stay so, so only the others are read whole.
+            stored = model.objects.filter(pk__in=batch).values_list("pk", flat=True)
+            words |= {f"{letter}{pk}": Progress.READY.value for pk in stored}
+            found = read(batch, but_ready=True)
             words |= {f"{letter}{pk}": word.value for pk, word in found.items()}
     return words
 

@@ -95,6 +95,16 @@ def test_a_page_that_names_no_single_word_is_answered_by_the_pages(waiting, etag
     assert ask(progress_url(waiting), etag=etag) == "pages"
 
 
+def test_a_request_that_was_deleted_is_none_for_both(waiting, client):
+    row, _key = start_sign_in(account=waiting.account, site="x", way=SignInRequest.Way.CODE)
+    for deleted in (row, waiting):
+        url = progress_url(deleted)
+        assert ask(url) == (304, "", '"ready"')
+        deleted.delete()
+        assert client.get(url).content == b"none"
+        assert ask(url, longest=60) == (200, "none", '"none"')
+
+
 def test_sign_ins_have_tickets_of_their_own(waiting):
     account = waiting.account
     # The two tables count for themselves, so this request may have the number of the other.
