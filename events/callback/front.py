@@ -205,7 +205,9 @@ async def _body(push: Push, scope: Scope, protocol: HTTPProtocol) -> bytes | Ans
     limit = settings.CALLBACK_MAX_BODY
     if declared is None:
         return await _chunked_body(push, scope, protocol, limit)
-    length = int(declared) if declared.isascii() and declared.isdigit() else -1
+    # int() refuses thousands of digits.
+    is_number = declared.isascii() and declared.isdigit() and len(declared) <= 18
+    length = int(declared) if is_number else -1
     if length < 0:
         return receive.cut_short(push)
     if length > limit:

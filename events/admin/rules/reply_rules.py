@@ -110,11 +110,12 @@ class ReplyRuleAdmin(TakeOverPage, TryingPages, WithEarlierStates):
             raise Http404
         ids = [int(pk) for pk in request.POST.getlist("id") if pk.isdecimal() and len(pk) < 19]
         moved, _colon, by = request.POST.get("move", "").partition(":")
-        if moved.isdecimal() and int(moved) in ids and by in {"-1", "1"}:
+        is_id = moved.isdecimal() and len(moved) < 19
+        if is_id and int(moved) in ids and by in {"-1", "1"}:
             place = ids.index(int(moved))
             ids.insert(max(0, place + int(by)), ids.pop(place))
         put_in_order(account.pk, ids)
-        here = f"#rule-{moved}" if moved.isdecimal() else ""
+        here = f"#rule-{moved}" if is_id else ""
         return HttpResponseRedirect(page_of_rules(account) + here)
 
     # --- Publishing ----------------------------------------------------------------------------

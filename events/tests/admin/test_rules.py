@@ -161,7 +161,8 @@ def test_the_order_is_changed_and_what_never_wins_is_pointed_out(operator, accou
         first,
     ]
     assert never not in words_of(operator.get(LIST))
-    operator.post(order, {"id": [first, second, "x", 99]})
+    nonsense = {"id": [first, second, "x", 99, "9" * 5000], "move": f"{'9' * 5000}:-1"}
+    assert operator.post(order, nonsense).status_code == 302
     assert order_now() == [
         first,
         second,

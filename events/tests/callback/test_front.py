@@ -139,11 +139,22 @@ def test_a_body_shorter_than_it_said_is_refused_by_both_doors(settings):
     assert not EventLog.objects.exists()
 
 
-def test_a_length_that_is_no_number_is_refused():
+@pytest.mark.parametrize("length", ["ten", "²", "9" * 5000])
+def test_a_length_that_is_no_number_is_refused(length):
     account = make_account(mode="plaintext")
     query, body = signed(account, message_xml())
-    environ = {"QUERY_STRING": query, "CONTENT_LENGTH": "ten"}
+    environ = {"QUERY_STRING": query, "CONTENT_LENGTH": length}
     assert call("POST", callback_path(account), protocol=Line(body), **environ)[0] == 400
+
+
+def test_a_length_of_thousands_of_digits_is_refused_by_the_other_door():
+    account = make_account(mode="plaintext")
+    query, body = signed(account, message_xml())
+    request = RequestFactory().post(callback_path(account)).environ
+    request |= {"QUERY_STRING": query, "CONTENT_LENGTH": "9" * 5000}
+    request["wsgi.input"] = io.BytesIO(body)
+    assert callback(WSGIRequest(request), account.callback_key).status_code == 400
+    assert not EventLog.objects.exists()
 
 
 def test_a_body_in_chunks_is_read_to_its_end():

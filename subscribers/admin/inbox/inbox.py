@@ -132,7 +132,8 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         opened = request.GET.get("open", "")
-        chosen = int(opened) if opened.isascii() and opened.isdigit() else None
+        is_id = opened.isascii() and opened.isdigit() and len(opened) <= 18
+        chosen = int(opened) if is_id else None
         return _fragment(request, "rows.html", list_of(request, self.get_queryset(request), chosen))
 
     def lines(self, request: HttpRequest, object_id: int) -> HttpResponse:

@@ -181,6 +181,15 @@ def test_the_fragments_are_sent_once_until_they_change(account, agent):
         assert agent.get(url, headers={"If-None-Match": first["ETag"]}).status_code == 200
 
 
+@pytest.mark.parametrize("opened", ["x", "²", "9" * 19, "9" * 5000])
+def test_a_conversation_that_is_no_number_is_not_marked(account, agent, opened):
+    says(account, "oNew", "请问")
+    rows = agent.get(f"{INBOX}rows/", {"list": "all"})
+    assert rows.status_code == 200
+    marked = agent.get(f"{INBOX}rows/", {"list": "all", "open": opened})
+    assert marked.content == rows.content
+
+
 def test_it_costs_the_same_for_many_conversations(account, agent):
     says(account, "oNew", "请问")
 

@@ -55,6 +55,19 @@ def test_a_header_with_an_underscore_does_not_pass_for_that_of_a_proxy():
     assert "CONTENT_LENGTH" not in seen
 
 
+@pytest.mark.parametrize("length", ["-1", "3.0", "²", "9" * 5000])
+def test_a_length_that_is_no_number_is_refused(length):
+    answers = []
+
+    class Answered(Protocol):
+        def response_str(self, status, headers, content):
+            answers.append(status)
+
+    headers = {"content-length": length}
+    asyncio.run(make_pages(None)(scope(method="POST", headers=headers), Answered()))
+    assert answers == [400]
+
+
 class GranianHeaders(dict):
     """Names all headers, and keeps back a value that is not ASCII."""
 
