@@ -77,7 +77,7 @@ def lend_js_ticket(account: OfficialAccount) -> Lent:
                 return lent
             raise Paused(row.next_attempt_at)
         if SharedJsTicket.objects.claim(account.pk, now, now + LEASE):
-            return _fetch(account, row)
+            return _fetch(account, row.failures, lease_until=now + LEASE)
         if lent is not None:
             return lent
         if time.monotonic() > give_up_at:
@@ -125,26 +125,36 @@ def _use_until(refreshed_at: datetime.datetime, expires_at: datetime.datetime) -
     return expires_at - min(_AHEAD, (expires_at - refreshed_at) / 2)
 
 
-def _fetch(account: OfficialAccount, row: SharedJsTicket) -> Lent:
-    this = SharedJsTicket.objects.filter(pk=account.pk)
+def _fetch(account: OfficialAccount, failures: int, *, lease_until: datetime.datetime) -> Lent:
+    rows = SharedJsTicket.objects
     asked_at = timezone.now()
     try:
         ticket = client_for(account).js_tickets.fetch()
     except APIError as error:
-        pause = lasting(TOKEN if error.is_temporary else TOKEN_REFUSED, row.failures + 1)
-        this.update(
-            failures=row.failures + 1, next_attempt_at=timezone.now() + pause, lease_until=None
+        pause = lasting(TOKEN if error.is_temporary else TOKEN_REFUSED, failures + 1)
+        rows.end_lease(
+            account.pk,
+            lease_until,
+            failures=failures + 1,
+            next_attempt_at=timezone.now() + pause,
         )
-        lent = _ticket_in(row, account, timezone.now())
+        lent = _ticket_in(rows.of(account.pk), account, timezone.now())
         if lent is None:
             raise
         return lent
     expires_at = asked_at + datetime.timedelta(seconds=ticket.expires_in)
-    fresh = {
-        "app_id": account.app_id,
-        "ticket": ticket.value,
-        "refreshed_at": asked_at,
-        "expires_at": expires_at,
-    }
-    this.update(**fresh, failures=0, next_attempt_at=None, lease_until=None)
-    return Lent(ticket.value, _use_until(asked_at, expires_at))
+    fresh = Lent(ticket.value, _use_until(asked_at, expires_at))
+    is_kept = rows.end_lease(
+        account.pk,
+        lease_until,
+        app_id=account.app_id,
+        ticket=ticket.value,
+        refreshed_at=asked_at,
+        expires_at=expires_at,
+        failures=0,
+        next_attempt_at=None,
+    )
+    if is_kept:
+        return fresh
+    # This lease ran out; the process that took it over has a ticket at least as new.
+    return _ticket_in(rows.of(account.pk), account, timezone.now()) or fresh

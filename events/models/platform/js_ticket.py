@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 from django.db import models, transaction
 from django.db.models import Q
@@ -27,6 +28,15 @@ class SharedJsTicketQuerySet(models.QuerySet["SharedJsTicket"]):
         with transaction.atomic(durable=True):
             free = self.filter(Q(lease_until=None) | Q(lease_until__lte=now), pk=account_id)
             return bool(free.update(lease_until=until))
+
+    def end_lease(self, account_id: int, until: datetime.datetime, **columns: Any) -> bool:
+        """Ends the lease that lasts until this moment, and sets columns; False if it is lost.
+
+        If another process has a lease by now, nothing changes.
+        """
+        # Each lease ends later than the one before, so its end tells it from all others.
+        held = self.filter(pk=account_id, lease_until=until)
+        return bool(held.update(lease_until=None, **columns))
 
 
 class SharedJsTicket(models.Model):

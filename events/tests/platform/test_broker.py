@@ -18,6 +18,7 @@ from events.people.scopes import READ_SCOPES, SCOPES, WRITE_SCOPES
 from events.platform.broker import lend_js_ticket
 from events.platform.client import client_for
 from events.simulator.fake_api import FakeAccount
+from events.wechat.api.js_tickets import JsTickets
 from wechat_site.signin.roles import ROLES
 
 USES = ("access-token:use", "js-ticket:use", "js-config:use")
@@ -77,6 +78,29 @@ def test_while_another_process_fetches_the_old_ticket_is_lent(shop, at_wechat):
         lease_until=now + datetime.timedelta(seconds=30),
     )
     assert lend_js_ticket(shop).value == old
+
+
+@pytest.mark.parametrize("is_certified", [True, False])
+def test_a_process_that_lost_its_lease_changes_nothing(shop, at_wechat, monkeypatch, is_certified):
+    fetch, now = JsTickets.fetch, timezone.now()
+    lease_until = now + datetime.timedelta(seconds=60)
+    by_another = {
+        "app_id": shop.app_id,
+        "ticket": "newer",
+        "refreshed_at": now,
+        "expires_at": now + datetime.timedelta(hours=2),
+        "lease_until": lease_until,
+    }
+
+    def slow(calls):
+        SharedJsTicket.objects.update(**by_another)
+        return fetch(calls)
+
+    at_wechat.is_certified = is_certified
+    monkeypatch.setattr(JsTickets, "fetch", slow)
+    assert lend_js_ticket(shop).value == "newer"
+    row = SharedJsTicket.objects.get()
+    assert (row.ticket, row.lease_until, row.failures) == ("newer", lease_until, 0)
 
 
 def test_after_a_refusal_wechat_is_left_alone(shop, at_wechat):
