@@ -1906,6 +1906,10 @@ class Migration(migrations.Migration):
                     ),
                     ("lease_until", models.DateTimeField(blank=True, editable=False, null=True)),
                     (
+                        "failed_at",
+                        models.DateTimeField(blank=True, null=True, verbose_name="failed"),
+                    ),
+                    (
                         "failures",
                         models.PositiveIntegerField(default=0, verbose_name="failures in a row"),
                     ),

@@ -72,10 +72,11 @@ def lend_js_ticket(account: OfficialAccount) -> Lent:
         lent = _ticket_in(row, account, now)
         if lent is not None and now < lent.use_until:
             return lent
-        if row.next_attempt_at is not None and now < row.next_attempt_at:
+        paused_until = _paused_until(row, account, now)
+        if paused_until is not None:
             if lent is not None:
                 return lent
-            raise Paused(row.next_attempt_at)
+            raise Paused(paused_until)
         if SharedJsTicket.objects.claim(account.pk, now, now + LEASE):
             return _fetch(account, row.failures, lease_until=now + LEASE)
         if lent is not None:
@@ -120,6 +121,17 @@ def _ticket_in(
     return Lent(row.ticket, _use_until(row.refreshed_at, row.expires_at))
 
 
+def _paused_until(
+    row: SharedJsTicket, account: OfficialAccount, now: datetime.datetime
+) -> datetime.datetime | None:
+    """Returns until when to make no call to WeChat; a change of the account ends the pause."""
+    if row.next_attempt_at is None or row.next_attempt_at <= now:
+        return None
+    if row.failed_at is None or row.failed_at < account.updated_at:
+        return None
+    return row.next_attempt_at
+
+
 def _use_until(refreshed_at: datetime.datetime, expires_at: datetime.datetime) -> datetime.datetime:
     """When to replace the ticket: some minutes before its end, but not in its first half."""
     return expires_at - min(_AHEAD, (expires_at - refreshed_at) / 2)
@@ -131,14 +143,16 @@ def _fetch(account: OfficialAccount, failures: int, *, lease_until: datetime.dat
     try:
         ticket = client_for(account).js_tickets.fetch()
     except APIError as error:
+        failed_at = timezone.now()
         pause = lasting(TOKEN if error.is_temporary else TOKEN_REFUSED, failures + 1)
         rows.end_lease(
             account.pk,
             lease_until,
+            failed_at=failed_at,
             failures=failures + 1,
-            next_attempt_at=timezone.now() + pause,
+            next_attempt_at=failed_at + pause,
         )
-        lent = _ticket_in(rows.of(account.pk), account, timezone.now())
+        lent = _ticket_in(rows.of(account.pk), account, failed_at)
         if lent is None:
             raise
         return lent
@@ -151,6 +165,7 @@ def _fetch(account: OfficialAccount, failures: int, *, lease_until: datetime.dat
         ticket=ticket.value,
         refreshed_at=asked_at,
         expires_at=expires_at,
+        failed_at=None,
         failures=0,
         next_attempt_at=None,
     )

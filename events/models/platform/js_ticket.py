@@ -57,6 +57,7 @@ class SharedJsTicket(models.Model):
     refreshed_at = models.DateTimeField(_("refreshed"), null=True, blank=True)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+    failed_at = models.DateTimeField(_("failed"), null=True, blank=True)
     failures = models.PositiveIntegerField(_("failures in a row"), default=0)
     next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
 

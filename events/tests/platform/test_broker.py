@@ -15,9 +15,10 @@ from django.utils import timezone
 from events.models import ApiKey, AuditEntry, OfficialAccount, SharedAccessToken, SharedJsTicket
 from events.models.account import validate_hosts
 from events.people.scopes import READ_SCOPES, SCOPES, WRITE_SCOPES
-from events.platform.broker import lend_js_ticket
+from events.platform.broker import Paused, lend_js_ticket
 from events.platform.client import client_for
 from events.simulator.fake_api import FakeAccount
+from events.wechat.api import NotPermitted
 from events.wechat.api.js_tickets import JsTickets
 from wechat_site.signin.roles import ROLES
 
@@ -114,6 +115,18 @@ def test_after_a_refusal_wechat_is_left_alone(shop, at_wechat):
     assert SharedJsTicket.objects.get().failures == 1
     SharedJsTicket.objects.update(next_attempt_at=None)
     assert key.get("/api/v1/accounts/shop/js-ticket/").status_code == 200
+
+
+def test_a_change_of_the_account_ends_the_pause(shop, at_wechat):
+    at_wechat.is_certified = False
+    with pytest.raises(NotPermitted):
+        lend_js_ticket(shop)
+    at_wechat.is_certified = True
+    with pytest.raises(Paused):
+        lend_js_ticket(shop)
+    shop.save()
+    assert lend_js_ticket(shop).value == SharedJsTicket.objects.get().ticket
+    assert SharedJsTicket.objects.get().failed_at is None
 
 
 def test_a_page_of_an_allowed_host_is_signed(shop, at_wechat):
