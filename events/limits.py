@@ -51,7 +51,7 @@ LIMITS: Mapping[str, Limit] = {
     ),
     "late_answers": Limit(
         _("late answers"),
-        _("More than this percentage of an hour's answers, of 20 at least."),
+        _("More than this percentage of the answers within two hours, of 20 at least."),
         default=10, least=1, most=100,
     ),
     "sync": Limit(

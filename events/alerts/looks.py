@@ -94,8 +94,10 @@ def _dead_events(now: datetime.datetime) -> Iterable[Condition]:
 
 @sees("late_answers")
 def _late_answers(now: datetime.datetime) -> Iterable[Condition]:
+    # The counts are by clock hour: this hour and the one before contain the last 60 minutes. Alone,
+    # a new hour would have too few answers, and end the alert of a fault that lasts.
     rows = (
-        HealthCount.objects.filter(start__gt=now - 60 * _MINUTE)
+        HealthCount.objects.filter(start__gt=now - 120 * _MINUTE)
         .order_by()
         .values_list("account")
         .annotate(number=Sum("answered"), late=Sum(F("answered") - F("within_5s")))

@@ -60,7 +60,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "late_answers": Rule(
         _("late answers"),
-        _("%(late)s of %(answered)s answers of the last hour were late."),
+        _("%(late)s of %(answered)s answers within two hours were late."),
     ),
     "token": Rule(
         _("access token refused"),

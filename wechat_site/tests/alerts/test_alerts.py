@@ -165,6 +165,18 @@ def test_a_trouble_is_told_once_and_once_when_it_is_over(rule, shop, channel, re
     assert AlertMessage.objects.waiting().count() == 0
 
 
+def test_answers_that_stay_late_after_a_full_hour_are_one_alert(shop, channel, received, now):
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    HealthCount.objects.create(account=shop, start=hour - HOUR, answered=100, within_5s=99)
+    HealthCount.objects.create(account=shop, start=hour, answered=100, within_5s=50)
+    watch(hour + 50 * MINUTE)
+    HealthCount.objects.create(account=shop, start=hour + HOUR, answered=10, within_5s=5)
+    for minute in range(51, 120):
+        watch(hour + minute * MINUTE)
+    assert Alert.objects.get().ended_at is None
+    assert len(told(received)) == 1
+
+
 def test_a_full_disk_is_told(shop, channel, received, now, monkeypatch):
     usage = namedtuple("usage", "total used free")
     with monkeypatch.context() as patch:
