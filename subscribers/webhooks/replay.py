@@ -50,13 +50,13 @@ def send_again(deliveries: JobQuerySet[WebhookDelivery], now: datetime.datetime)
     ours = WebhookDelivery.objects.filter(pk__in=deliveries.values("pk"))
     free = ours.filter(Q(lease="") | Q(leased_until__lte=now)).exclude(state=_State.HELD)
     again = {"attempts": 0, "lease": "", "leased_until": None, "failure": "", "failure_text": ""}
-    away = Q(endpoint__is_active=False) | Q(endpoint__paused_at__isnull=False)
+    # Without a join, so that each UPDATE itself looks whether a delivery is free: a worker may
+    # claim it meanwhile.
+    told = WebhookEndpoint.objects.filter(is_active=True, paused_at=None).values("pk")
     with transaction.atomic():
-        held = WebhookDelivery.objects.filter(
-            pk__in=list(free.filter(away).values_list("pk", flat=True))
-        )
-        number = held.update(state=_State.HELD, due_at=None, **again)
-        return number + free.exclude(away).update(state=_State.WAITING, due_at=now, **again)
+        number = free.exclude(endpoint__in=told).update(state=_State.HELD, due_at=None, **again)
+        here = free.filter(endpoint__in=told)
+        return number + here.update(state=_State.WAITING, due_at=now, **again)
 
 
 def send_test(endpoint: WebhookEndpoint) -> WebhookDelivery:

@@ -514,3 +514,17 @@ def test_a_span_is_sent_again(delivery):
     assert chosen(endpoint, begin=at + hour, with_successes=True).count() == 0
     assert send_again(rows, timezone.now()) == 1
     assert WebhookPosition.objects.count() == 1
+
+
+def test_a_delivery_claimed_meanwhile_is_not_sent_again(delivery):
+    WebhookEndpoint.objects.update(is_active=False)
+    rows = WebhookDelivery.objects.all()
+    claimed = []
+
+    def claim():
+        lease = datetime.timedelta(seconds=30)
+        claimed.extend(rows.claim(timezone.now(), limit=1, lease=lease))
+
+    with before_update(WebhookDelivery._meta.db_table, claim):
+        assert send_again(rows, timezone.now()) == 0
+    assert (rows.get().state, rows.get().lease) == ("waiting", claimed[0].lease)
