@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -18,7 +17,7 @@ from rest_framework.views import APIView
 
 from events.api.openapi.examples import answer
 from events.api.pagination import RETRY_AFTER
-from events.api.requests.authentication import HasScope
+from events.api.requests.authentication import carries
 from events.api.strict_filters import check_parameters
 from events.api.views import EventViewSet
 from events.audit.record import record_look_at_list
@@ -166,8 +165,7 @@ class ChangesView(APIView):
         return [type_ for type_ in TYPES if type_ in given]
 
     def _may_read(self, type_: str) -> bool:
-        view: Any = SimpleNamespace(scope=_LISTS[type_].scope, get=None)
-        return HasScope().has_permission(self.request, view)
+        return carries(self.request, f"{_LISTS[type_].scope}:read")
 
     def _list_of(self, type_: str) -> Any:
         """The view that lists this type; it decides which rows and fields the reader sees."""

@@ -227,3 +227,14 @@ def test_a_cursor_that_is_too_old_is_refused_and_notes_are_forgotten(account, mo
     assert (response.status_code, response.json()["code"]) == (410, "cursor_expired")
     EventLog.objects.filter(pk=events[0].pk).update(error="again")
     assert copy.read() == 2
+
+
+def test_head_needs_the_scopes_that_get_needs(account):
+    copy = Copy(["scenes:read"])
+
+    def head(**query):
+        return copy._client.head(FIRST, query, headers=copy._headers)
+
+    assert copy.get(FIRST, types="event").status_code == 403
+    assert head(types="event").status_code == 403
+    assert head().status_code == 200
