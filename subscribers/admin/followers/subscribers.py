@@ -162,7 +162,7 @@ class SubscriberAdmin(
     def following(self, subscriber: Subscriber) -> tuple[str, str]:
         status = str(subscriber.follow_status)
         if subscriber.erased_at is not None:
-            return "erased", str(_("%s (personal data erased)") % status)
+            return "erased", str(_("%s (erased)") % status)
         return "yes" if subscriber.is_following else "no", status
 
     @display(description=_("status"))

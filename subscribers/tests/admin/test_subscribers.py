@@ -282,7 +282,7 @@ def test_a_person_whose_data_was_erased_is_marked(operator, account):
     erase(request_erasure(account, FOLLOWER, reason=Erasure.Reason.REQUESTED))
     follower = Subscriber.objects.get()
     for address in (reverse("admin:subscribers_subscriber_changelist"), page_of(follower)):
-        assert "following (personal data erased)" in operator.get(address).content.decode()
+        assert "following (erased)" in operator.get(address).content.decode()
 
 
 def test_the_list_names_channels_and_finds_who_may_be_answered(client):
