@@ -214,6 +214,11 @@ class WebhookViewSet(
     def get_serializer_class(self) -> Any:
         return ChangedWebhookSerializer if self.action == "partial_update" else WebhookSerializer
 
+    def _record_act(self, answer: Any) -> None:
+        # Saving and deleting a webhook are recorded by themselves, with the values.
+        if self.action not in {"create", "partial_update", "destroy"}:
+            super()._record_act(answer)
+
     @extend_schema(responses={201: NewWebhookSerializer})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Makes a webhook. Its secret is in this answer alone."""

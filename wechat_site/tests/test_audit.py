@@ -408,6 +408,14 @@ def api(client):
         def get(self, path):
             return client.get(f"/api/v1/{path}", headers=asked)
 
+        def patch(self, path, data):
+            return client.patch(
+                f"/api/v1/{path}", data, content_type="application/json", headers=asked
+            )
+
+        def delete(self, path):
+            return client.delete(f"/api/v1/{path}", headers=asked)
+
         def post(self, path, data):
             return client.post(
                 f"/api/v1/{path}", data, content_type="application/json", headers=asked
@@ -427,6 +435,17 @@ def test_what_a_key_writes(api, account, since):
     assert api.post("scenes/", {"account": "shop", "nope": 1}).status_code == 400
     assert api.post(f"scenes/{made.json()['id']}/renew/", {}).status_code == 400
     assert len(since()) == 1
+
+
+def test_a_key_that_changes_a_webhook_makes_one_entry_each_time(api, account, since):
+    given = {"account": "shop", "url": "https://a.example/", "types": ["event.*"]}
+    webhook = f"webhooks/{api.post('webhooks/', given).json()['id']}/"
+    assert api.patch(webhook, {"types": ["message.received"]}).status_code == 200
+    assert api.delete(webhook).status_code == 204
+    entries = since()
+    assert [entry.act for entry in entries] == ["add", "change", "delete"]
+    assert {entry.object_name for entry in entries} == {"https://a.example"}
+    assert {(entry.key_name, entry.account_id) for entry in entries} == {("nightly", account.pk)}
 
 
 def test_what_a_key_looks_at_and_exports(api, person, since):
