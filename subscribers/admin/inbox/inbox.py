@@ -211,7 +211,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         except NotDeliverable as refused:
             form.add_error(None, str(refused))
             return self._page(request, conversation, form)
-        return self._back(request, conversation)
+        return self._back(request, conversation, "#taken")
 
     def note(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Saves a note for colleagues."""
@@ -228,7 +228,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
                 text=form.cleaned_data["text"],
             )
             record("note", conversation)
-        return self._back(request, conversation)
+        return self._back(request, conversation, "#taken")
 
     def assign(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Gives the conversation to a colleague, or to nobody."""
@@ -271,10 +271,13 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
             record(act, conversation)
         return self._back(request, conversation)
 
-    def _back(self, request: HttpRequest, conversation: Conversation) -> HttpResponse:
+    def _back(
+        self, request: HttpRequest, conversation: Conversation, fragment: str = ""
+    ) -> HttpResponse:
+        """Goes to the conversation; the fragment `#taken` tells inbox.js to forget the draft."""
         page = reverse("admin:subscribers_conversation_change", args=[conversation.pk])
         query = urlencode({k: request.GET[k] for k in ("list", "account") if k in request.GET})
-        return HttpResponseRedirect(f"{page}?{query}" if query else page)
+        return HttpResponseRedirect((f"{page}?{query}" if query else page) + fragment)
 
 
 def _cached_briefly(response: FileResponse) -> FileResponse:

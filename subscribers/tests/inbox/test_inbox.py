@@ -112,7 +112,7 @@ def test_a_code_that_may_be_valid_is_shown_on_no_page(account, text):
 def test_an_answer_ends_the_waiting_and_the_next_message_begins_it_anew(account, agent):
     talk = says(account, "oNew", "你没有回复我", ago=60)
     page = agent.post(f"{INBOX}{talk.pk}/write/?list=waiting", {"text": "您好\r\n请稍等"})
-    assert page.url == f"{INBOX}{talk.pk}/change/?list=waiting"
+    assert page.url == f"{INBOX}{talk.pk}/change/?list=waiting#taken"
     message = OutgoingMessage.objects.get()
     assert (message.payload["content"], message.created_by.username) == ("您好\n请稍等", "anna")
     assert listed(agent, "waiting") == []

@@ -28,9 +28,12 @@ document.addEventListener("DOMContentLoaded", () => {
     if (!form || !text) return;
     const name = form.dataset.draft;
     const sent = `${name}-sent`;
-    const hasError = form.querySelector("[role=alert]");
-    // The page after a message that was taken has no error: the draft is out of date.
-    if (sessionStorage.getItem(sent) && !hasError) localStorage.removeItem(name);
+    // Only the server knows that a text was taken: after a sign-in, or without a line, it was not.
+    if (location.hash === "#taken") {
+        if (sessionStorage.getItem(sent)) localStorage.removeItem(name);
+        // Who comes back to this page has written something else.
+        history.replaceState(null, "", location.pathname + location.search);
+    }
     sessionStorage.removeItem(sent);
     if (!text.value) text.value = localStorage.getItem(name) ?? "";
     text.addEventListener("input", () => {

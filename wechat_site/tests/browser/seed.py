@@ -18,7 +18,7 @@ from wechat_site.tests.serving.wechat_timing import TOKEN
 __all__ = ["ACCOUNTS", "PASSWORD", "SECRET", "app_id_of", "seed"]
 
 # One or two for each file of tests.
-ACCOUNTS = ("menu", "rules", "codes", "messages", "followers", "shop", "hats")
+ACCOUNTS = ("menu", "rules", "codes", "messages", "followers", "inbox", "shop", "hats")
 # Users without rights, and users with all rights who sign in with PASSWORD.
 _USERS = ("user0", "user1", "user2", "user3", "user4", "ling")
 _WITH_PASSWORD = ("ops", "plain")

@@ -1,0 +1,53 @@
+"""Agents answer followers in the inbox, in Debian's Chromium."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import expect
+
+from events.simulator import Follower
+from events.simulator.fake_api import ListedFollowers
+from events.simulator.pushes import Push
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+OPENID = "oT3xk5QmZb7LwR2nVc9Ys0DfHj4E"
+
+
+@contextmanager
+def conversation(shared_site, chromium):
+    """The page of a conversation in which the follower said something."""
+    at_wechat = shared_site.at_wechat("inbox")
+    at_wechat.followers = ListedFollowers([Follower(OPENID, is_following=True)])
+    at_wechat.note_push(Push(OPENID, int(time.time()), "text"))
+    shared_site.say(OPENID, "Hello?", at="inbox")
+    with shared_site.screen(chromium, "inbox") as screen:
+        screen.goto("/admin/subscribers/conversation/?list=all")
+        screen.page.locator(".inbox-rows a").first.click()
+        screen.page.wait_for_selector("#inbox-text")
+        yield screen
+
+
+def test_a_text_that_was_not_taken_is_not_lost(shared_site, chromium):
+    with conversation(shared_site, chromium) as screen:
+        page, address = screen.page, screen.page.url
+        cookies = screen.context.cookies()
+        text = page.locator("#inbox-text")
+        text.fill("We open at ten.")
+        screen.context.clear_cookies(name="sessionid")
+        page.locator(".inbox-send").click()
+        page.wait_for_selector("input[name=password]")
+        screen.context.add_cookies(cookies)
+        page.goto(address)
+        expect(text).to_have_value("We open at ten.")
+
+        page.locator(".inbox-send").click()
+        expect(page.locator(".conversation")).to_contain_text("We open at ten.")
+        expect(text).to_have_value("")
+        # A later text is another one, and the page that is loaded anew keeps it.
+        text.fill("And on Sundays?")
+        page.reload()
+        expect(text).to_have_value("And on Sundays?")
