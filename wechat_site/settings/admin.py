@@ -38,6 +38,7 @@ UNFOLD = {
     "SCRIPTS": [
         lambda request: _static("reach.js"),
         lambda request: _static("media.js"),
+        lambda request: _static("once.js"),
     ],
     "SITE_URL": None,
     "SHOW_LANGUAGES": True,

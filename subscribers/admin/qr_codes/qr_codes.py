@@ -88,7 +88,7 @@ class QRSceneAdmin(
     actions_list = ["make_several", "all_results", "made_elsewhere"]
 
     class Media:
-        js = ["wechat_site/live.js", "wechat_site/once.js"]
+        js = ["wechat_site/live.js"]
 
     # --- What is shown -------------------------------------------------------------------------
 

@@ -1,9 +1,9 @@
-// A second click on the button does not send a form twice: what it makes could not be deleted at
-// WeChat.
+// A second click on the button, or a second Ctrl+Enter, does not send a form twice: what it makes or
+// says at WeChat could not be taken back.
 "use strict";
 
 (() => {
-    const forms = "#qrscene_form, .qr-list";
+    const forms = "#qrscene_form, .qr-list, .inbox-write, .message-form";
 
     document.addEventListener("submit", (event) => {
         if (!event.target.matches(forms)) return;

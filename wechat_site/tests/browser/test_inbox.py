@@ -51,3 +51,16 @@ def test_a_text_that_was_not_taken_is_not_lost(shared_site, chromium):
         text.fill("And on Sundays?")
         page.reload()
         expect(text).to_have_value("And on Sundays?")
+
+
+def test_a_text_is_sent_once(shared_site, chromium):
+    with conversation(shared_site, chromium) as screen:
+        page, sent = screen.page, []
+        page.route("**/write/**", lambda route: sent.append(route))
+        page.fill("#inbox-text", "Only once.")
+        for _ in range(2):
+            page.keyboard.press("Control+Enter")
+        page.wait_for_timeout(200)
+        assert len(sent) == 1
+        sent[0].continue_()
+        expect(page.locator(".conversation")).to_contain_text("Only once.")
