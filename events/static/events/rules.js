@@ -118,7 +118,12 @@ function startAnswers(part) {
             (button.disabled ? one.querySelector("[data-tools] button:not(:disabled)") : button).focus();
         } else if (button.matches("[data-clear]")) {
             added.delete(one);
-            for (const input of fields(one)) if (input.dataset.field !== "delay") input.value = "";
+            for (const input of fields(one)) {
+                if (input.dataset.field === "delay") continue;
+                input.value = "";
+                // The file shown beside a list goes too.
+                input.dispatchEvent(new Event("change", { bubbles: true }));
+            }
             one.querySelectorAll(".menu-field ul").forEach((list) => list.remove());
             all().at(-1).after(one);
             show();

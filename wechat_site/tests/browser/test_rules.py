@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from django.contrib.staticfiles.finders import find
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -91,3 +94,33 @@ def test_rules_are_written_put_in_order_tested_and_published(shared_site, chromi
         page.get_by_text(words["live"]).wait_for()
         page.wait_for_load_state()
         assert page.get_by_text(words["unpublished"]).count() == 0
+
+
+ANSWER = """
+<div data-one>
+    <div data-tools>
+        <button data-move="-1"></button><button data-move="1"></button>
+        <button type="button" data-clear>Remove</button>
+    </div>
+    <div class="menu-field"><label></label>
+        <select data-field="kind" name="answers0-kind"><option value="image">Image</option></select>
+    </div>
+    <div class="menu-field"><label></label>
+        <select data-field="media_id" data-media="/file/0/" name="answers0-media_id">
+            <option value="library:7">Cat</option>
+        </select>
+    </div>
+</div>
+"""
+
+
+def test_a_removed_answer_leaves_no_picture(chromium):
+    editor = f"<div data-rules-editor><fieldset>{ANSWER}<button data-add></button></fieldset></div>"
+    page = chromium.new_page()
+    page.set_content(editor)
+    for script in ("wechat_site/media.js", "events/rules.js"):
+        page.add_script_tag(content=Path(find(script)).read_text())
+    expect(page.locator("img")).to_have_count(1)
+    page.get_by_text("Remove").click()
+    expect(page.locator("img")).to_have_count(0)
+    page.close()
