@@ -38,8 +38,12 @@ def test_an_operator_writes_to_a_follower(shared_site, chromium):
     shared_site.say(OPENID, "你们几点关门？", at="messages")
 
     def until_tried(number: int) -> None:
-        """Returns when a worker has brought so many messages to their end."""
-        tried = "SELECT 1 FROM subscribers_outgoingmessage WHERE state IN ('sent', 'failed')"
+        """Returns when a worker has brought so many messages of this account to their end."""
+        tried = (
+            "SELECT 1 FROM subscribers_outgoingmessage m "
+            "JOIN events_officialaccount a ON a.id = m.account_id "
+            "WHERE a.slug = 'messages' AND m.state IN ('sent', 'failed')"
+        )
         shared_site.site.wait_until(lambda: len(shared_site.execute(tried)) == number)
 
     def texts_sent() -> list[str]:
