@@ -230,5 +230,4 @@ def _name_keys(events: list[Any]) -> None:
     codes = scene_names((event.account_id for event in events), (event.scene for event in events))
     for event in events:
         event.menu_name = entries.of(event)
-        name = codes.get((event.account_id, event.scene), "")
-        event.code_name = name if name != event.scene else ""
+        event.code_name = codes.get((event.account_id, event.scene), "")

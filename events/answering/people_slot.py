@@ -28,7 +28,7 @@ class People(Protocol):
     ) -> Mapping[tuple[int, str], str]:
         """Returns the names of the QR codes with these scenes, by account and scene.
 
-        It makes one query.
+        It makes one query, and leaves out names that are the scene itself.
         """
         ...
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -67,11 +67,15 @@ class QRSceneQuerySet(JobQuerySet["QRScene"]):
     def names_of(
         self, accounts: Iterable[int], scenes: Iterable[str]
     ) -> dict[tuple[int, str], str]:
-        """The names of the codes with these scenes, by account and scene, in one query."""
+        """The names of the codes with these scenes, by account and scene, in one query.
+
+        A name that is the scene itself says nothing, and is left out.
+        """
         wanted = set(scenes) - {""}
         if not wanted:
             return {}
-        codes = self.filter(account__in=set(accounts), scene__in=wanted).exclude(name="")
+        codes = self.filter(account__in=set(accounts), scene__in=wanted)
+        codes = codes.exclude(name="").exclude(name=F("scene"))
         return {
             (account, scene): name
             for account, scene, name in codes.values_list("account", "scene", "name")

@@ -16,10 +16,10 @@ class CodeNames:
         self._names = QRScene.objects.names_of(accounts, scenes)
 
     def of(self, account: int, scene: str) -> str:
-        """The code's name; "" if no code here carries the scene."""
+        """The code's name; "" if no code here carries the scene, or the name is the scene."""
         return self._names.get((account, scene), "")
 
     def in_words(self, account: int, scene: str) -> str:
         """The name with the scene behind it; only the scene if it has no name."""
         name = self.of(account, scene)
-        return f"{name} ({scene})" if name and name != scene else scene
+        return f"{name} ({scene})" if name else scene
