@@ -20,7 +20,7 @@ from events.admin.access import AccountModelAdmin
 from events.db.keyset import RowCursor, page
 from events.db.time_limit import TookTooLong, time_limit
 
-__all__ = ["KeysetChangeList", "KeysetModelAdmin", "ReadOnly"]
+__all__ = ["KeysetChangeList", "KeysetModelAdmin", "ReadOnly", "id_in"]
 
 _OLDER, _NEWER = "older_than", "newer_than"
 
@@ -68,7 +68,8 @@ class KeysetChangeList(ChangeList):
         self.paginator = _Links(rows, size)
 
 
-def _id(text: str | None) -> int | None:
+def id_in(text: str | None) -> int | None:
+    """The id that a request names; None for what is none, or is longer than any id."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
@@ -117,7 +118,7 @@ class KeysetModelAdmin(AccountModelAdmin):
 
     def search_exactly(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         """Returns the rows with exactly this term in an indexed column."""
-        number = _id(term.removeprefix("#"))
+        number = id_in(term.removeprefix("#"))
         return queryset.none() if number is None else queryset.filter(pk=number)
 
 

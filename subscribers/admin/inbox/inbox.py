@@ -26,7 +26,7 @@ from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext_lazy as _
 
 from events.admin.access import AccountModelAdmin
-from events.admin.changelist import ReadOnly
+from events.admin.changelist import ReadOnly, id_in
 from events.admin.media.media_widget import MediaSelect, library
 from events.admin.media.private_file import private_file
 from events.audit.record import record, record_look_at_list
@@ -131,9 +131,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         """Only the list; the page polls this address."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        opened = request.GET.get("open", "")
-        is_id = opened.isascii() and opened.isdigit() and len(opened) <= 18
-        chosen = int(opened) if is_id else None
+        chosen = id_in(request.GET.get("open"))
         return _fragment(request, "rows.html", list_of(request, self.get_queryset(request), chosen))
 
     def lines(self, request: HttpRequest, object_id: int) -> HttpResponse:

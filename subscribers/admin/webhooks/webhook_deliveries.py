@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action, display
 
-from events.admin.changelist import KeysetModelAdmin, ReadOnly
+from events.admin.changelist import KeysetModelAdmin, ReadOnly, id_in
 from events.admin.html import moment, verbatim
 from events.admin.list_filters import AccountFilter
 from events.models import with_account
@@ -39,8 +39,8 @@ class WebhookFilter(admin.SimpleListFilter):
         value = self.value() or ""
         if not value:
             return queryset
-        is_id = value.isascii() and value.isdigit() and len(value) <= 18
-        return queryset.filter(endpoint=int(value)) if is_id else queryset.none()
+        endpoint = id_in(value)
+        return queryset.none() if endpoint is None else queryset.filter(endpoint=endpoint)
 
 
 class FailureFilter(admin.SimpleListFilter):
