@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -84,6 +84,23 @@ class QRSceneQuerySet(JobQuerySet["QRScene"]):
     def with_valid_code(self, now: datetime.datetime) -> QRSceneQuerySet:
         """Codes whose picture can be drawn and scanned."""
         return self.exclude(url="").exclude(expires_at__isnull=False, expires_at__lte=now)
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        with transaction.atomic():
+            self.lock()
+            return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+    def lock(self) -> None:
+        """Locks the codes until the transaction ends.
+
+        Before a deletion: Django deletes a code's tags before the code. Saving a code with its tags
+        locks them the other way round, and the two would wait for each other.
+        """
+        codes = QRScene.objects.filter(pk__in=self.values("pk"))
+        list(codes.order_by("pk").select_for_update().values_list("pk"))
 
 
 class QRScene(Job):
@@ -202,6 +219,13 @@ class QRScene(Job):
 
     def __str__(self) -> str:
         return self.name
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        with transaction.atomic():
+            QRScene.objects.filter(pk=self.pk).lock()
+            return super().delete(*args, **kwargs)
+
+    delete.alters_data = True  # type: ignore[attr-defined]
 
     @property
     def is_expired(self) -> bool:

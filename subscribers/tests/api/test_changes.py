@@ -109,7 +109,10 @@ def write(account, dice, number):
             if scene and number % 3 == 0:
                 QRScene.objects.filter(pk=scene.pk).update(due_at=None, failure=f"f{number}")
             elif scene and number % 3 == 1:
-                scene.tags.set(SceneTag.named([f"t{number % 5}"]))
+                # The admin saves a code before its tags, and so locks it.
+                with transaction.atomic():
+                    QRScene.objects.filter(pk=scene.pk).lock()
+                    scene.tags.set(SceneTag.named([f"t{number % 5}"]))
             elif scene:
                 scene.delete()
         case 7 if follower:
