@@ -27,6 +27,7 @@ class Watched:
 
     An update counts only if it changes one of `columns`, or if one of `nullness` changes between
     NULL and a value. `inserts` and `deletes` say whether new and deleted rows are recorded.
+    A deleted row is recorded with its `account_id`, if its table has one.
     """
 
     model: type[models.Model]
@@ -114,18 +115,21 @@ def _make_function(cursor: object) -> None:
         CREATE OR REPLACE FUNCTION {_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $$
         DECLARE
             object bigint;
+            account bigint;
         BEGIN
             IF TG_OP = 'DELETE' THEN
                 object := (to_jsonb(OLD) ->> TG_ARGV[1])::bigint;
+                account := (to_jsonb(OLD) ->> 'account_id')::bigint;
             ELSIF TG_ARGV[1] = 'id' THEN
                 object := NEW.id;
             ELSE
                 object := (to_jsonb(NEW) ->> TG_ARGV[1])::bigint;
             END IF;
-            INSERT INTO {CHANGES} AS old (type, object_id, seq, changed_at)
-            VALUES (TG_ARGV[0], object, nextval('{SEQUENCE}'), clock_timestamp())
+            INSERT INTO {CHANGES} AS known (type, object_id, seq, account_id, changed_at)
+            VALUES (TG_ARGV[0], object, nextval('{SEQUENCE}'), account, clock_timestamp())
             ON CONFLICT (type, object_id) DO UPDATE
-            SET seq = excluded.seq, changed_at = excluded.changed_at;
+            SET seq = excluded.seq, changed_at = excluded.changed_at,
+                account_id = coalesce(excluded.account_id, known.account_id);
             RETURN NULL;
         END $$
         """
@@ -143,13 +147,16 @@ def _postgres_trigger(watched: Watched, act: str) -> str:
 
 def _sqlite_trigger(watched: Watched, act: str) -> str:
     now = FUNCTIONS["sqlite"]["now"]
+    names = {field.column for field in watched.model._meta.concrete_fields}
+    account = 'OLD."account_id"' if act == "DELETE" and "account_id" in names else "NULL"
     following = f"(SELECT COALESCE(MAX(seq), 0) + 1 FROM {CHANGES} WHERE type = '{watched.type}')"
     return (
         f'CREATE TRIGGER "{watched.name(act)}" AFTER {_act(watched, act)} '
         f'ON "{watched.table}" FOR EACH ROW '
         f"{_when(watched, act, 'IS NOT')} BEGIN "
-        f"INSERT INTO {CHANGES} (type, object_id, seq, changed_at) "
-        f"VALUES ('{watched.type}', {_row(act)}.\"{watched.id_column}\", {following}, {now}) "
-        "ON CONFLICT (type, object_id) DO UPDATE "
-        "SET seq = excluded.seq, changed_at = excluded.changed_at; END"
+        f"INSERT INTO {CHANGES} (type, object_id, seq, account_id, changed_at) "
+        f"VALUES ('{watched.type}', {_row(act)}.\"{watched.id_column}\", {following}, {account}, "
+        f"{now}) ON CONFLICT (type, object_id) DO UPDATE "
+        "SET seq = excluded.seq, changed_at = excluded.changed_at, "
+        "account_id = coalesce(excluded.account_id, account_id); END"
     )

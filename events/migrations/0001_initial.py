@@ -1061,6 +1061,7 @@ class Migration(migrations.Migration):
                     ("type", models.CharField(max_length=16)),
                     ("object_id", models.BigIntegerField()),
                     ("seq", models.BigIntegerField()),
+                    ("account_id", models.BigIntegerField(null=True)),
                     ("changed_at", models.DateTimeField()),
                 ],
                 options={

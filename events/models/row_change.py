@@ -11,12 +11,14 @@ class RowChange(models.Model):
     """The last change of a row of the API. Triggers write it (events/db/change_triggers.py).
 
     `seq` grows with every change of a type. A statement takes it while it holds the lock of this
-    table, so readers can read it in order like the ids of the log (events/log/settled.py).
+    table, so readers can read it in order like the ids of the log (events/log/settled.py). Only a
+    deleted row has an `account_id`: it says who may know of the deletion.
     """
 
     type = models.CharField(max_length=16)
     object_id = models.BigIntegerField()
     seq = models.BigIntegerField()
+    account_id = models.BigIntegerField(null=True)
     changed_at = models.DateTimeField()
 
     class Meta:

@@ -11,7 +11,7 @@ import base64
 import binascii
 import datetime
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ from events.models import RowChange
 from subscribers.models import Subscriber
 from subscribers.models.hour import hour_of
 
-__all__ = ["TYPES", "Change", "Expired", "Position", "read_changes"]
+__all__ = ["TYPES", "Change", "Expired", "Position", "Reader", "read_changes"]
 
 # The types by their names in the API; a cursor has its positions in this order.
 TYPES = ("event", "subscriber", "binding", "message", "scene")
@@ -39,7 +39,6 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 
 _State = list[int]
-_Rows = Callable[[str], "QuerySet[Any]"]
 
 
 class Expired(Exception):
@@ -53,6 +52,14 @@ class Change:
     type: str
     pk: int
     row: Any | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What a reader may see: `rows` gives the rows of a type; `accounts` None means all."""
+
+    rows: Callable[[str], QuerySet[Any]]
+    accounts: Collection[int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,7 @@ def _is_position(states: Any) -> bool:
 def read_changes(
     position: Position | None,
     types: Sequence[str],
-    rows: _Rows,
+    reader: Reader,
     *,
     size: int,
     now: datetime.datetime,
@@ -102,8 +109,7 @@ def read_changes(
     """Reads up to `size` changes of these types after the position.
 
     Returns the changes, the next position, and the types that an open transaction holds up.
-    `rows` gives the rows of a type that the reader may see. A type that the position does not
-    name is read from its beginning. Raises `Expired`.
+    A type that the position does not name is read from its beginning. Raises `Expired`.
     """
     states = dict(position.states) if position else {}
     if position and EVENT in states and now - position.at > KEPT_FOR:
@@ -114,7 +120,7 @@ def read_changes(
     held_up = []
     for type_ in types:
         try:
-            found, states[type_] = _READERS[type_](type_, states.get(type_), rows, share)
+            found, states[type_] = _READERS[type_](type_, states.get(type_), reader, share)
         except Unsettled:
             held_up.append(type_)
             continue
@@ -124,20 +130,20 @@ def read_changes(
 
 
 def _read_events(
-    type_: str, state: _State | None, rows: _Rows, size: int
+    type_: str, state: _State | None, reader: Reader, size: int
 ) -> tuple[list[Change], _State]:
     """Reads changed events, then new ones by id. The state: seq of the last change, last id."""
     seq, last_id = state or (settled_sequence(type_), 0)
     # A change to an event beyond last_id is left out: that event itself is read later.
-    changed, seq = _changed(type_, seq, rows, size, up_to=last_id)
+    changed, seq = _changed(type_, seq, reader, size, up_to=last_id)
     bound = settled_upper_bound()
-    new = list(rows(type_).filter(pk__gt=last_id, pk__lte=bound).order_by("pk")[:size])
+    new = list(reader.rows(type_).filter(pk__gt=last_id, pk__lte=bound).order_by("pk")[:size])
     reached = new[-1].pk if len(new) == size else max(bound, last_id)
     return changed + [Change(type_, row.pk, row) for row in new], [seq, reached]
 
 
 def _read_noted(
-    type_: str, state: _State | None, rows: _Rows, size: int
+    type_: str, state: _State | None, reader: Reader, size: int
 ) -> tuple[list[Change], _State]:
     """Reads all rows by id, then those that changed.
 
@@ -145,36 +151,43 @@ def _read_noted(
     """
     seq, last_id = state or (settled_sequence(type_), 0)
     if last_id >= 0:
-        found = list(rows(type_).filter(pk__gt=last_id).order_by("pk")[:size])
+        found = list(reader.rows(type_).filter(pk__gt=last_id).order_by("pk")[:size])
         reached = found[-1].pk if len(found) == size else -1
         return [Change(type_, row.pk, row) for row in found], [seq, reached]
-    changed, seq = _changed(type_, seq, rows, size)
+    changed, seq = _changed(type_, seq, reader, size)
     return changed, [seq, -1]
 
 
 def _changed(
-    type_: str, seq: int, rows: _Rows, size: int, up_to: int | None = None
+    type_: str, seq: int, reader: Reader, size: int, up_to: int | None = None
 ) -> tuple[list[Change], int]:
     settled = settled_sequence(type_)
     notes = RowChange.objects.filter(type=type_, seq__gt=seq, seq__lte=settled).order_by("seq")
-    noted = list(notes.values_list("object_id", "seq")[:size])
-    ids = [pk for pk, _ in noted if up_to is None or pk <= up_to]
-    shown = {row.pk: row for row in rows(type_).filter(pk__in=ids)}
-    model = rows(type_).model
-    missing = [pk for pk in ids if pk not in shown]
-    # A row that the reader may not see is not deleted. Events leave the log only by retention,
-    # which is not reported.
-    there = set(model._default_manager.filter(pk__in=missing).values_list("pk", flat=True))
-    changes = [
-        Change(type_, pk, shown.get(pk))
-        for pk in ids
-        if pk in shown or (pk not in there and type_ != EVENT)
-    ]
-    return changes, noted[-1][1] if len(noted) == size else max(seq, settled)
+    noted = list(notes[:size])
+    ids = [note.object_id for note in noted if up_to is None or note.object_id <= up_to]
+    shown = {row.pk: row for row in reader.rows(type_).filter(pk__in=ids)}
+    deleted = _deleted(type_, [note for note in noted if note.object_id not in shown], reader)
+    changes = [Change(type_, pk, shown.get(pk)) for pk in ids if pk in shown or pk in deleted]
+    return changes, noted[-1].seq if len(noted) == size else max(seq, settled)
+
+
+def _deleted(type_: str, missing: Sequence[RowChange], reader: Reader) -> set[int]:
+    """The ids of deleted rows that this reader was able to see."""
+    # Events leave the log only by retention, which is not reported.
+    if type_ == EVENT:
+        return set()
+    ids = {
+        note.object_id
+        for note in missing
+        if reader.accounts is None or note.account_id in reader.accounts
+    }
+    # A row that the reader may not see is not deleted.
+    there = reader.rows(type_).model._default_manager.filter(pk__in=ids)
+    return ids - set(there.values_list("pk", flat=True))
 
 
 def _read_subscribers(
-    type_: str, state: _State | None, rows: _Rows, size: int
+    type_: str, state: _State | None, reader: Reader, size: int
 ) -> tuple[list[Change], _State]:
     """Reads followers in the order of their last change.
 
@@ -183,7 +196,7 @@ def _read_subscribers(
     microseconds, pk = state or (0, 0)
     instant = settled_instant(Subscriber)
     found, more = page(
-        rows(type_).filter(updated_at__lt=instant),
+        reader.rows(type_).filter(updated_at__lt=instant),
         size,
         column="updated_at",
         cursor=RowCursor(pk, _EPOCH + min(microseconds, 2**56) * _MICROSECOND),
@@ -198,7 +211,7 @@ def _read_subscribers(
     return changes, [max(microseconds, (instant - _EPOCH) // _MICROSECOND), 0]
 
 
-_READERS: dict[str, Callable[[str, _State | None, _Rows, int], tuple[list[Change], _State]]] = {
+_READERS: dict[str, Callable[[str, _State | None, Reader, int], tuple[list[Change], _State]]] = {
     "event": _read_events,
     "subscriber": _read_subscribers,
     "binding": _read_noted,

@@ -22,8 +22,9 @@ from events.api.strict_filters import check_parameters
 from events.api.views import EventViewSet
 from events.audit.record import record_look_at_list
 from events.models import ApiKey
+from events.viewer import account_ids
 from subscribers.api import examples
-from subscribers.api.change_feed import TYPES, Change, Expired, Position, read_changes
+from subscribers.api.change_feed import TYPES, Change, Expired, Position, Reader, read_changes
 from subscribers.api.views import (
     BindingViewSet,
     OutgoingMessageViewSet,
@@ -123,9 +124,11 @@ class ChangesView(APIView):
             found: QuerySet[Any] = views[type_].get_queryset()
             return found
 
+        reader = Reader(rows, account_ids(request.user))
+        size = _page_size(query.get("page_size"))
         try:
             changes, following, held_up = read_changes(
-                position, types, rows, size=_page_size(query.get("page_size")), now=timezone.now()
+                position, types, reader, size=size, now=timezone.now()
             )
         except Expired:
             raise CursorExpired from None

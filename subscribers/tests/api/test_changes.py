@@ -32,9 +32,9 @@ START = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 class Copy:
     """A copy of all that the API shows, kept as the documentation says."""
 
-    def __init__(self, scopes=READ_SCOPES, user="reader"):
+    def __init__(self, scopes=READ_SCOPES, user="reader", accounts=()):
         owner, _ = User.objects.get_or_create(username=user, defaults={"is_superuser": True})
-        _, key = ApiKey.issue(user=owner, scopes=list(scopes))
+        _, key = ApiKey.issue(user=owner, scopes=list(scopes), accounts=accounts)
         self._headers = {"Authorization": f"Token {key}", "Accept-Language": "en"}
         self._client = Client()
         self.rows = {}
@@ -214,6 +214,37 @@ def test_a_key_reads_its_own_scopes_alone(account):
     everything = Copy().get(FIRST).json()["next"].replace("types", "x").partition("&")[0]
     assert copy.get(everything).status_code == 403
     assert Client().get(FIRST).status_code == 401
+
+
+def test_a_limited_key_gets_the_deletions_of_its_accounts_alone(account):
+    other = make_account("hats", mode="plaintext")
+    copies = [Copy(accounts=[account]), Copy(accounts=[account, other]), Copy()]
+    at = timezone.now()
+    for number, each in enumerate((account, other)):
+        fold(each, number)
+        follower = Subscriber.objects.get(account=each)
+        user = User.objects.create(username=each.slug)
+        code = QRScene.objects.create(account=each, scene="s", name="n")
+        code.tags.set(SceneTag.named(["t"]))
+        of_follower = {"account": each, "subscriber": follower}
+        Binding.objects.create(
+            **of_follower, user=user, bound_at=at, event_id=number, event_time=at
+        )
+        OutgoingMessage.objects.create(**of_follower, kind="text", payload={}, window_until=at)
+    for copy in copies:
+        copy.catch_up()
+    tables = {"binding": Binding, "message": OutgoingMessage, "scene": QRScene}
+    rows = {
+        each: {(name, table.objects.get(account=each).pk) for name, table in tables.items()}
+        for each in (account, other)
+    }
+    for table in tables.values():
+        table.objects.all().delete()
+    everywhere = rows[account] | rows[other]
+    for copy, seen in zip(copies, (rows[account], everywhere, everywhere), strict=True):
+        results = copy.get(copy.next).json()["results"]
+        assert {(each["type"], each["id"]) for each in results} == seen
+        assert all(each["object"] is None for each in results)
 
 
 def test_a_cursor_that_is_too_old_is_refused_and_notes_are_forgotten(account, monkeypatch):
