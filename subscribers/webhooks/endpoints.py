@@ -70,10 +70,14 @@ def make_endpoint(account: OfficialAccount, url: str, types: list[str]) -> Webho
 
 def rotate_secret(endpoint: WebhookEndpoint) -> str:
     """Gives the endpoint a new secret and returns it; the former one signs too for a day."""
-    endpoint.previous_secret = endpoint.secret
-    endpoint.previous_until = timezone.now() + OVERLAP
-    endpoint.secret = secret = _new_secret()
-    endpoint.save(update_fields=["secret", "previous_secret", "previous_until"])
+    with transaction.atomic():
+        # Another rotation may have ended since the caller read the row; it showed its secret too.
+        rows = WebhookEndpoint.objects.select_for_update(no_key=True)
+        endpoint.refresh_from_db(fields=["secret"], from_queryset=rows)
+        endpoint.previous_secret = endpoint.secret
+        endpoint.previous_until = timezone.now() + OVERLAP
+        endpoint.secret = secret = _new_secret()
+        endpoint.save(update_fields=["secret", "previous_secret", "previous_until"])
     return secret
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 
 from events.testing import make_account
 from subscribers.models import QRScene
 from subscribers.models.scene import SceneTag
+from subscribers.tests.locks import wait_for_a_lock
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
@@ -21,17 +21,6 @@ def one(scene):
 
 def all_chosen(scene):
     QRScene.objects.filter(pk=scene.pk).delete()
-
-
-def wait_for_a_lock(thread):
-    """Returns when the thread's connection waits for a lock, or when the thread has ended."""
-    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted"
-    with connection.cursor() as cursor:
-        while thread.is_alive():
-            cursor.execute(waiting)
-            if cursor.fetchone():
-                return
-            time.sleep(0.01)
 
 
 @pytest.mark.parametrize("delete", [one, all_chosen])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 import json
 import socket
+import threading
 import time
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.db.models import F
 from django.test import Client
 from django.utils import timezone
@@ -34,6 +35,7 @@ from subscribers.models import (
 from subscribers.personal_data.collect import collect
 from subscribers.personal_data.erase import erase
 from subscribers.personal_data.requests import request_erasure
+from subscribers.tests.locks import wait_for_a_lock
 from subscribers.tests.webhooks.meanwhile import before_update
 from subscribers.tests.webhooks.receiver import Receiver
 from subscribers.webhooks import endpoint_standing, post
@@ -415,6 +417,37 @@ def test_for_a_day_both_secrets_sign(account, receiver):
     with connection.cursor() as cursor:
         cursor.execute("SELECT secret, previous_secret FROM subscribers_webhookendpoint")
         assert "whsec_" not in str(cursor.fetchall())
+
+
+def test_a_second_rotation_keeps_the_secret_of_the_first(account):
+    endpoint = make_endpoint(account, "https://a.example/", ALL)
+    # Two requests have read the webhook before either changes it.
+    requests = [WebhookEndpoint.objects.get() for _ in range(2)]
+    first, second = map(rotate_secret, requests)
+    endpoint.refresh_from_db()
+    assert endpoint.secrets_at(timezone.now()) == [second, first]
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_rotation_waits_for_another():
+    endpoint = make_endpoint(make_account(mode="plaintext"), "https://a.example/", ALL)
+    secrets = []
+
+    def run():
+        try:
+            secrets.append(rotate_secret(WebhookEndpoint.objects.get()))
+        finally:
+            connections.close_all()
+
+    other = threading.Thread(target=run)
+    with transaction.atomic():
+        first = rotate_secret(endpoint)
+        other.start()
+        wait_for_a_lock(other)
+    other.join()
+    endpoint.refresh_from_db()
+    assert endpoint.secrets_at(timezone.now()) == [*secrets, first]
 
 
 @pytest.mark.parametrize("act", ["activate", "change"])
