@@ -11,9 +11,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.middleware.gzip import GZipMiddleware
 from django.urls import is_valid_path
 from django.utils import translation
-from django.utils.cache import get_conditional_response
+from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.utils.translation import gettext as _
 
+from events.api.requests.encodings import takes_gzip
 from events.api.requests.problems import CONTENT_TYPE, problem_response
 
 
@@ -72,8 +73,7 @@ class TransferMiddleware:
             if not response.headers.get("Content-Type", "").startswith("text/html"):
                 return response
             # Django adds a few random bytes, so the length does not reveal secrets of the page.
-            page: Any = self._gzip.process_response(request, response)
-            return page  # type: ignore[no-any-return]
+            return self._packed(request, response)
         # Exports are streams, and compress themselves; PNG pictures are compressed already.
         if (
             not request.path.startswith("/api/")
@@ -89,6 +89,13 @@ class TransferMiddleware:
             )
             if conditional is not None and conditional.status_code == 304:
                 return conditional
+        return self._packed(request, response)
+
+    def _packed(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        # Django's middleware sends gzip to `gzip;q=0` too.
+        if not takes_gzip(request.headers.get("Accept-Encoding", "")):
+            patch_vary_headers(response, ["Accept-Encoding"])
+            return response
         packed: Any = self._gzip.process_response(request, response)
         return packed  # type: ignore[no-any-return]
 

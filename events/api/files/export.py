@@ -22,6 +22,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from events.api.openapi.examples import CSV, NDJSON
+from events.api.requests.encodings import takes_gzip
 from events.audit.record import record
 from events.db.keyset import cursor_of, portions
 from events.spreadsheets import csv_lines
@@ -97,7 +98,7 @@ class ExportMixin:
         )
         renderer: Any = request.accepted_renderer
         parts = (_csv if renderer.format == "csv" else _ndjson)(exported, found)
-        packed = "gzip" in request.headers.get("Accept-Encoding", "")
+        packed = takes_gzip(request.headers.get("Accept-Encoding", ""))
         answer = StreamingHttpResponse(
             _gzip(parts) if packed else parts,
             content_type=f"{renderer.media_type}; charset=utf-8",

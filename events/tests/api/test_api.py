@@ -132,6 +132,9 @@ def test_an_answer_is_sent_once_and_compressed(client, account, user):
     assert gzip.decompress(packed.content) == plain.content
     assert len(packed.content) < len(plain.content) / 4
     assert packed["ETag"] == plain["ETag"]
+    refused = get(Accept_Encoding="gzip;q=0")
+    assert refused.content == plain.content
+    assert plain["Vary"] == refused["Vary"] == packed["Vary"]
     unchanged = get(If_None_Match=plain["ETag"], Accept_Encoding="gzip")
     assert (unchanged.status_code, unchanged.content) == (304, b"")
     store(account, 99)

@@ -82,6 +82,9 @@ def test_csv_and_gzip(api, log):
     assert [row["openid"] for row in rows] == [f"o{number}" for number in range(10)]
     assert rows[0]["payload"] == '{"A":"1"}'
     assert "bind-x" not in text
+    refused = api("events/export", format="csv", encoding="gzip;q=0")
+    assert "Content-Encoding" not in refused
+    assert b"".join(refused.streaming_content).decode() == text
 
 
 OPENID, OTHER = "oT3xk5QmPv9Wd2Lr8Ns4Jc7Hb1Ya", "oT3xk5QmZz8Rf4Kp2Mx6Vq0Tn5Ge"
