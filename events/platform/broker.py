@@ -2,7 +2,8 @@
 
 WeChat gives an account one token. A program that fetches its own may make the site's token invalid,
 so all programs take it from here. All processes share the ticket through the database, as they do
-the token (events/platform/tokens.py): one process fetches it, the others use the old one meanwhile.
+the token (events/platform/tokens.py): one process claims the row, reads it again and fetches, the
+others use the old ticket meanwhile.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from django.utils import timezone
 from events.delays import TOKEN, TOKEN_REFUSED, lasting
 from events.models import OfficialAccount, SharedJsTicket
 from events.platform.client import client_for, wire
-from events.platform.tokens import LEASE, AccountSwitchedOff, SharedTokens
+from events.platform.tokens import LEASE, AccountSwitchedOff, SharedTokens, is_paused
 from events.wechat.api import APIError, Unreachable
 from events.wechat.api.js_tickets import signature_of_page
 
@@ -70,15 +71,17 @@ def lend_js_ticket(account: OfficialAccount) -> Lent:
         now = timezone.now()
         row = SharedJsTicket.objects.of(account.pk)
         lent = _ticket_in(row, account, now)
-        if lent is not None and now < lent.use_until:
-            return lent
-        paused_until = _paused_until(row, account, now)
-        if paused_until is not None:
+        if not _is_due(row, account, now):
             if lent is not None:
                 return lent
-            raise Paused(paused_until)
+            raise Paused(row.next_attempt_at or now)
         if SharedJsTicket.objects.claim(account.pk, now, now + LEASE):
-            return _fetch(account, row.failures, lease_until=now + LEASE)
+            # Another process may have fetched, or failed to, before the claim.
+            row = SharedJsTicket.objects.of(account.pk)
+            if _is_due(row, account, now):
+                return _fetch(account, row.failures, lease_until=now + LEASE)
+            SharedJsTicket.objects.end_lease(account.pk, now + LEASE)
+            continue
         if lent is not None:
             return lent
         if time.monotonic() > give_up_at:
@@ -121,15 +124,10 @@ def _ticket_in(
     return Lent(row.ticket, _use_until(row.refreshed_at, row.expires_at))
 
 
-def _paused_until(
-    row: SharedJsTicket, account: OfficialAccount, now: datetime.datetime
-) -> datetime.datetime | None:
-    """Returns until when to make no call to WeChat; a change of the account ends the pause."""
-    if row.next_attempt_at is None or row.next_attempt_at <= now:
-        return None
-    if row.failed_at is None or row.failed_at < account.updated_at:
-        return None
-    return row.next_attempt_at
+def _is_due(row: SharedJsTicket, account: OfficialAccount, now: datetime.datetime) -> bool:
+    """Whether to ask WeChat for a ticket now."""
+    lent = _ticket_in(row, account, now)
+    return (lent is None or now >= lent.use_until) and not is_paused(row, account, now)
 
 
 def _use_until(refreshed_at: datetime.datetime, expires_at: datetime.datetime) -> datetime.datetime:

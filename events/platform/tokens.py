@@ -20,7 +20,7 @@ from collections.abc import Callable
 from django.utils import timezone
 
 from events.delays import TOKEN, TOKEN_REFUSED, lasting
-from events.models import OfficialAccount
+from events.models import OfficialAccount, SharedJsTicket
 from events.models.platform.access_token import SharedAccessToken
 from events.wechat.api import (
     AccessToken,
@@ -33,7 +33,7 @@ from events.wechat.api import (
 )
 from events.wechat.api.transport.answer_fields import storable
 
-__all__ = ["LEASE", "AccountSwitchedOff", "NoAppSecret", "SharedTokens", "TokenPaused"]
+__all__ = ["LEASE", "AccountSwitchedOff", "NoAppSecret", "SharedTokens", "TokenPaused", "is_paused"]
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ class SharedTokens:
             and (rejected or self._seconds() < token.refresh_at)
         ):
             return token
-        if self._is_paused(row):
+        if is_paused(row, self._account, self._now()):
             if usable is None:
                 raise TokenPaused(row)
             return usable
@@ -229,15 +229,6 @@ class SharedTokens:
             self._account.pk, holder, now=now, until=now + self._lease
         )
 
-    def _is_paused(self, row: SharedAccessToken) -> bool:
-        """Whether to make no call to WeChat now; a change of the account ends the pause."""
-        return (
-            row.next_attempt_at is not None
-            and row.failed_at is not None
-            and self._now() < row.next_attempt_at
-            and self._account.updated_at <= row.failed_at
-        )
-
     def _note_failure(self, holder: str, failures: int, error: APIError) -> None:
         logger.warning("No new access token for %s: %s", self._account.slug, error)
         now = self._now()
@@ -256,6 +247,18 @@ class SharedTokens:
 
     def _seconds(self) -> float:
         return self._now().timestamp()
+
+
+def is_paused(
+    row: SharedAccessToken | SharedJsTicket, account: OfficialAccount, now: datetime.datetime
+) -> bool:
+    """Whether to make no call to WeChat after a failure; a change of the account ends the pause."""
+    return (
+        row.next_attempt_at is not None
+        and row.failed_at is not None
+        and now < row.next_attempt_at
+        and account.updated_at <= row.failed_at
+    )
 
 
 def _moment(seconds: float) -> datetime.datetime:

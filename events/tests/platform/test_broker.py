@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import logging
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from events.models import ApiKey, AuditEntry, OfficialAccount, SharedAccessToken, SharedJsTicket
 from events.models.account import validate_hosts
+from events.models.platform.js_ticket import SharedJsTicketQuerySet
 from events.people.scopes import READ_SCOPES, SCOPES, WRITE_SCOPES
 from events.platform.broker import Paused, lend_js_ticket
 from events.platform.client import client_for
@@ -79,6 +81,35 @@ def test_while_another_process_fetches_the_old_ticket_is_lent(shop, at_wechat):
         lease_until=now + datetime.timedelta(seconds=30),
     )
     assert lend_js_ticket(shop).value == old
+
+
+@pytest.mark.parametrize("is_certified", [True, False])
+def test_after_another_process_asked_wechat_it_is_not_asked_again(
+    shop, at_wechat, monkeypatch, is_certified
+):
+    claim, fetch, calls = SharedJsTicketQuerySet.claim, JsTickets.fetch, []
+
+    def counted(tickets):
+        calls.append(tickets)
+        return fetch(tickets)
+
+    def late(rows, *args):
+        # Here the other process reads the row, claims it and asks.
+        monkeypatch.setattr(SharedJsTicketQuerySet, "claim", claim)
+        with contextlib.suppress(NotPermitted):
+            lend_js_ticket(shop)
+        return claim(rows, *args)
+
+    at_wechat.is_certified = is_certified
+    monkeypatch.setattr(SharedJsTicketQuerySet, "claim", late)
+    monkeypatch.setattr(JsTickets, "fetch", counted)
+    if is_certified:
+        assert lend_js_ticket(shop).value == SharedJsTicket.objects.get().ticket
+    else:
+        with pytest.raises(Paused):
+            lend_js_ticket(shop)
+    assert len(calls) == 1
+    assert SharedJsTicket.objects.get().lease_until is None
 
 
 @pytest.mark.parametrize("is_certified", [True, False])
