@@ -19,8 +19,9 @@ from django.utils.translation import gettext_lazy as _
 from events.admin.access import AccountModelAdmin
 from events.db.keyset import RowCursor, page
 from events.db.time_limit import TookTooLong, time_limit
+from events.numbers import number_in
 
-__all__ = ["KeysetChangeList", "KeysetModelAdmin", "ReadOnly", "id_in"]
+__all__ = ["KeysetChangeList", "KeysetModelAdmin", "ReadOnly"]
 
 _OLDER, _NEWER = "older_than", "newer_than"
 
@@ -68,11 +69,6 @@ class KeysetChangeList(ChangeList):
         self.paginator = _Links(rows, size)
 
 
-def id_in(text: str | None) -> int | None:
-    """The id that a request names; None for what is none, or is longer than any id."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 18 else None
-
-
 class KeysetModelAdmin(AccountModelAdmin):
     """A list newest first, in the order of ids or of a time; a search finds only whole values.
 
@@ -118,7 +114,7 @@ class KeysetModelAdmin(AccountModelAdmin):
 
     def search_exactly(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         """Returns the rows with exactly this term in an indexed column."""
-        number = id_in(term.removeprefix("#"))
+        number = number_in(term.removeprefix("#"))
         return queryset.none() if number is None else queryset.filter(pk=number)
 
 

@@ -25,6 +25,7 @@ from events.callback import receive
 from events.callback.awaiting import Awaiting, begin_reply
 from events.callback.group_commit import LoopCommit
 from events.callback.receive import TRY_AGAIN, Answer, Push
+from events.numbers import number_in
 
 if TYPE_CHECKING:
     from granian.rsgi import HTTPProtocol, Scope
@@ -205,10 +206,8 @@ async def _body(push: Push, scope: Scope, protocol: HTTPProtocol) -> bytes | Ans
     limit = settings.CALLBACK_MAX_BODY
     if declared is None:
         return await _chunked_body(push, scope, protocol, limit)
-    # int() refuses thousands of digits.
-    is_number = declared.isascii() and declared.isdigit() and len(declared) <= 18
-    length = int(declared) if is_number else -1
-    if length < 0:
+    length = number_in(declared)
+    if length is None:
         return receive.cut_short(push)
     if length > limit:
         return receive.too_large(push.account)

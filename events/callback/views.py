@@ -15,6 +15,7 @@ from events.callback import receive
 from events.callback.awaiting import Awaiting, begin_reply, wait_in_thread
 from events.callback.group_commit import GroupCommit
 from events.callback.receive import Answer, Push
+from events.numbers import number_in
 
 __all__ = ["callback", "take_push"]
 
@@ -62,11 +63,11 @@ def _take(request: HttpRequest, push: Push) -> Answer:
         return receive.cut_short(push)
     if len(push.body) > settings.CALLBACK_MAX_BODY:
         return receive.too_large(push.account)
-    declared = request.META.get("CONTENT_LENGTH") or ""
-    is_number = declared.isascii() and declared.isdigit()
-    # int() refuses thousands of digits.
-    if is_number and (len(declared) > 18 or len(push.body) < int(declared)):
-        return receive.cut_short(push)
+    declared = request.META.get("CONTENT_LENGTH")
+    if declared:
+        length = number_in(declared)
+        if length is None or len(push.body) < length:
+            return receive.cut_short(push)
     return take_push(push)
 
 

@@ -23,6 +23,7 @@ from events.models import (
     remove_with_files,
 )
 from events.models.job import LeaseLost
+from events.numbers import number_in
 from events.platform.client import client_for
 from events.wechat import Reply
 from events.wechat.api.custom_messages import (
@@ -71,9 +72,7 @@ def file_of(written: str, account_id: int) -> MediaFile | None:
 
 def _number_in(written: str) -> int | None:
     """Returns the id of the file that a reference names; None for any other text."""
-    number = written.removeprefix(_PREFIX)
-    is_number = number.isascii() and number.isdigit() and len(number) < 19
-    return int(number) if is_number and number != written else None
+    return number_in(written.removeprefix(_PREFIX)) if written.startswith(_PREFIX) else None
 
 
 def message_of_file(file: MediaFile) -> ImageMessage | VoiceMessage | VideoMessage:

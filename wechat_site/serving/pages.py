@@ -21,6 +21,7 @@ from django.utils import translation
 from granian.rsgi import ProtocolClosed
 
 from events.api.requests.problems import CONTENT_TYPE, problem_content
+from events.numbers import number_in
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -252,10 +253,10 @@ def _declared_length(headers: dict[str, str]) -> int | None:
     text = headers.get("content-length")
     if text is None:
         return None
-    # int() refuses thousands of digits.
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+    length = number_in(text)
+    if length is None:
         raise _Refused(400, "no such length")
-    return int(text)
+    return length
 
 
 def _environ(scope: Scope, headers: dict[str, str], body: IO[bytes]) -> dict[str, Any]:

@@ -16,11 +16,9 @@ from events.admin.list_filters import AccountFilter
 from events.admin.menus.menu_state import failure_of, listing_of
 from events.menus.menu_words import names
 from events.models import LiveMenu, with_account
+from events.numbers import number_in
 
 __all__ = ["LiveMenuAdmin"]
-
-# The most digits of a version's number; more do not fit its column.
-_LONGEST_NUMBER = 18
 
 
 @admin.register(LiveMenu)
@@ -37,9 +35,8 @@ class LiveMenuAdmin(ReadOnly, KeysetModelAdmin):
         return with_account(menus.select_related("version"))
 
     def search_exactly(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        number = term.removeprefix("#")
-        is_number = number.isascii() and number.isdigit() and len(number) <= _LONGEST_NUMBER
-        return queryset.filter(version=int(number)) if is_number else queryset.none()
+        number = number_in(term.removeprefix("#"))
+        return queryset.none() if number is None else queryset.filter(version=number)
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kw: Any) -> Any:
         menu = self.get_object(request, object_id)

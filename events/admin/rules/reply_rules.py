@@ -34,6 +34,7 @@ from events.answering.publish_rules import (
 from events.answering.rule_words import Names
 from events.audit.record import record
 from events.models import OfficialAccount, ReplyRule, RuleVersion
+from events.numbers import number_in, numbers_in
 from events.platform.hindrances import hindrance
 from events.rules.data import Answer, AnswerKind, How, MessageKind, On, Rule, Trigger
 from events.wechat.api.custom_messages import SEND_PATH
@@ -108,14 +109,14 @@ class ReplyRuleAdmin(TakeOverPage, TryingPages, WithEarlierStates):
         account = self._account(request, account_id)
         if not self.has_change_permission(request):
             raise Http404
-        ids = [int(pk) for pk in request.POST.getlist("id") if pk.isdecimal() and len(pk) < 19]
-        moved, _colon, by = request.POST.get("move", "").partition(":")
-        is_id = moved.isdecimal() and len(moved) < 19
-        if is_id and int(moved) in ids and by in {"-1", "1"}:
-            place = ids.index(int(moved))
+        ids = numbers_in(request.POST.getlist("id"))
+        written, _colon, by = request.POST.get("move", "").partition(":")
+        moved = number_in(written)
+        if moved in ids and by in {"-1", "1"}:
+            place = ids.index(moved)
             ids.insert(max(0, place + int(by)), ids.pop(place))
         put_in_order(account.pk, ids)
-        here = f"#rule-{moved}" if is_id else ""
+        here = f"#rule-{moved}" if moved is not None else ""
         return HttpResponseRedirect(page_of_rules(account) + here)
 
     # --- Publishing ----------------------------------------------------------------------------
@@ -189,12 +190,11 @@ class ReplyRuleAdmin(TakeOverPage, TryingPages, WithEarlierStates):
         form: Any = super().get_form(request, obj, **kwargs)
         account_id = obj.account_id if obj else None
         if account_id is None:
-            posted = request.POST.get("account", "")
-            accounts = visible_accounts(request)
+            posted = number_in(request.POST.get("account"))
             account = (
-                accounts.filter(pk=posted).first()
-                if posted.isdecimal() and len(posted) < 19
-                else chosen_account(request)
+                chosen_account(request)
+                if posted is None
+                else visible_accounts(request).filter(pk=posted).first()
             )
             account_id = account.pk if account else None
         names = names_of(account_id) if account_id else Names({}, {})

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from events.admin.access import visible_accounts
 from events.admin.list_filters import AccountFilter, zone_of
 from events.models import OfficialAccount
+from events.numbers import number_in
 from events.stats.periods import days_in
 from events.viewer import may, visible_to
 from subscribers.models import FollowerTag, QRScene, Segment
@@ -166,9 +167,8 @@ class SegmentFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         if not self.value():
             return queryset
-        number = str(self.value())
-        is_number = number.isascii() and number.isdigit()
-        segment = usable_segments(request).filter(pk=number).first() if is_number else None
+        number = number_in(self.value())
+        segment = usable_segments(request).filter(pk=number).first()
         return queryset.none() if segment is None else in_segment(queryset, segment)
 
 
@@ -194,9 +194,8 @@ def asked_for(
         account = visible_accounts(request).filter(slug=slug).first()
         if account is None:
             raise Http404
-    if number := str(asked.get(SegmentFilter.parameter_name, "")):
-        is_number = number.isascii() and number.isdigit() and len(number) < 19
-        segment = usable_segments(request).filter(pk=number).first() if is_number else None
+    if written := str(asked.get(SegmentFilter.parameter_name, "")):
+        segment = usable_segments(request).filter(pk=number_in(written)).first()
         if segment is None or account not in (None, segment.account):
             raise Http404
         account = segment.account

@@ -26,12 +26,13 @@ from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext_lazy as _
 
 from events.admin.access import AccountModelAdmin
-from events.admin.changelist import ReadOnly, id_in
+from events.admin.changelist import ReadOnly
 from events.admin.media.media_widget import MediaSelect, library
 from events.admin.media.private_file import private_file
 from events.audit.record import record, record_look_at_list
 from events.media.lend import file_of, message_of_file
 from events.models import ACCOUNT_SECRETS, OfficialAccount
+from events.numbers import number_in
 from events.viewer import may_see_contents, visible_to
 from events.wechat.api.custom_messages import TextMessage
 from subscribers.admin.inbox.answer_form import AnswerForm
@@ -131,7 +132,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         """Only the list; the page polls this address."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        chosen = id_in(request.GET.get("open"))
+        chosen = number_in(request.GET.get("open"))
         return _fragment(request, "rows.html", list_of(request, self.get_queryset(request), chosen))
 
     def lines(self, request: HttpRequest, object_id: int) -> HttpResponse:

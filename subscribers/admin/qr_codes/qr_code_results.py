@@ -18,6 +18,7 @@ from unfold.decorators import action
 
 from events.admin.base import ModelAdmin
 from events.admin.list_filters import EventTimeFilter
+from events.numbers import numbers_in
 from events.spreadsheets import csv_parts
 from events.viewer import visible_to
 from subscribers.admin.followers.follower_filters import may_see_bindings
@@ -92,8 +93,7 @@ class WithResults(ModelAdmin):
     def _codes(self, request: HttpRequest) -> list[QRScene]:
         codes = visible_to(request.user, QRScene.objects.select_related("account"))
         if "ids" in request.GET:
-            ids = request.GET["ids"].split(",")
-            codes = codes.filter(pk__in=[pk for pk in ids if pk.isdecimal() and len(pk) < 19])
+            codes = codes.filter(pk__in=numbers_in(request.GET["ids"].split(",")))
         elif group := request.GET.get("group"):
             codes = codes.filter(group=group)
         return list(codes.order_by("pk")[: _MOST_CODES + 1])

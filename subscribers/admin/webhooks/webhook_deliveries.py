@@ -12,10 +12,11 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action, display
 
-from events.admin.changelist import KeysetModelAdmin, ReadOnly, id_in
+from events.admin.changelist import KeysetModelAdmin, ReadOnly
 from events.admin.html import moment, verbatim
 from events.admin.list_filters import AccountFilter
 from events.models import with_account
+from events.numbers import number_in
 from events.viewer import HIDDEN, may_see_contents, may_see_openids
 from subscribers.models import WebhookDelivery, WebhookEndpoint
 from subscribers.webhooks.replay import send_again
@@ -39,7 +40,7 @@ class WebhookFilter(admin.SimpleListFilter):
         value = self.value() or ""
         if not value:
             return queryset
-        endpoint = id_in(value)
+        endpoint = number_in(value)
         return queryset.none() if endpoint is None else queryset.filter(endpoint=endpoint)
 
 

@@ -1,0 +1,22 @@
+"""Whole numbers that requests name: ids and lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["number_in", "numbers_in"]
+
+# As many fit a column of 64 bits. int() refuses thousands.
+_MOST_DIGITS = 18
+
+
+def number_in(text: str | None) -> int | None:
+    """The number that a text writes in digits; None for any other text and for a longer number."""
+    if text and text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
+        return int(text)
+    return None
+
+
+def numbers_in(texts: Iterable[str]) -> list[int]:
+    """The numbers among these texts, in their order."""
+    return [number for text in texts if (number := number_in(text)) is not None]
