@@ -32,11 +32,17 @@ def release_connection() -> None:
 
 
 @contextmanager
-def short_transaction(lock_timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
-    """A transaction that raises OperationalError if a lock takes over `lock_timeout` seconds."""
+def short_transaction(
+    lock_timeout: float = LOCK_TIMEOUT, *, statements_are_limited: bool = True
+) -> Iterator[None]:
+    """A transaction that raises OperationalError if a lock takes over `lock_timeout` seconds.
+
+    On PostgreSQL it also raises if a statement takes a second longer than that, unless statements
+    are not limited: where no push waits for the rows, a slow database may take its time.
+    """
     if connection.vendor == "postgresql":
         with transaction.atomic():
-            _begin_with_limits(int(lock_timeout * 1000))
+            _begin_with_limits(int(lock_timeout * 1000), statements_are_limited)
             yield
         return
     # SQLite lets waiting writers sleep longer and longer, and some never get the lock: with 16
@@ -54,7 +60,7 @@ def short_transaction(lock_timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
         _sqlite_turn.release()
 
 
-def _begin_with_limits(lock_timeout: int) -> None:
+def _begin_with_limits(lock_timeout: int, statements_are_limited: bool) -> None:
     """Begins the transaction that Django has prepared, and sets its limits, in one round trip.
 
     `lock_timeout` is in milliseconds. Cursors need two round trips, and more processor time than
@@ -62,10 +68,9 @@ def _begin_with_limits(lock_timeout: int) -> None:
     """
     driver: psycopg.Connection[object] = connection.connection
     begin = "BEGIN; " if driver.info.transaction_status == TransactionStatus.IDLE else ""
-    limits = (
-        f"SET LOCAL lock_timeout = {lock_timeout}; "
-        f"SET LOCAL statement_timeout = {lock_timeout + 1000}"
-    )
+    limits = f"SET LOCAL lock_timeout = {lock_timeout}"
+    if statements_are_limited:
+        limits += f"; SET LOCAL statement_timeout = {lock_timeout + 1000}"
     with connection.wrap_database_errors:
         result = driver.pgconn.exec_(f"{begin}{limits}".encode())
         if result.status != ExecStatus.COMMAND_OK:

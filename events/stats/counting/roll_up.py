@@ -71,7 +71,8 @@ def roll_up(*, until: float | None = None) -> int:
     served = 0
     while True:
         rows = _next_facts(StatisticsProgress.objects.first() or StatisticsProgress(), bound)
-        with short_transaction(_LOCK_TIMEOUT):
+        # A batch that a slow database could not count in time would stop the statistics for ever.
+        with short_transaction(_LOCK_TIMEOUT, statements_are_limited=False):
             taken, is_last = _take(rows, bound)
         served += taken
         if is_last or time.monotonic() > until:
