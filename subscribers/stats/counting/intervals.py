@@ -198,11 +198,12 @@ def statements_of_log(
     rows = (
         EventLog.objects.not_carried_over()
         .alias(plain_kind=Unindexed("kind"))
-        .filter(openid__in={openid for _, openid in people}, plain_kind__in=TELLING_KINDS)
+        .filter(openid__in={openid for _, openid in people}, pk__lte=counted_to)
+        .filter(plain_kind__in=TELLING_KINDS)
         .exclude(openid="")  # lets SQLite use the partial index on openid
-        .values_list("pk", "account_id", "openid", "kind", "event_time", "followed_at")
+        .values_list("account_id", "openid", "kind", "event_time", "followed_at")
     )
-    for pk, account_id, openid, kind, at, followed_at in rows.iterator(chunk_size=2000):
-        if pk <= counted_to and (account_id, openid) in people:
+    for account_id, openid, kind, at, followed_at in rows.iterator(chunk_size=2000):
+        if (account_id, openid) in people:
             told[account_id, openid] += _statements(kind, at, followed_at)
     return told
