@@ -79,6 +79,10 @@ class SharedSite:
         with Screen.of(chromium, self.url, session=session, **options) as screen:
             yield screen
 
+    def cookie(self, user: str) -> dict[str, str]:
+        """With it, a context's pages are this user's."""
+        return {"name": "sessionid", "value": self._sessions[user], "url": self.url}
+
     def scan(self, openid: str, *, at: str) -> str:
         """The follower scans the code that was made last; returns what the chat answers."""
         scene = self.at_wechat(at).codes[-1].scene

@@ -53,6 +53,34 @@ def test_a_text_that_was_not_taken_is_not_lost(shared_site, chromium):
         expect(text).to_have_value("And on Sundays?")
 
 
+def test_a_draft_is_its_writers_alone(shared_site, chromium):
+    with conversation(shared_site, chromium) as screen:
+        page, address = screen.page, screen.page.url
+        cookies = screen.context.cookies()
+        text = page.locator("#inbox-text")
+
+        def drafts():
+            return page.evaluate("Object.keys(localStorage).filter((k) => k.startsWith('inbox-'))")
+
+        text.fill("Between us.")
+        [kept] = drafts()
+        # A colleague signs in at this computer, whose writer did not sign out.
+        screen.context.add_cookies([shared_site.cookie("duty")])
+        page.goto(address)
+        expect(text).to_have_value("")
+        assert drafts() == []
+
+        screen.context.add_cookies(cookies)
+        page.goto(address)
+        text.fill("Between us.")
+        assert drafts() == [kept]
+        # The other tests need the session that this would end.
+        page.route("**/logout/", lambda route: route.fulfill(body="Signed out."))
+        page.locator("#logout-form").evaluate("(form) => form.requestSubmit()")
+        page.get_by_text("Signed out.").wait_for()
+        assert drafts() == []
+
+
 def test_a_text_is_sent_once(shared_site, chromium):
     with conversation(shared_site, chromium) as screen:
         page, sent = screen.page, []
