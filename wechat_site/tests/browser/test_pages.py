@@ -225,6 +225,26 @@ def test_nothing_on_the_pages_hinders_people(demo, chromium, language, width):
         assert screen.page.evaluate("document.activeElement.id") == "content"
 
 
+@pytest.mark.parametrize("language", ["zh-CN", "en-US"])
+def test_a_desk_shows_all_columns_of_a_list(demo, chromium, language):
+    with Screen.of(chromium, demo.url, session=demo.session, language=language) as screen:
+        for path in (
+            *("events/eventlog/", "events/messagetext/", "events/menuversion/"),
+            *("subscribers/subscriber/", "subscribers/qrscene/", "subscribers/followersync/"),
+            *("subscribers/outgoingmessage/", "subscribers/bindingscan/", "events/auditentry/"),
+        ):
+            screen.goto(f"/admin/{path}")
+            hidden = screen.page.locator("#result_list").evaluate(_HIDDEN)
+            assert hidden <= 0, f"{path} hides {hidden} pixels"
+
+
+# How much of a table only scrolling shows.
+_HIDDEN = """(table) => {
+    const box = table.closest(".simplebar-content-wrapper");
+    return box.scrollWidth - box.clientWidth;
+}"""
+
+
 def test_the_dashboard_is_short_on_a_phone_and_whole_on_paper(demo, chromium):
     with Screen.of(chromium, demo.url, session=demo.session, width=390) as screen:
         page = screen.page
