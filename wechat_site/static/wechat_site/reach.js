@@ -5,6 +5,8 @@
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
+    const heard = new WeakSet();
+
     function mend(part) {
         for (const icon of part.querySelectorAll(".material-symbols-outlined:not([aria-hidden])")) {
             icon.setAttribute("aria-hidden", "true");
@@ -22,6 +24,8 @@ document.addEventListener("DOMContentLoaded", () => {
             if (![...link.attributes].some(({ name }) => /^(x-on:|@)click/.test(name))) continue;
             link.setAttribute("role", "button");
             link.tabIndex = 0;
+            if (heard.has(link)) continue;
+            heard.add(link);
             link.addEventListener("keydown", (event) => {
                 if (event.key !== "Enter" && event.key !== " ") return;
                 event.preventDefault();
@@ -31,6 +35,8 @@ document.addEventListener("DOMContentLoaded", () => {
     }
 
     mend(document);
+    // live.js takes away the attributes that the server does not send.
+    document.addEventListener("refreshed", ({ target }) => mend(target));
     new MutationObserver((changes) => {
         for (const { target } of changes) mend(target);
     }).observe(document.body, { childList: true, subtree: true });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from contextlib import contextmanager
 
@@ -79,6 +80,25 @@ def test_a_draft_is_its_writers_alone(shared_site, chromium):
         page.locator("#logout-form").evaluate("(form) => form.requestSubmit()")
         page.get_by_text("Signed out.").wait_for()
         assert drafts() == []
+
+
+def test_what_is_added_for_readers_aloud_outlives_a_refresh(shared_site, chromium):
+    with conversation(shared_site, chromium) as screen:
+        page, asked = screen.page, itertools.count(1)
+
+        def with_icon(route):
+            body = route.fetch(headers={**route.request.headers, "if-none-match": ""}).text()
+            icon = f'<i class="material-symbols-outlined" title="{next(asked)}">check</i>'
+            start = body.index(">", body.index('id="inbox-lines"')) + 1
+            route.fulfill(body=body[:start] + icon + body[start:], content_type="text/html")
+
+        page.route("**/lines/", with_icon)
+        page.clock.install()
+        page.reload()
+        for number in (1, 2):
+            page.clock.run_for(3_000)
+            icon = page.locator(f"#inbox-lines [title='{number}']")
+            expect(icon).to_have_attribute("aria-hidden", "true")
 
 
 def test_a_text_is_sent_once(shared_site, chromium):
