@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import F, Q
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -36,7 +36,6 @@ __all__ = [
     "zone_of",
 ]
 
-_FIRST_TRY = datetime.timedelta(seconds=5)
 # The most days of a span in which an hour of the week can be chosen.
 _LONGEST = 366
 _A_MONDAY = datetime.date(2026, 11, 23)
@@ -134,7 +133,7 @@ class AnswerFilter(admin.SimpleListFilter):
             case self.NOT_ANSWERED:
                 return queryset.filter(pk__in=UnansweredEvent.objects.values("pk"))
             case self.LATE:
-                return queryset.filter(answered_at__gt=F("received_at") + _FIRST_TRY)
+                return queryset.answered_late()
             case way:
                 return queryset.answered_by(way)
 

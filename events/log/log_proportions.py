@@ -24,6 +24,7 @@ _FEW = {
     "event_status": 10_000,
     "event_due": 1_000,
     "event_mended": 1_000,
+    "event_answered_late": 1_000,
 }
 
 

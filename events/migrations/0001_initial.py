@@ -660,6 +660,15 @@ class Migration(migrations.Migration):
                             fields=["answered_by", "id"],
                             name="event_answered_by",
                         ),
+                        models.Index(
+                            condition=models.Q(
+                                events.models.event_log.expressions.AnsweredLate(
+                                    "answered_at", "received_at"
+                                )
+                            ),
+                            fields=["id"],
+                            name="event_answered_late",
+                        ),
                     ],
                     "constraints": [
                         models.UniqueConstraint(

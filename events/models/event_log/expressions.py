@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 
 # PostgreSQL refuses an index entry above 2,704 bytes; 128 characters are at most 512 bytes.
@@ -31,6 +33,28 @@ class AnsweredUnusually(models.Func):
     template = "(NOT (%(expressions)s IN ('', 'reply')))"
     arity = 1
     output_field = models.BooleanField()
+
+
+class AnsweredLate(models.Func):
+    """Whether an answer was made after WeChat's first try, of answered_at and received_at.
+
+    The condition of an index. PostgreSQL allows there no time to which seconds are added, since it
+    depends on the time zone. SQLite counts in days; the milliseconds are whole numbers again.
+    """
+
+    template = "(%(expressions)s > INTERVAL '5 seconds')"
+    arg_joiner = " - "
+    arity = 2
+    output_field = models.BooleanField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(
+            compiler,
+            connection,
+            template="(round((julianday(%(expressions)s)) * 86400000) > 5000)",
+            arg_joiner=") - julianday(",
+            **context,
+        )
 
 
 class Unindexed(models.Func):

@@ -11,6 +11,7 @@ from events.models.account import OfficialAccount
 from events.models.event_log.choices import USUAL_ANSWERS, AnsweredBy, Source, Status
 from events.models.event_log.expressions import (
     EVENT_KEY_PREFIX_LENGTH,
+    AnsweredLate,
     AnsweredUnusually,
     EventKeyPrefix,
     Unindexed,
@@ -34,6 +35,10 @@ class IndexedFilters(models.QuerySet[Row]):
         """Rows whose answer was made but has not reached the follower, or never will."""
         rows = self.filter(answered_by__in=[AnsweredBy.NONE, AnsweredBy.KEPT])
         return rows.filter(AnsweredUnusually("answered_by"))
+
+    def answered_late(self) -> Self:
+        """Rows whose answer was made after WeChat's first try had ended."""
+        return self.filter(AnsweredLate("answered_at", "received_at"))
 
     # The next methods use partial indexes. PostgreSQL infers that the index's condition holds;
     # SQLite needs the condition in the query.

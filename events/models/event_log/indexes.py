@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from events.models.event_log.expressions import EventKeyPrefix
+from events.models.event_log.expressions import AnsweredLate, EventKeyPrefix
 
 CONSTRAINTS: list[models.BaseConstraint] = [
     # Events arrive in the order of their times, so this index grows at its end. With
@@ -91,5 +91,11 @@ INDEXES = [
         fields=["answered_by", "id"],
         name="event_answered_by",
         condition=~models.Q(answered_by__in=["", "reply"]),
+    ),
+    # Answers for which WeChat's first try came too early.
+    models.Index(
+        fields=["id"],
+        name="event_answered_late",
+        condition=models.Q(AnsweredLate("answered_at", "received_at")),
     ),
 ]

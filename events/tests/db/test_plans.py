@@ -13,6 +13,7 @@ import re
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -117,6 +118,7 @@ def assert_led_by(plan: str, index: str, *, frequent: bool = False) -> None:
     assert "USE TEMP B-TREE FOR ORDER BY" not in plan, plan
 
 
+SECOND = datetime.timedelta(seconds=1)
 FREQUENT = [{"account": "shop"}, {"kind": "text"}, {"msg_type": "text"}, {"event": "click"}]
 A_DAY = {"event_time_after": "2026-10-30T12:00:00Z", "event_time_before": "2026-10-31T12:00:00Z"}
 
@@ -151,6 +153,18 @@ def test_each_filter_leads_through_its_index_in_the_lists_order(log, api, subtes
         with subtests.test(query=query), CaptureQueriesContext(connection) as queries:
             api("events/", **query)
             assert_led_by(plan_of_the_list(queries), index, frequent=query in FREQUENT)
+
+
+@pytest.mark.parametrize("seconds", [0, 5, 5.001, 7200, None])
+def test_late_answers_are_found_by_their_index(log, seconds):
+    one = EventLog.objects.earliest("pk")
+    one.answered_at = None if seconds is None else one.received_at + SECOND * seconds
+    one.save()
+    EventLog.objects.exclude(pk=one.pk).update(answered_at=F("received_at") + SECOND)
+    with CaptureQueriesContext(connection) as queries:
+        found = list(EventLog.objects.answered_late().order_by("-pk"))
+    assert found == ([one] if seconds and seconds > 5 else [])
+    assert_led_by(plan_of_the_list(queries), "event_answered_late")
 
 
 def test_an_account_and_a_rare_kind_are_found_by_the_kind(log, api):
