@@ -25,6 +25,7 @@ from events.models import (
 from events.stats.counting.roll_up import roll_up
 from events.testing import make_account, message_xml, push
 from subscribers.models import OutgoingMessage, ProfileFetch, QRScene, Subscriber
+from subscribers.stats.reading.waiting import waiting_conversations
 from wechat_site.admin.dashboard import latest
 from wechat_site.admin.dashboard.latest import last_pushes
 
@@ -278,6 +279,20 @@ def test_who_was_answered_does_not_wait(operator, account):
         payload={"content": "Yes"}, window_until=timezone.now(),
     )  # fmt: skip
     assert operator.get(DASHBOARD).context["waiting"]["number"] == "0"
+
+
+def test_who_left_does_not_wait_and_hides_nobody(account):
+    for number in range(30):
+        openid = f"o{number:02}"
+        push(account, message_xml(openid=openid))
+        push(account, message_xml("text", openid=openid, Content="?", MsgId=f"1{number}"))
+        if number not in {3, 28}:
+            push(account, message_xml("event.unsubscribe", openid=openid))
+    roll_up()
+    found = waiting_conversations([account.pk], timezone.now(), limit=2)
+    assert [(row.openid, row.messages) for row in found] == [("o03", 1), ("o28", 1)]
+    found = waiting_conversations([account.pk], timezone.now(), limit=1)
+    assert [row.openid for row in found] == ["o03"]
 
 
 def test_who_waits_is_who_may_still_be_answered(operator, account, settings):

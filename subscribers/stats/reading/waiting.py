@@ -5,15 +5,19 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Exists, Min, OuterRef
+from django.db.models import Count, Exists, Min, OuterRef, QuerySet
 
 from events.models import UnansweredEvent
 from events.stats.series import MESSAGE_KINDS
 from subscribers.models import OutgoingMessage, Subscriber
 
 __all__ = ["Conversation", "waiting_conversations"]
+
+# Account, OpenID, since when, how many messages.
+_Row = tuple[int, str, datetime.datetime, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +39,33 @@ def waiting_conversations(
     After a message, the account may write to its sender for as long as MESSAGE_WINDOWS says.
     A customer-service message that did not fail answers everything before it.
     """
+    asking = _asking(account_ids, now)
+    found: list[Conversation] = []
+    # Portions, since PostgreSQL would read all followers to ask of everybody whether they follow.
+    start, end = 0, 2 * limit
+    while True:
+        rows = list(asking[start:end])
+        ids = _followers(rows)
+        found += [
+            Conversation(account_id, openid, ids[account_id, openid], since, messages)
+            for account_id, openid, since, messages in rows
+            if (account_id, openid) in ids
+        ]
+        if len(found) >= limit or len(rows) < end - start:
+            return found[:limit]
+        start, end = end, 4 * end
+
+
+def _asking(account_ids: Sequence[int], now: datetime.datetime) -> QuerySet[Any, _Row]:
+    """Returns whose messages got no answer, since when and how many, the oldest first."""
     _, seconds = settings.MESSAGE_WINDOWS["message"]
-    person = Subscriber.objects.filter(
-        account=OuterRef("account"), openid=OuterRef("openid"), is_following=True
-    )
     answer = OutgoingMessage.objects.filter(
         account=OuterRef("account"),
         subscriber__openid=OuterRef("openid"),
         created_at__gte=OuterRef("event_time"),
     ).exclude(state=OutgoingMessage.State.FAILED)
-    rows = list(
+    return (
         UnansweredEvent.objects.filter(
-            Exists(person),
             ~Exists(answer),
             account__in=account_ids,
             event_time__gt=now - datetime.timedelta(seconds=seconds),
@@ -55,16 +74,16 @@ def waiting_conversations(
         .order_by()
         .values_list("account", "openid")
         .annotate(since=Min("event_time"), messages=Count("pk"))
-        .order_by("since")[:limit]
+        .order_by("since", "account", "openid")
     )
-    ids = {
+
+
+def _followers(rows: Sequence[_Row]) -> dict[tuple[int, str], int]:
+    """Returns the ids of those who follow, by account and OpenID."""
+    followers = Subscriber.objects.filter(
+        account__in={row[0] for row in rows}, openid__in=[row[1] for row in rows], is_following=True
+    )
+    return {
         (account_id, openid): pk
-        for pk, account_id, openid in Subscriber.objects.filter(
-            account__in={row[0] for row in rows}, openid__in=[row[1] for row in rows]
-        ).values_list("pk", "account", "openid")
+        for pk, account_id, openid in followers.values_list("pk", "account", "openid")
     }
-    return [
-        Conversation(account_id, openid, ids[account_id, openid], since, messages)
-        for account_id, openid, since, messages in rows
-        if (account_id, openid) in ids
-    ]
