@@ -1,4 +1,4 @@
-"""Whole numbers that requests name: ids and lengths."""
+"""Whole numbers in texts: ids and lengths in requests, the tags of a follower."""
 
 from __future__ import annotations
 

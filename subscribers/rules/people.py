@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from events.answering.people_slot import people
 from events.models import EventLog
+from events.numbers import numbers_in
 from events.rules.decide import Follower
 from subscribers.models import Binding, FollowerTag, QRScene, Subscriber
 
@@ -36,7 +37,7 @@ class SitePeople:
         )
         first = subscriber.first_followed_at
         return Follower(
-            tags=frozenset(int(tag) for tag in subscriber.tag_ids.split(",") if tag.isdigit()),
+            tags=frozenset(numbers_in(subscriber.tag_ids.split(","))),
             is_bound=binding is not None,
             is_again=first is not None and first < event.event_time,
             remark=subscriber.remark,

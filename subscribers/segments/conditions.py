@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from events.numbers import number_in
 from events.stats.periods import day_start, days_in
 from subscribers.models import Binding, Conversation, SceneAct, Segment
 from subscribers.segments.of_codes import people_of_code
@@ -89,8 +90,8 @@ def _channel(rows: Any, value: str, zone: zoneinfo.ZoneInfo) -> Any:
 
 
 def _tag(rows: Any, value: str, zone: zoneinfo.ZoneInfo) -> Any:
-    is_number = value.isascii() and value.isdigit()
-    return rows.filter(with_tag(int(value))) if is_number else rows.none()
+    number = number_in(value)
+    return rows.none() if number is None else rows.filter(with_tag(number))
 
 
 def _followed(rows: Any, value: str, zone: zoneinfo.ZoneInfo) -> Any:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from events.jobs.run import serve
 from events.models import OfficialAccount
 from events.models.job import LeaseLost
+from events.numbers import numbers_in
 from events.platform.client import client_for
 from events.platform.rights import able_accounts
 from events.wechat.api.tags import Tag
@@ -79,7 +80,7 @@ def numbers_of(subscriber: Subscriber) -> list[int]:
 
 
 def _numbers(tag_ids: str) -> list[int]:
-    return [int(number) for number in tag_ids.split(",") if number.isdigit()]
+    return numbers_in(tag_ids.split(","))
 
 
 def tag_names(accounts: Collection[int]) -> Mapping[tuple[int, int], str]:
