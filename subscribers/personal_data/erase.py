@@ -34,6 +34,7 @@ from events.retention.erase import (
 )
 from events.retention.partitions import alone
 from events.retention.rewrite import rewrite_archives
+from events.stats.counting.roll_up import held_progress
 from subscribers.models import (
     Binding,
     BindingRequest,
@@ -127,16 +128,18 @@ def _text(said: dict[str, Any]) -> str:
 
 def _erase_from_database(erasure: Erasure, now: datetime.datetime) -> Counter[str]:
     account_id, openid, pseudonym = erasure.account_id, erasure.openid, erasure.pseudonym
-    # Locks as callbacks do: first events, then the follower. A callback may store an event between
-    # the two, so the log is changed once more while the follower is locked.
+    # Locks in the order of all others: the statistics first, then events, then the follower.
+    held_progress()
     counts = pseudonymise_log(account_id, openid, pseudonym, now=now)
     subscriber = Subscriber.objects.held().filter(account=account_id, openid=openid).first()
-    counts += pseudonymise_log(account_id, openid, pseudonym, now=now)
+    if subscriber is not None:
+        # A callback may have stored an event between the two. Without a follower's row, an event
+        # that comes now makes one, and both belong to a new follower.
+        counts += pseudonymise_log(account_id, openid, pseudonym, now=now)
+        counts += _erase_follower(subscriber, pseudonym, now)
     counts["carried-over states"] = CarriedOverState.objects.filter(
         account=account_id, openid=openid
     ).update(openid=pseudonym)
-    if subscriber is not None:
-        counts += _erase_follower(subscriber, pseudonym, now)
     # A sync that had stopped at this person reads WeChat's list from its beginning again.
     stopped = FollowerSync.objects.filter(account=account_id)
     stopped.filter(Q(next_openid=openid) | Q(taken_to=openid)).update(next_openid="", taken_to="")
