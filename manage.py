@@ -19,10 +19,29 @@ def main() -> None:
     if sys.argv[1:2] and sys.argv[1] in {"worker", "serve", "runserver", "demo"}:
         execute_from_command_line(sys.argv)
         return
+    from django.db import DatabaseError
+
     from events.audit.command import by_command
 
-    with by_command():
-        execute_from_command_line(sys.argv)
+    try:
+        with by_command():
+            execute_from_command_line(sys.argv)
+    except DatabaseError:
+        if _may_have_tables():
+            raise
+        sys.exit(
+            "This database has no tables. `manage.py migrate` makes them; DATABASE_URL names "
+            "another database, such as that of the demo: sqlite:///var/demo.sqlite3."
+        )
+
+
+def _may_have_tables() -> bool:
+    from django.db import DatabaseError, connection
+
+    try:
+        return bool(connection.introspection.table_names())
+    except DatabaseError:
+        return True
 
 
 if __name__ == "__main__":
