@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 
 from events.models import Role
+from events.people.scopes import SCOPES, scopes_of
 from wechat_site.signin.roles import ROLES, make_roles
 
 pytestmark = pytest.mark.django_db
@@ -24,6 +25,12 @@ def test_roles_know_every_right_that_they_name():
 def test_the_administrators_role_has_all_that_any_role_has():
     for role in ROLES.values():
         assert role.permissions <= ROLES["administrator"].permissions
+
+
+def test_an_administrator_may_give_a_key_every_scope(django_user_model):
+    user = django_user_model.objects.create_user("lin")
+    user.groups.add(Group.objects.get(made_as__key="administrator"))
+    assert set(SCOPES) - set(scopes_of(user)) == set()
 
 
 def test_what_an_administrator_changes_in_a_role_stays_changed():
