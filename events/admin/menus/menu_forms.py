@@ -140,8 +140,10 @@ class MenuVersionForm(forms.ModelForm):  # type: ignore[type-arg]
         cleaned: dict[str, Any] = super().clean() or {}
         forms_of_entries = [form for top in self.tops for form in (top, *top.subs)]
         are_valid = [form.is_valid() for form in forms_of_entries]
-        # The menu has no gaps, but a form may be empty. So map places in the menu to forms.
+        # The menu has no gaps, but a form may be empty. So map places in the menu to forms, and do
+        # it before the first error: a form forgets a value that has one.
         written = [(top, button) for top in self.tops if (button := top.button()) is not None]
+        written_subs = [[sub for sub in top.subs if sub.button()] for top, _button in written]
         menu = Menu(tuple(button for _, button in written))
         for problem in problems(menu):
             if not problem.place:
@@ -149,7 +151,7 @@ class MenuVersionForm(forms.ModelForm):  # type: ignore[type-arg]
                 continue
             form = written[problem.place[0]][0]
             if len(problem.place) > 1:
-                form = [sub for sub in form.subs if sub.button()][problem.place[1]]
+                form = written_subs[problem.place[0]][problem.place[1]]
             if problem.field not in form.errors:
                 form.add_error(problem.field, sentence(problem))
         for top, button in written:

@@ -253,6 +253,22 @@ def test_problems_stand_at_their_entry_even_after_gaps(operator, shop):
     assert with_errors == [(1, 3)]
 
 
+def test_an_entry_may_have_several_problems_at_once(operator, shop):
+    """Somebody adds a sub-entry, writes a long name and saves before choosing what it does."""
+    menu = Menu((Button("x", sub_buttons=(ORDERS, Button("n" * 61))), ORDERS))
+    response = write(operator, shop, menu)
+    form = response.context["adminform"].form
+    with_errors = {
+        entry.place: sorted(entry.errors)
+        for top in form.tops
+        for entry in (top, *top.subs)
+        if entry.errors
+    }
+    assert with_errors == {(0, 1): ["name", "type"]}
+    assert "n" * 61 in response.content.decode()
+    assert not MenuVersion.objects.exists()
+
+
 def test_empty_places_are_left_out(operator, shop):
     menu = Menu((Button(""), Button("x", sub_buttons=(Button(""), ORDERS)), ORDERS))
     write(operator, shop, menu)
