@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.contrib import admin
 from django.http import Http404, HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from events.admin.access import visible_accounts
@@ -20,6 +21,7 @@ from events.viewer import may, visible_to
 from subscribers.models import FollowerTag, QRScene, Segment
 from subscribers.segments.conditions import CONDITIONS, UNKNOWN_WAY, in_segment, taken
 from subscribers.segments.of_codes import STEPS, parts_of
+from subscribers.sync.follow_channels import way_of_following
 
 __all__ = [
     "FILTERS",
@@ -27,6 +29,7 @@ __all__ = [
     "CodeFilter",
     "SegmentFilter",
     "asked_for",
+    "came_in_words",
     "code_in_words",
     "may_see_bindings",
     "usable_segments",
@@ -75,9 +78,7 @@ class ChannelFilter(ConditionFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
         chosen = request.GET.get(self.parameter_name, "")
-        codes = visible_to(request.user, QRScene.objects.all()).order_by("name", "pk")
-        if slug := request.GET.get(AccountFilter.parameter_name):
-            codes = codes.filter(account__slug=slug)
+        codes = _codes_listed(request).order_by("name", "pk")
         found = dict(codes.values_list("scene", "name")[: _MOST_CODES + 1])
         if len(found) > _MOST_CODES:
             found = dict(codes.filter(scene=chosen).values_list("scene", "name")[:1])
@@ -120,8 +121,9 @@ class CameFilter(ConditionFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
         chosen = request.GET.get(self.parameter_name, "")
-        span = days_in(chosen.partition(":")[0])
-        return [(chosen, f"{span[0]} – {span[1]}")] if span else []
+        if days_in(chosen.partition(":")[0]) is None:
+            return []
+        return [(chosen, came_in_words(chosen, _codes_listed(request)))]
 
 
 class CodeFilter(ConditionFilter):
@@ -134,10 +136,34 @@ class CodeFilter(ConditionFilter):
         chosen = request.GET.get(self.parameter_name, "")
         if not parts_of(chosen):
             return []
-        codes = visible_to(request.user, QRScene.objects.all())
-        if slug := request.GET.get(AccountFilter.parameter_name):
-            codes = codes.filter(account__slug=slug)
-        return [(chosen, code_in_words(chosen, codes))]
+        return [(chosen, code_in_words(chosen, _codes_listed(request)))]
+
+
+def _codes_listed(request: HttpRequest) -> Any:
+    """The codes of the accounts whose followers the list shows."""
+    codes = visible_to(request.user, QRScene.objects.all())
+    if slug := request.GET.get(AccountFilter.parameter_name):
+        codes = codes.filter(account__slug=slug)
+    return codes
+
+
+def came_in_words(value: str, codes: Any) -> str:
+    """Says the condition `came` in words, with the code's name if it is one of `codes`.
+
+    Returns the value unchanged if it cannot be read.
+    """
+    written, _colon, source = value.partition(":")
+    span = days_in(written)
+    if span is None:
+        return value
+    days = f"{span[0]} – {span[1]}"
+    if source.startswith("qr:"):
+        source = _name_of(source.removeprefix("qr:"), codes)
+    elif source == UNKNOWN_WAY:
+        source = gettext("unknown")
+    else:
+        source = way_of_following(source)
+    return f"{source} · {days}" if source else days
 
 
 def code_in_words(value: str, codes: Any) -> str:
@@ -149,9 +175,12 @@ def code_in_words(value: str, codes: Any) -> str:
     if parts is None:
         return value
     (first, last), step, scene = parts
+    return f"{_name_of(scene, codes)} · {STEPS[step]} · {first} – {last}"
+
+
+def _name_of(scene: str, codes: Any) -> str:
     named = codes.filter(scene=scene).order_by("pk")
-    name = named.values_list("name", flat=True).first() or scene
-    return f"{name} · {STEPS[step]} · {first} – {last}"
+    return named.values_list("name", flat=True).first() or scene
 
 
 class SegmentFilter(admin.SimpleListFilter):

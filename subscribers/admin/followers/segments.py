@@ -23,6 +23,7 @@ from events.db.time_limit import TookTooLong, time_limit
 from events.models import OfficialAccount, with_account
 from events.viewer import visible_to
 from subscribers.admin.followers.follower_filters import (
+    came_in_words,
     code_in_words,
     may_see_bindings,
     usable_segments,
@@ -85,7 +86,7 @@ class SegmentForm(forms.ModelForm):  # type: ignore[type-arg]
                     ],
                     widget=UnfoldAdminSelectWidget(),
                 )
-            elif name not in _WRITTEN_ELSEWHERE or name in stored:
+            elif name not in _WRITTEN_ELSEWHERE or name in stored or name in self.data:
                 self.fields[name] = forms.CharField(
                     label=title,
                     required=False,
@@ -135,7 +136,8 @@ class SegmentAdmin(WithEarlierStates):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         # Named here, because Django's check of `fieldsets` does not know the form's own fields.
-        form = self.get_form(request, obj)(instance=obj, initial=request.GET.dict())
+        given = request.GET.dict() if obj is None else {}
+        form = self.get_form(request, obj)(request.POST or None, instance=obj, initial=given)
         conditions = [name for name in form.fields if name in CONDITIONS]
         return [(None, {"fields": ["account", "name"]}), (_("Conditions"), {"fields": conditions})]
 
@@ -182,7 +184,9 @@ def _in_words(segment: Segment) -> list[str]:
     if "tag" in words:
         names = tag_names([segment.account_id])
         words["tag"] = names.get((segment.account_id, int(conditions["tag"])), words["tag"])
+    codes = QRScene.objects.filter(account=segment.account_id)
     if "code" in words:
-        codes = QRScene.objects.filter(account=segment.account_id)
         words["code"] = code_in_words(conditions["code"], codes)
+    if "came" in words:
+        words["came"] = came_in_words(conditions["came"], codes)
     return [f"{capfirst(CONDITIONS[name].title)}: {value}" for name, value in words.items()]

@@ -4,6 +4,7 @@ import csv
 import datetime
 import io
 import zipfile
+from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 import pytest
@@ -119,6 +120,34 @@ def test_filters_are_saved_under_a_name_and_changes_are_recorded(operator, accou
     assert segment.conditions == {"following": "no"}
 
 
+@pytest.mark.parametrize(
+    ("name", "source", "words"),
+    [
+        ("came", ":qr:shop-1", "=Shop 1 · 2020-01-01 – 2030-12-31"),
+        ("came", ":ADD_SCENE_SEARCH", "search for the account · 2020-01-01 – 2030-12-31"),
+        ("came", ":-", "unknown · 2020-01-01 – 2030-12-31"),
+        ("came", "", "2020-01-01 – 2030-12-31"),
+        ("code", ":people:shop-1", "=Shop 1 · people · 2020-01-01 – 2030-12-31"),
+    ],
+)
+def test_a_filter_that_another_page_made_is_saved_with_the_others(
+    operator, account, people, name, source, words
+):
+    wanted = {"following": "yes", name: f"2020-01-01..2030-12-31{source}"}
+    assert words in operator.get(LISTING, wanted).content.decode()
+    add = f"{reverse('admin:subscribers_segment_add')}?{urlencode(wanted)}"
+    refused = operator.post(add, {"account": account.pk, "name": "", **wanted})
+    form = refused.context["adminform"].form
+    assert {each: form[each].value() for each in wanted} == wanted
+    sent = {"account": account.pk, "name": "Came", "_continue": "", **wanted}
+    page = operator.post(add, sent, follow=True)
+    assert Segment.objects.get().conditions == wanted
+    form = page.context["adminform"].form
+    assert {each: form[each].value() for each in wanted} == wanted
+    segments = operator.get(reverse("admin:subscribers_segment_changelist"))
+    assert words in segments.content.decode()
+
+
 def test_an_export_has_what_the_list_shows_and_no_formula(operator, account, people):
     operator.cookies["django_language"] = "zh-hans"
     text = exported(operator, format="csv", query="following=yes").decode("utf-8-sig")
@@ -173,13 +202,17 @@ def test_the_name_of_another_accounts_code_is_not_told(operator, account, people
     AccountLimit.objects.create(user=user).accounts.add(account)
     client = Client()
     client.force_login(user)
-    asked = "2026-11-01..2026-11-30:people:poster"
-    Segment.objects.create(account=account, name="Came", conditions={"code": asked})
+    asked = {
+        "code": "2026-11-01..2026-11-30:people:poster",
+        "came": "2026-11-01..2026-11-30:qr:poster",
+    }
+    Segment.objects.create(account=account, name="Came", conditions=asked)
     segments = reverse("admin:subscribers_segment_changelist")
-    for page, query in ((LISTING, {"code": asked}), (segments, {})):
+    for page, query in ((LISTING, asked), (segments, {})):
         assert "Their secret campaign" not in client.get(page, query).content.decode()
-    told = operator.get(LISTING, {"code": asked, "account": "other"}).content.decode()
-    assert "Their secret campaign" in told
+    for name, value in asked.items():
+        told = operator.get(LISTING, {name: value, "account": "other"}).content.decode()
+        assert "Their secret campaign" in told
 
 
 def test_ids_that_are_no_numbers_choose_nobody(operator, people):
