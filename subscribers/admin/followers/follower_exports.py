@@ -12,7 +12,6 @@ from django.http import (
     Http404,
     HttpRequest,
     HttpResponse,
-    HttpResponseNotAllowed,
     HttpResponseRedirect,
     QueryDict,
 )
@@ -82,7 +81,8 @@ class WithExports(AccountModelAdmin):
         if not request.user.has_perm("subscribers.add_followerexport"):
             raise PermissionDenied
         if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
+            # Whoever signed in again after pressing the button comes here.
+            return HttpResponseRedirect(reverse("admin:subscribers_subscriber_changelist"))
         if request.POST.get("format") not in FollowerExport.Format.values:
             raise BadRequest("There is no such format.")
         asked = QueryDict(request.POST.get("query", "")).dict()

@@ -15,7 +15,6 @@ from django.http import (
     Http404,
     HttpRequest,
     HttpResponse,
-    HttpResponseNotAllowed,
     HttpResponseRedirect,
 )
 from django.template.loader import render_to_string
@@ -257,10 +256,11 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
     def _to_change(
         self, request: HttpRequest, object_id: int, right: str
     ) -> Conversation | HttpResponse:
+        """The conversation; or what leads back to it, for who comes from signing in again."""
         conversation = self._conversation(request, object_id)
         if not request.user.has_perm(right):
             raise PermissionDenied
-        return conversation if request.method == "POST" else HttpResponseNotAllowed(["POST"])
+        return conversation if request.method == "POST" else self._back(request, conversation)
 
     def _change(
         self, request: HttpRequest, conversation: Conversation, act: str, **columns: Any

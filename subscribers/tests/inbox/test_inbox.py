@@ -156,6 +156,18 @@ def test_a_closed_window_refuses_with_the_reason_and_keeps_the_text(account, age
     assert not OutgoingMessage.objects.exists()
 
 
+@pytest.mark.parametrize("act", ["write", "note", "assign", "done", "reopen"])
+def test_who_signs_in_again_while_writing_is_back_at_the_conversation(account, agent, act):
+    """The session ended, so the form led to the sign-in, and that leads to the form's address."""
+    conversation = says(account, "oWaits")
+    at = f"{INBOX}{conversation.pk}/{act}/?list=waiting"
+    assert Client().post(at, {"text": "Hello"}).status_code == 302
+    got = agent.get(at)
+    assert got.status_code == 302
+    assert got["Location"] == f"{INBOX}{conversation.pk}/change/?list=waiting"
+    assert not OutgoingMessage.objects.exists()
+
+
 def test_the_conversation_says_who_answered_and_what_came(account, agent):
     SavedAnswer.objects.create(account=account, title="Hello", text="您好")
     says(account, "oNew", "hours")

@@ -183,6 +183,8 @@ def test_an_export_shows_no_more_than_its_user_may_see(account, people, operator
     assert "oElsewhere" not in text
     assert client.post(EXPORT, {"format": "csv", "query": "account=other"}).status_code == 404
     assert client.post(EXPORT, {"format": "pdf", "query": ""}).status_code == 400
+    # Who signs in again after pressing the button comes to this address.
+    assert client.get(EXPORT)["Location"] == LISTING
     export = FollowerExport.objects.latest("pk")
     theirs = reverse("admin:subscribers_followerexport_file", args=[export.pk])
     assert operator.get(theirs).status_code == 404
