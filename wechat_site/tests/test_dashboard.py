@@ -436,7 +436,12 @@ def test_operators_see_what_they_may_see(client, account):
     ):
         assert part not in page.context
     user.user_permissions.add(Permission.objects.get(codename="view_subscriber"))
+    QRScene.objects.create(account=account, scene="poster", name="Poster", due_at=None)
+    push(account, message_xml(openid="oByCode", EventKey="qrscene_poster", Ticket="T"))
+    roll_up()
     page = client.get(DASHBOARD)
+    assert "Poster" in page.content.decode()
+    assert "/qrscene/" not in page.content.decode()
     assert "Followers" in {figure.name for figure in page.context["figures"]}
     assert "Menu taps" not in {figure.name for figure in page.context["figures"]}
     assert "latest" not in page.context

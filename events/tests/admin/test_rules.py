@@ -219,7 +219,10 @@ def test_who_may_only_look_sees_a_rule_in_words(client, account):
     client.cookies["django_language"] = "en"
     shown = words_of(client.get(reverse("admin:events_replyrule_change", args=[rule.pk])))
     assert "Hello" in shown
-    assert "Write a rule" not in words_of(client.get(LIST))
+    listed = client.get(LIST)
+    assert f"version {RuleVersion.objects.get()}" in words_of(listed)
+    assert "Write a rule" not in words_of(listed)
+    assert "/ruleversion/" not in listed.content.decode()
     assert client.get(f"/admin/events/replyrule/publish/{account.pk}/").status_code == 404
 
 

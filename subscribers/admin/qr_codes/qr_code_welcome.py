@@ -17,6 +17,7 @@ from events.answering.publish_rules import NotPossible, draft_of, publish
 from events.answering.rule_words import answers_in_words, conditions_in_words, trigger_in_words
 from events.audit.record import record
 from events.rules.data import On, Rule
+from events.viewer import may
 from subscribers.campaigns.welcome import Welcome, welcome_of, write_welcome
 from subscribers.models import QRScene
 
@@ -75,6 +76,8 @@ class WithWelcome(ModelAdmin):
                     and scene.scene in rule.trigger.keys
                 ],
                 "page_of_rules": page_of_rules(scene.account),
+                "may_see_rules": may("events.view_replyrule"),
+                "may_write_rules": may("events.add_replyrule"),
             },
         )
 

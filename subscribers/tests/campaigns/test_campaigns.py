@@ -5,7 +5,7 @@ import datetime
 import io
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
@@ -237,6 +237,22 @@ def test_the_welcome_is_written_on_the_codes_page_and_wins(operator, account):
     assert RuleVersion.objects.count() == 2
     operator.post(page, posted_page(""))
     assert [rule.name for rule in draft_of(account.pk)] == ["All", "Hello"]
+
+
+def test_who_may_not_see_rules_is_not_led_to_them(client, account):
+    shop = code(account, "shop-1")
+    make_rule(account, "event.subscribe", content="Hello")
+    make_rule(account, "event.subscribe", key="shop-1", content="Welcome")
+    user = User.objects.create_user("counts", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_qrscene"))
+    client.force_login(user)
+    client.cookies["django_language"] = "en"
+    page = reverse("admin:subscribers_qrscene_change", args=[shop.pk])
+    shown = client.get(page).content.decode()
+    assert "Welcome" in shown
+    assert "replyrule" not in shown
+    ReplyRule.objects.all().delete()
+    assert "replyrule" not in client.get(page).content.decode()
 
 
 def test_a_welcome_of_more_than_a_text_is_left_to_the_rules(operator, account):

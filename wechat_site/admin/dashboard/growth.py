@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from events.stats.reading.overview import people_by_day, people_by_hour
 from events.stats.reading.rows import Totals
 from events.stats.series import FOLLOW, UNFOLLOW
+from events.viewer import may
 from subscribers.admin.followers.follower_filters import CameFilter
 from subscribers.models import QRScene
 from subscribers.stats.reading.sources import Source, sources
@@ -142,6 +143,7 @@ def source_rows(choice: Choice) -> list[SourceRow]:
         ).values_list("pk", "account", "scene", "name")
     }
     names = {account.pk: account for account in choice.shown}
+    may_see_codes = may("subscribers.view_qrscene")
     rows = []
     for row in found:
         account = names[row.account_id]
@@ -151,7 +153,11 @@ def source_rows(choice: Choice) -> list[SourceRow]:
         url = list_url("subscribers", "subscriber", account=account.slug, came=came)
         if row.scene:
             pk, name = codes.get((row.account_id, row.scene), (None, ""))
-            code_url = reverse("admin:subscribers_qrscene_change", args=[pk]) if pk else ""
+            code_url = (
+                reverse("admin:subscribers_qrscene_change", args=[pk])
+                if pk and may_see_codes
+                else ""
+            )
             rows.append(SourceRow(account.name, name or row.scene, row.scene, row, url, code_url))
             continue
         name = way_of_following(row.way) if row.way else _("unknown")
