@@ -298,4 +298,5 @@ def _fragment(request: HttpRequest, template: str, context: dict[str, Any]) -> H
 def _files_to_send(conversation: Conversation) -> str:
     """The field that chooses a file of the media library; "" if the library is empty."""
     files = library(conversation.account_id)
-    return MediaSelect(files).render("file", "", attrs={"id": "id_file"}) if files else ""
+    attrs = {"id": "id_file", "required": True}
+    return MediaSelect(files).render("file", "", attrs=attrs) if files else ""

@@ -12,9 +12,16 @@ document.addEventListener("DOMContentLoaded", () => {
 
     if (lines) {
         showEnd();
+        let top = 0;
         list().addEventListener("scroll", () => {
-            isAtEnd = list().scrollTop + list().clientHeight > list().scrollHeight - 40;
+            const { scrollTop, clientHeight, scrollHeight } = list();
+            const isNearEnd = scrollTop + clientHeight > scrollHeight - 40;
+            // Only who scrolls up leaves the end; a picture that appears moves the end away.
+            if (isNearEnd || scrollTop < top) isAtEnd = isNearEnd;
+            top = scrollTop;
         });
+        // Pictures have no height before; their loading does not bubble.
+        lines.addEventListener("load", showEnd, true);
         lines.addEventListener("refreshed", () => {
             showEnd();
             const send = document.querySelector(".inbox-send");
