@@ -135,9 +135,14 @@ class Names:
         return self.tags.get(number) or f"#{number}"
 
 
+def named(name: StrOrPromise, said: StrOrPromise) -> str:
+    """What is said of a thing, after its name."""
+    return _("%(name)s: %(said)s") % {"name": name, "said": said}
+
+
 def trigger_in_words(trigger: Trigger, names: Names) -> str:
     """Describes when a rule fits."""
-    keys = ", ".join(name or key for key, name in names.of(trigger))
+    keys = _(", ").join(name or key for key, name in names.of(trigger))
     match trigger.on:
         case On.FOLLOW:
             said = str(FOLLOWS[trigger.follow])
@@ -147,14 +152,14 @@ def trigger_in_words(trigger: Trigger, names: Names) -> str:
         case On.MENU:
             return _("menu: %s") % keys if keys else _("any menu key")
         case On.OTHER:
-            kind = "" if trigger.kind is MessageKind.ANY else f": {KINDS[trigger.kind]}"
-            return _("nothing else matched") + kind
+            said = _("nothing else matched")
+            return said if trigger.kind is MessageKind.ANY else named(said, KINDS[trigger.kind])
         case On.MESSAGE:
             kind = str(KINDS[trigger.kind])
             if trigger.how is How.ANY:
                 return kind
-            words = Truncator(", ".join(trigger.words)).chars(_SHOWN)
-            said = f"{HOWS[trigger.how]}: {words}"
+            words = Truncator(_(", ").join(trigger.words)).chars(_SHOWN)
+            said = named(HOWS[trigger.how], words)
             return said if trigger.kind is MessageKind.ANY else f"{kind} – {said}"
 
 
@@ -162,7 +167,7 @@ def conditions_in_words(conditions: Conditions, names: Names) -> list[str]:
     """Describes each condition of a rule."""
     said: list[str] = []
     if conditions.weekdays:
-        said.append(", ".join(str(WEEKDAYS[day]) for day in sorted(conditions.weekdays)))
+        said.append(_(", ").join(str(WEEKDAYS[day]) for day in sorted(conditions.weekdays)))
     if conditions.hours:
         outside = conditions.hours.is_outside
         said.append((_("outside %s") if outside else _("within %s")) % conditions.hours)
@@ -171,7 +176,8 @@ def conditions_in_words(conditions: Conditions, names: Names) -> list[str]:
     if conditions.until:
         said.append(_("until %s") % _moment(conditions.until))
     if conditions.tags:
-        said.append(_("with a tag of %s") % ", ".join(map(names.of_tag, sorted(conditions.tags))))
+        tags = _(", ").join(map(names.of_tag, sorted(conditions.tags)))
+        said.append(_("with a tag of %s") % tags)
     if conditions.bound is not Bound.EITHER:
         said.append(str(BOUND[conditions.bound]))
     return said
@@ -187,7 +193,7 @@ def answer_in_words(answer: Answer) -> str:
     if answer.kind is AnswerKind.TEXT:
         return Truncator(said).chars(_SHOWN)
     name = str(ANSWERS[answer.kind])
-    return f"{name}: {Truncator(said).chars(_SHOWN)}" if said else name
+    return named(name, Truncator(said).chars(_SHOWN)) if said else name
 
 
 def answers_in_words(rule: Rule) -> list[str]:
@@ -197,7 +203,7 @@ def answers_in_words(rule: Rule) -> list[str]:
         said.insert(0, _("one at random of:"))
     for answer in rule.later:
         after = _("after %s s") % answer.delay
-        said.append(f"{after}: {answer_in_words(answer)}")
+        said.append(named(after, answer_in_words(answer)))
     return said
 
 
@@ -286,4 +292,4 @@ def _described(rule: Rule, names: Names) -> str:
     ]
     if not rule.is_on:
         parts.append(_("switched off"))
-    return f"{rule.name}: {'; '.join(parts)}"
+    return named(rule.name, _("; ").join(parts))

@@ -38,6 +38,13 @@ def test_a_page_that_is_not_there_says_so_in_the_readers_language(browser):
     assert "Page not found" in stranger.content.decode()
 
 
+def test_a_short_password_is_refused_in_the_readers_language(browser):
+    sent = {"username": "li.wei", "usable_password": "true", "password1": "x", "password2": "x"}
+    page = text_of(browser.post("/admin/auth/user/add/", sent))
+    assert "密码长度太短。密码必须包含至少" in page
+    assert "too short" not in page
+
+
 def test_permissions_and_filters_are_named_in_the_readers_language(browser):
     page = text_of(browser.get("/admin/auth/group/add/"))
     assert "Can add" not in page

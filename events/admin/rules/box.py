@@ -25,7 +25,7 @@ __all__ = ["Box", "BoxForm"]
 
 _TAPS: dict[str, StrOrPromise] = {
     "event.click": _("taps a menu entry"),
-    "event.subscribe": _("follows"),
+    "event.subscribe": _("follows the account"),
     "event.scan": _("scans a code"),
 }
 _ACTS = [

@@ -226,6 +226,17 @@ def test_who_may_only_look_sees_a_rule_in_words(client, account):
     assert client.get(f"/admin/events/replyrule/publish/{account.pk}/").status_code == 404
 
 
+def test_rules_are_said_with_chinese_punctuation(operator, account):
+    both = {"words": "hours\nopen", "weekdays": ["0", "1"], "name": "Hours", "message_kind": "any"}
+    operator.post(ADD, form(account, **both))
+    operator.cookies["django_language"] = "zh-hans"
+    shown = words_of(operator.get(LIST))
+    assert "半匹配（包含任一关键词）：hours、open；星期一、星期二" in shown
+    told = words_of(operator.get(f"/admin/events/replyrule/publish/{account.pk}/"))
+    assert "新增：Hours：半匹配（包含任一关键词）：hours、open；星期一、星期二；→" in told
+    assert "关注公众号" in words_of(operator.get(f"{LIST}test/?account={account.slug}"))
+
+
 def test_hostile_texts_are_shown_as_they_are(operator, account):
     evil = "</script><script>alert(1)</script>"
     operator.post(ADD, form(account, name=evil, words=evil, **{"answers0-content": evil}))

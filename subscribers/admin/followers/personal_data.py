@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
@@ -161,10 +162,11 @@ class ErasureAdmin(ReadOnly, AccountModelAdmin):
 
     @admin.display(description=_("changed rows"))
     def changed_rows(self, erasure: Erasure) -> str:
-        words = {name: str(COUNTED.get(name, name)) for name in erasure.counts}
-        return (
-            "; ".join(f"{words[name]}: {number}" for name, number in erasure.counts.items()) or "–"
-        )
+        told = [
+            gettext("%(name)s: %(said)s") % {"name": COUNTED.get(name, name), "said": number}
+            for name, number in erasure.counts.items()
+        ]
+        return gettext("; ").join(told) or "–"
 
     @action(description=_("Download the receipt"), url_path="receipt")
     def download_receipt(self, request: HttpRequest, object_id: str) -> HttpResponse:

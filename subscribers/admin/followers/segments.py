@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
@@ -160,7 +161,7 @@ class SegmentAdmin(WithEarlierStates):
 
     @display(description=_("conditions"))
     def who(self, segment: Segment) -> str:
-        return "; ".join(_in_words(segment))
+        return gettext("; ").join(_in_words(segment))
 
     @display(description=_("followers"))
     def number(self, segment: Segment) -> str:
@@ -189,4 +190,7 @@ def _in_words(segment: Segment) -> list[str]:
         words["code"] = code_in_words(conditions["code"], codes)
     if "came" in words:
         words["came"] = came_in_words(conditions["came"], codes)
-    return [f"{capfirst(CONDITIONS[name].title)}: {value}" for name, value in words.items()]
+    return [
+        gettext("%(name)s: %(said)s") % {"name": capfirst(CONDITIONS[name].title), "said": value}
+        for name, value in words.items()
+    ]

@@ -55,7 +55,7 @@ class WithWelcome(ModelAdmin):
                 "number": numbers[rule.id],
                 "name": rule.name,
                 "is_on": rule.is_on,
-                "when": "; ".join([trigger_in_words(rule.trigger, names), *conditions]),
+                "when": gettext("; ").join([trigger_in_words(rule.trigger, names), *conditions]),
                 "answers": answers_in_words(rule),
             }
 
