@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -27,6 +27,26 @@ __all__ = [
     "WebhookOutbox",
     "WebhookPosition",
 ]
+
+
+class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
+    def delete(self) -> tuple[int, dict[str, int]]:
+        with transaction.atomic():
+            self.lock()
+            return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+    def lock(self) -> None:
+        """Locks the endpoints and their deliveries until the transaction ends.
+
+        Before a deletion: Django deletes attempts and deliveries before the endpoint. The worker
+        locks an endpoint before its deliveries, and a delivery before it adds an attempt to it.
+        """
+        endpoints = WebhookEndpoint.objects.filter(pk__in=self.values("pk"))
+        chosen = list(endpoints.order_by("pk").select_for_update().values_list("pk", flat=True))
+        WebhookDelivery.objects.filter(endpoint__in=chosen).lock()
 
 
 class WebhookEndpoint(models.Model):
@@ -69,6 +89,8 @@ class WebhookEndpoint(models.Model):
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
+    objects = WebhookEndpointQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("webhook")
         verbose_name_plural = _("webhooks")
@@ -76,6 +98,13 @@ class WebhookEndpoint(models.Model):
 
     def __str__(self) -> str:
         return self.host
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        with transaction.atomic():
+            WebhookEndpoint.objects.filter(pk=self.pk).lock()
+            return super().delete(*args, **kwargs)
+
+    delete.alters_data = True  # type: ignore[attr-defined]
 
     @property
     def host(self) -> str:
@@ -128,6 +157,13 @@ class WebhookMessage(models.Model):
         return f"{self.type} {self.message_id}"
 
 
+class WebhookDeliveryQuerySet(JobQuerySet["WebhookDelivery"]):
+    def lock(self) -> None:
+        """Locks the deliveries until the transaction ends, so that nobody adds attempts to them."""
+        chosen = WebhookDelivery.objects.filter(pk__in=self.values("pk")).order_by("pk")
+        list(chosen.select_for_update().values_list("pk"))
+
+
 class WebhookDelivery(Job):
     """One message to one endpoint, sent until the endpoint takes it.
 
@@ -165,7 +201,7 @@ class WebhookDelivery(Job):
     created_at = models.DateTimeField(_("created"), default=timezone.now)
     sent_at = models.DateTimeField(_("delivered"), null=True, blank=True, editable=False)
 
-    objects = JobQuerySet["WebhookDelivery"].as_manager()
+    objects = WebhookDeliveryQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("webhook delivery")

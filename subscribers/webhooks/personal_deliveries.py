@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from events.log.retention_hooks import on_erasure
 from events.models import OfficialAccount
 from events.retention.erase import KINDS_WITH_TWO_PEOPLE
-from subscribers.models import WebhookMessage, WebhookPosition
+from subscribers.models import WebhookDelivery, WebhookMessage, WebhookPosition
 from subscribers.personal_data.collect import personal_data
 
 __all__ = ["forget_old_messages"]
@@ -39,8 +41,8 @@ def _erase(account_id: int, openid: str, pseudonym: str) -> None:
     # The lock prevents that meanwhile new messages are written from the person's events.
     list(WebhookPosition.objects.select_for_update())
     ours = WebhookMessage.objects.filter(account=account_id)
-    ours.filter(openid=openid).delete()
-    ours.filter(type__in=KINDS_WITH_TWO_PEOPLE, body__contains=openid).delete()
+    _remove(ours.filter(openid=openid))
+    _remove(ours.filter(type__in=KINDS_WITH_TWO_PEOPLE, body__contains=openid))
 
 
 def forget_old_messages() -> int:
@@ -48,5 +50,12 @@ def forget_old_messages() -> int:
     days = min(settings.WEBHOOK_RETENTION_DAYS, settings.EVENT_BODY_RETENTION_DAYS or 36500)
     old = WebhookMessage.objects.filter(created_at__lt=timezone.now() - datetime.timedelta(days))
     chosen = list(old.order_by("created_at").values_list("pk", flat=True)[:_BATCH])
-    WebhookMessage.objects.filter(pk__in=chosen).delete()
+    _remove(WebhookMessage.objects.filter(pk__in=chosen))
     return len(chosen)
+
+
+def _remove(messages: QuerySet[WebhookMessage]) -> None:
+    with transaction.atomic():
+        # Django deletes attempts before deliveries. Meanwhile the worker may note another attempt.
+        WebhookDelivery.objects.filter(message__in=messages).lock()
+        messages.delete()
