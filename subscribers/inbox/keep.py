@@ -77,9 +77,11 @@ def note_messages(messages: Iterable[OutgoingMessage], text: str) -> None:
         message.subscriber_id: Said(message.sent_at or message.created_at, "", text)
         for message in messages
     }
-    followers = Subscriber.objects.filter(pk__in=said, erased_at=None)
-    rows = followers.values_list("pk", "account_id", "openid")
-    _write(said, {pk: (account_id, openid) for pk, account_id, openid in rows})
+    with transaction.atomic():
+        # The locks keep an erasure out: what it empties must stay empty.
+        held = Subscriber.objects.filter(pk__in=said, erased_at=None).held()
+        people = held.order_by("account_id", "openid")
+        _write(said, {person.pk: (person.account_id, person.openid) for person in people})
 
 
 def empty_conversations() -> int:

@@ -48,7 +48,9 @@ from subscribers.models import (
     ConversationNote,
     ReceivedMedia,
     SavedAnswer,
+    Subscriber,
 )
+from subscribers.models.outgoing_message import FAILURES
 
 __all__ = ["ConversationAdmin"]
 
@@ -220,13 +222,18 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         if not form.is_valid():
             return self._page(request, conversation, form)
         with transaction.atomic():
-            ConversationNote.objects.create(
-                conversation=conversation,
-                written_by=signed_in(request),
-                text=form.cleaned_data["text"],
-            )
-            record("note", conversation)
-        return self._back(request, conversation, "#taken")
+            # An erasure locks the follower too, and removes the notes.
+            follower = Subscriber.objects.held().get(pk=conversation.subscriber_id)
+            if follower.erased_at is None:
+                ConversationNote.objects.create(
+                    conversation=conversation,
+                    written_by=signed_in(request),
+                    text=form.cleaned_data["text"],
+                )
+                record("note", conversation)
+                return self._back(request, conversation, "#taken")
+        form.add_error(None, FAILURES["erased"])
+        return self._page(request, conversation, form)
 
     def assign(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Gives the conversation to a colleague, or to nobody."""

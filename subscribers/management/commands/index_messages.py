@@ -20,7 +20,7 @@ class Command(BaseCommand):
         remove(MessageText.objects.all())
         noted = note_all()
         sent = OutgoingMessage.objects.filter(state=OutgoingMessage.State.SENT)
-        messages = sent.select_related("subscriber").order_by("pk")
+        messages = sent.order_by("pk")
         batch: list[OutgoingMessage] = []
         for message in messages.iterator(chunk_size=500):
             batch.append(message)

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import OperationalError, connection, connections, transaction
 from django.utils import timezone
 
 from events.log.process import process
-from events.models import EventLog
+from events.models import EventLog, MessageText
 from events.stats.counting.roll_up import held_progress
+from events.stats.update import update_statistics
 from events.testing import make_account, message_xml, push
-from subscribers.models import Conversation, Erasure, Subscriber
+from events.wechat.api.custom_messages import TextMessage
+from subscribers.inbox.keep import note_messages
+from subscribers.messages import send
+from subscribers.messages.index import index_messages
+from subscribers.models import (
+    Conversation,
+    ConversationNote,
+    Erasure,
+    OutgoingMessage,
+    Subscriber,
+)
 from subscribers.personal_data.erase import erase
 from subscribers.personal_data.requests import request_erasure
 from subscribers.state.rebuild import compare
-from subscribers.tests.locks import wait_for_a_lock
+from subscribers.tests.locks import InAnotherThread, wait_for_a_lock
 from subscribers.tests.state.racer import post_all
+from wechat_site.tests.signin.people import browser_of
 
 PEOPLE = [f"o{number}" for number in range(6)]
 PUSHES, PROCESSES = 120, 4
@@ -97,17 +111,7 @@ def test_erasing_waits_for_statistics_that_begin_a_conversation():
     account = make_account()
     push(account, message_xml("text", openid="oWriter"))
     request = request_erasure(account, "oWriter", reason=Erasure.Reason.REQUESTED)
-    failed = []
-
-    def run():
-        try:
-            erase(request)
-        except Exception as error:
-            failed.append(error)
-        finally:
-            connections.close_all()
-
-    erasure = threading.Thread(target=run)
+    erasure = InAnotherThread(lambda: erase(request))
     with transaction.atomic():
         held_progress()
         erasure.start()
@@ -119,5 +123,77 @@ def test_erasing_waits_for_statistics_that_begin_a_conversation():
             last_text="my telephone number",
         )
     erasure.join()
-    assert failed == []
+    assert erasure.failed == []
     assert Conversation.objects.get().last_text == ""
+
+
+ANSWER = "Your parcel goes to 5 Elm Street"
+
+
+@pytest.fixture
+def message():
+    """A message to a follower who has just written."""
+    push(make_account(), message_xml("text", openid="oWriter"))
+    update_statistics()
+    return send.send_message(Subscriber.objects.get(), TextMessage(ANSWER))
+
+
+def nothing_is_left():
+    assert not MessageText.objects.exists()
+    assert Conversation.objects.get().last_text == ""
+    assert OutgoingMessage.objects.get().payload == {}
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_message_that_is_on_its_way_leaves_no_text_of_who_is_erased_meanwhile(
+    message, monkeypatch
+):
+    request = request_erasure(message.account, "oWriter", reason=Erasure.Reason.REQUESTED)
+
+    def erase_meanwhile(*_message):
+        erasure = InAnotherThread(lambda: erase(request))
+        erasure.start()
+        erasure.join()
+        assert erasure.failed == []
+
+    wechat = SimpleNamespace(custom_messages=SimpleNamespace(send=erase_meanwhile))
+    monkeypatch.setattr(send, "client_for", lambda _account: wechat)
+    assert send.send_next() == 1
+    nothing_is_left()
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "keep",
+    [lambda message: note_messages([message], ANSWER), lambda message: index_messages([message])],
+    ids=["inbox", "search"],
+)
+def test_no_text_of_a_message_is_kept_after_an_erasure_that_ends_meanwhile(message, keep):
+    request = request_erasure(message.account, "oWriter", reason=Erasure.Reason.REQUESTED)
+    keeping = InAnotherThread(lambda: keep(message))
+    with transaction.atomic():
+        erase(request)
+        keeping.start()
+        wait_for_a_lock(keeping)
+    keeping.join()
+    assert keeping.failed == []
+    nothing_is_left()
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_colleague_cannot_note_what_concerns_who_is_erased_meanwhile(message):
+    request = request_erasure(message.account, "oWriter", reason=Erasure.Reason.REQUESTED)
+    browser = browser_of(User.objects.create_superuser("root"))
+    page = f"/admin/subscribers/conversation/{Conversation.objects.get().pk}/note/"
+    answers = []
+    noting = InAnotherThread(lambda: answers.append(browser.post(page, {"text": "Has a dog"})))
+    with transaction.atomic():
+        erase(request)
+        noting.start()
+        wait_for_a_lock(noting)
+    noting.join()
+    assert not ConversationNote.objects.exists()
+    assert "was erased" in answers[0].content.decode()
