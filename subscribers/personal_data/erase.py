@@ -128,8 +128,12 @@ def _text(said: dict[str, Any]) -> str:
 
 def _erase_from_database(erasure: Erasure, now: datetime.datetime) -> Counter[str]:
     account_id, openid, pseudonym = erasure.account_id, erasure.openid, erasure.pseudonym
-    # Locks in the order of all others: the statistics first, then events, then the follower.
+    # Locks in the order of all others: the statistics first, then events, then the follower. Who
+    # computes followers' state again holds the carried-over states before the followers.
     held_progress()
+    carried_over = CarriedOverState.objects.filter(account=account_id, openid=openid).update(
+        openid=pseudonym
+    )
     counts = pseudonymise_log(account_id, openid, pseudonym, now=now)
     subscriber = Subscriber.objects.held().filter(account=account_id, openid=openid).first()
     if subscriber is not None:
@@ -137,9 +141,7 @@ def _erase_from_database(erasure: Erasure, now: datetime.datetime) -> Counter[st
         # that comes now makes one, and both belong to a new follower.
         counts += pseudonymise_log(account_id, openid, pseudonym, now=now)
         counts += _erase_follower(subscriber, pseudonym, now)
-    counts["carried-over states"] = CarriedOverState.objects.filter(
-        account=account_id, openid=openid
-    ).update(openid=pseudonym)
+    counts["carried-over states"] = carried_over
     # A sync that had stopped at this person reads WeChat's list from its beginning again.
     stopped = FollowerSync.objects.filter(account=account_id)
     stopped.filter(Q(next_openid=openid) | Q(taken_to=openid)).update(next_openid="", taken_to="")

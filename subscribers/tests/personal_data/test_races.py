@@ -29,6 +29,7 @@ from subscribers.models import (
 )
 from subscribers.personal_data.erase import erase
 from subscribers.personal_data.requests import request_erasure
+from subscribers.state import rebuild
 from subscribers.state.rebuild import compare
 from subscribers.tests.locks import InAnotherThread, wait_for_a_lock
 from subscribers.tests.state.racer import post_all
@@ -197,3 +198,20 @@ def test_a_colleague_cannot_note_what_concerns_who_is_erased_meanwhile(message):
     noting.join()
     assert not ConversationNote.objects.exists()
     assert "was erased" in answers[0].content.decode()
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_erasing_waits_for_who_computes_the_state_of_followers_again():
+    account = make_account()
+    push(account, message_xml("text", openid="oWriter"))
+    request = request_erasure(account, "oWriter", reason=Erasure.Reason.REQUESTED)
+    erasure = InAnotherThread(lambda: erase(request))
+    with transaction.atomic():
+        rebuild._hold_carried_over()
+        erasure.start()
+        wait_for_a_lock(erasure)
+        list(Subscriber.objects.select_for_update())
+    erasure.join()
+    assert erasure.failed == []
+    assert not Subscriber.objects.filter(openid="oWriter").exists()
