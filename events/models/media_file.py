@@ -34,13 +34,16 @@ def private_files() -> Storage:
 def remove_with_files(rows: models.QuerySet[Any]) -> int:
     """Removes rows, and their files after the commit; returns the number of rows."""
     columns = [f.name for f in rows.model._meta.fields if isinstance(f, models.FileField)]
-    chosen = {pk: names for pk, *names in rows.values_list("pk", *columns)}
+    chosen: dict[Any, list[str]] = {}
 
     def remove_files() -> None:
         for name in filter(None, chain.from_iterable(chosen.values())):
             private_files().delete(name)
 
     with transaction.atomic():
+        # Locked, because the worker may give a row a file meanwhile, which would stay behind.
+        locked = rows.select_for_update(of=("self",)).values_list("pk", *columns)
+        chosen.update({pk: names for pk, *names in locked})
         rows.model._default_manager.filter(pk__in=chosen).delete()
         transaction.on_commit(remove_files)
     return len(chosen)

@@ -146,9 +146,10 @@ def _erase_from_database(erasure: Erasure, now: datetime.datetime) -> Counter[st
     stopped = FollowerSync.objects.filter(account=account_id)
     stopped.filter(Q(next_openid=openid) | Q(taken_to=openid)).update(next_openid="", taken_to="")
     announce_erasure(account_id, openid, pseudonym)
-    # Any export may name the person. A worker that writes one now loses its lease, and begins anew.
+    # Any export may name the person. A worker that writes one now loses its lease, and begins anew;
+    # one that waits is locked, so that no worker begins it before this transaction ends.
     exports = FollowerExport.objects.filter(Q(account=account_id) | Q(account=None))
-    exports.exclude(lease="").update(lease="", leased_until=None)
+    exports.waiting().update(lease="", leased_until=None)
     counts["exports"] = remove_with_files(exports.with_file())
     counts["operators' log"] = LogEntry.objects.filter(object_repr__contains=openid).update(
         object_repr=pseudonym, change_message=""
