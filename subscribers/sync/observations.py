@@ -22,13 +22,24 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+from collections.abc import Collection
 
 from events.binding_scenes import is_binding_scene
 from events.models import EventLog, OfficialAccount
 from events.wechat.api.users import Profile
 from events.wechat.xml import element
+from subscribers.models import Subscriber
 
-__all__ = ["IMPORTED", "MISSED_FOLLOW", "MISSED_UNFOLLOW", "observation", "scene_of", "second"]
+__all__ = [
+    "IMPORTED",
+    "MISSED_FOLLOW",
+    "MISSED_UNFOLLOW",
+    "Erased",
+    "observation",
+    "refuse_if_erased",
+    "scene_of",
+    "second",
+]
 
 IMPORTED = "import.follower"
 MISSED_FOLLOW = "reconcile.follow"
@@ -39,6 +50,19 @@ _SOURCES = {
     MISSED_FOLLOW: EventLog.Source.RECONCILE,
     MISSED_UNFOLLOW: EventLog.Source.RECONCILE,
 }
+
+
+class Erased(Exception):
+    """A person was erased after WeChat was asked: its answer must not make a new follower."""
+
+
+def refuse_if_erased(people: Collection[int]) -> None:
+    """Raises Erased unless all these followers, by their ids, are still who they were.
+
+    Call it in the transaction that stores observations of them, after their fold.
+    """
+    if Subscriber.objects.filter(pk__in=people, erased_at=None).count() < len(people):
+        raise Erased
 
 
 def second(moment: datetime.datetime) -> datetime.datetime:

@@ -32,7 +32,9 @@ from subscribers.models.clock import CHANGED, NOW
 from subscribers.sync.observations import (
     MISSED_FOLLOW,
     MISSED_UNFOLLOW,
+    Erased,
     observation,
+    refuse_if_erased,
     scene_of,
     second,
 )
@@ -103,7 +105,13 @@ def fetch_batch(
         and (row := _news(account, person, by_openid[person.openid], asked_at, now()))
     ]
     if said:
-        deliver(said, lock_timeout=_LOCK_TIMEOUT)
+        told = {row.openid for row in said}
+        ids = [person.pk for person in people if person.openid in told]
+        try:
+            deliver(said, lock_timeout=_LOCK_TIMEOUT, then=lambda _are_new: refuse_if_erased(ids))
+        except Erased:
+            # The next batch asks for the others anew.
+            return len(people)
     _keep(people, by_openid, now())
     return len(people)
 

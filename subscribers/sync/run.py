@@ -16,6 +16,7 @@ is later wins, whether it arrives before, between or after them.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 from collections import Counter
@@ -38,7 +39,9 @@ from subscribers.sync.observations import (
     IMPORTED,
     MISSED_FOLLOW,
     MISSED_UNFOLLOW,
+    Erased,
     observation,
+    refuse_if_erased,
     second,
 )
 from subscribers.sync.profiles import write_profiles
@@ -189,7 +192,10 @@ class SyncRun:
         if as_thought:
             self._mark(as_thought)
         if strangers:
-            self._ask_for(strangers, known, taken_to=openids[-1][:_OPENID_LENGTH])
+            try:
+                self._ask_for(strangers, known, taken_to=openids[-1][:_OPENID_LENGTH])
+            except Erased:
+                return self._take(openids)
         return bool(as_thought or strangers)
 
     def _mark(self, people: Sequence[Subscriber]) -> None:
@@ -236,6 +242,7 @@ class SyncRun:
                 found.append(profile)
 
         def finish(are_new: Sequence[bool]) -> None:
+            refuse_if_erased([known[row.openid].pk for row in rows if row.openid in known])
             for row, is_new in zip(rows, are_new, strict=True):
                 if is_new:
                     counts["new" if row.kind == IMPORTED else "missed_follows"] += 1
@@ -254,7 +261,9 @@ class SyncRun:
 
     def _compare(self) -> None:
         while people := list(self._unlisted()[:_CHUNK]):
-            self._confirm(people)
+            # If one of them was erased meanwhile, the others are asked about anew.
+            with contextlib.suppress(Erased):
+                self._confirm(people)
             self._end_step()
 
     def _unlisted(self) -> QuerySet[Subscriber]:
@@ -278,7 +287,8 @@ class SyncRun:
         assert self._sync.started_at is not None
         rows: list[EventLog] = []
         counts: Counter[str] = Counter()
-        for _, _openid, profile in self._profiles([person.openid for person in people]):
+        ids = {person.openid: person.pk for person in people}
+        for _, _openid, profile in self._profiles(list(ids)):
             if profile is None:
                 counts["unknown"] += 1
             elif profile.is_following:
@@ -297,6 +307,7 @@ class SyncRun:
                 )
 
         def finish(are_new: Sequence[bool]) -> None:
+            refuse_if_erased([ids[row.openid] for row in rows])
             counts["missed_unfollows"] = sum(are_new)
             self._note(counts=counts, last_subscriber=people[-1].pk)
 

@@ -18,6 +18,7 @@ from events.simulator import Follower
 from events.simulator.fake_api import FakeWeChatAPI, FakeWeChatAPIServer, Fault, ListedFollowers
 from events.testing import make_account
 from events.wechat.api import AppCredentials
+from events.wechat.api.users import Users
 from subscribers.models import Erasure, FollowerSync, ProfileFetch, Subscriber
 from subscribers.personal_data.erase import erase
 from subscribers.personal_data.requests import request_erasure
@@ -167,6 +168,35 @@ def test_each_kind_of_difference_is_found_and_reported(
     assert (new.follow_count, new.unfollow_count, new.event_count) == (0, 0, 0)
     assert (new.subscribe_scene, new.qr_scene) == ("ADD_SCENE_QR_CODE", "poster")
     assert new.profile_synced_at is not None
+
+
+@pytest.mark.parametrize("follows_there", [True, False])
+def test_an_answer_about_who_is_erased_meanwhile_makes_no_new_follower(
+    account, follow_there, leave_there, happened, run, monkeypatch, follows_there
+):
+    happened("event.subscribe", "oErased")
+    happened("event.subscribe", "oStays")
+    follow_there("oStays")
+    if follows_there:
+        happened("event.unsubscribe", "oErased", ago=1800)
+        follow_there("oErased")
+    else:
+        leave_there("oErased")
+    request = request_erasure(account, "oErased", reason=Erasure.Reason.REQUESTED)
+    infos = Users.infos
+
+    def erase_meanwhile(users, openids):
+        answer = infos(users, openids)
+        if request.erased_at is None:
+            erase(request)
+        return answer
+
+    monkeypatch.setattr(Users, "infos", erase_meanwhile)
+    sync = run()
+    assert sync.state == FollowerSync.State.FINISHED
+    assert not EventLog.objects.filter(openid="oErased").exists()
+    assert not Subscriber.objects.filter(openid="oErased").exists()
+    assert Subscriber.objects.get(openid="oStays").is_following
 
 
 def test_who_was_erased_is_not_imported_until_they_follow_again(

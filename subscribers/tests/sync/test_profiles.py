@@ -14,7 +14,10 @@ from events.platform import client
 from events.simulator import Follower
 from events.simulator.fake_api import FakeWeChatAPI, FakeWeChatAPIServer, Fault, ListedFollowers
 from events.testing import make_account
-from subscribers.models import ProfileFetch, Subscriber
+from events.wechat.api.users import Users
+from subscribers.models import Erasure, ProfileFetch, Subscriber
+from subscribers.personal_data.erase import erase
+from subscribers.personal_data.requests import request_erasure
 from subscribers.sync import profiles as profiles_module
 from subscribers.sync.profiles import fetch_batch, fetch_profiles
 
@@ -134,6 +137,29 @@ def test_who_left_is_not_asked_for(happened, is_following, fake):
     is_following("o1", False)
     assert fetch_profiles() == 0
     assert BATCHGET not in fake.calls
+
+
+def test_an_answer_about_who_is_erased_meanwhile_makes_no_new_follower(
+    account, happened, is_following, monkeypatch
+):
+    happened("event.subscribe", "oErased")
+    happened("event.subscribe", "oStays")
+    is_following("oErased", False)
+    is_following("oStays", True)
+    request = request_erasure(account, "oErased", reason=Erasure.Reason.REQUESTED)
+    infos = Users.infos
+
+    def erase_meanwhile(users, openids):
+        answer = infos(users, openids)
+        if request.erased_at is None:
+            erase(request)
+        return answer
+
+    monkeypatch.setattr(Users, "infos", erase_meanwhile)
+    fetch_profiles()
+    assert not EventLog.objects.filter(openid="oErased").exists()
+    assert not Subscriber.objects.filter(openid="oErased").exists()
+    assert follower("oStays").profile_synced_at is not None
 
 
 def test_an_openid_that_wechat_refuses_keeps_nobody_else_waiting(happened, is_following, fake):
