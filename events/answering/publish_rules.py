@@ -100,7 +100,8 @@ def put_in_order(account_id: int, ids: Sequence[int]) -> None:
         for position, row in enumerate(rows, start=1):
             if row.position != position:
                 row.position = position
-                row.save()
+                # Only this column: others write a rule without the lock.
+                row.save(update_fields=["position"])
 
 
 def add_to_draft(account_id: int, rule: Rule, *, before: Rule | None = None) -> ReplyRule:

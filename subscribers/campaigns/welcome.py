@@ -77,7 +77,7 @@ def write_welcome(code: QRScene, text: str) -> None:
             row = ReplyRule.objects.get(pk=own.id)
             if text:
                 row.answers = welcome_rule(code, text).to_json()["answers"]
-                row.save()
+                row.save(update_fields=["answers"])
             else:
                 row.delete()
 
