@@ -244,6 +244,15 @@ class QRSceneAdmin(
 
     # --- Making --------------------------------------------------------------------------------
 
+    def save_model(self, request: HttpRequest, obj: QRScene, form: Any, change: bool) -> None:
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        # Only the form's columns: the worker may fetch the ticket meanwhile. All of them, so that
+        # the code is locked before its tags even if only those were changed.
+        columns = {field.name for field in obj._meta.concrete_fields}
+        obj.save(update_fields=columns.intersection(form.cleaned_data))
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         form.instance.tags.set(SceneTag.named(form.cleaned_data["tag_names"]))
