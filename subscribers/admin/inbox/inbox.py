@@ -206,7 +206,9 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
                 message = send_message(conversation.subscriber, content, by=signed_in(request))
                 note_messages([message], summary(message))
                 if conversation.assigned_to_id is None:
-                    Conversation.objects.filter(pk=conversation.pk).update(assigned_to=request.user)
+                    # Again with the condition: a colleague may have taken it meanwhile.
+                    free = Conversation.objects.filter(pk=conversation.pk, assigned_to=None)
+                    free.update(assigned_to=request.user)
                 record("write", conversation.subscriber)
         except NotDeliverable as refused:
             form.add_error(None, str(refused))

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -25,6 +25,7 @@ from subscribers.models import (
     SavedAnswer,
     Subscriber,
 )
+from subscribers.tests.locks import InAnotherThread, wait_for_a_lock
 from wechat_site.tests.signin.people import browser_of, with_role
 
 pytestmark = pytest.mark.django_db
@@ -145,6 +146,23 @@ def test_agents_assign_end_reopen_and_note(account, agent):
     assert listed(agent, "waiting") == ["oNew"]
     acts = set(AuditEntry.objects.values_list("act", flat=True))
     assert {"assign", "note", "done", "reopen"} <= acts
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_who_writes_does_not_take_a_conversation_that_a_colleague_takes_meanwhile(account):
+    talk = says(account, "oNew", "请问")
+    bert = User.objects.create_superuser("bert")
+    browser = browser_of(User.objects.create_superuser("anna"))
+    writing = InAnotherThread(lambda: browser.post(f"{INBOX}{talk.pk}/write/", {"text": "您好"}))
+    with transaction.atomic():
+        Subscriber.objects.held().get()
+        writing.start()
+        wait_for_a_lock(writing)
+        Conversation.objects.update(assigned_to=bert)
+    writing.join()
+    assert OutgoingMessage.objects.get().created_by.username == "anna"
+    assert Conversation.objects.get().assigned_to == bert
 
 
 def test_a_closed_window_refuses_with_the_reason_and_keeps_the_text(account, agent):
