@@ -188,7 +188,10 @@ def _send_job(file: MediaFile) -> None:
 def _send(file: MediaFile) -> str:
     now = timezone.now()
     ids = _upload(file)
-    MediaFile.objects.filter(pk=file.pk).update(**ids, uploaded_at=now)
+    # Not if an operator gave it another poster meanwhile: then it is uploaded again.
+    MediaFile.objects.filter(pk=file.pk, poster=file.poster.name or "").update(
+        **ids, uploaded_at=now
+    )
     return ids["media_id"]
 
 

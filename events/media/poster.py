@@ -34,6 +34,9 @@ def set_poster(video: MediaFile, jpeg: bytes) -> None:
     former = video.poster.name
     video.poster = private_files().save("media/poster.jpg", ContentFile(jpeg))
     video.media_id, video.thumb_media_id, video.uploaded_at = "", "", None
-    video.save(update_fields=["poster", "media_id", "thumb_media_id", "uploaded_at"])
+    # A worker that uploads the former poster now loses its lease, and the file is due again.
+    video.lease, video.leased_until = "", None
+    at_wechat = ["media_id", "thumb_media_id", "uploaded_at"]
+    video.save(update_fields=["poster", *at_wechat, "lease", "leased_until"])
     if former:
         transaction.on_commit(lambda: private_files().delete(former))

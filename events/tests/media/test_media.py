@@ -10,6 +10,7 @@ from django.utils import timezone
 from PIL import Image
 
 from events.answering.publish_rules import publish
+from events.media import lend
 from events.media.file_kind import Mistake, Unusable, look_at
 from events.media.lend import (
     add_file,
@@ -20,6 +21,7 @@ from events.media.lend import (
     send_files,
     used_in_rules,
 )
+from events.media.poster import prepared_poster, set_poster
 from events.models import EventLog, MediaFile, RuleVersion
 from events.simulator import Follower
 from events.simulator.pushes import Push
@@ -38,9 +40,9 @@ MP3 = b"ID3\x03" + b"\0" * 100
 MP4 = b"\0\0\0\x18ftypmp42" + b"\0" * 100
 
 
-def picture(form="PNG"):
+def picture(form="PNG", colour="red"):
     made = io.BytesIO()
-    Image.new("RGB", (4, 4), "red").save(made, form)
+    Image.new("RGB", (4, 4), colour).save(made, form)
     return made.getvalue()
 
 
@@ -314,6 +316,41 @@ def test_a_video_of_the_library_goes_to_wechat_with_its_poster(
     with django_capture_on_commit_callbacks(execute=True):
         operator.post(reverse("admin:events_mediafile_delete", args=[video.pk]), {"post": "yes"})
     assert list((private_storage / "media").iterdir()) == []
+
+
+@pytest.mark.parametrize("upload", [send_files, send_next])
+def test_a_poster_that_is_changed_during_the_upload_of_the_former_one_is_uploaded_too(
+    shop,
+    at_wechat,
+    private_storage,  # noqa: F811
+    monkeypatch,
+    upload,
+):
+    video = add_file(shop, "Tour", MP4, by=None)
+    former, present = prepared_poster(picture()), prepared_poster(picture(colour="blue"))
+    set_poster(video, former)
+    if upload is send_files:
+        MediaFile.objects.update(due_at=timezone.now())
+    else:
+        follower = follows(at_wechat, shop)
+        may_be_written_to(shop, at_wechat)
+        send_message(follower, message_of_file(video))
+    posters = [present]
+    content_of = lend._content
+
+    def read_and_change(name):
+        content = content_of(name)
+        if content == former and posters:
+            set_poster(MediaFile.objects.get(), posters.pop())
+        return content
+
+    monkeypatch.setattr(lend, "_content", read_and_change)
+    upload()
+    assert posters == []
+    MediaFile.objects.filter(media_id="").update(due_at=timezone.now())
+    send_files()
+    video.refresh_from_db()
+    assert at_wechat.media[video.thumb_media_id].data == present
 
 
 def test_a_video_without_a_poster_goes_to_wechat_alone(shop, at_wechat, private_storage):  # noqa: F811
