@@ -63,7 +63,12 @@ class BindingAdmin(ReadOnly, KeysetModelAdmin):
 
     @action(description=_("Unbind"), permissions=["unbind"])
     def unbind(self, request: HttpRequest, queryset: QuerySet[Binding]) -> None:
-        ended = sum(unbind(binding) for binding in queryset)
+        # In the order in which all code locks followers.
+        bindings = sorted(
+            queryset.select_related("subscriber"),
+            key=lambda binding: (binding.account_id, binding.subscriber.openid),
+        )
+        ended = sum(unbind(binding) for binding in bindings)
         messages.success(
             request, ngettext("%s binding ended.", "%s bindings ended.", ended) % ended
         )

@@ -80,7 +80,7 @@ def note_messages(messages: Iterable[OutgoingMessage], text: str) -> None:
     with transaction.atomic():
         # The locks keep an erasure out: what it empties must stay empty.
         held = Subscriber.objects.filter(pk__in=said, erased_at=None).held()
-        people = held.order_by("account_id", "openid")
+        people = held.in_order()
         _write(said, {person.pk: (person.account_id, person.openid) for person in people})
 
 

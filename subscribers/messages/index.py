@@ -21,7 +21,7 @@ def index_messages(messages: Sequence[OutgoingMessage]) -> None:
     with transaction.atomic():
         # The locks keep an erasure out, which removes all texts of its person.
         people = Subscriber.objects.filter(pk__in={message.subscriber_id for message in messages})
-        held = people.filter(erased_at=None).held().order_by("account_id", "openid")
+        held = people.filter(erased_at=None).held().in_order()
         openids = {person.pk: person.openid for person in held}
         put(
             [

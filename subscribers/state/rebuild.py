@@ -73,7 +73,7 @@ def rebuild() -> int:
     """
     changed = 0
     # Keeps only keys: they can be many, and finding them reads the whole log.
-    missing = [_key(subscriber) for subscriber in _missing()]
+    missing = sorted(_key(subscriber) for subscriber in _missing())
     for keys in _batches(missing):
         Subscriber.objects.bulk_create(
             [_empty(account_id, openid) for account_id, openid in keys], ignore_conflicts=True
@@ -87,12 +87,7 @@ def rebuild() -> int:
         last_pk = ids[-1]
         with transaction.atomic():
             _hold_carried_over()
-            # Locks in the order of the unique key, as all code that locks several followers does.
-            batch = list(
-                Subscriber.objects.select_for_update()
-                .filter(pk__in=ids)
-                .order_by("account_id", "openid")
-            )
+            batch = list(Subscriber.objects.select_for_update().filter(pk__in=ids).in_order())
             folded = _fold(batch)
             for subscriber in batch:
                 state = folded[_key(subscriber)]

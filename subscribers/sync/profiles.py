@@ -191,11 +191,8 @@ def _keep(
     account = people[0].account
     ids = [person.pk for person in people]
     with short_transaction(_LOCK_TIMEOUT):
-        # Locks in the order of the unique key, as all code that locks several followers does.
         locked = list(
-            Subscriber.objects.select_for_update(of=("self",))
-            .filter(pk__in=ids)
-            .order_by("account_id", "openid")
+            Subscriber.objects.select_for_update(of=("self",)).filter(pk__in=ids).in_order()
         )
         here = {person.openid: person for person in locked}
         write_profiles(

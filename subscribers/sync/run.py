@@ -201,12 +201,11 @@ class SyncRun:
     def _mark(self, people: Sequence[Subscriber]) -> None:
         """Marks followers whose state is the same at WeChat."""
         with short_transaction(_LOCK_TIMEOUT):
-            # Locks in the order of the unique key, as all code that locks several followers does.
             ids = [
                 person.pk
                 for person in Subscriber.objects.select_for_update()
                 .filter(pk__in=[person.pk for person in people])
-                .order_by("account_id", "openid")
+                .in_order()
                 .only("pk")
             ]
             Subscriber.objects.filter(pk__in=ids).update(listed_in=self._sync.pk)

@@ -94,9 +94,8 @@ def _write(edit: FollowerEdit) -> None:
         if number and not written:
             raise RecipientRejected("/cgi-bin/tags/members/batchtagging", 49003, "nobody")
     with transaction.atomic():
-        # Locks in the order of the unique key, as all code that locks several followers does.
         held = Subscriber.objects.held().filter(account=edit.account_id, openid__in=written)
-        for person in held.order_by("account_id", "openid"):
+        for person in held.in_order():
             _note(person, edit, number)
         if not FollowerEdit.objects.finish(edit, remark=""):
             raise LeaseLost
