@@ -63,7 +63,9 @@ def request_erasure(
                 due_at=now,
             )
     except IntegrityError:
-        return Erasure.objects.open().get(account=account, openid_digest=digest)
+        present = Erasure.objects.open().filter(account=account, openid_digest=digest).first()
+        # If there is no row, that request has just been carried out.
+        return present or request_erasure(account, openid, reason=reason, by=by, now=now)
 
 
 @projection(*_REASONS)

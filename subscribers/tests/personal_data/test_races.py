@@ -33,6 +33,7 @@ from subscribers.state import rebuild
 from subscribers.state.rebuild import compare
 from subscribers.tests.locks import InAnotherThread, wait_for_a_lock
 from subscribers.tests.state.racer import post_all
+from subscribers.tests.webhooks.meanwhile import before_statement
 from wechat_site.tests.signin.people import browser_of
 
 PEOPLE = [f"o{number}" for number in range(6)]
@@ -215,3 +216,22 @@ def test_erasing_waits_for_who_computes_the_state_of_followers_again():
     erasure.join()
     assert erasure.failed == []
     assert not Subscriber.objects.filter(openid="oWriter").exists()
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_an_erasure_can_be_requested_while_an_earlier_request_is_carried_out():
+    account = make_account()
+    push(account, message_xml("text", openid="oWriter"))
+    earlier = request_erasure(account, "oWriter", reason=Erasure.Reason.UNFOLLOWED)
+
+    def carry_out():
+        erasure = InAnotherThread(lambda: erase(earlier))
+        erasure.start()
+        erasure.join()
+        assert erasure.failed == []
+
+    with before_statement('SELECT "subscribers_erasure"', carry_out):
+        request = request_erasure(account, "oWriter", reason=Erasure.Reason.REQUESTED)
+    assert request != earlier
+    assert request.openid == "oWriter"
