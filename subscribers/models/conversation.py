@@ -17,8 +17,9 @@ class Conversation(models.Model):
     """The conversation with one follower who has written, one row of the inbox.
 
     The worker writes what was said and who waits (subscribers/inbox/keep.py); users assign and end
-    conversations. `ended_at` is when a user last ended it: messages before that wait no longer.
-    `last_kind` is the kind of the last message, "" for one of ours.
+    conversations. `ended_at` is the time of the newest line that a user saw when they last ended
+    it: messages up to then wait no longer. `last_kind` is the kind of the last message, "" for one
+    of ours.
     """
 
     TEXT_LENGTH = 120

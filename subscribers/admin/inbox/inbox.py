@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Prefetch, QuerySet
@@ -171,10 +172,13 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         subscriber = conversation.subscriber
         window = window_of(subscriber, now)
         refusal = why_not(subscriber, window)
+        said = said_in(conversation)
+        heard = (line["time"] for line in said if line["said_by"] == "follower")
         return {
             "conversation": conversation,
             "subscriber": subscriber,
-            "said": said_in(conversation),
+            "said": said,
+            "seen": max(heard, default=None),
             "window": shown_window(window, now) if window else None,
             "refusal": refusal,
             "others": others_at(request, conversation, now),
@@ -249,12 +253,23 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         return self._change(request, conversation, "assign", assigned_to=agents.get(chosen))
 
     def done(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        """Ends the conversation until the follower writes again."""
+        """Ends the conversation until the follower writes again.
+
+        What the user's page did not show yet, because it came this moment, still waits.
+        """
         conversation = self._to_change(request, object_id, "subscribers.change_conversation")
         if isinstance(conversation, HttpResponse):
             return conversation
-        ended = {"is_done": True, "ended_at": timezone.now(), "waiting_since": None}
-        return self._change(request, conversation, "done", **ended)
+        with transaction.atomic():
+            present = Conversation.objects.select_for_update().get(pk=conversation.pk)
+            # WeChat's clock may be ahead of ours.
+            latest = max(timezone.now(), present.last_at)
+            seen = _moment_in(request.POST.get("seen", ""), latest=latest)
+            if not present.last_kind or present.last_at <= seen:
+                ended = {"is_done": True, "ended_at": seen, "waiting_since": None}
+                return self._change(request, conversation, "done", **ended)
+        messages.warning(request, _("Something has changed meanwhile. Look at it once more."))
+        return self._back(request, conversation)
 
     def reopen(self, request: HttpRequest, object_id: int) -> HttpResponse:
         conversation = self._to_change(request, object_id, "subscribers.change_conversation")
@@ -286,6 +301,14 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         page = reverse("admin:subscribers_conversation_change", args=[conversation.pk])
         query = urlencode({k: request.GET[k] for k in ("list", "account") if k in request.GET})
         return HttpResponseRedirect((f"{page}?{query}" if query else page) + fragment)
+
+
+def _moment_in(text: str, *, latest: datetime.datetime) -> datetime.datetime:
+    """The time that the page wrote, at most the latest; the latest if the page wrote none."""
+    try:
+        return min(datetime.datetime.fromisoformat(text), latest)
+    except (ValueError, TypeError):
+        return latest
 
 
 def _cached_briefly(response: FileResponse) -> FileResponse:

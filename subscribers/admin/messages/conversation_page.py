@@ -138,6 +138,7 @@ def shown_utterance(said: Utterance, subscriber: Subscriber, codes: CodeNames) -
     return {
         "said_by": said.said_by,
         "at": moment(said.at, subscriber.account),
+        "time": said.at,
         "text": _without_taps(text) if said.said_by == "account" else text,
         "act": said.act,
         "link": said.link,

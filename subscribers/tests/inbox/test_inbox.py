@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import time
 
 import pytest
@@ -146,6 +147,22 @@ def test_agents_assign_end_reopen_and_note(account, agent):
     assert listed(agent, "waiting") == ["oNew"]
     acts = set(AuditEntry.objects.values_list("act", flat=True))
     assert {"assign", "note", "done", "reopen"} <= acts
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_done_does_not_end_what_the_page_did_not_show_yet(account, agent, is_counted):
+    talk = says(account, "oNew", "请问", ago=60)
+    page = agent.get(f"{INBOX}{talk.pk}/change/").content.decode()
+    [seen] = re.findall('name="seen" value="(.+?)" form="inbox-keep"', page)
+    text = message_xml("text", openid="oNew", at=int(time.time()), Content="还有", MsgId="2")
+    push(account, text)
+    if is_counted:
+        update_statistics()
+    agent.post(f"{INBOX}{talk.pk}/done/", {"seen": seen})
+    update_statistics()
+    assert listed(agent, "waiting") == ["oNew"]
+    agent.post(f"{INBOX}{talk.pk}/done/", {"seen": "no time"})
+    assert listed(agent, "waiting") == []
 
 
 @pytest.mark.postgres
