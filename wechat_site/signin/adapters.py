@@ -99,6 +99,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         note_failure(request, credentials.get("username", ""), "password")
 
+    def set_password(self, user: Any, password: str) -> None:
+        user.set_password(password)
+        # Only this column: while passwords are hashed, an administrator may take rights away.
+        user.save(update_fields=["password"])
+
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         # A user who signed in just now has shown everything that the site would ask for again.
         if is_fresh(self.request):
