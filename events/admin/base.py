@@ -10,6 +10,7 @@ import re
 from typing import Any, ClassVar
 
 from django.contrib import messages
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import SuspiciousOperation
 from django.db import models, transaction
 from django.db.models import Model, QuerySet
@@ -17,10 +18,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin as ThemeModelAdmin
 
+from events.admin.changed_meanwhile import SEEN, last_change, refusing
 from events.admin.history import history
 from events.audit.record import name_of, record, record_look_at_list
 from events.audit.watched_tables import is_watched
 from events.models.job import Job
+from events.numbers import number_in
 
 __all__ = ["ModelAdmin"]
 
@@ -45,12 +48,16 @@ class ModelAdmin(ThemeModelAdmin):
     With `holds_personal_data` the audit records who sees a list or a row of this model. A bulk
     action is recorded in the transaction of the action. If its name is in
     `actions_outside_transaction`, it is recorded before the action.
+
+    Who saves a form of a watched table is told if a colleague saved the row meanwhile, unless only
+    `columns_of_lists` changed: these the form does not show.
     """
 
     # Django shows a hyphen. This site's pages have a dash, which cards on phones leave out.
     empty_value_display = "–"
     holds_personal_data: ClassVar[bool] = False
     actions_outside_transaction: ClassVar[tuple[str, ...]] = ()
+    columns_of_lists: ClassVar[tuple[str, ...]] = ()
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Whether the list offers this filter. Django answers 400 to a refused one."""
@@ -87,6 +94,24 @@ class ModelAdmin(ThemeModelAdmin):
         if self.holds_personal_data and request.method == "GET" and response.status_code == 200:
             record_look_at_list(self.model, list(request.GET))
         return response
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:  # fmt: skip
+        if object_id is not None and "\0" not in object_id and is_watched(self.model):
+            # Read before the row, so that the page shows all up to this change.
+            seen = last_change(self.model, unquote(object_id))
+            extra_context = {**(extra_context or {}), "seen_change": seen}
+        response: HttpResponse = super().changeform_view(
+            request, object_id, form_url, extra_context
+        )
+        return response
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, **kwargs)
+        seen = number_in(request.POST.get(SEEN)) if obj is not None else None
+        return form if seen is None else refusing(form, obj, seen, but=self.columns_of_lists)
 
     def render_change_form(
         self, request: HttpRequest, context: Any, add: bool = False, change: bool = False,

@@ -29,6 +29,7 @@ from events.rules.data import rule_from_json
 __all__ = [
     "changes_table",
     "differences",
+    "field_in_words",
     "history",
     "kind_in_words",
     "model_of",
@@ -76,10 +77,15 @@ def differences(model: type[Model] | None, changes: dict[str, Any]) -> str:
     rows = []
     for name, pair in changes.items():
         field = _field(model, name)
-        words = capfirst(str(getattr(field, "verbose_name", name)))
+        words = capfirst(field_in_words(model, name))
         says = _part_of_rule if model is ReplyRule and name in _PARTS_OF_RULES else _in_words
         rows.append((words, *(_text(says(field, value)) for value in pair)))
     return render_to_string("admin/audit/changes.html", {"rows": rows})
+
+
+def field_in_words(model: type[Model] | None, name: str) -> str:
+    """Returns the name of a column in words; the name itself if the model no longer has it."""
+    return str(getattr(_field(model, name), "verbose_name", name))
 
 
 def model_of(entry: AuditEntry) -> type[Model] | None:

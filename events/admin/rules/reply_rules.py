@@ -49,6 +49,7 @@ class ReplyRuleAdmin(TakeOverPage, TryingPages, WithEarlierStates):
     """The draft of each account. Only the published rules answer followers."""
 
     form = RuleForm
+    columns_of_lists = ("position",)
     change_form_template = "admin/events/replyrule/change_form.html"
     add_form_template = change_form_template
     warn_unsaved_form = True
