@@ -35,6 +35,17 @@ def test_the_admin_leads_to_the_one_sign_in_and_back(client, person):
     assert after.headers["Location"] == "/admin/events/eventlog/"
 
 
+def test_who_must_sign_in_again_comes_back_to_the_form(client, person):
+    page = "http://testserver/admin/events/replyrule/?account=shop"
+    order = "/admin/events/replyrule/order/1/"
+    for referer, goal in ((page, page), ("https://evil.example/", order), ("", order)):
+        sent = client.post(order, {"move": "1:1"}, HTTP_REFERER=referer)
+        sign_in = client.get(sent.headers["Location"]).headers["Location"]
+        after = client.post(sign_in, {"username": "ops", "password": PASSWORD})
+        assert after.headers["Location"] == goal
+        client.logout()
+
+
 @pytest.mark.parametrize("next_page", ["https://evil.example/", "//evil.example/", "javascript:1"])
 def test_nobody_is_led_off_the_site(client, person, next_page):
     form = {"username": "ops", "password": PASSWORD, "next": next_page}
