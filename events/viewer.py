@@ -12,11 +12,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from django.contrib.auth import get_permission_codename
+from django.db.models import Model
+
 __all__ = [
     "HIDDEN",
     "account_ids",
     "limited_to",
     "may",
+    "may_look_at",
     "may_see_contents",
     "may_see_openids",
     "seen_through",
@@ -64,6 +68,11 @@ def may(permission: str) -> bool:
     """Whether the viewer has a permission, written `app.codename`."""
     request = _request.get()
     return request is None or bool(request.user.has_perm(permission))
+
+
+def may_look_at(model: type[Model]) -> bool:
+    """Whether the viewer has the permission to view rows of this table."""
+    return may(f"{model._meta.app_label}.{get_permission_codename('view', model._meta)}")
 
 
 def may_see_contents() -> bool:

@@ -17,6 +17,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin as ThemeModelAdmin
+from unfold.fields import UnfoldAdminReadonlyField
 
 from events.admin.changed_meanwhile import SEEN, last_change, refusing
 from events.admin.history import history
@@ -24,6 +25,7 @@ from events.audit.record import name_of, record, record_look_at_list
 from events.audit.watched_tables import is_watched
 from events.models.job import Job
 from events.numbers import number_in
+from events.viewer import may_look_at
 
 __all__ = ["ModelAdmin"]
 
@@ -188,6 +190,19 @@ class ModelAdmin(ThemeModelAdmin):
         return super().history_view(
             request, object_id, {"entries": history(self, request, row), **(extra_context or {})}
         )
+
+
+def _link_if_allowed(field: Any, remote_field: Any, row: Model) -> str:
+    """The name of a related row, as a link only for who may follow it."""
+    if not may_look_at(type(row)):
+        return str(row)
+    link: str = _link(field, remote_field, row)
+    return link
+
+
+# Django and the theme link related rows for everybody, and offer no place to change this.
+_link = UnfoldAdminReadonlyField.get_admin_url
+UnfoldAdminReadonlyField.get_admin_url = _link_if_allowed
 
 
 def _has_number(model: type[Model]) -> bool:

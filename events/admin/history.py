@@ -25,6 +25,7 @@ from events.answering.rule_words import (
 from events.audit.acts import act_in_words
 from events.models import AuditEntry, ReplyRule
 from events.rules.data import rule_from_json
+from events.viewer import may_look_at
 
 __all__ = [
     "changes_table",
@@ -104,9 +105,9 @@ def kind_in_words(model: type[Model]) -> str:
 
 
 def page_of_object(entry: AuditEntry) -> str:
-    """Returns the address of the page of the entry's row; "" if there is none."""
+    """Returns the address of the page of the entry's row; "" if the viewer has none."""
     model = model_of(entry)
-    if model is None or not entry.object_id:
+    if model is None or not entry.object_id or not may_look_at(model):
         return ""
     name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
     try:
