@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models, transaction
+from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -15,6 +15,7 @@ from django.utils.translation import pgettext_lazy
 
 from events.models.job import Job, JobQuerySet
 from events.wechat.api.qr_codes import LONGEST_LIFE
+from subscribers.models.locked_deletion import LockedDeletion, LockedDeletionQuerySet
 from subscribers.models.scene import SceneTag, validate_one_line, validate_scene
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class SceneState(models.TextChoices):
     ELSEWHERE = "elsewhere", _("made elsewhere")
 
 
-class QRSceneQuerySet(JobQuerySet["QRScene"]):
+class QRSceneQuerySet(LockedDeletionQuerySet, JobQuerySet["QRScene"]):
     def in_state(self, state: SceneState, now: datetime.datetime) -> QRSceneQuerySet:
         """The codes that have this `state` at that moment."""
         settled = self.filter(due_at=None, failure="")
@@ -85,25 +86,13 @@ class QRSceneQuerySet(JobQuerySet["QRScene"]):
         """Codes whose picture can be drawn and scanned."""
         return self.exclude(url="").exclude(expires_at__isnull=False, expires_at__lte=now)
 
-    def delete(self) -> tuple[int, dict[str, int]]:
-        with transaction.atomic():
-            self.lock()
-            return super().delete()
-
-    delete.alters_data = True  # type: ignore[attr-defined]
-    delete.queryset_only = True  # type: ignore[attr-defined]
-
     def lock(self) -> None:
-        """Locks the codes until the transaction ends.
-
-        Before a deletion: Django deletes a code's tags before the code. Saving a code with its tags
-        locks them the other way round, and the two would wait for each other.
-        """
+        """Locks the codes until the transaction ends. Saving a code locks it before its tags."""
         codes = QRScene.objects.filter(pk__in=self.values("pk"))
         list(codes.order_by("pk").select_for_update().values_list("pk"))
 
 
-class QRScene(Job):
+class QRScene(LockedDeletion, Job):
     """A QR code of a campaign. It carries a scene, which then comes with its follows and scans.
 
     While the row is due, the worker fetches `ticket` and `url`, the text of the picture. A renewed
@@ -219,13 +208,6 @@ class QRScene(Job):
 
     def __str__(self) -> str:
         return self.name
-
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        with transaction.atomic():
-            QRScene.objects.filter(pk=self.pk).lock()
-            return super().delete(*args, **kwargs)
-
-    delete.alters_data = True  # type: ignore[attr-defined]
 
     @property
     def is_expired(self) -> bool:

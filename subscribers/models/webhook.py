@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from events.models import OfficialAccount
 from events.models.fields import EncryptedTextField
 from events.models.job import Job, JobQuerySet
+from subscribers.models.locked_deletion import LockedDeletion, LockedDeletionQuerySet
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -29,27 +30,19 @@ __all__ = [
 ]
 
 
-class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
-    def delete(self) -> tuple[int, dict[str, int]]:
-        with transaction.atomic():
-            self.lock()
-            return super().delete()
-
-    delete.alters_data = True  # type: ignore[attr-defined]
-    delete.queryset_only = True  # type: ignore[attr-defined]
-
+class WebhookEndpointQuerySet(LockedDeletionQuerySet, models.QuerySet["WebhookEndpoint"]):
     def lock(self) -> None:
         """Locks the endpoints and their deliveries until the transaction ends.
 
-        Before a deletion: Django deletes attempts and deliveries before the endpoint. The worker
-        locks an endpoint before its deliveries, and a delivery before it adds an attempt to it.
+        The worker locks an endpoint before its deliveries, and a delivery before it adds an attempt
+        to it.
         """
         endpoints = WebhookEndpoint.objects.filter(pk__in=self.values("pk"))
         chosen = list(endpoints.order_by("pk").select_for_update().values_list("pk", flat=True))
         WebhookDelivery.objects.filter(endpoint__in=chosen).lock()
 
 
-class WebhookEndpoint(models.Model):
+class WebhookEndpoint(LockedDeletion):
     """An address of another system, and the types of events of one account that it gets.
 
     `url` may hold a password of the other system; `secret` signs messages. While the endpoint
@@ -98,13 +91,6 @@ class WebhookEndpoint(models.Model):
 
     def __str__(self) -> str:
         return self.host
-
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        with transaction.atomic():
-            WebhookEndpoint.objects.filter(pk=self.pk).lock()
-            return super().delete(*args, **kwargs)
-
-    delete.alters_data = True  # type: ignore[attr-defined]
 
     @property
     def host(self) -> str:

@@ -18,7 +18,6 @@ from events.simulator import Follower
 from events.simulator.fake_api import FakeWeChatAPI, FakeWeChatAPIServer, Fault, ListedFollowers
 from events.testing import make_account
 from events.wechat.api import AppCredentials
-from events.wechat.api.users import Users
 from subscribers.models import Erasure, FollowerSync, ProfileFetch, Subscriber
 from subscribers.personal_data.erase import erase
 from subscribers.personal_data.requests import request_erasure
@@ -28,6 +27,7 @@ from subscribers.sync.compare import carry_on, sync_next
 from subscribers.sync.profiles import fetch_profiles
 from subscribers.sync.schedule import begin_daily
 from subscribers.tests.in_process import in_process_client
+from subscribers.tests.sync.meanwhile import erase_while_wechat_answers
 
 SECRET = "5d41402abc4b2a76b9719d911017c592"
 FOLLOWED = 1_767_225_600
@@ -183,15 +183,7 @@ def test_an_answer_about_who_is_erased_meanwhile_makes_no_new_follower(
     else:
         leave_there("oErased")
     request = request_erasure(account, "oErased", reason=Erasure.Reason.REQUESTED)
-    infos = Users.infos
-
-    def erase_meanwhile(users, openids):
-        answer = infos(users, openids)
-        if request.erased_at is None:
-            erase(request)
-        return answer
-
-    monkeypatch.setattr(Users, "infos", erase_meanwhile)
+    erase_while_wechat_answers(monkeypatch, request)
     sync = run()
     assert sync.state == FollowerSync.State.FINISHED
     assert not EventLog.objects.filter(openid="oErased").exists()

@@ -14,12 +14,11 @@ from events.platform import client
 from events.simulator import Follower
 from events.simulator.fake_api import FakeWeChatAPI, FakeWeChatAPIServer, Fault, ListedFollowers
 from events.testing import make_account
-from events.wechat.api.users import Users
 from subscribers.models import Erasure, ProfileFetch, Subscriber
-from subscribers.personal_data.erase import erase
 from subscribers.personal_data.requests import request_erasure
 from subscribers.sync import profiles as profiles_module
 from subscribers.sync.profiles import fetch_batch, fetch_profiles
+from subscribers.tests.sync.meanwhile import erase_while_wechat_answers
 
 SECRET = "5d41402abc4b2a76b9719d911017c592"
 BATCHGET = "/cgi-bin/user/info/batchget"
@@ -147,15 +146,7 @@ def test_an_answer_about_who_is_erased_meanwhile_makes_no_new_follower(
     is_following("oErased", False)
     is_following("oStays", True)
     request = request_erasure(account, "oErased", reason=Erasure.Reason.REQUESTED)
-    infos = Users.infos
-
-    def erase_meanwhile(users, openids):
-        answer = infos(users, openids)
-        if request.erased_at is None:
-            erase(request)
-        return answer
-
-    monkeypatch.setattr(Users, "infos", erase_meanwhile)
+    erase_while_wechat_answers(monkeypatch, request)
     fetch_profiles()
     assert not EventLog.objects.filter(openid="oErased").exists()
     assert not Subscriber.objects.filter(openid="oErased").exists()

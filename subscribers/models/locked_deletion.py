@@ -1,0 +1,45 @@
+"""Locks rows before they are deleted, for tables whose rows are deleted after their children.
+
+Django deletes the children first. Whoever saves or serves a row locks it before its children, and
+the two would wait for each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models, transaction
+
+__all__ = ["LockedDeletion", "LockedDeletionQuerySet"]
+
+
+class LockedDeletionQuerySet:
+    """Comes before the query set among the bases of a class."""
+
+    def lock(self) -> None:
+        """Locks the rows, and their children where needed, until the transaction ends."""
+        raise NotImplementedError
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        with transaction.atomic():
+            self.lock()
+            deleted: tuple[int, dict[str, int]] = super().delete()  # type: ignore[misc]
+            return deleted
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+
+class LockedDeletion(models.Model):
+    """A row of a table whose manager is made from a LockedDeletionQuerySet."""
+
+    class Meta:
+        abstract = True
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        with transaction.atomic():
+            rows: Any = type(self)._default_manager.filter(pk=self.pk)
+            rows.lock()
+            return super().delete(*args, **kwargs)
+
+    delete.alters_data = True  # type: ignore[attr-defined]
