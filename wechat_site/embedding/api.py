@@ -54,7 +54,7 @@ class BindingLinkView(IdempotentPosts, APIView):
                     "BindingLink",
                     {"url": serializers.URLField(), "expires_at": serializers.DateTimeField()},
                 ),
-                {"url": "https://wechat.example.com/embed/eyJ1Ijo3", "expires_at": MOMENT},
+                {"url": "https://wechat.example.com/me/embedded/WzEsN10/", "expires_at": MOMENT},
             )
         },
     )
