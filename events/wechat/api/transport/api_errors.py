@@ -94,7 +94,7 @@ class Refused(APIError):
 
 
 class SystemBusy(Refused):
-    """WeChat is busy (系统繁忙): try again after a pause, three times at most."""
+    """WeChat is busy (系统繁忙): try again after a pause."""
 
     label = "busy"
     is_temporary = True
