@@ -18,7 +18,7 @@ from events.doctor.door import try_the_door
 from events.doctor.exchange import Line
 from events.doctor.findings import FAULTS, Finding, Severity
 from events.limits import Limits
-from events.models import LastExamination, OfficialAccount, TaskRun
+from events.models import LastExamination, OfficialAccount, TaskRun, private_files
 from events.platform.rights import Right, keep_rights
 
 __all__ = [
@@ -102,7 +102,8 @@ def _look_at_site(now: datetime.datetime) -> Iterable[Finding]:
 
 def disks_short_of_space() -> list[tuple[Path, int]]:
     """Returns the site's folders whose disks are nearly full, with the free percentage."""
-    folders = [settings.VAR_DIR, settings.EVENT_ARCHIVE_DIR]
+    private = Path(private_files().path("."))
+    folders = [settings.VAR_DIR, settings.EVENT_ARCHIVE_DIR, private]
     if connection.vendor == "sqlite":
         folders.append(Path(str(connection.settings_dict["NAME"])).parent)
     limits = Limits()

@@ -15,7 +15,7 @@ from events.alerts import rules
 from events.alerts.guard import look_for_worker
 from events.alerts.send import send_messages
 from events.alerts.watch import watch
-from events.doctor.examine import Visit, examine
+from events.doctor.examine import Visit, disks_short_of_space, examine
 from events.limits import Limits
 from events.models import (
     Alert,
@@ -186,6 +186,22 @@ def test_a_full_disk_is_told(shop, channel, received, now, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100 << 30, 1 << 30, 99 << 30))
     watch(now + 20 * MINUTE)
     assert told(received) == ["failure", "success"]
+
+
+@pytest.mark.django_db
+def test_the_disk_of_private_files_is_looked_at(settings, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    looked_at = []
+
+    def disk_usage(folder):
+        looked_at.append(folder)
+        return usage(100 << 30, 1 << 30, 99 << 30)
+
+    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
+    private = {**settings.STORAGES["private"], "OPTIONS": {"location": str(tmp_path)}}
+    settings.STORAGES = {**settings.STORAGES, "private": private}
+    assert disks_short_of_space() == []
+    assert tmp_path in looked_at
 
 
 def test_an_account_that_falls_silent_is_late_before_it_is_down(shop, channel, received, now):

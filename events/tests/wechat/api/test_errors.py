@@ -50,6 +50,7 @@ INFO = "/cgi-bin/user/info"
         (45009, DailyQuotaReached, True),
         (45011, RateLimitReached, True),
         (40164, AddressNotAllowed, False),
+        (61004, AddressNotAllowed, False),
         *(
             (code, CredentialsRejected, False)
             for code in (40013, 40125, 41002, 41004, 40002, 40243, 50004, 50007, 89503, 89507)
@@ -120,6 +121,7 @@ def test_the_rid_is_told_apart_from_the_text(errmsg, text, rid):
         ("invalid ip ::ffff:198.51.100.7, not in whitelist", "198.51.100.7"),
         ("invalid ip 2001:db8::7, not in whitelist", "2001:db8::7"),
         ("not in whitelist", ""),
+        ("access clientip is not registered, requestIP: 198.51.100.7", "198.51.100.7"),
     ],
 )
 def test_the_operator_is_told_our_address(errmsg, address):

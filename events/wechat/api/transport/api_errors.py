@@ -131,11 +131,11 @@ class AddressNotAllowed(Refused):
     """
 
     label = "address"
-    codes = frozenset({40164})
+    codes = frozenset({40164, 61004})
 
     def __init__(self, path: str, errcode: int, errmsg: str) -> None:
         super().__init__(path, errcode, errmsg)
-        found = re.search(r"invalid ip (?:::ffff:)?([0-9a-fA-F.:]+)", errmsg)
+        found = re.search(r"(?:invalid ip|requestIP:) ?(?:::ffff:)?([0-9a-fA-F.:]+)", errmsg)
         self.address = found.group(1) if found else ""
 
 
