@@ -51,6 +51,7 @@ from subscribers.models import Binding, BindingRequest, OutgoingMessage, QRScene
 from subscribers.models.binding import with_bound_user
 from subscribers.models.hour import hour_of
 from subscribers.qr_codes.images import png, svg
+from subscribers.qr_codes.logo import logo_of
 
 __all__ = [
     "AnyAccept",
@@ -159,13 +160,14 @@ class QRSceneViewSet(ReadViewSet[QRScene]):
     @_picture_schema("image/svg+xml")
     def qr_svg(self, request: Request, pk: str) -> HttpResponse:
         """The picture for pages, in any size; 404 while there is none that can be scanned."""
-        return _picture(request, svg(self._drawable().url), "image/svg+xml")
+        scene = self._drawable()
+        return _picture(request, svg(scene.url, logo_of(scene)), "image/svg+xml")
 
     @_picture_schema("image/png")
     def qr_png(self, request: Request, pk: str) -> HttpResponse:
         """The picture for print, 10 cm at 300 dpi, with the name under it."""
         scene = self._drawable()
-        return _picture(request, png(scene.url, scene.name), "image/png")
+        return _picture(request, png(scene.url, scene.name, logo_of(scene)), "image/png")
 
     def _drawable(self) -> QRScene:
         scene = self.get_object()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
 from django.utils import timezone
+from PIL import Image
 
-from events.models import ApiKey
+from events.models import ApiKey, MediaFile, private_files
 from events.people.scopes import READ_SCOPES, SCOPES
 from events.platform.rights import ask_regularly
 from events.simulator.fake_api import Fault
@@ -96,6 +100,17 @@ def test_a_code_is_made_and_asked_for_until_it_is_there(post, get, shop, at_wech
     assert (svg["Content-Type"], png["Content-Type"]) == ("image/svg+xml", "image/png")
     assert decoded(png.content) == [issued.url]
     assert get("scenes/", tag="上海", state="ready").json()["results"] == [ready]
+    content = BytesIO()
+    Image.new("RGB", (60, 60), "red").save(content, "PNG")
+    path_of_logo = private_files().save("media/logo.png", ContentFile(content.getvalue()))
+    logo = MediaFile.objects.create(
+        account=shop, kind=MediaFile.Kind.IMAGE, title="Logo", file=path_of_logo, size=1
+    )
+    QRScene.objects.update(logo=logo)
+    with_logo = get(f"{path}qr.png").content
+    assert b"<image" in get(f"{path}qr.svg").content
+    assert with_logo != png.content
+    assert decoded(with_logo) == [issued.url]
     assert get("scenes/", state="failed").json()["results"] == []
     assert get("scenes/", state="odd").status_code == 400
 
