@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib import admin
@@ -10,6 +12,7 @@ from django.core.cache import caches
 from django.urls import reverse
 from django.utils import timezone
 
+from events.audit.acts import ACTS
 from events.models import ApiKey, AuditEntry, EventLog, MediaFile, MenuVersion, OfficialAccount
 from events.people.scopes import SCOPES
 from events.testing import make_account, make_rule, message_xml, push
@@ -29,6 +32,7 @@ from subscribers.models import (
     WebhookEndpoint,
     WebhookMessage,
 )
+from wechat_site.tests.launch import ROOT
 from wechat_site.tests.signin.world import make_rows
 
 pytestmark = pytest.mark.django_db
@@ -461,3 +465,14 @@ def test_what_a_key_looks_at_and_exports(api, person, since):
     ]  # fmt: skip
     assert entries[1].details == {"filters": ["openid"]}
     assert {entry.key_name for entry in entries} == {"nightly"}
+
+
+def test_each_act_that_the_code_records_has_words():
+    recorded = re.compile(r'\b(?:record|recorded_as|_change)\((?:request, \w+, )?\s*"(\w+)"')
+    found = set()
+    for app in ("events", "subscribers", "wechat_site"):
+        for module in (ROOT / app).rglob("*.py"):
+            if "tests" not in module.parts:
+                found.update(recorded.findall(module.read_text()))
+    assert {"done", "erase", "adopt_original_id"} <= found
+    assert found - ACTS.keys() == set()

@@ -16,6 +16,7 @@ from events.callback.callback_address import callback_path
 from events.callback.refusals import store_refusals
 from events.models import (
     AccountLimit,
+    AlertLimits,
     CallbackRefusal,
     EventLog,
     HealthCount,
@@ -24,9 +25,10 @@ from events.models import (
 )
 from events.stats.counting.roll_up import roll_up
 from events.testing import make_account, message_xml, push
+from events.wechat.errors import NotAuthentic
 from subscribers.models import OutgoingMessage, ProfileFetch, QRScene, Subscriber
 from subscribers.stats.reading.waiting import waiting_conversations
-from wechat_site.admin.dashboard import latest
+from wechat_site.admin.dashboard import alive, latest
 from wechat_site.admin.dashboard.latest import last_pushes
 
 pytestmark = pytest.mark.django_db
@@ -209,6 +211,9 @@ def test_an_account_is_silent_by_its_own_rhythm(operator, account):
     store(account, 9, event_time=timezone.now() - datetime.timedelta(minutes=8))
     rows = {row.name: row for row in operator.get(DASHBOARD).context["accounts"]}
     assert rows["Spruce Books"].state == "quieter than usual"
+    AlertLimits.objects.create(account=account, limits={"silence_late": 20, "silence_down": 50})
+    rows = {row.name: row for row in operator.get(DASHBOARD).context["accounts"]}
+    assert rows["Spruce Books"].state == "as usual"
 
 
 def test_the_last_push_is_known_after_a_large_sync(account, monkeypatch):
@@ -534,3 +539,8 @@ def test_the_latest_events_name_menu_entries(operator, account):
     shown = operator.get(DASHBOARD).content.decode()
     assert "我的订单 <small>(former)</small>" in shown
     assert "MENU_MY_ORDERS" in shown
+
+
+def test_each_reason_of_a_refusal_has_words():
+    reasons = {kind.__name__ for kind in (NotAuthentic, *NotAuthentic.__subclasses__())}
+    assert reasons <= alive._REASONS.keys()

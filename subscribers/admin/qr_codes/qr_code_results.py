@@ -58,7 +58,7 @@ class WithResults(ModelAdmin):
             raise PermissionDenied
         codes = self._codes(request)
         if len(codes) > _MOST_CODES:
-            messages.error(request, _("Choose 500 codes at most, or a group."))
+            messages.error(request, _("Choose 500 codes at most."))
             return HttpResponseRedirect(reverse("admin:subscribers_qrscene_changelist"))
         first, last = _span(request)
         rows = results(codes, first, last)

@@ -143,7 +143,7 @@ def test_more_codes_than_a_page_compares_are_refused_with_the_number(operator, a
         code(account, f"s{scene}")
     compare = {"action": "compare", "select_across": "1", "_selected_action": [1]}
     page = operator.post(reverse("admin:subscribers_qrscene_changelist"), compare, follow=True)
-    assert "Choose 500 codes at most" in page.content.decode()
+    assert "Choose 500 codes at most." in page.content.decode()
 
 
 def test_each_number_leads_to_exactly_the_people_it_counts(operator, account):

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from events.callback.refusals import UNKNOWN_ACCOUNT
+from events.limits import Limits
 from events.models import CallbackRefusal, HealthCount, SharedAccessToken, TaskRun
 from events.platform.failures import explanation
 from events.stats.days import Days
@@ -76,6 +77,10 @@ _REASONS: dict[str, StrOrPromise] = {
     "NotAuthentic": gettext_lazy(
         "The time of the request is too far from this server's clock: set the clock."
     ),
+    "TooOld": gettext_lazy(
+        "An old push came again in plaintext mode. If this server's clock is right, somebody may "
+        "repeat a captured one: take the safe mode (安全模式)."
+    ),
 }
 # Failures that a wrong setting of the account causes; others are put right elsewhere.
 _OF_ACCOUNT = {"address", "credentials", "token", "token_paused", "no_app_secret", "permission"}
@@ -127,14 +132,15 @@ def account_rows(
     """A row for each account that is shown; the answers are those since yesterday."""
     days = Days(choice.shown, choice.today - _DAY, choice.today)
     answers = _answers(days)
-    usual = rhythms(choice.ids, now)
+    usual, limits = rhythms(choice.ids, now), Limits()
     troubles = _troubles(choice, now)
     span = past_days(days.first, days.last)
     rows = []
     for account in choice.shown:
         last = last_pushes[account.pk]
         rhythm = usual.get(account.pk, Rhythm())
-        pulse = rhythm.pulse(last, now)
+        late, silent = limits.of("silence_late", account.pk), limits.of("silence_down", account.pk)
+        pulse = rhythm.pulse(last, now, late=late, silent=silent)
         state, colour = _WORDS[pulse], _COLOURS.get(pulse, "info")
         if not account.is_active:
             state, colour = _("inactive"), "warning"
