@@ -48,7 +48,8 @@ def test_none_is_found_and_the_true_follower_is_heard(site: Site):
     ).splitlines()[-1]
     code = site.manage("shell", "-v0", "-c", START).strip()
     site.start_web()
-    wechat = WeChat(site.port, path.removeprefix("http://site"), "gh_guessed", seconds=60)
+    callback = path.removeprefix("http://site")
+    wechat = WeChat(site.port, callback, "gh_guessed", seconds=60, tries=50)
     chance = random.Random("guesses")
     numbers = itertools.count()
     told: list[Told] = []
@@ -71,8 +72,8 @@ def test_none_is_found_and_the_true_follower_is_heard(site: Site):
 
     true = asyncio.run(attack())
     assert "alice" in (true.text or "")
-    # Each was taken at its first try, and answered.
-    assert Counter(map(str, [one.statuses for one in told])) == {"[200]": GUESSES}
+    # Each was taken, on a busy machine not at its first try, and answered.
+    assert Counter(one.statuses[-1] for one in told) == {200: GUESSES}
     assert all(one.text for one in told)
     reasons, bound = json.loads(site.manage("shell", "-v0", "-c", OUTCOME))
     assert bound == [["true", "alice"]]

@@ -32,13 +32,19 @@ class Told:
 
 
 class WeChat:
-    """Pushes to one account's callback, `seconds` being what it waits for each answer."""
+    """Pushes to one account's callback, `seconds` being what it waits for each answer.
 
-    def __init__(self, port: int, path: str, original_id: str, *, seconds: float) -> None:
+    With more `tries` than WeChat's, a push is taken in the end however slow the machine is.
+    """
+
+    def __init__(
+        self, port: int, path: str, original_id: str, *, seconds: float, tries: int = _TRIES
+    ) -> None:
         self._port = port
         self._path = path
         self._original_id = original_id
         self._seconds = seconds
+        self._tries = tries
 
     async def text(self, openid: str, content: str) -> Told:
         return await self.push(openid, MsgType="text", Content=content, MsgId=next(_numbers))
@@ -47,7 +53,7 @@ class WeChat:
         return await self.push(openid, MsgType="event", Event="subscribe", EventKey="")
 
     async def push(self, openid: str, **fields: str | int) -> Told:
-        """Tries until it is answered 200, three times at the most."""
+        """Tries until it is answered 200, at most so often as it may."""
         body = xml.element(
             "xml",
             {
@@ -59,7 +65,7 @@ class WeChat:
         ).encode()
         told = Told()
         began = time.monotonic()
-        for number in range(_TRIES):
+        for number in range(self._tries):
             told.tries = number + 1
             try:
                 async with asyncio.timeout(self._seconds):
