@@ -36,10 +36,10 @@ def test_a_key_is_made_for_oneself_alone_and_within_ones_rights():
 def test_keys_of_others_are_neither_seen_nor_revoked():
     analyst = with_role("analyst", "analyst")
     key, _ = ApiKey.issue(
-        user=User.objects.create_superuser("root"), scopes=list(SCOPES), name="k1"
+        user=User.objects.create_superuser("root"), scopes=list(SCOPES), name="key of root"
     )
     client = browser_of(analyst)
-    assert "k1" not in client.get("/admin/events/apikey/").content.decode()
+    assert "key of root" not in client.get("/admin/events/apikey/").content.decode()
     chosen = {"action": "revoke", "_selected_action": [key.pk]}
     client.post("/admin/events/apikey/", chosen)
     assert ApiKey.objects.get().revoked_at is None
