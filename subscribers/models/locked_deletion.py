@@ -1,7 +1,7 @@
-"""Locks rows before they are deleted, for tables whose rows are deleted after their children.
+"""Locks rows before they are deleted, against deadlocks.
 
-Django deletes the children first. Whoever saves or serves a row locks it before its children, and
-the two would wait for each other.
+Django deletes the children of a row before the row. Other code locks the row before its children.
+Without the lock, each of the two would wait for the other.
 """
 
 from __future__ import annotations

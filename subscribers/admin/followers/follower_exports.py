@@ -81,7 +81,7 @@ class WithExports(AccountModelAdmin):
         if not request.user.has_perm("subscribers.add_followerexport"):
             raise PermissionDenied
         if request.method != "POST":
-            # Whoever signed in again after pressing the button comes here.
+            # A browser that sends no Referer leads here after the user has signed in again.
             return HttpResponseRedirect(reverse("admin:subscribers_subscriber_changelist"))
         if request.POST.get("format") not in FollowerExport.Format.values:
             raise BadRequest("There is no such format.")
