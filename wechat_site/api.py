@@ -36,7 +36,7 @@ from subscribers.api.views import (
     SubscriberViewSet,
 )
 from subscribers.api.webhooks import WebhookViewSet
-from wechat_site.embedding.api import BindingLinkView
+from wechat_site.embedding.binding_links import BindingLinkView
 
 __all__ = ["urlpatterns"]
 

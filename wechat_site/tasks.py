@@ -58,7 +58,7 @@ from subscribers.sync.profiles import fetch_profiles
 from subscribers.sync.schedule import begin_daily
 from subscribers.tagging import edit_jobs
 from subscribers.tagging.edit_jobs import write_edits
-from subscribers.tagging.names import read_names, read_regularly
+from subscribers.tagging.tag_names import read_names, read_regularly
 from subscribers.webhooks.send_deliveries import DeliveryQueue, send_due
 from subscribers.webhooks.write import write_messages
 from wechat_site.clearing import CLEARING

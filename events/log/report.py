@@ -14,7 +14,7 @@ from events.binding_scenes import (
     MASK,
     SHAPE,
 )
-from events.db.report_views import drop_views, make_views
+from events.db.schema.report_views import drop_views, make_views
 
 __all__ = ["drop_report_of_events", "make_report_of_events"]
 

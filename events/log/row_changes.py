@@ -9,7 +9,7 @@ from django.db import connections
 from django.db.models import Max
 from django.utils import timezone
 
-from events.db.change_triggers import Watched, drop_triggers, make_triggers
+from events.db.schema.change_triggers import Watched, drop_triggers, make_triggers
 from events.models import EventLog, RowChange
 
 __all__ = [

@@ -16,7 +16,7 @@ import time
 from django.db import OperationalError, connection, transaction
 from django.db.models import Max, Model
 
-from events.db.change_triggers import SEQUENCE
+from events.db.schema.change_triggers import SEQUENCE
 from events.db.upsert import FUNCTIONS
 from events.models import EventLog, RowChange
 

@@ -8,7 +8,7 @@ import events.models.media_file
 from django.conf import settings
 from django.db import migrations, models
 
-from events.db.create_models import CreateModels
+from events.db.schema.create_models import CreateModels
 
 # A later migration that makes the audit list anew, as SQLite's often do, loses its triggers: it has
 # to run guard() again.

@@ -17,9 +17,9 @@ from events.models.people.api_key import ApiKey
 from events.models.people.audit_entry import AuditEntry, AuditRemoval
 from events.models.people.idempotent_request import IdempotentRequest
 from events.models.platform.access_token import SharedAccessToken
+from events.models.platform.account_rights import AccountRights
 from events.models.platform.examination import LastExamination
 from events.models.platform.js_ticket import SharedJsTicket
-from events.models.platform.rights import AccountRights
 from events.models.reply_rule import ReplyRule, RuleHit, RuleVersion
 from events.models.row_change import RowChange
 from events.models.signing_key import SigningKey

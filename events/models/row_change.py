@@ -8,7 +8,7 @@ __all__ = ["RowChange"]
 
 
 class RowChange(models.Model):
-    """The last change of a row of the API. Triggers write it (events/db/change_triggers.py).
+    """The last change of a row of the API. Triggers write it (events/db/schema/change_triggers.py).
 
     `seq` grows with every change of a type. A statement takes it while it holds the lock of this
     table, so readers can read it in order like the ids of the log (events/log/settled.py). Only a

@@ -33,7 +33,7 @@ from subscribers.models import (
 from subscribers.models.hour import hour_of
 from subscribers.models.outgoing_message import MessageState
 from subscribers.models.qr_code import QRSceneQuerySet
-from subscribers.tagging.names import with_tag
+from subscribers.tagging.tag_names import with_tag
 
 __all__ = [
     "BindingFilter",

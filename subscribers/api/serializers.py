@@ -24,7 +24,7 @@ from subscribers.qr_codes.create import (
     SceneTaken,
     create_qr_code,
 )
-from subscribers.tagging.names import tag_names, tags_of
+from subscribers.tagging.tag_names import tag_names, tags_of
 
 __all__ = ["NewQRSceneSerializer", "QRSceneSerializer", "SubscriberSerializer"]
 

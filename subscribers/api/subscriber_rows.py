@@ -8,7 +8,7 @@ from typing import Any
 
 from events.viewer import may, may_see_openids, shown_openid
 from subscribers.api.serializers import SubscriberSerializer
-from subscribers.tagging.names import named, tag_names
+from subscribers.tagging.tag_names import named, tag_names
 
 __all__ = ["SubscriberRows"]
 

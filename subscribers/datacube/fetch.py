@@ -13,7 +13,7 @@ from events.models import OfficialAccount
 from events.platform.client import client_for
 from events.platform.rights import note_unauthorized
 from events.wechat.api import APIError
-from events.wechat.api.statistics import LONGEST_SPAN
+from events.wechat.api.datacube import LONGEST_SPAN
 from subscribers.models import ProfileFetch, WeChatDay
 from subscribers.sync.profiles import accounts_that_ask
 
@@ -70,10 +70,10 @@ def _spans(
 def _fetch(
     account: OfficialAccount, begin: datetime.date, end: datetime.date, now: datetime.datetime
 ) -> int:
-    statistics = client_for(account).statistics
+    datacube = client_for(account).datacube
     new: Counter[datetime.date] = Counter()
     cancelled: Counter[datetime.date] = Counter()
-    for row in statistics.user_summary(begin, end):
+    for row in datacube.user_summary(begin, end):
         new[row.date] += row.new
         cancelled[row.date] += row.cancelled
     # A day without a total is not ready yet; that does not mean that it had no followers.
@@ -86,7 +86,7 @@ def _fetch(
             cumulative=row.total,
             fetched_at=now,
         )
-        for row in statistics.user_cumulate(begin, end)
+        for row in datacube.user_cumulate(begin, end)
     ]
     WeChatDay.objects.bulk_create(
         days,

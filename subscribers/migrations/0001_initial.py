@@ -9,7 +9,7 @@ import subscribers.models.webhook
 from django.conf import settings
 from django.db import migrations, models
 
-from events.db.create_models import CreateModels
+from events.db.schema.create_models import CreateModels
 
 
 def leave_room_for_updates(apps, schema_editor):

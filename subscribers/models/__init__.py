@@ -9,18 +9,18 @@ from subscribers.models.binding import (
     BindingText,
     Refusal,
 )
-from subscribers.models.conversation import (
-    Conversation,
-    ConversationLook,
-    ConversationNote,
-    SavedAnswer,
-)
 from subscribers.models.erasure import Erasure, PseudonymKey
 from subscribers.models.followers.follower_export import FollowerExport
 from subscribers.models.followers.follower_sync import FollowerSync
 from subscribers.models.followers.follower_tag import FollowerEdit, FollowerTag, TagRead
 from subscribers.models.followers.profile_fetch import ProfileFetch
 from subscribers.models.followers.segment import Segment
+from subscribers.models.inbox import (
+    Conversation,
+    ConversationLook,
+    ConversationNote,
+    SavedAnswer,
+)
 from subscribers.models.outgoing_message import OutgoingMessage
 from subscribers.models.qr_code import QRScene
 from subscribers.models.received_media import ReceivedMedia

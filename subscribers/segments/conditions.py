@@ -19,7 +19,7 @@ from events.numbers import number_in
 from events.stats.periods import day_start, days_in
 from subscribers.models import Binding, Conversation, SceneAct, Segment
 from subscribers.segments.of_codes import people_of_code
-from subscribers.tagging.names import with_tag
+from subscribers.tagging.tag_names import with_tag
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

@@ -28,7 +28,7 @@ from events.viewer import may, may_see_openids, shown_openid, viewed_by, visible
 from subscribers.models import Erasure, FollowerExport, QRScene, Subscriber
 from subscribers.models.binding import with_bound_user
 from subscribers.segments.conditions import matching, taken
-from subscribers.tagging.names import tag_names, tags_of
+from subscribers.tagging.tag_names import tag_names, tags_of
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

@@ -21,7 +21,7 @@ from events.wechat.api import RecipientRejected, Refused
 from events.wechat.api.tags import TAGGED_AT_ONCE, Tags
 from subscribers.models import FollowerEdit, FollowerTag, Subscriber
 from subscribers.models.clock import CHANGED_NOW
-from subscribers.tagging.names import keep_tags, numbers_of
+from subscribers.tagging.tag_names import keep_tags, numbers_of
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

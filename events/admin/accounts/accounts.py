@@ -27,7 +27,7 @@ from events.admin.access import AccountModelAdmin
 from events.admin.accounts.doctor_page import doctors_page
 from events.admin.accounts.kept_secrets import sealed, unsealed
 from events.admin.accounts.original_id import offer
-from events.admin.accounts.rights import shown_rights
+from events.admin.accounts.shown_rights import shown_rights
 from events.admin.html import confirmation, moment
 from events.audit.context import recorded_as
 from events.callback.callback_address import callback_path

@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from events.admin.accounts.rights import shown_rights
+from events.admin.accounts.shown_rights import shown_rights
 from events.admin.html import moment
 from events.audit.record import record
 from events.doctor import Line, Visit, examine, keep, last_examination

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from .auto_replies import AutoReplies
 from .custom_messages import CustomMessages
+from .datacube import Datacube
 from .diagnostics import Diagnostics
 from .js_tickets import JsTickets
 from .media import Media
 from .menus import Menus
 from .qr_codes import QRCodes
-from .statistics import Statistics
 from .tags import Tags
 from .transport.calls import Calls
 from .transport.http import Wire
@@ -35,6 +35,6 @@ class Client:
         self.menus = Menus(calls)
         self.auto_replies = AutoReplies(calls)
         self.custom_messages = CustomMessages(calls)
-        self.statistics = Statistics(calls)
+        self.datacube = Datacube(calls)
         self.diagnostics = Diagnostics(calls)
         self.js_tickets = JsTickets(calls)

@@ -35,7 +35,7 @@ from subscribers.admin.followers.follower_filters import asked_for
 from subscribers.models import FollowerEdit, FollowerTag, Subscriber
 from subscribers.segments.conditions import matching
 from subscribers.tagging.edit_jobs import FAILURES, change_remark, change_tag
-from subscribers.tagging.names import tag_names, tags_of
+from subscribers.tagging.tag_names import tag_names, tags_of
 
 __all__ = ["WithEdits"]
 

@@ -17,7 +17,7 @@ from subscribers.admin.messages.conversation_page import shown_utterance
 from subscribers.models import Subscriber
 from subscribers.person.followers import followers_of_person
 from subscribers.person.timeline import Moment, Part, timeline
-from subscribers.qr_codes.names import CodeNames
+from subscribers.qr_codes.code_names import CodeNames
 
 __all__ = ["WithPerson"]
 

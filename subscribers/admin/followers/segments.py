@@ -31,7 +31,7 @@ from subscribers.admin.followers.follower_filters import (
 )
 from subscribers.models import FollowerTag, QRScene, Segment, Subscriber
 from subscribers.segments.conditions import CONDITIONS, LONGEST, in_segment, taken
-from subscribers.tagging.names import tag_names
+from subscribers.tagging.tag_names import tag_names
 
 __all__ = ["SegmentAdmin", "number_of"]
 

@@ -29,9 +29,9 @@ from subscribers.admin.messages.conversation_page import WithConversation
 from subscribers.admin.sync.syncs import start_url
 from subscribers.models import Binding, Subscriber
 from subscribers.models.binding import with_bound_user
-from subscribers.qr_codes.names import CodeNames
+from subscribers.qr_codes.code_names import CodeNames
 from subscribers.sync.follow_channels import way_of_following
-from subscribers.tagging.names import tag_names, tags_of
+from subscribers.tagging.tag_names import tag_names, tags_of
 
 _LATEST_EVENTS = 20
 

@@ -19,8 +19,8 @@ from events.viewer import may_see_openids, shown_openid
 from subscribers.admin.messages.conversation_page import shown_utterances
 from subscribers.messages.conversation import conversation_with
 from subscribers.models import Binding, Conversation, Subscriber
-from subscribers.qr_codes.names import CodeNames
-from subscribers.tagging.names import tag_names, tags_of
+from subscribers.qr_codes.code_names import CodeNames
+from subscribers.tagging.tag_names import tag_names, tags_of
 
 __all__ = ["facts_of", "name_of_follower", "row_of", "said_in"]
 

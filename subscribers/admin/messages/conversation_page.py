@@ -30,7 +30,7 @@ from subscribers.messages.send import NotDeliverable, refusal_of, send_message
 from subscribers.messages.window import ACTS, Window, window_of
 from subscribers.models import Subscriber
 from subscribers.models.outgoing_message import MessageState
-from subscribers.qr_codes.names import CodeNames
+from subscribers.qr_codes.code_names import CodeNames
 
 __all__ = [
     "WithConversation",

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connections
 
-from events.db.report_views import drop_views, make_views
+from events.db.schema.report_views import drop_views, make_views
 
 __all__ = ["drop_report_of_followers", "make_report_of_followers"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connections
 
-from events.db.change_triggers import Watched, drop_triggers, make_triggers
+from events.db.schema.change_triggers import Watched, drop_triggers, make_triggers
 from subscribers.models.binding import Binding
 from subscribers.models.outgoing_message import OutgoingMessage
 from subscribers.models.qr_code import QRScene

@@ -12,7 +12,7 @@ from events.testing import make_account, message_xml, push
 from subscribers.models import FollowerEdit, FollowerTag, Subscriber, TagRead
 from subscribers.sync.profiles import fetch_profiles
 from subscribers.tagging.edit_jobs import change_remark, change_tag, write_edits
-from subscribers.tagging.names import read_names, read_regularly
+from subscribers.tagging.tag_names import read_names, read_regularly
 
 pytestmark = pytest.mark.django_db
 

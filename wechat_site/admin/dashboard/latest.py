@@ -20,7 +20,7 @@ from events.models.event_log import EventLogQuerySet
 from events.viewer import account_ids, shown_openid
 from events.wechat.api import NotPermitted
 from subscribers.models import FollowerSync, ProfileFetch
-from subscribers.qr_codes.names import CodeNames
+from subscribers.qr_codes.code_names import CodeNames
 from wechat_site.admin.dashboard.choice import Choice
 from wechat_site.admin.dashboard.links import account_url, list_url
 

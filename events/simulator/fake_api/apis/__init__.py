@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from events.simulator.fake_api.apis.call import Api, ApiCall
 from events.simulator.fake_api.apis.codes import CODES
+from events.simulator.fake_api.apis.datacube import DATACUBE
 from events.simulator.fake_api.apis.diagnostics import DIAGNOSTICS
 from events.simulator.fake_api.apis.js_tickets import JS_TICKETS
 from events.simulator.fake_api.apis.media import MEDIA
 from events.simulator.fake_api.apis.menus import MENUS
 from events.simulator.fake_api.apis.messages import MESSAGES
 from events.simulator.fake_api.apis.quotas import quota_apis
-from events.simulator.fake_api.apis.statistics import STATISTICS
 from events.simulator.fake_api.apis.tags import TAGS
 from events.simulator.fake_api.apis.users import USERS
 
@@ -23,7 +23,7 @@ APIS: dict[str, Api] = {
     **MEDIA,
     **MENUS,
     **MESSAGES,
-    **STATISTICS,
+    **DATACUBE,
     **TAGS,
     **USERS,
 }

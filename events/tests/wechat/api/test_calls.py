@@ -22,8 +22,8 @@ from events.wechat.api.custom_messages import (
     NewsMessage,
     TextMessage,
 )
+from events.wechat.api.datacube import UserCumulate, UserSummary
 from events.wechat.api.diagnostics import Ping, Quota, Resolution
-from events.wechat.api.statistics import UserCumulate, UserSummary
 from events.wechat.api.tags import Tag
 from events.wechat.api.users import Profile
 
@@ -308,13 +308,13 @@ def test_statistics_of_a_day(client, account, clock):
         account.note_push(event_push("gh", f"o{number}", yesterday, "subscribe", key))
     account.note_push(event_push("gh", ANNA, yesterday, "unsubscribe"))
     account.note_push(event_push("gh", "o9", NOON, "subscribe"))
-    assert client.statistics.user_summary(DAY, DAY) == (
+    assert client.datacube.user_summary(DAY, DAY) == (
         UserSummary(DAY, 0, 1, 0),
         UserSummary(DAY, 1, 1, 0),
         UserSummary(DAY, 30, 2, 1),
     )
     before = DAY - datetime.timedelta(days=1)
-    assert client.statistics.user_cumulate(before, DAY) == (
+    assert client.datacube.user_cumulate(before, DAY) == (
         UserCumulate(before, -2),
         UserCumulate(DAY, 1),
     )
@@ -322,28 +322,28 @@ def test_statistics_of_a_day(client, account, clock):
 
 def test_yesterday_is_missing_before_eight_in_the_morning(client, clock):
     clock.at = NOON - 4 * 3600 - 1
-    assert client.statistics.user_cumulate(DAY, DAY) == ()
+    assert client.datacube.user_cumulate(DAY, DAY) == ()
     clock.at += 1
-    assert len(client.statistics.user_cumulate(DAY, DAY)) == 1
+    assert len(client.datacube.user_cumulate(DAY, DAY)) == 1
 
 
 def test_a_day_that_is_not_ready_is_missing_whichever_way_it_is_said(client, fake, clock):
     answer_with(fake, "/datacube/getusersummary", {"errcode": 61503, "errmsg": "not ready"})
-    assert client.statistics.user_summary(DAY, DAY) == ()
+    assert client.datacube.user_summary(DAY, DAY) == ()
 
 
 def test_today_is_refused(client, clock):
     clock.at = NOON
     today = DAY + datetime.timedelta(days=1)
     with pytest.raises(RequestRejected) as caught:
-        client.statistics.user_summary(DAY, today)
+        client.datacube.user_summary(DAY, today)
     assert caught.value.errcode == 61501
 
 
 @pytest.mark.parametrize("days", [-1, 7])
 def test_more_than_a_week_is_not_asked_for(client, fake, days):
     with pytest.raises(ValueError, match="7 days"):
-        client.statistics.user_summary(DAY, DAY + datetime.timedelta(days=days))
+        client.datacube.user_summary(DAY, DAY + datetime.timedelta(days=days))
     assert fake.calls == {}
 
 
@@ -414,7 +414,7 @@ def test_json_is_sent_with_real_characters_and_numbers():
         (
             "/datacube/getusersummary",
             {"list": [{"ref_date": "soon"}]},
-            lambda client: client.statistics.user_summary(DAY, DAY),
+            lambda client: client.datacube.user_summary(DAY, DAY),
         ),
         ("/cgi-bin/menu/get", {"menu": {"button": "x"}}, lambda client: client.menus.get()),
     ],

@@ -15,7 +15,7 @@ from .transport.answer_fields import mappings, number, text
 from .transport.api_errors import BadAnswer, Refused
 from .transport.calls import Calls
 
-__all__ = ["LONGEST_SPAN", "Statistics", "UserCumulate", "UserSummary"]
+__all__ = ["LONGEST_SPAN", "Datacube", "UserCumulate", "UserSummary"]
 
 # Days in one call.
 LONGEST_SPAN = 7
@@ -41,7 +41,7 @@ class UserCumulate:
     total: int
 
 
-class Statistics:
+class Datacube:
     """Fetches numbers of days up to yesterday: one to seven in one call, else ValueError.
 
     Both ends are included.

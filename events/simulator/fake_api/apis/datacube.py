@@ -9,7 +9,7 @@ from events.simulator.fake_api.call_answers import Refusal
 from events.simulator.fake_api.fake_account import FakeAccount
 from events.simulator.fake_api.follow_days import beijing_day
 
-__all__ = ["STATISTICS"]
+__all__ = ["DATACUBE"]
 
 
 def _user_summary(account: FakeAccount, call: ApiCall) -> Fields:
@@ -52,7 +52,7 @@ def _days(call: ApiCall) -> list[datetime.date]:
     return [day for day in days if day <= last_ready]
 
 
-STATISTICS: dict[str, Api] = {
+DATACUBE: dict[str, Api] = {
     "/datacube/getusersummary": Api("POST", _user_summary, needs_certification=True),
     "/datacube/getusercumulate": Api("POST", _user_cumulate, needs_certification=True),
 }
