@@ -13,7 +13,8 @@ from events.jobs.run import claimed, run_job
 from events.platform.client import client_for
 from events.wechat.api import Client, NotPermitted
 from subscribers.models import FollowerSync, ProfileFetch
-from subscribers.sync.run import SyncRun
+from subscribers.sync.run import continue_run
+from subscribers.sync.turn import Turn
 
 __all__ = ["LEASE", "SLICE", "carry_on", "sync_next"]
 
@@ -52,14 +53,14 @@ def carry_on(
 
     def work(sync: FollowerSync) -> None:
         nonlocal served
-        run = SyncRun(sync, client or client_for(sync.account), until, lease, now, tell)
+        turn = Turn(sync, client or client_for(sync.account), until, lease, now, tell)
         try:
-            run.carry_on()
+            continue_run(turn)
         except NotPermitted as error:
             ProfileFetch.objects.refuse(sync.account, error, now())
             raise
         finally:
-            served = run.served
+            served = turn.served
 
     run_job(FollowerSync.objects.all(), sync, work, delays=CALL, now=now)
     return served

@@ -22,7 +22,7 @@ from subscribers.models import Erasure, FollowerSync, ProfileFetch, Subscriber
 from subscribers.personal_data.erase import erase
 from subscribers.personal_data.requests import request_erasure
 from subscribers.sync import compare as sync_module
-from subscribers.sync import run as run_module
+from subscribers.sync import read_list
 from subscribers.sync.compare import carry_on, sync_next
 from subscribers.sync.profiles import fetch_profiles
 from subscribers.sync.schedule import begin_daily
@@ -304,7 +304,7 @@ def test_a_run_goes_on_where_it_stopped(run, follow_there, happened, leave_there
 
 def test_a_slice_ends_and_the_next_goes_on(run, follow_there, account, monkeypatch):
     monkeypatch.setattr(sync_module, "SLICE", -1)
-    monkeypatch.setattr(run_module, "_CHUNK", 10)
+    monkeypatch.setattr(read_list, "CHUNK", 10)
     follow_there(*(f"o{number:03}" for number in range(35)))
     FollowerSync.objects.begin(account, origin="command", now=timezone.now())
     assert sync_next() == 10
@@ -349,7 +349,7 @@ def test_whoever_left_meanwhile_is_counted_once_however_the_run_is_cut(
     run, follow_there, leave_there, people, account, monkeypatch
 ):
     monkeypatch.setattr(sync_module, "SLICE", -1)
-    monkeypatch.setattr(run_module, "_CHUNK", 4)
+    monkeypatch.setattr(read_list, "CHUNK", 4)
     follow_there(*(f"o{number:02}" for number in range(20)))
     listed = people.page("", 100)
     people.page = lambda after, limit: [openid for openid in listed if openid > after]
@@ -380,7 +380,7 @@ def test_pages_that_overlap_and_a_list_that_moves_count_nobody_twice(
 
 
 def test_a_list_that_goes_round_ends_the_run(run, follow_there, people, fake, account, monkeypatch):
-    monkeypatch.setattr(run_module, "_MARGIN", 10)
+    monkeypatch.setattr(read_list, "_MARGIN", 10)
     follow_there(*(f"o{number}" for number in range(6)))
     people.page = lambda after, limit: ["o1", "o2"] if after in {"", "o4"} else ["o3", "o4"]
     sync = run()
@@ -452,7 +452,7 @@ def test_a_platform_that_does_not_answer_in_time_puts_off(run, follow_there, fak
 def test_an_account_that_is_switched_off_is_asked_for_nobody_any_more(
     run, follow_there, people, fake, account, monkeypatch
 ):
-    monkeypatch.setattr(run_module, "_CHUNK", 10)
+    monkeypatch.setattr(read_list, "CHUNK", 10)
     follow_there(*(f"o{number:02}" for number in range(35)))
 
     def switch_off():
@@ -479,7 +479,7 @@ def test_a_fault_of_ours_is_shown_and_waits_for_an_operator(run, follow_there, m
     def fail(*arguments):
         raise ZeroDivisionError("nobody\0 knows")
 
-    monkeypatch.setattr(run_module, "write_profiles", fail)
+    monkeypatch.setattr(read_list, "write_profiles", fail)
     sync = run()
     assert (sync.failure, sync.has_failed) == ("fault", True)
     assert sync.failure_text == "ZeroDivisionError: nobody knows"
