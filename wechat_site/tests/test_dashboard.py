@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import re
 from urllib.parse import urlencode
 
@@ -83,6 +84,23 @@ def test_people_are_counted_once_a_day(operator, account):
     assert figures(operator, period="30")["New"] == (3, 0)
     day = str(timezone.localtime(timezone.now(), account.zone).date() - 3 * DAY)
     assert figures(operator, **{"from": day, "to": day})["New"] == (1, 0)
+
+
+def test_more_unfollows_and_unanswered_messages_are_shown_as_worse(operator, account):
+    noon = midnight(account, 1)
+    for number in range(2):
+        push(account, message_xml(openid=f"o{number}", at=noon + number))
+    push(account, message_xml("event.unsubscribe", openid="o0", at=noon + 9))
+    push(account, message_xml("text", openid="o1", at=noon + 9))
+    roll_up()
+    cards = operator.get(DASHBOARD).content.decode().split("dashboard-figure")
+    seen = {
+        name: "better" if 'class="better"' in card else "worse" if 'class="worse"' in card else "-"
+        for before, card in itertools.pairwise(cards)
+        for name in re.findall("<h2>(.+?)</h2>", before)[-1:]
+    }
+    assert seen["New"] == "better"
+    assert seen["Cancelled"] == seen["Unanswered"] == "worse"
 
 
 def test_a_day_begins_when_it_begins_for_the_account(operator):

@@ -63,7 +63,7 @@ def event_figures(choice: Choice, kinds: Mapping[str, tuple[Totals, Totals]]) ->
     return [
         Figure(_("Messages of followers"), *messages, log_url(choice, kind=KindFilter.MESSAGES)),
         Figure(_("Menu taps"), *taps, log_url(choice, kind=KindFilter.MENU)),
-        Figure(_("Unanswered"), *missed, unanswered_url(choice)),
+        Figure(_("Unanswered"), *missed, unanswered_url(choice), fewer_is_better=True),
     ]
 
 

@@ -19,13 +19,17 @@ _FEW = 10
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number of the days, and of as many days before; `url` leads to the counted rows."""
+    """A number of the days, and of as many days before; `url` leads to the counted rows.
+
+    If `fewer_is_better`, more is shown in the colour of what is worse.
+    """
 
     name: StrOrPromise
     value: int
     before: int
     url: str
     is_signed: bool = False
+    fewer_is_better: bool = False
 
     @property
     def difference(self) -> int:

@@ -81,7 +81,7 @@ def follower_figures(choice: Choice, kinds: Mapping[str, tuple[Totals, Totals]])
             list_url("subscribers", "subscriber", account=account, following="yes"),
         ),
         Figure(_("New"), *new, log_url(choice, kind=FOLLOW)),
-        Figure(_("Cancelled"), *left, log_url(choice, kind=UNFOLLOW)),
+        Figure(_("Cancelled"), *left, log_url(choice, kind=UNFOLLOW), fewer_is_better=True),
         Figure(
             _("Net"), new[0] - left[0], new[1] - left[1], choice.url() + "#growth", is_signed=True
         ),
