@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from events.simulator import Follower, Population, Push, acts, believable_times, undelivered
+from django.db.models import F
+from django.utils import timezone
 
-__all__ = ["past_acts", "people_from_before", "reaching_the_site", "unnoticed_acts"]
+from events.models import EventLog, OfficialAccount
+from events.simulator import Follower, Population, Push, acts, believable_times, undelivered
+from events.stats.counting.rebuild import rebuild
+
+__all__ = ["date_back", "past_acts", "people_from_before", "reaching_the_site", "unnoticed_acts"]
 
 _LENGTH = 14 * 24 * 3600
 _YEAR = 365 * 24 * 3600
@@ -16,6 +21,8 @@ _FROM_BEFORE = 120
 _MISSED = 0.08
 # So many people come back, and so many leave, at the very end, without a push to the site.
 _UNNOTICED = 3
+# The columns of a push that say when it arrived, and what the site did at which time.
+_TIMES_HERE = ("received_at", "last_delivered_at", "folded_at", "processed_at", "answered_at")
 _LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789_-"
 
 
@@ -50,3 +57,18 @@ def unnoticed_acts(population: Population, at: int) -> list[Push]:
         act(at) for _number in range(_UNNOTICED) for act in (population.come_back, population.leave)
     ]
     return [push for push in pushes if push is not None]
+
+
+def date_back(account: OfficialAccount) -> None:
+    """Lets the pushes of the past have arrived when they happened, and counts them anew.
+
+    They arrive within seconds. Without this the dashboard would show a site of this minute, and
+    a conversation all its answers at the end.
+    """
+    past = EventLog.objects.filter(
+        account=account, source=EventLog.Source.CALLBACK, event_time__lt=account.created_at
+    )
+    late = past.filter(received_at__gte=account.created_at)
+    delay = F("received_at") - F("event_time")
+    late.update(**{column: F(column) - delay for column in _TIMES_HERE})
+    rebuild(account.pk, past.earliest("event_time").event_time, timezone.now())

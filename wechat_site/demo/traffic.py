@@ -26,7 +26,13 @@ from events.simulator.fake_api import (
 from subscribers.models import QRScene
 from wechat_site.demo.known_state import add_account, known_followers
 
-from .past import past_acts, people_from_before, reaching_the_site, unnoticed_acts
+from .past import (
+    date_back,
+    past_acts,
+    people_from_before,
+    reaching_the_site,
+    unnoticed_acts,
+)
 from .shop import FORMER_MENU, SCENE_ELSEWHERE, repertoire, ticket_elsewhere
 from .staff import Staff
 
@@ -118,6 +124,8 @@ class Demonstration:
         if self._needs_past:
             connection.close()
             pushing.deliver(self._past(), concurrency=4)
+            if not self._stop.is_set():
+                staff.do(self._date_back)
             for push in unnoticed_acts(self._population, int(time.time())):
                 self._there.note_push(push)
         if self._stop.is_set():
@@ -145,6 +153,9 @@ class Demonstration:
             reorder=0.1,
             random=self._random,
         )
+
+    def _date_back(self) -> None:
+        date_back(self._account)
 
     def _present(self) -> Iterator[Delivery]:
         clock = iter(lambda: int(time.time()), None)

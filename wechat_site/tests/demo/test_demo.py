@@ -111,6 +111,14 @@ def test_codes_are_made_scanned_and_bound_and_all_else_goes_round(tmp_path, empt
         running.wait_for(
             lambda: running.count("subscribers_subscriber", "profile_synced_at IS NOT NULL") > 20
         )
+        # The past seems to have arrived when it happened, and is counted so.
+        began = "(SELECT created_at FROM events_officialaccount)"
+        past = f"source = 'callback' AND event_time < {began}"
+        assert running.count("events_eventlog", past) > 200
+        assert not running.count("events_eventlog", f"{past} AND received_at >= {began}")
+        counted = f"SELECT coalesce(sum(received), 0) FROM events_healthcount WHERE start < {began}"
+        here = running.count("events_eventlog", past)
+        running.wait_for(lambda: running.rows(counted)[0][0] >= here)
         # WeChat's figures know the past too.
         running.wait_for(lambda: running.count("subscribers_wechatday", "new > 0"))
         # What one person is shown and what hangs on walls was all made by the platform.
