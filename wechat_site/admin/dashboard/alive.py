@@ -159,7 +159,7 @@ def account_rows(
                 last_event_at=last,
                 usual=None
                 if last is None or pulse is Pulse.UNKNOWN
-                else round(rhythm.expected(last, now)),
+                else round(rhythm.expected(last, now)) or None,
                 received=received,
                 late=late,
                 unanswered=missed,
