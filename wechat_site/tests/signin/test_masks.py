@@ -14,6 +14,7 @@ from events.testing import make_account, message_xml, push
 from subscribers.binding.bind import start_binding
 from subscribers.models import BindingRequest, Subscriber
 from subscribers.qr_codes.images import svg
+from wechat_site.tests.signin.crawl import pages
 from wechat_site.tests.signin.people import browser_of, with_rights, with_role
 from wechat_site.tests.signin.world import Rows, make_rows, text_of
 
@@ -133,6 +134,16 @@ def test_who_reads_contents_without_openids_sees_nobodys_openid(rows):
         assert sender not in text
     assert "••••0001" in shown[0]
     assert "••••0001" in shown[1]
+
+
+@pytest.mark.slow
+@pytest.mark.any_database
+def test_no_page_of_the_admin_shows_an_openid_to_who_may_not_see_it(rows):
+    user = User.objects.create_user("colleague", is_staff=True)
+    user.user_permissions.set(Permission.objects.exclude(codename="view_openids_in_clear"))
+    texts = {page.path: text_of(page.answer) for page in pages(browser_of(user))}
+    assert len(texts) > 60
+    assert [path for path, text in texts.items() if rows.openid in text] == []
 
 
 # --- Exports and statistics ----------------------------------------------------------------------
