@@ -52,9 +52,8 @@ class AccountFilter(admin.SimpleListFilter):
         if not self.value():
             return queryset
         # Look the account up first: in a join PostgreSQL could not estimate how many rows it has.
-        accounts = OfficialAccount.objects.filter(slug=self.value())
-        pk = accounts.values_list("pk", flat=True).first()
-        return queryset.none() if pk is None else queryset.filter(account=pk)
+        account = _account_in(request)
+        return queryset.none() if account is None else queryset.filter(account=account.pk)
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -201,15 +200,15 @@ class EventTimeFilter(admin.SimpleListFilter):
     @classmethod
     def bounds(cls, request: HttpRequest) -> tuple[Any, Any]:
         """Returns the first moment and the one after the last; None if there is no such limit."""
-        span = cls.span(request)
-        if span is not None:
-            zone = zone_of(request)
-            return day_start(span[0], zone), day_start(span[1] + datetime.timedelta(days=1), zone)
         if not cls.is_chosen(request):
             return None, None
-        today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+        zone = zone_of(request)
+        span = cls.span(request)
+        if span is not None:
+            return day_start(span[0], zone), day_start(span[1] + datetime.timedelta(days=1), zone)
+        today = timezone.now().astimezone(zone).date()
         days = int(request.GET[cls.parameter_name])
-        return today - datetime.timedelta(days=days - 1), None
+        return day_start(today - datetime.timedelta(days=days - 1), zone), None
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         start, end = self.bounds(request)
@@ -264,10 +263,16 @@ def span_of(request: HttpRequest) -> Span:
 
 def zone_of(request: HttpRequest) -> zoneinfo.ZoneInfo:
     """Returns the time zone of the list's account; the site's for a list of all accounts."""
-    slug = request.GET.get(AccountFilter.parameter_name)
-    name = (
-        OfficialAccount.objects.filter(slug=slug).values_list("time_zone", flat=True).first()
-        if slug
-        else None
-    )
-    return zoneinfo.ZoneInfo(name or settings.TIME_ZONE)
+    account = _account_in(request)
+    return zoneinfo.ZoneInfo(settings.TIME_ZONE) if account is None else account.zone
+
+
+def _account_in(request: HttpRequest) -> OfficialAccount | None:
+    """Returns the account in the list's address, read once in each request."""
+    if not hasattr(request, "account_of_list"):
+        slug = request.GET.get(AccountFilter.parameter_name)
+        accounts = OfficialAccount.objects.only("pk", "time_zone")
+        found = accounts.filter(slug=slug).first() if slug else None
+        request.account_of_list = found  # type: ignore[attr-defined]
+    account: OfficialAccount | None = request.account_of_list  # type: ignore[attr-defined]
+    return account

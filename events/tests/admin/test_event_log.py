@@ -163,6 +163,18 @@ def test_the_time_filter_begins_with_the_sites_day(operator, account):
     assert len(listed(operator.get(reverse(LOG), {"days": "30"}))) == 3
 
 
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_the_time_filter_begins_with_the_chosen_accounts_day(operator, zone):
+    account = make_account(time_zone=zone)
+    today = (
+        timezone.now().astimezone(account.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    )
+    this = store(account, 1, event_time=today)
+    store(account, 2, event_time=today - datetime.timedelta(seconds=1))
+    query = {"account": account.slug, "days": "1"}
+    assert listed(operator.get(reverse(LOG), query)) == [this.pk]
+
+
 def test_kinds_that_occur_can_be_chosen_and_unknown_ones_are_marked(operator, account):
     store(account, 1)
     store(account, 2, kind="event.from_the_future")
