@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import connection
 
-from events.models import MessageText
+from events.models import MessageText, with_account
 from events.months import Month
 from events.search.grams import folded, grams, words_of
 from events.search.index import GRAMS_TABLE, token
@@ -48,7 +48,7 @@ def find(query: str, span: Span, *, limit: int, before: _Place | None = None) ->
             found.append(pk)
             if len(found) == limit:
                 break
-    rows = MessageText.objects.select_related("account").in_bulk(found)
+    rows = with_account(MessageText.objects.all()).in_bulk(found)
     return [rows[pk] for pk in found if pk in rows]
 
 

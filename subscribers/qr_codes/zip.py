@@ -8,6 +8,7 @@ import unicodedata
 import zipfile
 from collections.abc import Iterator, Sequence
 
+from events.models import with_account
 from events.spreadsheets import harmless
 from subscribers.models import QRScene
 from subscribers.qr_codes.images import png
@@ -36,7 +37,7 @@ def archive(ids: Sequence[int]) -> Iterator[bytes]:
     # Stored without compression: the pictures are compressed already.
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as file:
         for start in range(0, len(ids), _AT_ONCE):
-            chosen = QRScene.objects.select_related("account", "logo").in_bulk(
+            chosen = with_account(QRScene.objects.select_related("logo")).in_bulk(
                 ids[start : start + _AT_ONCE]
             )
             for pk in ids[start : start + _AT_ONCE]:

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from events.db.keyset import portions
 from events.jobs.run import GaveUp, serve
-from events.models import private_files, remove_with_files
+from events.models import private_files, remove_with_files, with_account
 from events.models.job import LeaseLost
 from events.platform.failures import EXPLANATIONS
 from events.spreadsheets import harmless
@@ -109,7 +109,7 @@ def _rows(export: FollowerExport) -> Iterator[list[Any]]:
         )
         if is_shown
     ]  # fmt: skip
-    followers = visible_to(export.user, Subscriber.objects.select_related("account"))
+    followers = visible_to(export.user, with_account(Subscriber.objects.all()))
     zone = zoneinfo.ZoneInfo(settings.TIME_ZONE)
     if export.account is not None:
         followers, zone = followers.filter(account=export.account), export.account.zone

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from events.log.settled import Unsettled, settled_upper_bound
-from events.models import EventLog
+from events.models import EventLog, with_account
 from subscribers.models import (
     Binding,
     OutgoingMessage,
@@ -160,7 +160,7 @@ def _write_late_events() -> int:
 def _read(ids: Sequence[int]) -> list[EventLog]:
     if not ids:
         return []
-    return list(EventLog.objects.filter(pk__in=ids).select_related("account").order_by("pk"))
+    return list(with_account(EventLog.objects.filter(pk__in=ids)).order_by("pk"))
 
 
 def _still_hold(events: Sequence[EventLog]) -> bool:
@@ -232,7 +232,7 @@ def _can_skip() -> bool:
 
 def _binding(row: WebhookOutbox) -> WebhookMessage | None:
     binding = (
-        Binding.objects.select_related("account", "subscriber", "user")
+        with_account(Binding.objects.select_related("subscriber", "user"))
         .filter(pk=row.object_id)
         .first()
     )
@@ -246,13 +246,13 @@ def _binding(row: WebhookOutbox) -> WebhookMessage | None:
 
 
 def _failed_message(row: WebhookOutbox) -> WebhookMessage | None:
-    messages = OutgoingMessage.objects.select_related("account", "subscriber")
+    messages = with_account(OutgoingMessage.objects.select_related("subscriber"))
     message = messages.filter(pk=row.object_id).first()
     return None if message is None else payload.of_message(message, row.type, row.at)
 
 
 def _scene(row: WebhookOutbox) -> WebhookMessage | None:
-    scene = QRScene.objects.select_related("account").filter(pk=row.object_id).first()
+    scene = with_account(QRScene.objects.filter(pk=row.object_id)).first()
     return None if scene is None else payload.of_scene(scene, row.type, row.at)
 
 
