@@ -74,7 +74,6 @@ class AlertLimitsAdmin(AccountModelAdmin):
     form = type("_AlertLimitsForm", (AlertLimitsForm,), _FIELDS)
     list_display = ["whose", "changed"]
     list_display_links = ["whose"]
-    list_select_related = ["account"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if not self.has_change_permission(request, obj):

@@ -22,7 +22,7 @@ from events.admin.list_filters import AccountFilter
 from events.alerts.rules import RULES, words_of
 from events.alerts.send import FAILURES, NotSent, is_address, send_test
 from events.audit.record import record
-from events.models import Alert, AlertChannel, AlertMessage, with_account
+from events.models import Alert, AlertChannel, AlertMessage
 from events.viewer import account_ids
 
 __all__ = ["AlertAdmin", "AlertChannelAdmin", "AlertMessageAdmin"]
@@ -146,9 +146,6 @@ class AlertAdmin(ReadOnly, AccountModelAdmin):
     list_filter = [AccountFilter, "level"]
     ordering = ["-began_at"]
     show_full_result_count = False
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        return with_account(super().get_queryset(request))
 
     @display(
         description=_("status"), label={"down": "danger", "late": "warning", "over": "success"}

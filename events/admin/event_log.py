@@ -31,7 +31,7 @@ from events.audit.record import record
 from events.callback.judge_again import judge, read_again
 from events.log.process import fold_if_missing, reopen
 from events.menus.names import MenuNames
-from events.models import EventLog, MessageText, with_account
+from events.models import EventLog, MessageText
 from events.models.event_log import EventLogQuerySet
 from events.search.find import find
 from events.viewer import may_see_contents, may_see_openids
@@ -107,9 +107,6 @@ class EventLogAdmin(EventColumns, ReadOnly, KeysetModelAdmin):
         "last_delivery", "folded", "outcome", "attempts", "next_attempt", "duration_ms",
         "shown_raw",
     ]  # fmt: skip
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return with_account(super().get_queryset(request))
 
     def time_column(self, request: HttpRequest) -> str | None:
         return "event_time" if EventTimeFilter.is_chosen(request) else None

@@ -18,7 +18,6 @@ from events.admin.access import AccountModelAdmin
 from events.admin.changelist import KeysetModelAdmin, ReadOnly
 from events.admin.html import follower_link
 from events.admin.list_filters import AccountFilter
-from events.models import with_account
 from events.viewer import may_see_openids
 from subscribers.binding.bind import start_binding, unbind
 from subscribers.models import Binding, BindingRequest, BindingScan, BindingText
@@ -33,9 +32,12 @@ class BindingAdmin(ReadOnly, KeysetModelAdmin):
     holds_personal_data = True
     list_display = ["user", "follower", "account", "state", "bound_at", "unbound_at"]
     list_filter = [AccountFilter]
-    list_select_related = ["account", "subscriber", "user"]
     search_help_text = _("OpenID or user name; the whole value")
     actions = ["unbind"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        bindings: QuerySet[Any] = super().get_queryset(request)
+        return bindings.select_related("subscriber", "user")
 
     def has_unbind_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("subscribers.change_binding")
@@ -85,8 +87,11 @@ class BindingRequestAdmin(KeysetModelAdmin):
     form = BindingRequestForm
     list_display = ["user", "account", "badge", "reason", "created_at", "expires_at"]
     list_filter = [AccountFilter]
-    list_select_related = ["account", "user"]
     search_help_text = _("user name; the whole value")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        requests: QuerySet[Any] = super().get_queryset(request)
+        return requests.select_related("user")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -170,8 +175,11 @@ class BindingScanAdmin(ReadOnly, KeysetModelAdmin):
     holds_personal_data = True
     list_display = ["event_time", "follower", "account", "result", "reason", "request"]
     list_filter = [AccountFilter, "outcome", "refused_reason"]
-    list_select_related = ["account", "subscriber", "request__user"]
     search_help_text = _("OpenID; the whole value")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        scans: QuerySet[Any] = super().get_queryset(request)
+        return scans.select_related("subscriber", "request__user")
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
         matching: QuerySet[Any] = queryset.filter(subscriber__openid=term)
@@ -204,8 +212,4 @@ class BindingScanAdmin(ReadOnly, KeysetModelAdmin):
 class BindingTextAdmin(AccountModelAdmin):
     list_display = ["occasion", "language", "text", "account"]
     list_filter = [AccountFilter]
-    list_select_related = ["account"]
     fields = ["account", ("occasion", "language"), "text"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return with_account(super().get_queryset(request))

@@ -14,7 +14,6 @@ from events.admin.access import AccountModelAdmin
 from events.admin.changelist import ReadOnly
 from events.admin.hindered import NeedsRight
 from events.admin.list_filters import AccountFilter
-from events.models import with_account
 from subscribers.datacube.compare_figures import REASONS, compare
 from subscribers.models import WeChatDay
 
@@ -30,9 +29,6 @@ class WeChatDayAdmin(NeedsRight, ReadOnly, AccountModelAdmin):
     list_per_page = 31
     ordering = ["-date", "-pk"]
     show_full_result_count = False
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        return with_account(super().get_queryset(request))
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Compares the days of this page with our figures, account by account."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -34,7 +35,7 @@ from events.callback.callback_address import callback_path
 from events.doctor.account_settings import addressed_to
 from events.media.account_picture import inline_picture, prepared, set_picture
 from events.media.uploaded_picture import LARGEST, NoPicture
-from events.models import PendingJudgement
+from events.models import ACCOUNT_SECRETS, PendingJudgement
 from events.models.account import OfficialAccount, new_callback_key
 from events.models.account_rules import checked
 from events.wechat import SecurityMode
@@ -162,6 +163,13 @@ class OfficialAccountForm(forms.ModelForm):  # type: ignore[type-arg]
             self.fields[name].widget.attrs["placeholder"] = _("kept from your last attempt")
 
 
+class _WithoutSecrets(ChangeList):
+    """The list, which shows no secret and so decrypts none."""
+
+    def get_queryset(self, *args: Any, **kwargs: Any) -> Any:
+        return super().get_queryset(*args, **kwargs).defer(*ACCOUNT_SECRETS)
+
+
 @admin.register(OfficialAccount)
 class OfficialAccountAdmin(AccountModelAdmin):
     account_path = "pk"
@@ -172,6 +180,9 @@ class OfficialAccountAdmin(AccountModelAdmin):
         "shown_rights", "created_at", "updated_at",
     ]  # fmt: skip
     actions_detail = ["see_doctor", "renew_callback_key"]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return _WithoutSecrets
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [*(["slug"] if obj else []), *self.readonly_fields]

@@ -27,7 +27,7 @@ from events.media.file_kind import Mistake, Unusable, look_at
 from events.media.lend import add_file, remove_file, used_in_rules
 from events.media.poster import prepared_poster, set_poster
 from events.media.uploaded_picture import LARGEST, NoPicture
-from events.models import MediaFile, with_account
+from events.models import MediaFile
 from events.platform.failures import EXPLANATIONS
 from events.viewer import visible_to
 from events.wechat.api.media import LIMITS
@@ -127,9 +127,6 @@ class MediaFileAdmin(NeedsRight, AccountModelAdmin):
             path("<int:pk>/poster/", view(self.poster_view), name="events_mediafile_poster"),
             *super().get_urls(),
         ]
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        return with_account(super().get_queryset(request))
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fields: list[Any] = ["account", "title", "upload", "new_poster"]

@@ -15,7 +15,7 @@ from events.admin.html import moment
 from events.admin.list_filters import AccountFilter
 from events.admin.menus.menu_state import failure_of, listing_of
 from events.menus.menu_words import names
-from events.models import LiveMenu, with_account
+from events.models import LiveMenu
 from events.numbers import number_in
 
 __all__ = ["LiveMenuAdmin"]
@@ -32,7 +32,7 @@ class LiveMenuAdmin(ReadOnly, KeysetModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         menus: QuerySet[Any] = super().get_queryset(request)
-        return with_account(menus.select_related("version"))
+        return menus.select_related("version")
 
     def search_exactly(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         number = number_in(term.removeprefix("#"))

@@ -24,7 +24,7 @@ from events.admin.rules.menu_answers import answers_of_keys
 from events.audit.record import record
 from events.menus.menu_words import names
 from events.menus.publish import MENUS, ask_wechat
-from events.models import MenuVersion, with_account
+from events.models import MenuVersion
 from events.models.menu import MenuVersionQuerySet
 from events.platform.hindrances import hindrance
 from events.wechat.api.menu_model import Menu
@@ -60,7 +60,7 @@ class MenuList(ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         versions: MenuVersionQuerySet = super().get_queryset(request)
-        return with_account(versions.with_is_live().select_related("created_by", "published_by"))
+        return versions.with_is_live().select_related("created_by", "published_by")
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

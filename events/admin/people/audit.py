@@ -31,7 +31,7 @@ from events.admin.list_filters import AccountFilter
 from events.audit.acts import ACTS, act_in_words, details_in_words, outcome_in_words
 from events.audit.record import record
 from events.db.keyset import portions
-from events.models import AuditEntry, with_account
+from events.models import AuditEntry
 from events.spreadsheets import csv_parts
 
 __all__ = ["AuditEntryAdmin"]
@@ -107,9 +107,6 @@ class AuditEntryAdmin(ReadOnly, KeysetModelAdmin):
         "time", "what", "who", "way", "address", "account", "object", "shown_changes",
         "shown_details", "earlier_states",
     ]  # fmt: skip
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return with_account(super().get_queryset(request))
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
         columns = ["user_name", "address"] if _is_address(term) else ["user_name"]

@@ -21,7 +21,7 @@ from events.admin.list_filters import AccountFilter
 from events.admin.rules.state import names_of, page_of_rules
 from events.answering.publish_rules import NotPossible, draft_of, take_back
 from events.answering.rule_words import changes
-from events.models import RuleVersion, with_account
+from events.models import RuleVersion
 
 __all__ = ["RuleVersionAdmin"]
 
@@ -42,7 +42,7 @@ class RuleVersionAdmin(ReadOnly, KeysetModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         versions: QuerySet[Any] = super().get_queryset(request)
-        return with_account(versions.select_related("published_by"))
+        return versions.select_related("published_by")
 
     def has_publish_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return self.has_view_permission(request) and request.user.has_perm("events.publish_rules")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -17,7 +16,6 @@ from events.admin.hindered import NeedsRight
 from events.admin.html import moment
 from events.admin.list_filters import AccountFilter
 from events.kinds import label
-from events.models import with_account
 from events.platform.failures import EXPLANATIONS
 from subscribers.inbox import media
 from subscribers.models import FollowerEdit, ReceivedMedia, TagRead
@@ -31,9 +29,6 @@ class JobAdmin(ReadOnly, AccountModelAdmin):
 
     actions = ["try_again"]
     sentences = EXPLANATIONS
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return with_account(super().get_queryset(request))
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("subscribers.change_subscriber")

@@ -25,7 +25,7 @@ from unfold.decorators import display
 from events.admin.access import AccountModelAdmin
 from events.admin.changelist import KeysetModelAdmin, ReadOnly
 from events.audit.record import record
-from events.models import private_files
+from events.models import private_files, with_account
 from subscribers.admin.followers.follower_filters import asked_for
 from subscribers.admin.followers.segments import number_of
 from subscribers.models import FollowerExport
@@ -114,8 +114,7 @@ class FollowerExportAdmin(ReadOnly, KeysetModelAdmin):
         return [path("<int:pk>/file/", view, name=name), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        rows = FollowerExport.objects.filter(user=request.user.pk)
-        return rows.select_related("account")
+        return with_account(FollowerExport.objects.filter(user=request.user.pk))
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         response = super().changelist_view(request, extra_context)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from events.admin.access import visible_accounts
 from events.admin.list_filters import AccountFilter, zone_of
-from events.models import OfficialAccount
+from events.models import OfficialAccount, with_account
 from events.numbers import number_in
 from events.stats.periods import days_in
 from events.viewer import may, visible_to
@@ -203,7 +203,7 @@ class SegmentFilter(admin.SimpleListFilter):
 
 def usable_segments(request: HttpRequest) -> Any:
     """The segments in which the user may see every condition."""
-    segments = visible_to(request.user, Segment.objects.select_related("account"))
+    segments = visible_to(request.user, with_account(Segment.objects.all()))
     if not request.user.has_perm("subscribers.view_segment"):
         return segments.none()
     return segments if may_see_bindings() else segments.exclude(conditions__has_key="bound")

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db import DatabaseError
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -151,7 +152,6 @@ class WithPersonalData:
 class ErasureAdmin(ReadOnly, AccountModelAdmin):
     list_display = ["pseudonym", "account", "reason", "requested_at", "requested_by", "erased_at"]
     list_filter = [AccountFilter]
-    list_select_related = ["account", "requested_by"]
     ordering = ["-pk"]
     fields = [
         ("pseudonym", "account"), ("reason", "requested_by"), ("requested_at", "erased_at"),
@@ -159,6 +159,10 @@ class ErasureAdmin(ReadOnly, AccountModelAdmin):
     ]  # fmt: skip
     readonly_fields = ["changed_rows"]
     actions_detail = ["download_receipt"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        erasures: QuerySet[Any] = super().get_queryset(request)
+        return erasures.select_related("requested_by")
 
     @admin.display(description=_("changed rows"))
     def changed_rows(self, erasure: Erasure) -> str:

@@ -75,7 +75,7 @@ class SegmentForm(forms.ModelForm):  # type: ignore[type-arg]
                     widget=UnfoldAdminSelectWidget(),
                 )
             elif name == "tag":
-                tags = visible_to(self.viewer, FollowerTag.objects.select_related("account"))
+                tags = visible_to(self.viewer, with_account(FollowerTag.objects.all()))
                 if self.instance.pk:
                     tags = tags.filter(account=self.instance.account_id)
                 self.fields[name] = forms.ChoiceField(
@@ -133,7 +133,8 @@ class SegmentAdmin(WithEarlierStates):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Segment]:
         usable = usable_segments(request).values("pk")
-        return with_account(super().get_queryset(request).filter(pk__in=usable))
+        segments: QuerySet[Segment] = super().get_queryset(request)
+        return segments.filter(pk__in=usable)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         # Named here, because Django's check of `fieldsets` does not know the form's own fields.

@@ -18,7 +18,7 @@ from events.admin.html import menu_name, moment
 from events.admin.list_filters import AccountFilter
 from events.kinds import label
 from events.menus.names import MenuNames
-from events.models import EventLog, with_account
+from events.models import EventLog
 from events.viewer import may_see_openids, shown_openid
 from subscribers.admin.followers.follower_edits import WithEdits, edits_of
 from subscribers.admin.followers.follower_exports import WithExports
@@ -95,7 +95,7 @@ class SubscriberAdmin(
         return own + [field.name for field in self.opts.fields]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Subscriber]:
-        return with_account(with_bound_user(super().get_queryset(request)))
+        return with_bound_user(super().get_queryset(request))
 
     def search_exactly(self, queryset: Any, term: str) -> QuerySet[Any]:
         of_user = Binding.objects.active().filter(user__username=term).values("subscriber")

@@ -97,7 +97,8 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
         # No joins to accounts and agents: these tables are small, so SQLite would begin with
         # them, and sort all conversations instead of walking along their index.
         accounts = OfficialAccount.objects.defer(*ACCOUNT_SECRETS)
-        rows = super().get_queryset(request).select_related("subscriber")
+        rows = super().get_queryset(request).select_related(None).defer(None)
+        rows = rows.select_related("subscriber")
         return rows.prefetch_related("assigned_to", Prefetch("account", accounts))
 
     def file(self, request: HttpRequest, pk: int) -> FileResponse:

@@ -19,7 +19,7 @@ from events.admin.html import follower_link, moment
 from events.admin.list_filters import AccountFilter, EventTimeFilter, span_of
 from events.binding_scenes import mask_codes
 from events.db.keyset import RowCursor
-from events.models import MessageText, with_account
+from events.models import MessageText
 from events.search.find import find
 from events.viewer import may_see_contents, may_see_openids, shown_openid
 
@@ -58,9 +58,6 @@ class MessageTextAdmin(ReadOnly, KeysetModelAdmin):
     list_display_links = ["time"]
     list_filter = [AccountFilter, EventTimeFilter]
     search_help_text = _("Words of a message or an answer, Chinese or Latin; all of them")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return with_account(super().get_queryset(request))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return FoundTexts

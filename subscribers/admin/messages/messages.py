@@ -19,7 +19,6 @@ from events.admin.changelist import KeysetModelAdmin, ReadOnly
 from events.admin.hindered import NeedsRight
 from events.admin.html import confirmation, follower_link, moment, verbatim
 from events.admin.list_filters import AccountFilter
-from events.models import with_account
 from events.viewer import HIDDEN, may_see_contents, may_see_openids
 from events.wechat.api.custom_messages import SEND_PATH
 from subscribers.messages import send
@@ -109,8 +108,8 @@ class OutgoingMessageAdmin(NeedsRight, ReadOnly, KeysetModelAdmin):
     ]  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request).select_related("subscriber", "created_by")
-        return with_account(rows)
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.select_related("subscriber", "created_by")
 
     def has_retry_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Whether the user may try messages again; for a given one, also whether it failed."""

@@ -78,7 +78,7 @@ class WithDownloads(ModelAdmin):
     def download_sheet(
         self, request: HttpRequest, queryset: QRSceneQuerySet
     ) -> HttpResponse | None:
-        codes = bare(queryset).with_valid_code(timezone.now()).select_related("account", "logo")
+        codes = bare(queryset).with_valid_code(timezone.now()).select_related("logo")
         chosen = list(codes.order_by("group", "name", "pk")[: MOST + 1])
         if not chosen:
             messages.error(request, _("None of these codes has a picture that can be scanned."))

@@ -18,6 +18,7 @@ from unfold.decorators import action
 
 from events.admin.base import ModelAdmin
 from events.admin.list_filters import EventTimeFilter
+from events.models import with_account
 from events.numbers import numbers_in
 from events.spreadsheets import csv_parts
 from events.viewer import visible_to
@@ -91,7 +92,7 @@ class WithResults(ModelAdmin):
         )
 
     def _codes(self, request: HttpRequest) -> list[QRScene]:
-        codes = visible_to(request.user, QRScene.objects.select_related("account"))
+        codes = visible_to(request.user, with_account(QRScene.objects.all()))
         if "ids" in request.GET:
             codes = codes.filter(pk__in=numbers_in(request.GET["ids"].split(",")))
         elif group := request.GET.get("group"):

@@ -78,7 +78,6 @@ class QRSceneAdmin(
     list_filter = [AccountFilter, QRCodeStateFilter, GroupFilter, "is_permanent", "tags"]
     list_filter_sheet = False
     list_fullwidth = True
-    list_select_related = ["account"]
     list_before_template = "admin/subscribers/qrscene/waiting.html"
     search_fields = ["name", "scene", "tags__name", "group", "owner"]
     search_help_text = _("a part of the name, scene, tag, group or person in charge")

@@ -37,7 +37,6 @@ class SeenSceneAdmin(ReadOnly, FollowerCounts, KeysetModelAdmin):
     list_display_links = None
     list_before_template = "admin/subscribers/seenscene/about.html"
     list_filter = [AccountFilter]
-    list_select_related = ["account"]
     search_help_text = _("scene; the whole value")
     actions = ["adopt"]
 

@@ -18,7 +18,7 @@ from events.admin.accounts.accounts import OfficialAccountAdmin
 from events.admin.changelist import ReadOnly
 from events.admin.hindered import NeedsRight
 from events.admin.html import moment
-from events.models import OfficialAccount, with_account
+from events.models import OfficialAccount
 from subscribers.admin.sync.syncs import page_of, refusal_sentence, start_url, status_of
 from subscribers.models import FollowerSync, ProfileFetch
 
@@ -31,9 +31,6 @@ class ProfileFetchAdmin(NeedsRight, ReadOnly, AccountModelAdmin):
     list_display = ["account", "badge", "shown_reason", "failed", "next_attempt"]
     list_display_links = None
     actions = ["try_again"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ProfileFetch]:
-        return with_account(super().get_queryset(request))
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("subscribers.change_profilefetch")

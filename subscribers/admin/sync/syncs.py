@@ -24,7 +24,7 @@ from events.admin.hindered import NeedsRight
 from events.admin.html import confirmation, moment
 from events.admin.list_filters import AccountFilter
 from events.audit.record import record
-from events.models import OfficialAccount, with_account
+from events.models import OfficialAccount
 from subscribers.models import FollowerSync, ProfileFetch
 from subscribers.sync.profiles import accounts_that_ask
 
@@ -118,7 +118,8 @@ class FollowerSyncAdmin(NeedsRight, KeysetModelAdmin):
         js = ["wechat_site/live.js"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[FollowerSync]:
-        return with_account(super().get_queryset(request)).select_related("requested_by")
+        syncs: QuerySet[FollowerSync] = super().get_queryset(request)
+        return syncs.select_related("requested_by")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -15,7 +15,6 @@ from unfold.decorators import action, display
 from events.admin.changelist import KeysetModelAdmin, ReadOnly
 from events.admin.html import moment, verbatim
 from events.admin.list_filters import AccountFilter
-from events.models import with_account
 from events.numbers import number_in
 from events.viewer import HIDDEN, may_see_contents, may_see_openids
 from subscribers.models import WebhookDelivery, WebhookEndpoint
@@ -70,7 +69,7 @@ class WebhookDeliveryAdmin(ReadOnly, KeysetModelAdmin):
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        rows = with_account(super().get_queryset(request)).select_related("endpoint", "message")
+        rows = super().get_queryset(request).select_related("endpoint", "message")
         return rows.defer("endpoint__secret", "endpoint__previous_secret")
 
     def has_replay_permission(self, request: HttpRequest) -> bool:

@@ -27,7 +27,6 @@ from events.admin.access import AccountModelAdmin
 from events.admin.html import confirmation
 from events.admin.list_filters import AccountFilter
 from events.audit.record import record
-from events.models import with_account
 from subscribers.models import WebhookEndpoint
 from subscribers.webhooks.endpoint_standing import hold
 from subscribers.webhooks.endpoints import (
@@ -129,7 +128,7 @@ class WebhookEndpointAdmin(AccountModelAdmin):
     readonly_fields = ["shown_standing", "failures", "failing_since", "paused_at", "created_at"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return with_account(super().get_queryset(request)).defer("secret", "previous_secret")
+        return super().get_queryset(request).defer("secret", "previous_secret")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         if obj is None:

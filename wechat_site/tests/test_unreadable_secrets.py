@@ -1,0 +1,28 @@
+"""Lists name accounts, and read none of their secrets."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib import admin
+from django.db import connection
+from django.urls import NoReverseMatch, reverse
+
+from wechat_site.tests.signin.world import make_rows
+
+pytestmark = pytest.mark.django_db
+
+
+def test_no_list_needs_a_secret(operator):
+    make_rows("shop", "Spruce Books", "oSPRUCE000000000000000000000", "hello")
+    with connection.cursor() as cursor:
+        # As after the loss of a former key of FIELD_ENCRYPTION_KEYS.
+        cursor.execute("UPDATE events_officialaccount SET token = 'x', app_secret = 'x'")
+    seen = 0
+    for model in admin.site._registry:
+        try:
+            address = reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")
+        except NoReverseMatch:
+            continue
+        assert operator.get(address).status_code == 200, address
+        seen += 1
+    assert seen > 30
