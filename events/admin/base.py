@@ -6,7 +6,9 @@ and pass any number or word to the database.
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib import messages
@@ -38,8 +40,6 @@ _TOO_LARGE = re.compile(r"\s*[-+]?[0-9]{19,}\s*")
 # Limited, because each word of a search is one more condition for the database.
 _MOST_WORDS = 20
 _LONGEST_SEARCH = 1000
-
-
 # The most ids of rows that an audit entry of one act keeps.
 _MOST_NAMED = 1000
 
@@ -128,27 +128,40 @@ class ModelAdmin(ThemeModelAdmin):
 
     # --- The audit ------------------------------------------------------------------------------
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-        """Runs a bulk action, and records it with the chosen rows."""
-        act = request.POST.get("action", "")
-        chosen = request.POST.getlist("_selected_action")
-        # Each deleted row gets its own entry.
-        if act not in self.get_actions(request) or not chosen or act == "delete_selected":
-            return super().response_action(request, queryset)
-        if act in self.actions_outside_transaction:
-            self._record_action(act, chosen)
-            return super().response_action(request, queryset)
-        with transaction.atomic():
-            response = super().response_action(request, queryset)
-            self._record_action(act, chosen)
-        return response
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Returns the bulk actions; each records itself with the rows that it gets."""
+        actions: dict[str, Any] = super().get_actions(request)
+        return {
+            # Each deleted row gets its own entry.
+            name: (run if name == "delete_selected" else self._recorded(name, run), *words)
+            for name, (run, *words) in actions.items()
+        }
 
-    def _record_action(self, act: str, chosen: list[str]) -> None:
-        if len(chosen) == 1:
-            row = self.model._default_manager.filter(pk=chosen[0]).first()
+    def _recorded(self, act: str, run: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(run)
+        def run_and_record(
+            model_admin: Any, request: HttpRequest, queryset: QuerySet[Any], *args: Any
+        ) -> Any:
+            # Read now, because the action may change which rows the filters leave.
+            pks = queryset.order_by("pk").values_list("pk", flat=True)
+            ids = [str(pk) for pk in pks[:_MOST_NAMED]]
+            number = len(ids) if len(ids) < _MOST_NAMED else queryset.count()
+            if act in self.actions_outside_transaction:
+                self._record_action(act, number, ids)
+                return run(model_admin, request, queryset, *args)
+            with transaction.atomic():
+                response = run(model_admin, request, queryset, *args)
+                self._record_action(act, number, ids)
+            return response
+
+        return run_and_record
+
+    def _record_action(self, act: str, number: int, ids: list[str]) -> None:
+        if number == 1:
+            row = self.model._default_manager.filter(pk=ids[0]).first()
             record(act, row or self.model, name=self.audit_name(row))
-            return
-        record(act, self.model, details={"rows": len(chosen), "ids": chosen[:_MOST_NAMED]})
+        elif number:
+            record(act, self.model, details={"rows": number, "ids": ids})
 
     def audit_name(self, row: Any) -> str:
         """The row's name for an audit entry; "" if it may name a follower."""

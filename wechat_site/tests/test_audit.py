@@ -214,6 +214,23 @@ def test_an_action_on_several_rows_names_them(operator, person, since):
     assert details == {"rows": 2, "ids": [str(key.pk) for key in keys]}
 
 
+def test_an_action_on_all_rows_of_the_list_names_them_all(operator, person, since):
+    keys = [ApiKey.issue(user=User.objects.create_user(n), scopes=[])[0] for n in "abc"]
+    listing = reverse("admin:events_apikey_changelist")
+    chosen = {"action": "revoke", "_selected_action": [keys[0].pk], "select_across": "1"}
+    operator.post(listing, chosen)
+    assert not ApiKey.objects.filter(revoked_at=None).exists()
+    assert since()[-1].details == {"rows": 3, "ids": [str(key.pk) for key in keys]}
+
+
+def test_the_action_of_either_select_is_recorded(operator, person, since):
+    key = ApiKey.issue(user=User.objects.create_user("a"), scopes=[])[0]
+    chosen = {"action": ["revoke", ""], "index": "0", "_selected_action": [key.pk]}
+    operator.post(reverse("admin:events_apikey_changelist"), chosen)
+    assert not ApiKey.objects.filter(revoked_at=None).exists()
+    assert since()[-1].act == "revoke"
+
+
 def test_rows_that_are_deleted_together_have_an_entry_each(operator, account, since):
     rules = [make_rule(account, "text", key=key, content="Hi") for key in "ab"]
     start = len(since())
