@@ -21,12 +21,13 @@ from events.models import (
     OfficialAccount,
     SharedAccessToken,
 )
-from events.stats.reading.rhythm import Pulse, Rhythm, rhythms
+from events.stats.reading.rhythm import Pulse, Rhythm, last_hour_with_pushes, rhythms
 
 __all__: list[str] = []
 
 _LATE, _DOWN = Alert.Level.LATE, Alert.Level.DOWN
 _MINUTE = datetime.timedelta(minutes=1)
+_HOUR = datetime.timedelta(hours=1)
 _DAY = datetime.timedelta(days=1)
 # The most rows among which to search the last push, because rows of a sync may lie between.
 _LATEST = 500
@@ -40,7 +41,7 @@ def _silent_accounts(now: datetime.datetime) -> Iterable[Condition]:
     active = list(OfficialAccount.objects.filter(is_active=True).values_list("pk", flat=True))
     usual, limits = rhythms(active, now), Limits()
     for pk in active:
-        last = _last_push(pk)
+        last = _last_push(pk, now)
         rhythm = usual.get(pk, Rhythm())
         late, silent = limits.of("silence_late", pk), limits.of("silence_down", pk)
         pulse = rhythm.pulse(last, now, late=late, silent=silent)
@@ -52,12 +53,14 @@ def _silent_accounts(now: datetime.datetime) -> Iterable[Condition]:
             yield Condition("silence", _LATE if pulse is Pulse.LATE else _DOWN, pk, details)
 
 
-def _last_push(account_id: int) -> datetime.datetime | None:
+def _last_push(account_id: int, now: datetime.datetime) -> datetime.datetime | None:
     newest = EventLog.objects.filter(account=account_id).order_by("-pk")
     for source, received_at in newest.values_list("source", "received_at")[:_LATEST]:
         if source == EventLog.Source.CALLBACK:
             return received_at
-    return None
+    # A large sync came after it. Take the hour's end, so that no account seems silent too early.
+    began = last_hour_with_pushes(account_id, now)
+    return None if began is None else min(began + _HOUR, now)
 
 
 @sees("refusals")

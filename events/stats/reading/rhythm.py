@@ -16,7 +16,7 @@ from django.db.models import F, Min, Sum
 from events.models import HealthCount
 from events.stats.reading.queries import Seconds
 
-__all__ = ["Pulse", "Rhythm", "rhythms"]
+__all__ = ["Pulse", "Rhythm", "last_hour_with_pushes", "rhythms"]
 
 _WEEKS = datetime.timedelta(days=28)
 _DAY = datetime.timedelta(days=1)
@@ -95,3 +95,12 @@ def rhythms(account_ids: Sequence[int], now: datetime.datetime) -> Mapping[int, 
         )
         for pk, hours in received.items()
     }
+
+
+def last_hour_with_pushes(account_id: int, now: datetime.datetime) -> datetime.datetime | None:
+    """Returns when the last hour began in which pushes were counted; None without such an hour.
+
+    It finds a push that many rows of a sync have followed in the log.
+    """
+    counted = HealthCount.objects.filter(account=account_id, start__lte=now, received__gt=0)
+    return counted.order_by("-start").values_list("start", flat=True).first()

@@ -15,8 +15,9 @@ from events.admin.html import menu_name
 from events.admin.list_filters import AnswerFilter
 from events.kinds import KINDS, label
 from events.menus.names import MenuNames
-from events.models import EventLog, HealthCount, OfficialAccount, with_account
+from events.models import EventLog, OfficialAccount, with_account
 from events.models.event_log import EventLogQuerySet
+from events.stats.reading.rhythm import last_hour_with_pushes
 from events.viewer import account_ids, shown_openid
 from events.wechat.api import NotPermitted
 from subscribers.models import FollowerSync, ProfileFetch
@@ -112,9 +113,8 @@ def _last_push(account_id: int, now: datetime.datetime) -> datetime.datetime | N
     for event in _up_to(events, account_id, now)[:_OBSERVATIONS]:
         if event.account_id == account_id and event.source == EventLog.Source.CALLBACK:
             return event.event_time
-    # A large sync lies before it: the counts know in which hour it came.
-    counted = HealthCount.objects.filter(account=account_id, start__lte=now, received__gt=0)
-    return counted.order_by("-start").values_list("start", flat=True).first()
+    # A large sync came after it.
+    return last_hour_with_pushes(account_id, now)
 
 
 def _row(event: EventLog, names: MenuNames, codes: CodeNames) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from events.alerts import rules
+from events.alerts import looks, rules
 from events.alerts.guard import look_for_worker
 from events.alerts.send import send_messages
 from events.alerts.watch import watch
@@ -224,6 +224,27 @@ def test_an_account_that_falls_silent_is_late_before_it_is_down(shop, channel, r
         EventLog.objects.update(received_at=now + minute * MINUTE)
         watch(now + minute * MINUTE)
     assert told(received) == ["warning", "failure", "success"]
+
+
+def test_a_large_sync_does_not_end_the_alert_of_a_silent_account(
+    shop, channel, received, now, monkeypatch
+):
+    monkeypatch.setattr(looks, "_LATEST", 2)
+    HealthCount.objects.bulk_create(
+        HealthCount(account=shop, start=now - 27 * 24 * HOUR + hour * HOUR, received=27 * 60)
+        for hour in range(24)
+    )
+    HealthCount.objects.create(account=shop, start=now - 3 * HOUR, received=60)
+    push(shop, message_xml())
+    EventLog.objects.update(received_at=now - 2 * HOUR)
+    watch(now)
+    assert told(received) == ["failure"]
+    for number in range(2):
+        push(shop, message_xml(openid=f"o{number}"))
+    EventLog.objects.exclude(received_at=now - 2 * HOUR).update(source=EventLog.Source.IMPORT)
+    for minute in range(1, 30):
+        watch(now + minute * MINUTE)
+    assert told(received) == ["failure"]
 
 
 def test_what_comes_and_goes_is_told_once(shop, channel, received, now, monkeypatch):
