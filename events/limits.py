@@ -29,6 +29,8 @@ class Limit:
 
 
 LIMITS: Mapping[str, Limit] = {
+    # If pushes came independently, five would be missing by chance once in 150 times; but pushes
+    # come in bursts.
     "silence_late": Limit(
         _("silence, late"),
         _("So many pushes would usually have come since the last one."),

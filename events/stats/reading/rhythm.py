@@ -23,9 +23,6 @@ _DAY = datetime.timedelta(days=1)
 _HOUR = datetime.timedelta(hours=1)
 # A longer silence counts as this.
 _LONGEST = datetime.timedelta(days=14)
-# The number of pushes that would usually have come since the last one. If pushes came
-# independently, five would be missing by chance once in 150 times; but pushes come in bursts.
-_LATE, _SILENT = 5, 15
 
 
 class Pulse(enum.Enum):
@@ -59,8 +56,8 @@ class Rhythm:
         last: datetime.datetime | None,
         now: datetime.datetime,
         *,
-        late: int = _LATE,
-        silent: int = _SILENT,
+        late: int,
+        silent: int,
     ) -> Pulse:
         """Compares the silence since `last` with the rhythm.
 
