@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 # The lock timeout in seconds when the rows of a failed batch are folded one by one.
 _LOCK_TIMEOUT_OF_ONE = 0.2
+# The most due rows that one query reads.
+_DUE_AT_ONCE = 100
 
 
 def deliver(
@@ -101,7 +103,7 @@ def process(event: EventLog) -> EventLog | None:
     return send_what_is_late(event)
 
 
-def process_due(pool: ReplyPool | None = None, *, limit: int = 100) -> int:
+def process_due(pool: ReplyPool | None = None) -> int:
     """Processes the rows that are due; returns on how many it made progress.
 
     With a pool, the pool's threads run the reply handlers, and rows for which it is full wait.
@@ -113,7 +115,7 @@ def process_due(pool: ReplyPool | None = None, *, limit: int = 100) -> int:
         due = (
             EventLog.objects.due(now).exclude(account__in=full).only("pk", "event_time", "account")
         )
-        rows = list(due[:limit])
+        rows = list(due[:_DUE_AT_ONCE])
         for row in rows:
             if pool is None:
                 progressed += _process_one(row, process)
@@ -122,7 +124,8 @@ def process_due(pool: ReplyPool | None = None, *, limit: int = 100) -> int:
                     progressed += _process_one(row, partial(_process_in, pool))
                 else:
                     full.add(row.account_id)
-        if pool is None or len(rows) < limit or not full.intersection(r.account_id for r in rows):
+        # Read on only if rows of a full account may hide those of other accounts.
+        if pool is None or len(rows) < _DUE_AT_ONCE or full.isdisjoint(r.account_id for r in rows):
             return progressed
 
 

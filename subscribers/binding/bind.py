@@ -218,13 +218,13 @@ def _in_force(
     return None, None
 
 
-def unbind(binding: Binding, *, now: datetime.datetime | None = None) -> bool:
+def unbind(binding: Binding) -> bool:
     """Ends a binding; False if it had ended before."""
-    now = now or timezone.now()
     with transaction.atomic():
         # Locks the follower first: a fold locks in the same order.
         Subscriber.objects.filter(pk=binding.subscriber_id).touch()
-        return bool(Binding.objects.active().filter(pk=binding.pk).update(unbound_at=now))
+        this = Binding.objects.active().filter(pk=binding.pk)
+        return bool(this.update(unbound_at=timezone.now()))
 
 
 def note_new_user_name(

@@ -72,13 +72,12 @@ class Manifest:
         return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
 
 
-def read_manifest(path: Path, *, verify: bool = True) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
     """The manifest of a backup. Raises BackupError unless every member is there, byte for byte."""
     try:
         with tarfile.open(path) as tar:
             manifest = _parse(tar)
-            if verify:
-                _check(tar, manifest)
+            _check(tar, manifest)
     except (OSError, tarfile.TarError) as error:
         raise BackupError(f"{path} cannot be read: {error}") from error
     return manifest

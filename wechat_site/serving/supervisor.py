@@ -39,6 +39,9 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+# Seconds in which a site must answer after its start. A slow machine may take long, and a start
+# that gave up early would only begin again.
+_READY_WITHIN = 300
 # Seconds that running requests and tasks get to finish.
 _GRACE = 10
 
@@ -162,12 +165,9 @@ class Site:
                 self.stopping.set()
                 self._stop_children()
 
-    def wait_until_ready(self, *, seconds: float = 300) -> None:
-        """Returns when the site answers; raises CommandError when it does not in time.
-
-        A slow machine may take long, and a start that gave up early would only begin again.
-        """
-        deadline = time.monotonic() + seconds
+    def wait_until_ready(self) -> None:
+        """Returns when the site answers; raises CommandError when it does not in time."""
+        deadline = time.monotonic() + _READY_WITHIN
         while time.monotonic() < deadline and not self.stopping.is_set():
             self._look_after_children()
             if self._is_ready():

@@ -15,11 +15,9 @@ from events.models import MediaFile
 __all__ = ["MediaSelect", "address_of_poster", "library"]
 
 
-def library(account_id: int | None, kinds: Iterable[str] = ()) -> list[MediaFile]:
-    """Returns the account's files, newest first; of all kinds if `kinds` is empty."""
-    files = MediaFile.objects.filter(account=account_id)
-    kinds = list(kinds)
-    return list(files.filter(kind__in=kinds) if kinds else files)
+def library(account_id: int | None) -> list[MediaFile]:
+    """Returns the account's files, newest first."""
+    return list(MediaFile.objects.filter(account=account_id))
 
 
 def address_of_poster(file: MediaFile) -> str:

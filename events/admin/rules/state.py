@@ -61,9 +61,10 @@ def chosen_account(request: HttpRequest) -> OfficialAccount | None:
     return found or (accounts[0] if len(accounts) == 1 and not slug else None)
 
 
-def page_of_rules(account: OfficialAccount, name: str = "changelist") -> str:
-    address = reverse(f"admin:events_replyrule_{name}")
-    return f"{address}?{urlencode({'account': account.slug})}"
+def page_of_rules(account: OfficialAccount) -> str:
+    """Returns the address of the page of an account's rules."""
+    listing = reverse("admin:events_replyrule_changelist")
+    return f"{listing}?{urlencode({'account': account.slug})}"
 
 
 # Stands for any key; a key of a menu is never empty.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Any
 
 from django.db import models
@@ -32,10 +31,10 @@ class PendingJudgement(models.Model):
         return f"{self.account_id} from {self.after_id}"
 
     @classmethod
-    def request(cls, account_id: int, *, now: datetime.datetime | None = None) -> None:
+    def request(cls, account_id: int) -> None:
         cls.objects.update_or_create(
             account_id=account_id,
-            defaults={"due_at": now or timezone.now(), "after_id": 0, "is_last": False},
+            defaults={"due_at": timezone.now(), "after_id": 0, "is_last": False},
         )
 
 

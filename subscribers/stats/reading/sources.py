@@ -51,20 +51,17 @@ class Source:
     came_before: int = 0
 
 
-def sources(days: Days, *, retention_days: Sequence[int] = RETENTION_DAYS) -> list[Source]:
-    """The sources of these days and of as many days before, the largest first.
-
-    `retention_days` must be among RETENTION_DAYS.
-    """
+def sources(days: Days) -> list[Source]:
+    """The sources of these days and of as many days before, the largest first."""
     if not days.accounts:
         return []
-    zeros = dict.fromkeys(retention_days, 0)
+    zeros = dict.fromkeys(RETENTION_DAYS, 0)
     found: dict[_Key, Source] = {}
 
     def of(key: _Key) -> Source:
         return found.setdefault(key, Source(*key, retained=dict(zeros), due=dict(zeros)))
 
-    parts = _parts(days, retention_days)
+    parts = _parts(days)
     for account, scene, way, came, came_before, staying, *numbers in _counted(days, parts):
         source = of((account, scene, way))
         source.came, source.came_before, source.still_following = came, came_before, staying
@@ -111,13 +108,13 @@ class _Part:
     near: Q
 
 
-def _parts(days: Days, retention_days: Sequence[int]) -> list[_Part]:
+def _parts(days: Days) -> list[_Part]:
     nothing = Q(pk__in=[])
-    parts = [_Part(number, nothing, nothing) for number in retention_days]
+    parts = [_Part(number, nothing, nothing) for number in RETENTION_DAYS]
     for name, ids in days.by_zone.items():
         zone = zoneinfo.ZoneInfo(name)
         begin, end = days.bounds(zone)
-        for part, limit in zip(parts, limits_of(retention_days, begin, zone), strict=True):
+        for part, limit in zip(parts, limits_of(RETENTION_DAYS, begin, zone), strict=True):
             part.whole |= Q(account__in=ids, start__gte=begin, start__lt=min(end, limit.whole))
             part.near |= Q(account__in=ids, at__gte=limit.whole, at__lt=end, at__lte=limit.at)
     return parts

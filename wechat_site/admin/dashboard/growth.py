@@ -133,7 +133,7 @@ def growth_chart(choice: Choice, rows: Sequence[GrowthRow]) -> dict[str, Any]:
 
 def source_rows(choice: Choice) -> list[SourceRow]:
     """The sources with their names: QR codes, and ways of following that WeChat names."""
-    found = [row for row in sources(choice.days) if row.came or row.came_before]
+    found = sources(choice.days)
     scenes = {(row.account_id, row.scene) for row in found if row.scene}
     codes = {
         (account_id, scene): (pk, name)
