@@ -36,6 +36,7 @@ from events.wechat.api.custom_messages import (
 __all__ = [
     "add_file",
     "file_of",
+    "files_of_references",
     "is_at_wechat",
     "keep_fresh",
     "message_of_file",
@@ -68,6 +69,23 @@ def file_of(written: str, account_id: int) -> MediaFile | None:
     if number is None:
         return None
     return MediaFile.objects.filter(pk=number, account=account_id).first()
+
+
+def files_of_references(written: Iterable[tuple[int, str]]) -> dict[tuple[int, str], MediaFile]:
+    """Returns the files that these references name, by account and reference, with one query."""
+    numbers = {
+        (account_id, number): text
+        for account_id, text in written
+        if (number := _number_in(text)) is not None
+    }
+    if not numbers:
+        return {}
+    files = MediaFile.objects.filter(pk__in={number for _account, number in numbers})
+    return {
+        (file.account_id, numbers[file.account_id, file.pk]): file
+        for file in files
+        if (file.account_id, file.pk) in numbers
+    }
 
 
 def _number_in(written: str) -> int | None:

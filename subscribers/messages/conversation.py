@@ -6,6 +6,7 @@ Acts of the follower that open a window are among them: a menu tap, a follow, a 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from events.answering.hits import rules_that_answered
 from events.kinds import label
-from events.media.lend import file_of
+from events.media.lend import files_of_references
 from events.menus.names import MenuName, MenuNames
 from events.models import EventLog, MediaFile
 from events.search.fill import words_in
@@ -23,7 +24,7 @@ from subscribers.inbox.media import files_of
 from subscribers.messages.window import ACT_KINDS, MESSAGE_KINDS
 from subscribers.models import OutgoingMessage, ReceivedMedia, Subscriber
 
-__all__ = ["KINDS", "Link", "Utterance", "conversation_with", "summary"]
+__all__ = ["KINDS", "Link", "Utterance", "conversation_with", "files_sent", "summary"]
 
 KINDS = {
     "text": _("text"),
@@ -92,12 +93,23 @@ def conversation_with(subscriber: Subscriber, *, length: int = 20) -> list[Utter
     ]
     rules = rules_that_answered(event.pk for event in events if event.reply)
     said += [_replied(event, rules.get(event.pk)) for event in events if _was_heard(event)]
-    said += [_sent(message) for message in messages]
+    sent = files_sent(messages)
+    said += [_sent(message, sent) for message in messages]
     return sorted(said, key=lambda utterance: utterance.at)
 
 
-def summary(message: OutgoingMessage) -> str:
-    """A message as one text."""
+def files_sent(messages: Iterable[OutgoingMessage]) -> dict[int, MediaFile]:
+    """The files of the media library in these messages, by the messages' ids, with one query."""
+    written = {
+        message.pk: (message.account_id, str(message.payload.get("media_id") or ""))
+        for message in messages
+    }
+    found = files_of_references(written.values())
+    return {pk: found[named] for pk, named in written.items() if named in found}
+
+
+def summary(message: OutgoingMessage, files: Mapping[int, MediaFile] | None = None) -> str:
+    """A message as one text; `files` are those of `files_sent`, if the caller has read them."""
     payload = message.payload
     if not payload:
         return str(_("(removed)"))
@@ -112,9 +124,8 @@ def summary(message: OutgoingMessage) -> str:
             return "\n".join(filter(None, (payload["head"], *choices, payload["tail"])))
         case kind:
             material = payload.get("media_id") or payload.get("article_id") or ""
-            if (file := file_of(material, message.account_id)) is not None:
-                material = file.title
-            return f"{KINDS.get(kind, kind)} {material}"
+            file = (files_sent([message]) if files is None else files).get(message.pk)
+            return f"{KINDS.get(kind, kind)} {file.title if file else material}"
 
 
 def _received(event: EventLog, names: MenuNames) -> Utterance:
@@ -178,11 +189,11 @@ def _was_heard(event: EventLog) -> bool:
     return event.answered_by == EventLog.AnsweredBy.REPLY
 
 
-def _sent(message: OutgoingMessage) -> Utterance:
+def _sent(message: OutgoingMessage, files: Mapping[int, MediaFile]) -> Utterance:
     return Utterance(
         "account",
         message.sent_at or message.created_at,
-        summary(message),
+        summary(message, files),
         message=message,
-        file=file_of(str(message.payload.get("media_id", "")), message.account_id),
+        file=files.get(message.pk),
     )

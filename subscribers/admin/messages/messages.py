@@ -22,7 +22,7 @@ from events.admin.list_filters import AccountFilter
 from events.viewer import HIDDEN, may_see_contents, may_see_openids
 from events.wechat.api.custom_messages import SEND_PATH
 from subscribers.messages import send
-from subscribers.messages.conversation import KINDS, summary
+from subscribers.messages.conversation import KINDS, files_sent, summary
 from subscribers.messages.send import refusal_of
 from subscribers.messages.window import window_of
 from subscribers.models import OutgoingMessage, Subscriber
@@ -110,6 +110,13 @@ class OutgoingMessageAdmin(NeedsRight, ReadOnly, KeysetModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
         return rows.select_related("subscriber", "created_by")
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        files = files_sent(changelist.result_list)
+        for message in changelist.result_list:
+            message.files = files
+        return changelist
 
     def has_retry_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Whether the user may try messages again; for a given one, also whether it failed."""
@@ -231,7 +238,9 @@ class OutgoingMessageAdmin(NeedsRight, ReadOnly, KeysetModelAdmin):
 
 
 def _shown_summary(message: OutgoingMessage) -> str:
-    return summary(message) if may_see_contents() else HIDDEN
+    # The list has read the files of all its messages at once.
+    files = getattr(message, "files", None)
+    return summary(message, files) if may_see_contents() else HIDDEN
 
 
 def _say_queued(request: HttpRequest, number: int) -> None:

@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from events.models import ApiKey, EventLog, MenuVersion
+from events.media.lend import message_of_file
+from events.models import ApiKey, EventLog, MediaFile, MenuVersion
 from events.testing import make_account, make_rule, message_xml, push
 from events.wechat.api.custom_messages import ChoiceMessage, NewsMessage, TextMessage
 from subscribers.binding.bind import start_binding
@@ -250,20 +251,32 @@ def test_the_list_is_filtered_and_searched(operator, account, subscriber):
         assert len(response.context["cl"].result_list) == found, query
 
 
-def test_the_list_costs_the_same_however_long(operator, account, subscriber):
+@pytest.mark.parametrize("page", ["list", "conversation"])
+def test_a_page_costs_the_same_however_many_messages_it_has(operator, account, subscriber, page):
+    address = LIST if page == "list" else page_of(subscriber)
+
+    def send(title):
+        picture = MediaFile.objects.create(
+            account=account, kind="image", title=title, file="x.png", size=1, due_at=None
+        )
+        send_message(subscriber, message_of_file(picture))
+
     def statements():
         with CaptureQueriesContext(connection) as queries:
-            assert operator.get(LIST).status_code == 200
-        return [query["sql"] for query in queries.captured_queries]
+            content = operator.get(address).content.decode()
+        return content, [query["sql"] for query in queries.captured_queries]
 
-    send_message(subscriber, TextMessage("x"))
+    send("Opening hours")
     statements()  # the first look of an hour is recorded
-    few = statements()
-    for _ in range(4):
-        send_message(subscriber, TextMessage("x"))
-    many = statements()
+    _content, few = statements()
+    for number in range(4):
+        send(f"Shelf {number}")
+    content, many = statements()
+    assert "Opening hours" in content
+    assert "Shelf 3" in content
     assert len(many) == len(few)
-    assert not [sql for sql in many if "COUNT(" in sql.upper() or "OFFSET" in sql.upper()]
+    if page == "list":
+        assert not [sql for sql in many if "COUNT(" in sql.upper() or "OFFSET" in sql.upper()]
 
 
 def test_failed_ones_are_tried_again_together_and_unknown_ones_one_by_one(operator, subscriber):
