@@ -33,6 +33,7 @@ __all__ = [
     "LIFETIME",
     "complete_binding",
     "end_expired_requests",
+    "ends_request",
     "is_unbind_request",
     "note_new_user_name",
     "start_binding",
@@ -109,31 +110,38 @@ def complete_binding(event: EventLog) -> BindingScan | None:
         this = BindingRequest.objects.filter(pk=request.pk)
         if binding is not None:
             this.end(completed_at=event.received_at, binding=binding)
-        elif refusal is Refusal.USED:
-            # The code is spent. A second scan must not end the request of the follower who was
-            # asked.
-            pass
-        elif refusal is not None and (refusal is not Refusal.WRONG_ACCOUNT or code):
-            # A scan for the wrong account leaves the request open. A sent code ends it, because
-            # the code now stands in that account's log, where others can read it.
+        elif refusal is not None and ends_request(refusal, is_sent=bool(code)):
             this.end(refused_reason=refusal)
-    if refusal:
-        outcome = BindingScan.Outcome.REFUSED
-    elif binding is None:
-        outcome = BindingScan.Outcome.ASKED
-    elif binding is not None and binding.event_id == event.pk:
-        outcome = BindingScan.Outcome.BOUND
-    else:
-        outcome = BindingScan.Outcome.ALREADY_BOUND
     return BindingScan.objects.create(
         account_id=event.account_id,
         subscriber=subscriber,
         request=request,
         event_id=event.pk,
         event_time=event.event_time,
-        outcome=outcome,
+        outcome=_outcome(binding, refusal, event),
         refused_reason=refusal or "",
     )
+
+
+def ends_request(refusal: Refusal, *, is_sent: bool) -> bool:
+    """Whether a refused scan or sent code ends its request; the same holds for a sign-in.
+
+    The second use of a code does not: it must not end the request of the follower who was asked.
+    Nor does a scan under another account, which shows the scene to nobody. A code that was sent
+    there does, because others can read it in that account's log.
+    """
+    return refusal is not Refusal.USED and (is_sent or refusal is not Refusal.WRONG_ACCOUNT)
+
+
+def _outcome(
+    binding: Binding | None, refusal: Refusal | None, event: EventLog
+) -> BindingScan.Outcome:
+    if refusal is not None:
+        return BindingScan.Outcome.REFUSED
+    if binding is None:
+        return BindingScan.Outcome.ASKED
+    is_new = binding.event_id == event.pk
+    return BindingScan.Outcome.BOUND if is_new else BindingScan.Outcome.ALREADY_BOUND
 
 
 def _decide(

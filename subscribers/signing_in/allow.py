@@ -23,6 +23,7 @@ from subscribers.binding.asking import (
     asked_request,
     sign_in_tapped,
 )
+from subscribers.binding.bind import ends_request
 from subscribers.binding.codes import code_in, digest_of, tried_too_often
 from subscribers.models import (
     Binding,
@@ -68,9 +69,7 @@ def decide_sign_in(event: EventLog) -> BindingScan | None:
             return _store_scan(event, subscriber, request, refusal=Refusal.TOO_MANY)
         refusal = _scanned(request, subscriber, event)
         outcome = BindingScan.Outcome.SIGN_IN_ASKED
-    # Two refusals leave the request open: a second scan must not end the request of the follower
-    # who was asked, and a scan under another account does not show the scene to its users.
-    if refusal and refusal is not Refusal.USED and (refusal is not Refusal.WRONG_ACCOUNT or code):
+    if refusal is not None and ends_request(refusal, is_sent=bool(code)):
         SignInRequest.objects.filter(pk=request.pk).end(refused_reason=refusal)
     return _store_scan(event, subscriber, request, outcome=outcome, refusal=refusal)
 
