@@ -12,6 +12,7 @@ import re
 from urllib.parse import quote
 
 from events.models import EventLog
+from subscribers.binding.codes import text_of
 from subscribers.models import BindingRequest, Subscriber
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
 
 # How long a code is valid. After a scan, the follower has as long again to answer the question.
 LIFETIME = datetime.timedelta(minutes=10)
+# Characters of a text that may be an answer.
+_LONGEST = 20
 _YES = frozenset({"确认", "yes"})
 _NO = frozenset({"拒绝", "取消", "decline", "no"})
 _BIND = _YES | {"绑定", "确认绑定", "bind"}
@@ -57,10 +60,10 @@ def is_answer(event: EventLog) -> bool:
 
 
 def _word(event: EventLog) -> str:
-    content = (event.payload or {}).get("Content", "")
-    if event.kind != "text" or not isinstance(content, str) or len(content) > 20:
+    text = text_of(event)
+    if event.kind != "text" or len(text) > _LONGEST:
         return ""
-    return content.strip(" \u3000。.!！").casefold()
+    return text.strip(" \u3000。.!！").casefold()
 
 
 def ask(request: BindingRequest, subscriber: Subscriber, event: EventLog) -> None:

@@ -21,6 +21,7 @@ from subscribers.binding.codes import (
     code_in,
     columns_of_fresh_code,
     digest_of,
+    text_of,
     tried_too_often,
 )
 from subscribers.models import Binding, BindingRequest, BindingScan, Refusal, Subscriber
@@ -246,8 +247,7 @@ def note_new_user_name(
 
 def is_unbind_request(event: EventLog) -> bool:
     """Whether this text message asks to end the sender's binding."""
-    content = (event.payload or {}).get("Content", "")
-    return isinstance(content, str) and content.strip().casefold() in _UNBIND_WORDS
+    return text_of(event).strip().casefold() in _UNBIND_WORDS
 
 
 def unbind_by_follower(event: EventLog) -> None:

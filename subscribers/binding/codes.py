@@ -29,6 +29,7 @@ __all__ = [
     "is_shown_form",
     "new_code",
     "refuse_wrong_codes",
+    "text_of",
     "tried_too_often",
 ]
 
@@ -38,6 +39,8 @@ _WINDOW = datetime.timedelta(minutes=10)
 # Without 0 O 1 I L, which people mix up.
 _ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 _CODE = re.compile(rf"(?=.*\d)(?=.*[A-Z])[{_ALPHABET}]{{8}}")
+# Characters of a text that may be a code, with what people write between and around it.
+_LONGEST = 20
 _WITHOUT_SEPARATORS = str.maketrans("", "", BETWEEN)
 
 
@@ -49,20 +52,24 @@ def new_code() -> str:
             return code
 
 
+def text_of(event: EventLog) -> str:
+    """The text of a text message; "" if the body has none, or was removed."""
+    content = (event.payload or {}).get("Content", "")
+    return content if isinstance(content, str) else ""
+
+
 def code_in(event: EventLog) -> str:
     """The code, if this text message consists of one; else ""."""
-    content = (event.payload or {}).get("Content", "")
-    if not isinstance(content, str) or len(content) > 20:
+    text = text_of(event)
+    if len(text) > _LONGEST:
         return ""
-    code = content.translate(_WITHOUT_SEPARATORS).strip().upper()
+    code = text.translate(_WITHOUT_SEPARATORS).strip().upper()
     return code if _CODE.fullmatch(code) else ""
 
 
 def is_shown_form(event: EventLog) -> bool:
     """Whether the text has the form in which pages show codes; otherwise it may be a plain word."""
-    return (
-        re.fullmatch(r"\w{4}-\w{4}", str((event.payload or {}).get("Content")).strip()) is not None
-    )
+    return re.fullmatch(r"\w{4}-\w{4}", text_of(event).strip()) is not None
 
 
 def columns_of_fresh_code(*, is_sent: bool) -> dict[str, Any]:
