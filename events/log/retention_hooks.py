@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 __all__ = [
     "ErasureHook",
     "RetentionHook",
-    "ReturnHook",
+    "ReturnedRowsHook",
     "after_restoring",
+    "announce_after_restoring",
+    "announce_before_restoring",
     "announce_erasure",
     "announce_removal",
-    "announce_restoring",
-    "announce_return",
     "before_removal",
     "before_restoring",
     "on_erasure",
 ]
 
 RetentionHook: TypeAlias = "Callable[[EventLogQuerySet], None]"
-ReturnHook: TypeAlias = "Callable[[list[EventLog]], None]"
+ReturnedRowsHook: TypeAlias = "Callable[[list[EventLog]], None]"
 ErasureHook: TypeAlias = "Callable[[int, str, str], None]"
 _K = TypeVar("_K", bound=RetentionHook)
 _on_erasure: list[ErasureHook] = []
-_before_restoring: list[ReturnHook] = []
+_before_restoring: list[ReturnedRowsHook] = []
 _before_removal: list[RetentionHook] = []
 _after_restoring: list[RetentionHook] = []
 
@@ -64,7 +64,7 @@ def after_restoring(function: _K) -> _K:
     return function
 
 
-def before_restoring(function: ReturnHook) -> ReturnHook:
+def before_restoring(function: ReturnedRowsHook) -> ReturnedRowsHook:
     """Registers a function for unsaved rows that an archive is about to bring back.
 
     It may change the rows. It runs before the transaction that inserts them.
@@ -79,16 +79,16 @@ def announce_removal(events: EventLogQuerySet) -> None:
         keep(events)
 
 
-def announce_return(events: list[EventLog]) -> None:
+def announce_before_restoring(events: list[EventLog]) -> None:
     """Runs the functions of `before_restoring`."""
     for change in _before_restoring:
         change(events)
 
 
-def announce_restoring(events: EventLogQuerySet) -> None:
+def announce_after_restoring(events: EventLogQuerySet) -> None:
     """Runs the functions of `after_restoring`."""
-    for keep in _after_restoring:
-        keep(events)
+    for notice in _after_restoring:
+        notice(events)
 
 
 def on_erasure(function: ErasureHook) -> ErasureHook:

@@ -80,13 +80,13 @@ def _users(name: str) -> QuerySet[Any]:
 class SubscriberFilter(FilterSet):
     account = AccountFilter()
     openid = OpenIDFilter("openid")
-    unionid = OpenIDFilter(method="by_scene", label="The person across accounts.")
+    unionid = OpenIDFilter(method="by_indexed_text", label="The person across accounts.")
     is_following = TruthFilter("is_following")
     first_scene = SceneFilter(
-        method="by_scene", label="Scene of the first follow or scan of a QR code."
+        method="by_indexed_text", label="Scene of the first follow or scan of a QR code."
     )
     last_scene = SceneFilter(
-        method="by_scene", label="Scene of the last follow or scan of a QR code."
+        method="by_indexed_text", label="Scene of the last follow or scan of a QR code."
     )
     followed_after = MomentFilter("last_followed_at", "gte", label="Last follow, from then on.")
     followed_before = MomentFilter("last_followed_at", "lt", label="Last follow, before then.")
@@ -100,7 +100,7 @@ class SubscriberFilter(FilterSet):
         model = Subscriber
         fields: list[str] = []
 
-    def by_scene(
+    def by_indexed_text(
         self, subscribers: QuerySet[Subscriber], name: str, value: str
     ) -> QuerySet[Subscriber]:
         # SQLite uses the partial index only if the query repeats its condition.

@@ -13,7 +13,7 @@ from subscribers.models import Conversation
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-__all__ = ["CLOSING_WITHIN", "COUNTED_UP_TO", "LISTS", "beyond", "in_list", "number_in"]
+__all__ = ["CLOSING_WITHIN", "COUNTED_UP_TO", "LISTS", "beyond", "in_list", "length_of"]
 
 LISTS: dict[str, StrOrPromise] = {
     "waiting": _("Waiting for an answer"),
@@ -60,6 +60,6 @@ def beyond(
     return rows.filter(Q(last_at__lt=at) | Q(pk__lt=pk), last_at__lte=at)
 
 
-def number_in(rows: QuerySet[Conversation]) -> int:
+def length_of(rows: QuerySet[Conversation]) -> int:
     """The number of rows in a list, at most COUNTED_UP_TO + 1."""
     return len(rows.order_by().values_list("pk", flat=True)[: COUNTED_UP_TO + 1])

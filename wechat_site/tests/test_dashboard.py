@@ -28,7 +28,7 @@ from events.stats.counting.roll_up import roll_up
 from events.testing import make_account, message_xml, push
 from events.wechat.errors import NotAuthentic
 from subscribers.models import OutgoingMessage, ProfileFetch, QRScene, Subscriber
-from subscribers.stats.reading.waiting import waiting_conversations
+from subscribers.stats.reading.waiting import waiting_followers
 from wechat_site.admin.dashboard import alive, latest
 from wechat_site.admin.dashboard.latest import last_pushes
 
@@ -312,9 +312,9 @@ def test_who_left_does_not_wait_and_hides_nobody(account):
         if number not in {3, 28}:
             push(account, message_xml("event.unsubscribe", openid=openid))
     roll_up()
-    found = waiting_conversations([account.pk], timezone.now(), limit=2)
+    found = waiting_followers([account.pk], timezone.now(), limit=2)
     assert [(row.openid, row.messages) for row in found] == [("o03", 1), ("o28", 1)]
-    found = waiting_conversations([account.pk], timezone.now(), limit=1)
+    found = waiting_followers([account.pk], timezone.now(), limit=1)
     assert [row.openid for row in found] == ["o03"]
 
 

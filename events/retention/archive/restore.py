@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.db import connection, transaction
 
-from events.log.retention_hooks import announce_restoring, announce_return
+from events.log.retention_hooks import announce_after_restoring, announce_before_restoring
 from events.models import EventLog, OfficialAccount, PrunedMonth
 from events.months import Month
 from events.retention.archive.error import ArchiveError
@@ -46,10 +46,10 @@ def restore(month: Month, folder: Path, *, keep_until: datetime.datetime | None 
                 event_of(record, accounts, was_removed=archive.part <= pruned.part)
                 for record in records
             ]
-            announce_return(events)
+            announce_before_restoring(events)
             restored += _insert(events, month)
     _advance_sequence()
-    announce_restoring(EventLog.objects.in_month(month))
+    announce_after_restoring(EventLog.objects.in_month(month))
     return restored
 
 

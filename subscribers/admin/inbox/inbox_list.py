@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from events.db.keyset import RowCursor
 from subscribers.admin.inbox.inbox_parts import row_of
-from subscribers.inbox.lists import COUNTED_UP_TO, LISTS, beyond, in_list, number_in
+from subscribers.inbox.lists import COUNTED_UP_TO, LISTS, beyond, in_list, length_of
 from subscribers.models import Conversation
 
 __all__ = ["list_of"]
@@ -71,5 +71,5 @@ def list_of(
 
 
 def _number(rows: QuerySet[Conversation]) -> str:
-    number = number_in(rows)
+    number = length_of(rows)
     return f"{COUNTED_UP_TO}+" if number > COUNTED_UP_TO else str(number)

@@ -14,14 +14,14 @@ from events.models import UnansweredEvent
 from events.stats.series import MESSAGE_KINDS
 from subscribers.models import OutgoingMessage, Subscriber
 
-__all__ = ["Conversation", "waiting_conversations"]
+__all__ = ["WaitingFollower", "waiting_followers"]
 
 # Account, OpenID, since when, how many messages.
 _Row = tuple[int, str, datetime.datetime, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class WaitingFollower:
     """A follower who has waited for an answer since `since`, and wrote `messages` meanwhile."""
 
     account_id: int
@@ -31,23 +31,23 @@ class Conversation:
     messages: int
 
 
-def waiting_conversations(
+def waiting_followers(
     account_ids: Sequence[int], now: datetime.datetime, *, limit: int
-) -> list[Conversation]:
+) -> list[WaitingFollower]:
     """Who may still be answered, follows and got no answer; the longest waiting first.
 
     After a message, the account may write to its sender for as long as MESSAGE_WINDOWS says.
     A customer-service message that did not fail answers everything before it.
     """
     asking = _asking(account_ids, now)
-    found: list[Conversation] = []
+    found: list[WaitingFollower] = []
     # Portions, since PostgreSQL would read all followers to ask of everybody whether they follow.
     start, end = 0, 2 * limit
     while True:
         rows = list(asking[start:end])
         ids = _followers(rows)
         found += [
-            Conversation(account_id, openid, ids[account_id, openid], since, messages)
+            WaitingFollower(account_id, openid, ids[account_id, openid], since, messages)
             for account_id, openid, since, messages in rows
             if (account_id, openid) in ids
         ]

@@ -21,7 +21,7 @@ from events.stats.days import Days
 from events.stats.reading.rhythm import Pulse, Rhythm, rhythms
 from events.viewer import account_ids, shown_openid
 from subscribers.models import OutgoingMessage, ProfileFetch
-from subscribers.stats.reading.waiting import waiting_conversations
+from subscribers.stats.reading.waiting import waiting_followers
 from wechat_site.admin.dashboard.choice import Choice
 from wechat_site.admin.dashboard.links import (
     account_url,
@@ -240,7 +240,7 @@ def refusals(choice: Choice, user: Any, now: datetime.datetime) -> list[Refusal]
 
 def waiting(choice: Choice, now: datetime.datetime) -> dict[str, Any]:
     """Followers who wait for an answer, the longest waiting first."""
-    found = waiting_conversations(choice.ids, now, limit=COUNTED_UP_TO + 1)
+    found = waiting_followers(choice.ids, now, limit=COUNTED_UP_TO + 1)
     names = {account.pk: account.name for account in choice.shown}
     span = past_days(choice.today - 2 * _DAY, choice.today)
     return {
