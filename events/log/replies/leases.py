@@ -45,9 +45,11 @@ def claim(event: EventLog, *, most_attempts: int) -> EventLog | None:
         if row is None or (row.leased_until is not None and row.leased_until > now):
             return None
         former = row.lease
-        row.attempts += bool(former)
+        if former:
+            row.attempts += 1
+        is_dead = row.attempts > most_attempts
         columns: dict[str, object] = {"attempts": row.attempts}
-        if row.attempts > most_attempts:
+        if is_dead:
             columns |= {
                 "status": EventLog.Status.DEAD,
                 "next_attempt_at": None,
@@ -64,9 +66,8 @@ def claim(event: EventLog, *, most_attempts: int) -> EventLog | None:
                 # If this process dies, the worker takes the row then.
                 "next_attempt_at": row.leased_until,
             }
-        if not rows.awaiting_outcome().filter(lease=former).update(**columns):
-            return None
-    return row if row.lease != former else None
+        is_written = rows.awaiting_outcome().filter(lease=former).update(**columns)
+    return row if is_written and not is_dead else None
 
 
 _Held = tuple[int, datetime.datetime, float]
