@@ -7,11 +7,13 @@ follower. The kind of a push is `events.wechat.Message.kind`.
 
 from __future__ import annotations
 
+import datetime
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from events.wechat.message import SCENE_PREFIX
@@ -31,6 +33,7 @@ __all__ = [
     "label",
     "openid_of",
     "scene_of",
+    "window_length",
 ]
 
 
@@ -203,6 +206,12 @@ def label(kind: str) -> str:
 def kinds_where(condition: Callable[[Kind], bool]) -> tuple[str, ...]:
     """Returns the kinds whose entry meets the condition."""
     return tuple(kind for kind, entry in KINDS.items() if condition(entry))
+
+
+def window_length(window: Window) -> datetime.timedelta:
+    """Returns how long a message window stays open (settings.MESSAGE_WINDOWS)."""
+    _messages, seconds = settings.MESSAGE_WINDOWS[window]
+    return datetime.timedelta(seconds=seconds)
 
 
 def openid_of(message: Message) -> str:

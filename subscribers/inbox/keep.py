@@ -13,13 +13,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
-from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from events.db.lookup import Lookup
 from events.db.upsert import Upsert
+from events.kinds import window_length
 from events.log.retention_hooks import on_erasure
 from events.models import EventLog, UnansweredEvent
 from events.retention.bodies import body_limit
@@ -132,8 +131,7 @@ def _write(said: Mapping[int, Said], people: Mapping[int, _Person]) -> None:
                 row.last_at, row.last_kind = new.at, new.kind
                 row.last_text = " ".join(new.text.split())[: Conversation.TEXT_LENGTH]
             if new.kind:
-                _, seconds = settings.MESSAGE_WINDOWS["message"]
-                until = new.at + datetime.timedelta(seconds=seconds)
+                until = new.at + window_length("message")
                 row.window_until = max(until, row.window_until or until)
             since = max(filter(None, (row.ended_at, answered.get(pk))), default=None)
             waits = [
@@ -183,8 +181,7 @@ def _words_of(found: Collection[Fact]) -> dict[int, str]:
 
 def _last_messages(people: Collection[int]) -> dict[int, datetime.datetime]:
     """When the last message to each follower was written that did not fail."""
-    _, seconds = settings.MESSAGE_WINDOWS["message"]
-    since = timezone.now() - datetime.timedelta(seconds=seconds)
+    since = timezone.now() - window_length("message")
     rows = OutgoingMessage.objects.filter(subscriber__in=people, created_at__gt=since)
     sent = rows.exclude(state=OutgoingMessage.State.FAILED).order_by("created_at")
     return dict(sent.values_list("subscriber_id", "created_at"))
@@ -192,9 +189,8 @@ def _last_messages(people: Collection[int]) -> dict[int, datetime.datetime]:
 
 def _unanswered(people: Iterable[_Person]) -> dict[_Person, list[datetime.datetime]]:
     """The times of each follower's unanswered messages, as far back as a message window lasts."""
-    _, seconds = settings.MESSAGE_WINDOWS["message"]
     rows = UnansweredEvent.objects.filter(
-        Q(event_time__gt=timezone.now() - datetime.timedelta(seconds=seconds)),
+        event_time__gt=timezone.now() - window_length("message"),
         openid__in=[openid for _, openid in people],
         kind__in=MESSAGE_KINDS,
     )

@@ -19,9 +19,10 @@ from events.media.lend import files_of_references
 from events.menus.names import MenuName, MenuNames
 from events.models import EventLog, MediaFile
 from events.search.fill import words_in
+from events.stats.series import MESSAGE_KINDS
 from events.wechat import Unreadable, xml
 from subscribers.inbox.media import files_of
-from subscribers.messages.window import ACT_KINDS, MESSAGE_KINDS
+from subscribers.messages.window import ACT_KINDS
 from subscribers.models import OutgoingMessage, ReceivedMedia, Subscriber
 
 __all__ = ["KINDS", "Link", "Utterance", "conversation_with", "files_sent", "summary"]

@@ -19,7 +19,7 @@ from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from events.kinds import KINDS, kinds_where
+from events.kinds import KINDS, window_length
 from events.models import EventLog
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from subscribers.models import Subscriber
 
-__all__ = ["ACTS", "ACT_KINDS", "MESSAGE_KINDS", "Window", "acted_lately", "window_of"]
+__all__ = ["ACTS", "ACT_KINDS", "Window", "acted_lately", "window_of"]
 
 # The acts that open a window. The keys are those of settings.MESSAGE_WINDOWS.
 ACTS: dict[str, StrOrPromise] = {
@@ -39,7 +39,6 @@ ACTS: dict[str, StrOrPromise] = {
 _ACT_OF = {kind: entry.window for kind, entry in KINDS.items() if entry.window is not None}
 # All kinds of events that may open a window.
 ACT_KINDS = tuple(_ACT_OF)
-MESSAGE_KINDS = kinds_where(lambda entry: entry.window == "message")
 
 # Takes the time of our clock if that is behind WeChat's. With the later time a window would seem
 # to last too long, WeChat would refuse a message, and those of its first seconds would not count.
@@ -127,8 +126,7 @@ def _latest_texts(
 
     A tap on an answer of a msgmenu arrives as a text, and only its body says so.
     """
-    _, seconds = settings.MESSAGE_WINDOWS["menu"]
-    taps_since = now - datetime.timedelta(seconds=seconds)
+    taps_since = now - window_length("menu")
     # This order has no index on purpose: PostgreSQL would scan the events of all followers by time.
     newest_first = texts.annotate(at=Coalesce(_ACT_TIME, "event_time")).order_by("-at", "-pk")
     tap: list[tuple[str, datetime.datetime]] = []

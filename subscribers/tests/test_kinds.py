@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from events.kinds import Effect
+from events.stats.series import MESSAGE_KINDS
 from subscribers.fold.rules import STATE_KINDS, kinds_of
 from subscribers.messages import window
 
@@ -68,4 +69,4 @@ def test_which_window_an_event_opens():
     assert expected == window._ACT_OF
     assert set(window.ACT_KINDS) == set(expected)
     assert set(window.ACTS) == set(WINDOWS)
-    assert sorted(window.MESSAGE_KINDS) == sorted(WINDOWS["message"].split())
+    assert sorted(MESSAGE_KINDS) == sorted(WINDOWS["message"].split())

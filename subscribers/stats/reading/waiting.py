@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count, Exists, Min, OuterRef, QuerySet
 
+from events.kinds import window_length
 from events.models import UnansweredEvent
 from events.stats.series import MESSAGE_KINDS
 from subscribers.models import OutgoingMessage, Subscriber
@@ -58,7 +58,6 @@ def waiting_followers(
 
 def _asking(account_ids: Sequence[int], now: datetime.datetime) -> QuerySet[Any, _Row]:
     """Returns whose messages got no answer, since when and how many, the oldest first."""
-    _, seconds = settings.MESSAGE_WINDOWS["message"]
     answer = OutgoingMessage.objects.filter(
         account=OuterRef("account"),
         subscriber__openid=OuterRef("openid"),
@@ -68,7 +67,7 @@ def _asking(account_ids: Sequence[int], now: datetime.datetime) -> QuerySet[Any,
         UnansweredEvent.objects.filter(
             ~Exists(answer),
             account__in=account_ids,
-            event_time__gt=now - datetime.timedelta(seconds=seconds),
+            event_time__gt=now - window_length("message"),
             kind__in=MESSAGE_KINDS,
         )
         .order_by()
