@@ -26,6 +26,7 @@ from events.admin.access import AccountModelAdmin
 from events.admin.changelist import KeysetModelAdmin, ReadOnly
 from events.audit.record import record
 from events.models import private_files, with_account
+from events.viewer import visible_to
 from subscribers.admin.followers.follower_filters import asked_for
 from subscribers.admin.followers.segments import number_of
 from subscribers.models import FollowerExport
@@ -114,7 +115,9 @@ class FollowerExportAdmin(ReadOnly, KeysetModelAdmin):
         return [path("<int:pk>/file/", view, name=name), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return with_account(FollowerExport.objects.filter(user=request.user.pk))
+        exports = with_account(FollowerExport.objects.filter(user=request.user.pk))
+        # An export of all accounts has no account, so it is in no list of visible accounts.
+        return visible_to(request.user, exports) | exports.filter(account=None)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         response = super().changelist_view(request, extra_context)

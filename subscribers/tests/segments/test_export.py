@@ -195,6 +195,24 @@ def test_an_export_shows_no_more_than_its_user_may_see(account, people, operator
     assert FollowerExport.objects.latest("pk").failure == "not_allowed"
 
 
+def test_a_file_is_withheld_once_its_user_may_not_see_the_account_any_more(account, people):
+    other = make_account("other")
+    user = User.objects.create_user("analyst", is_staff=True)
+    names = ("view_subscriber", "add_followerexport", "view_followerexport")
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    limit = AccountLimit.objects.create(user=user)
+    limit.accounts.set([account, other])
+    client = Client()
+    client.force_login(user)
+    exported(client, format="csv", query=f"account={account.slug}")
+    files = reverse("admin:subscribers_followerexport_changelist")
+    file = reverse("admin:subscribers_followerexport_file", args=[FollowerExport.objects.get().pk])
+    assert file in client.get(files).content.decode()
+    limit.accounts.set([other])
+    assert file not in client.get(files).content.decode()
+    assert client.get(file).status_code == 404
+
+
 def test_the_name_of_another_accounts_code_is_not_told(operator, account, people):
     other = make_account("other", original_id="gh_other")
     QRScene.objects.create(account=other, scene="poster", name="Their secret campaign")
