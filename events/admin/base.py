@@ -51,8 +51,8 @@ class ModelAdmin(ThemeModelAdmin):
     action is recorded in the transaction of the action. If its name is in
     `actions_outside_transaction`, it is recorded before the action.
 
-    Who saves a form of a watched table is told if a colleague saved the row meanwhile, unless only
-    `columns_of_lists` changed: these the form does not show.
+    A form of a watched table tells its user if a colleague saved the row meanwhile, unless only
+    `columns_of_lists` changed, which the form does not show.
     """
 
     # Django shows a hyphen. This site's pages have a dash, which cards on phones leave out.
@@ -206,7 +206,7 @@ class ModelAdmin(ThemeModelAdmin):
 
 
 def _link_if_allowed(field: Any, remote_field: Any, row: Model) -> str:
-    """The name of a related row, as a link only for who may follow it."""
+    """The name of a related row, as a link if the viewer may follow it."""
     if not may_look_at(type(row)):
         return str(row)
     link: str = _link(field, remote_field, row)

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 from typing import IO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from events.wechat.api.media import LIMITS
 
@@ -81,9 +81,7 @@ def _picture(content: IO[bytes]) -> Found | None:
             with Image.open(content, formats=tuple(_PICTURES)) as picture:
                 kind = _PICTURES[str(picture.format)]
                 picture.verify()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Warning):
-        return None
-    except Image.DecompressionBombError:
+    except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError):
         return None
     return Found("image", *kind)
 

@@ -67,9 +67,10 @@ def note_media(batch: Batch) -> None:
     people = Subscriber.objects.filter(
         openid__in={fact.openid for fact in found.values()}, erased_at=None
     )
-    ids = {(account, openid): pk for account, openid, pk in people.values_list(
-        "account", "openid", "pk"
-    )}  # fmt: skip
+    ids = {
+        (account, openid): pk
+        for account, openid, pk in people.values_list("account", "openid", "pk")
+    }
     ReceivedMedia.objects.bulk_create(
         [
             ReceivedMedia(

@@ -34,17 +34,8 @@ _BATCH = 500
 # Columns that say only how this site works, and nothing about the person.
 _INTERNAL_COLUMNS = frozenset(
     {
-        *(
-            "id",
-            "account",
-            "subscriber",
-            "request",
-            "sign_in",
-            "binding",
-            "dedup_key",
-            "raw",
-            "lease",
-        ),
+        *("id", "account", "subscriber", "request", "sign_in", "binding"),
+        *("dedup_key", "raw", "lease"),
         *("leased_until", "attempts", "next_attempt_at", "is_carried_over", "updated_hour"),
         *("first_scene_key", "last_scene_key", "listed_in", "due_at", "scene", "ticket"),
         *("assigned_to", "last_kind"),

@@ -128,8 +128,8 @@ def _text(said: dict[str, Any]) -> str:
 
 def _erase_from_database(erasure: Erasure, now: datetime.datetime) -> Counter[str]:
     account_id, openid, pseudonym = erasure.account_id, erasure.openid, erasure.pseudonym
-    # Locks in the order of all others: the statistics first, then events, then the follower. Who
-    # computes followers' state again holds the carried-over states before the followers.
+    # Locks in the order of all others: the statistics first, then events, then the follower. A
+    # rebuild of followers' state locks the carried-over states before the followers.
     held_progress()
     carried_over = CarriedOverState.objects.filter(account=account_id, openid=openid).update(
         openid=pseudonym

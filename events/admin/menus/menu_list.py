@@ -79,7 +79,7 @@ class MenuList(ModelAdmin):
                 "accounts": accounts,
                 "at_wechat": at_wechat,
                 "may_write": self.has_add_permission(request),
-                "may_ask": super().has_change_permission(request)
+                "may_ask": self.has_change_permission(request)
                 and not (chosen and hindrance(chosen.pk, MENUS)),
                 "may_see_all": request.user.has_perm("events.view_livemenu"),
                 **(answers_in(request, chosen, at_wechat.menu) if at_wechat else {}),
@@ -99,7 +99,7 @@ class MenuList(ModelAdmin):
     def ask(self, request: HttpRequest, account_id: int) -> HttpResponse:
         """Makes the worker ask WeChat for the menu."""
         account = get_object_or_404(visible_accounts(request), pk=account_id)
-        if not super().has_change_permission(request):
+        if not self.has_change_permission(request):
             raise Http404
         with transaction.atomic():
             ask_wechat(account)

@@ -93,7 +93,7 @@ class TagForm(forms.Form):
 
     act = forms.ChoiceField(
         label=capfirst(_("act")),
-        choices=FollowerEdit.Act.choices[:2],
+        choices=[(act.value, act.label) for act in (FollowerEdit.Act.TAG, FollowerEdit.Act.UNTAG)],
         initial=FollowerEdit.Act.TAG,
         widget=UnfoldAdminRadioSelectWidget(radio_style=admin.VERTICAL),
     )

@@ -281,7 +281,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
     def _to_change(
         self, request: HttpRequest, object_id: int, right: str
     ) -> Conversation | HttpResponse:
-        """The conversation; or what leads back to it, for who comes from signing in again."""
+        """The conversation; or the way back to it, if the user comes from signing in again."""
         conversation = self._conversation(request, object_id)
         if not request.user.has_perm(right):
             raise PermissionDenied
