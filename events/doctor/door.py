@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import secrets
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from urllib.parse import urlencode
 
 from django.db.models import Sum
@@ -38,13 +38,15 @@ _REFUSED = {
 }
 
 
-def try_the_door(account: OfficialAccount, line: Line, now: datetime.datetime) -> Iterator[Finding]:
+def try_the_door(
+    account: OfficialAccount, line: Line, clock: Callable[[], datetime.datetime]
+) -> Iterator[Finding]:
     """Yields faults that keep WeChat's pushes from the site, or soon will."""
     if line.port != (443 if line.is_tls else 80):
         yield Finding("port", {"port": line.port})
     try:
-        seconds = yield from _verify(account, line, now)
-        seconds = max(seconds, (yield from _push(account, line, now)))
+        seconds = yield from _verify(account, line, clock())
+        seconds = max(seconds, (yield from _push(account, line, clock())))
     except Failed as failed:
         yield failed.finding
         return

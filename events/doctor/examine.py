@@ -82,9 +82,10 @@ def _look(
     )
     if visit.line is None:
         yield Finding("no_public_url")
+    # These read the clock anew: they compare it with others, and each may wait for seconds.
     elif can_be_pushed:
-        yield from try_the_door(account, visit.line, now)
-    yield from look_at_wechat(account, visit.line, now)
+        yield from try_the_door(account, visit.line, visit.now)
+    yield from look_at_wechat(account, visit.line, visit.now())
 
 
 def _look_at_site(now: datetime.datetime) -> Iterable[Finding]:

@@ -293,6 +293,17 @@ def test_what_strangers_try_meanwhile_is_not_taken_for_the_reason(patient):
     assert [finding.code for finding in patient.examined().findings] == ["refused"]
 
 
+def test_a_long_wait_is_not_taken_for_a_wrong_clock(patient):
+    def lasts(asked, site):
+        if asked.method == "GET":
+            patient.ahead = datetime.timedelta()
+        return site(asked)
+
+    patient.ahead = -datetime.timedelta(seconds=90)
+    patient.behind(lasts)
+    assert [finding.code for finding in patient.examined().findings] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["safe", "compatible"])
 def test_on_a_good_site_nothing_is_found_and_nothing_is_left(mode, patient):
