@@ -41,7 +41,7 @@ MOST_LATER = 5
 MOST_WORDS = 100
 # Seconds: the length of the longest message window.
 LONGEST_DELAY = 48 * 3600
-# Characters of each text.
+# Characters of each text; of `content`, bytes.
 LONGEST = {
     "content": TEXT_LIMIT,
     "media_id": 128,

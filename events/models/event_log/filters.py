@@ -89,7 +89,7 @@ class IndexedFilters(models.QuerySet[Row]):
     def with_event(self, event: str) -> Self:
         """Rows of this Event in any letter case, found through the index on the kind."""
         wanted = (kind_of(msg_type, event) for msg_type in EVENT_TYPES)
-        return self._of_kinds([kind for kind in wanted if self._has_kind(kind)])
+        return self.with_kinds([kind for kind in wanted if self._has_kind(kind)])
 
     def with_msg_type(self, msg_type: str) -> Self:
         """Rows of this MsgType in any letter case, found through the index on the kind."""
@@ -97,20 +97,15 @@ class IndexedFilters(models.QuerySet[Row]):
         if wanted not in EVENT_TYPES:
             return self.filter(kind=wanted)
         every = self.kinds()
-        return self._of_kinds(
+        return self.with_kinds(
             [kind for kind in every if kind == wanted or kind.startswith(f"{wanted}.")]
         )
 
     def with_kinds(self, kinds: list[str]) -> Self:
-        """Rows of any of these kinds, found through the index on the kind."""
-        return self._of_kinds(kinds)
+        """Rows of any of these kinds.
 
-    def _has_kind(self, kind: str) -> bool:
-        return self.model._default_manager.filter(kind=kind).exists()
-
-    def _of_kinds(self, kinds: list[str]) -> Self:
-        """Rows of several kinds. An index on the kind keeps the order of ids only within one kind.
-        So the database sorts the rows if they are few, and reads along the list if they are many.
+        An index on the kind keeps the order of ids only within one kind. So the database sorts the
+        rows if they are few, and reads along the list if they are many.
         """
         if not kinds:
             return self.none()
@@ -121,6 +116,9 @@ class IndexedFilters(models.QuerySet[Row]):
         if len(found) <= _FEW:
             return self.filter(pk__in=found)
         return self.alias(any_kind=Unindexed("kind")).filter(any_kind__in=kinds)
+
+    def _has_kind(self, kind: str) -> bool:
+        return self.model._default_manager.filter(kind=kind).exists()
 
     def kinds(self) -> list[str]:
         """The kinds that occur, in order. It needs one index probe for each, in any log."""
