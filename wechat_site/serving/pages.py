@@ -52,7 +52,7 @@ class Pages:
     """An RSGI application that runs `application` in up to `threads` threads.
 
     A request without a session or an API key comes from a stranger. It may have `anonymous_body`
-    bytes, any other `largest_body`; a larger body gets 413. At most `uploads` bodies that do not
+    bytes, any other `largest_body`; a larger body gets 413. At most `uploads` bodies that may not
     fit into memory are read at a time. POSTs of strangers take turns, since checking a wrong
     password costs as much as a hundred pushes; up to `turns` wait, others get 429. At the path
     `sign_in` everybody is a stranger, because anybody can send a cookie with a session's name.
@@ -107,7 +107,7 @@ class Pages:
                         await self._run(scope, protocol, headers, body)
             finally:
                 self._in_turn -= 1
-        elif (length or 0) > _IN_MEMORY:
+        elif _may_be_large(headers, length):
             async with self._uploads:
                 with await self._body(protocol, headers, length, is_stranger) as body:
                     await self._run(scope, protocol, headers, body)
@@ -257,6 +257,11 @@ def _declared_length(headers: dict[str, str]) -> int | None:
     if length is None:
         raise _Refused(400, "no such length")
     return length
+
+
+def _may_be_large(headers: dict[str, str], length: int | None) -> bool:
+    """Whether the body may not fit into memory; one in chunks declares no length."""
+    return "transfer-encoding" in headers if length is None else length > _IN_MEMORY
 
 
 def _environ(scope: Scope, headers: dict[str, str], body: IO[bytes]) -> dict[str, Any]:

@@ -113,6 +113,44 @@ def test_passwords_take_turns_whatever_cookie_comes_with_them(path, cookie, is_s
     assert turns == [is_stranger]
 
 
+@pytest.mark.parametrize(
+    "headers", [{"content-length": "300000"}, {"transfer-encoding": "chunked"}]
+)
+def test_few_large_bodies_are_read_at_a_time(headers):
+    began, most = [], 0
+
+    class Upload(Protocol):
+        async def __aiter__(self):
+            nonlocal most
+            began.append(self)
+            most = max(most, len(began))
+            for _ in range(3):
+                await asyncio.sleep(0)
+                yield b"a" * 100_000
+            began.remove(self)
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [b""]
+
+    async def upload_three():
+        pages = Pages(
+            application,
+            threads=3,
+            anonymous_body=10,
+            largest_body=10**6,
+            session_cookie="session",
+            uploads=1,
+        )
+        mine = {"cookie": "session=x", **headers}
+        await asyncio.gather(
+            *(pages(scope(method="POST", headers=mine), Upload()) for _ in range(3))
+        )
+
+    asyncio.run(upload_three())
+    assert most == 1
+
+
 def test_a_stream_ends_with_its_last_chunk():
     """Granian ends it when nobody has its object; what lives on in the pages must not keep it."""
     started, sent = [], []
