@@ -1867,6 +1867,7 @@ class Migration(migrations.Migration):
                             blank=True, null=True, verbose_name="followers"
                         ),
                     ),
+                    ("shows", models.JSONField(default=dict, editable=False)),
                     (
                         "file",
                         models.FileField(

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import xlsxwriter
 from django.conf import settings
 from django.core.files import File
+from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
@@ -24,7 +25,7 @@ from events.models import private_files, remove_with_files, with_account
 from events.models.job import LeaseLost
 from events.platform.failures import EXPLANATIONS
 from events.spreadsheets import harmless
-from events.viewer import may, may_see_openids, shown_openid, viewed_by, visible_to
+from events.viewer import account_ids, may, may_see_openids, shown_openid, viewed_by, visible_to
 from subscribers.models import Erasure, FollowerExport, QRScene, Subscriber
 from subscribers.models.binding import with_bound_user
 from subscribers.segments.conditions import matching, taken
@@ -33,7 +34,7 @@ from subscribers.tagging.tag_names import tag_names, tags_of
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-__all__ = ["FAILURES", "KEPT", "remove_expired", "write_exports"]
+__all__ = ["FAILURES", "KEPT", "may_still_see", "remove_expired", "write_exports"]
 
 KEPT = datetime.timedelta(days=3)
 FAILURES: dict[str, StrOrPromise] = {
@@ -66,20 +67,55 @@ def _write(export: FollowerExport) -> None:
     with tempfile.TemporaryFile(suffix=suffix) as target:
         # The worker sees everything; this file shows what its user may see.
         with viewed_by(SimpleNamespace(user=user)), translation.override(export.language):
+            shows = _sight(user)
             rows = _Counted(_rows(export))
             (_write_csv if export.format == export.Format.CSV else _write_xlsx)(rows, target)
         target.seek(0)
-        if Erasure.objects.done().count() != erased:
-            # The file may name a person who was erased meanwhile, so it is written anew.
-            FollowerExport.objects.release(export, timezone.now())
-            return
         name = private_files().save(f"exports/followers{suffix}", File(target))
     now = timezone.now()
-    if not FollowerExport.objects.finish(
-        export, file=name, rows=rows.number, written_at=now, expires_at=now + KEPT
-    ):
+    with transaction.atomic():
+        # An erasure that has begun may have passed this export's row already, so wait for its end.
+        list(Erasure.objects.open().select_for_update(of=("self",)).values_list("pk"))
+        # The file may name a person who was erased meanwhile, so it is written anew.
+        is_current = Erasure.objects.done().count() == erased
+        has_ended = (
+            FollowerExport.objects.finish(
+                export,
+                file=name,
+                rows=rows.number,
+                shows=shows,
+                written_at=now,
+                expires_at=now + KEPT,
+            )
+            if is_current
+            else FollowerExport.objects.release(export, now)
+        )
+    if not (is_current and has_ended):
         private_files().delete(name)
+    if not has_ended:
         raise LeaseLost
+
+
+def may_still_see(user: Any, export: FollowerExport) -> bool:
+    """Whether the user may see today all that the export's file shows."""
+    then, now = export.shows, _sight(user)
+    if export.account_id is not None:
+        then = then | {"accounts": [export.account_id]}
+    if now["accounts"] is not None and (
+        then["accounts"] is None or not set(then["accounts"]) <= set(now["accounts"])
+    ):
+        return False
+    return all(now[what] or not then[what] for what in ("openids", "bindings"))
+
+
+def _sight(user: Any) -> dict[str, Any]:
+    """What a user may see of followers: the accounts (None: all), OpenIDs in clear, bindings."""
+    ids = account_ids(user)
+    return {
+        "accounts": None if ids is None else sorted(ids),
+        "openids": user.has_perm("events.view_openids_in_clear"),
+        "bindings": user.has_perm("subscribers.view_binding"),
+    }
 
 
 class _Counted:

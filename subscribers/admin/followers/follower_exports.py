@@ -31,7 +31,7 @@ from subscribers.admin.followers.follower_filters import asked_for
 from subscribers.admin.followers.segments import number_of
 from subscribers.models import FollowerExport
 from subscribers.segments.conditions import taken
-from subscribers.segments.export import FAILURES
+from subscribers.segments.export import FAILURES, may_still_see
 
 __all__ = ["WithExports"]
 
@@ -119,6 +119,12 @@ class FollowerExportAdmin(ReadOnly, KeysetModelAdmin):
         # An export of all accounts has no account, so it is in no list of visible accounts.
         return visible_to(request.user, exports) | exports.filter(account=None)
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        for export in changelist.result_list:
+            export.is_withheld = bool(export.file) and not may_still_see(request.user, export)
+        return changelist
+
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         response = super().changelist_view(request, extra_context)
         if self.get_queryset(request).waiting().exists():
@@ -130,7 +136,7 @@ class FollowerExportAdmin(ReadOnly, KeysetModelAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         export = self.get_queryset(request).downloadable(timezone.now()).filter(pk=pk).first()
-        if export is None:
+        if export is None or not may_still_see(request.user, export):
             raise Http404
         record("download", export, account=export.account)
         day = timezone.localtime(export.requested_at).date()
@@ -147,9 +153,12 @@ class FollowerExportAdmin(ReadOnly, KeysetModelAdmin):
         return "–" if export.rows is None else localize(export.rows, use_l10n=True)
 
     @display(
-        description=_("status"), label={"ready": "success", "waiting": "info", "failed": "danger"}
+        description=_("status"),
+        label={"ready": "success", "waiting": "info", "failed": "danger", "withheld": "warning"},
     )
-    def state(self, export: FollowerExport) -> tuple[str, str]:
+    def state(self, export: Any) -> tuple[str, str]:
+        if export.is_withheld:
+            return "withheld", str(_("withheld: you may no longer see all of it"))
         if export.file:
             return "ready", str(_("ready"))
         if export.due_at is None:
@@ -161,7 +170,7 @@ class FollowerExportAdmin(ReadOnly, KeysetModelAdmin):
         return localize(timezone.localtime(export.expires_at)) if export.expires_at else "–"
 
     @display(description=_("file"))
-    def download(self, export: FollowerExport) -> str:
-        if not export.file:
+    def download(self, export: Any) -> str:
+        if not export.file or export.is_withheld:
             return "–"
         return render_to_string("admin/subscribers/followerexport/file.html", {"pk": export.pk})

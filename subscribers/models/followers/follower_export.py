@@ -54,6 +54,8 @@ class FollowerExport(Job):
     written_at = models.DateTimeField(_("written"), null=True, blank=True)
     expires_at = models.DateTimeField(_("kept until"), null=True, blank=True)
     rows = models.PositiveBigIntegerField(_("followers"), null=True, blank=True)
+    # What its user might see when the file was written (subscribers/segments/export.py).
+    shows = models.JSONField(default=dict, editable=False)
     file = models.FileField(storage=private_files, upload_to="exports", blank=True, max_length=200)
 
     objects = FollowerExportQuerySet.as_manager()

@@ -80,3 +80,30 @@ def test_no_export_is_written_between_its_removal_and_the_end_of_an_erasure(
     write_exports()
     [file] = (private_storage / "exports").iterdir()
     assert "oWriter" not in file.read_text()
+
+
+def test_an_export_that_begins_after_their_removal_waits_for_the_end_of_the_erasure(
+    private_storage,  # noqa: F811
+):
+    account = make_account()
+    push(account, message_xml("text", openid="oWriter"))
+    request = request_erasure(account, "oWriter", reason=Erasure.Reason.REQUESTED)
+    root = User.objects.create_superuser("root")
+
+    def export():
+        FollowerExport.objects.create(user=root, format="csv", language="en")
+        write_exports()
+
+    writing = InAnotherThread(export)
+
+    def begin():
+        writing.start()
+        wait_for_a_lock(writing)
+
+    with before_update("django_admin_log", begin):
+        erase(request)
+    writing.join()
+    assert writing.failed == []
+    write_exports()
+    [file] = (private_storage / "exports").iterdir()
+    assert "oWriter" not in file.read_text()

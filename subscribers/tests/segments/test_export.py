@@ -213,6 +213,50 @@ def test_a_file_is_withheld_once_its_user_may_not_see_the_account_any_more(accou
     assert client.get(file).status_code == 404
 
 
+@pytest.mark.parametrize("taken", ["account", "openids", "bindings"])
+def test_a_file_of_all_accounts_is_withheld_while_its_user_may_not_see_all_of_it(
+    account, people, taken
+):
+    other = make_account("other")
+    user = User.objects.create_user("analyst", is_staff=True)
+    names = (
+        *("view_subscriber", "add_followerexport", "view_followerexport"),
+        *("view_openids_in_clear", "view_binding"),
+    )
+    rights = list(Permission.objects.filter(codename__in=names))
+    user.user_permissions.set(rights)
+    limit = AccountLimit.objects.create(user=user)
+    limit.accounts.set([account, other])
+    client = Client(headers={"Accept-Language": "en"})
+    client.force_login(user)
+    exported(client, format="csv")
+    files = reverse("admin:subscribers_followerexport_changelist")
+    file = reverse("admin:subscribers_followerexport_file", args=[FollowerExport.objects.get().pk])
+
+    def offered():
+        content = client.get(files).content.decode()
+        assert ("withheld" in content) is (file not in content)
+        answer = client.get(file)
+        text = b"".join(answer.streaming_content) if answer.streaming else b""
+        assert (answer.status_code, bool(text)) == (
+            (200, True) if file in content else (404, False)
+        )
+        return file in content
+
+    # More accounts and more rights than when it was written do no harm.
+    limit.accounts.add(make_account("third"))
+    assert offered()
+    if taken == "account":
+        limit.accounts.remove(other)
+    else:
+        lost = {"openids": "view_openids_in_clear", "bindings": "view_binding"}[taken]
+        user.user_permissions.remove(*(right for right in rights if right.codename == lost))
+    assert not offered()
+    limit.accounts.add(other)
+    user.user_permissions.set(rights)
+    assert offered()
+
+
 def test_the_name_of_another_accounts_code_is_not_told(operator, account, people):
     other = make_account("other", original_id="gh_other")
     QRScene.objects.create(account=other, scene="poster", name="Their secret campaign")
