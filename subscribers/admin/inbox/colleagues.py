@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 
 from django.contrib.auth.models import User
+from django.db.models import Q
 from django.http import HttpRequest
 
 from subscribers.models import Conversation, ConversationLook
@@ -13,6 +14,7 @@ __all__ = ["agents_of", "others_at", "signed_in"]
 
 # The page polls, so a look is written at most once in ten seconds; after thirty it has ended.
 _LOOK_EVERY, _LOOK_LASTS = datetime.timedelta(seconds=10), datetime.timedelta(seconds=30)
+_MOST_AGENTS = 50
 
 
 def signed_in(request: HttpRequest) -> User:
@@ -22,13 +24,18 @@ def signed_in(request: HttpRequest) -> User:
 
 
 def agents_of(request: HttpRequest, conversation: Conversation) -> list[User]:
-    """Who may take the conversation: users who looked at the account's, its holder, this user."""
-    looks = User.objects.filter(
-        pk__in=ConversationLook.objects.filter(
-            conversation__account=conversation.account_id
-        ).values("user")
+    """Who may take the conversation: users who looked at the account's, its holder, this user.
+
+    Users who have lost the right to it, or the account, are left out.
+    """
+    looks = ConversationLook.objects.filter(conversation__account=conversation.account_id)
+    able = User.objects.with_perm("subscribers.change_conversation").filter(
+        Q(is_superuser=True)
+        | Q(account_limit=None)
+        | Q(account_limit__accounts=conversation.account_id),
+        pk__in=looks.values("user"),
     )
-    found = {user.pk: user for user in looks.filter(is_active=True)[:50]}
+    found = {user.pk: user for user in able[:_MOST_AGENTS]}
     for user in (signed_in(request), conversation.assigned_to):
         if user is not None:
             found[user.pk] = user

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from events.log.retention_hooks import announce_erasure
-from events.models import AuditEntry, EventLog, MessageText, UnmatchedDay
+from events.models import AccountLimit, AuditEntry, EventLog, MessageText, UnmatchedDay
 from events.search.fill import index_texts
 from events.stats.update import update_statistics
 from events.testing import make_account, make_rule, message_xml, push
@@ -124,6 +124,26 @@ def test_an_answer_ends_the_waiting_and_the_next_message_begins_it_anew(account,
     OutgoingMessage.objects.update(created_at=timezone.now() - datetime.timedelta(seconds=30))
     says(account, "oNew", "还在吗")
     assert listed(agent, "waiting") == ["oNew"]
+
+
+def test_a_conversation_goes_to_no_colleague_who_may_not_answer_any_more(account, agent):
+    talk = says(account, "oNew", "请问")
+    names = ["bert", "carl", "dora", "emil"]
+    colleagues = {name: with_role(name, "agent") for name in names}
+    for colleague in colleagues.values():
+        browser_of(colleague).get(f"{INBOX}{talk.pk}/lines/")
+    colleagues["bert"].groups.clear()
+    User.objects.filter(username="carl").update(is_active=False)
+    limit = AccountLimit.objects.create(user=colleagues["dora"])
+    limit.accounts.set([make_account("other")])
+    page = agent.get(f"{INBOX}{talk.pk}/change/")
+    assert [user.username for user in page.context["agents"]] == ["anna", "emil"]
+    for name in names[:3]:
+        agent.post(f"{INBOX}{talk.pk}/assign/", {"to": colleagues[name].pk})
+        assert Conversation.objects.get().assigned_to is None
+    limit.accounts.add(account)
+    agent.post(f"{INBOX}{talk.pk}/assign/", {"to": colleagues["dora"].pk})
+    assert Conversation.objects.get().assigned_to == colleagues["dora"]
 
 
 def test_agents_assign_end_reopen_and_note(account, agent):
