@@ -61,7 +61,7 @@ class WithResults(ModelAdmin):
         if len(codes) > _MOST_CODES:
             messages.error(request, _("Choose 500 codes at most."))
             return HttpResponseRedirect(reverse("admin:subscribers_qrscene_changelist"))
-        first, last = _span(request)
+        first, last = _span(request, codes)
         rows = results(codes, first, last)
         if request.GET.get("format") == "csv":
             return _csv(rows)
@@ -105,9 +105,11 @@ class WithResults(ModelAdmin):
         return request.GET.get("group") or str(_("Results of QR codes"))
 
 
-def _span(request: HttpRequest) -> tuple[datetime.date, datetime.date]:
+def _span(request: HttpRequest, codes: list[QRScene]) -> tuple[datetime.date, datetime.date]:
+    """The chosen days; by themselves they end today, by the clock of the codes' account."""
     chosen = EventTimeFilter.span(request)
-    last = timezone.localdate()
+    zones = {code.account.zone for code in codes}
+    last = timezone.localdate(timezone=zones.pop() if len(zones) == 1 else None)
     if chosen is None:
         given = [_day(request.GET.get(name, "")) for name in ("from", "to")]
         first, last = given[0] or last - datetime.timedelta(days=_USUAL_DAYS - 1), given[1] or last

@@ -77,6 +77,15 @@ def test_results_count_scans_people_new_ones_and_add_up(operator, account):
     assert [row.openid for row in people.result_list] == ["o1"]
 
 
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_results_end_today_by_the_clock_of_the_codes_account(operator, zone):
+    there = make_account("there", time_zone=zone)
+    QRScene.objects.create(account=there, scene="poster", name="Poster", due_at=None)
+    before = timezone.now().astimezone(there.zone).date()
+    shown = operator.get(RESULTS).context["last"]
+    assert before <= shown <= timezone.now().astimezone(there.zone).date()
+
+
 def test_tags_of_a_code_are_put_on_who_comes_while_it_runs(account):
     today = timezone.now().astimezone(account.zone).date()
     day = datetime.timedelta(days=1)
