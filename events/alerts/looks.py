@@ -54,10 +54,13 @@ def _silent_accounts(now: datetime.datetime) -> Iterable[Condition]:
 
 
 def _last_push(account_id: int, now: datetime.datetime) -> datetime.datetime | None:
-    newest = EventLog.objects.filter(account=account_id).order_by("-pk")
-    for source, received_at in newest.values_list("source", "received_at")[:_LATEST]:
+    rows = EventLog.objects.filter(account=account_id).order_by("-pk")
+    newest = list(rows.values_list("source", "received_at")[:_LATEST])
+    for source, received_at in newest:
         if source == EventLog.Source.CALLBACK:
             return received_at
+    if len(newest) < _LATEST:
+        return None
     # A large sync came after it. Take the hour's end, so that no account seems silent too early.
     began = last_hour_with_pushes(account_id, now)
     return None if began is None else min(began + _HOUR, now)
