@@ -78,18 +78,13 @@ def _write(export: FollowerExport) -> None:
         list(Erasure.objects.open().select_for_update(of=("self",)).values_list("pk"))
         # The file may name a person who was erased meanwhile, so it is written anew.
         is_current = Erasure.objects.done().count() == erased
-        has_ended = (
-            FollowerExport.objects.finish(
-                export,
-                file=name,
-                rows=rows.number,
-                shows=shows,
-                written_at=now,
-                expires_at=now + KEPT,
+        if is_current:
+            columns = {"file": name, "rows": rows.number, "shows": shows}
+            has_ended = FollowerExport.objects.finish(
+                export, written_at=now, expires_at=now + KEPT, **columns
             )
-            if is_current
-            else FollowerExport.objects.release(export, now)
-        )
+        else:
+            has_ended = FollowerExport.objects.release(export, now)
     if not (is_current and has_ended):
         private_files().delete(name)
     if not has_ended:
