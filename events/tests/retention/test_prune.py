@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from events.log import retention_hooks
 from events.log.process import deliver, process
-from events.models import EventLog, PrunedMonth
+from events.models import EventLog, OfficialAccount, PrunedMonth
 from events.models.event_log import EventLogQuerySet
 from events.months import Month
 from events.retention import prune as module
@@ -345,6 +345,7 @@ def test_a_row_that_is_folded_while_the_keepers_read_puts_it_off(account, partit
 def test_a_reader_of_the_whole_log_puts_it_off_and_no_callback_is_refused(
     account, partition, monkeypatch
 ):
+    attempts = module._DETACH_ATTEMPTS
     monkeypatch.setattr(module, "_DETACH_ATTEMPTS", 3)
     store(account, OLD.start)
     reading, go_on = threading.Event(), threading.Event()
@@ -368,7 +369,38 @@ def test_a_reader_of_the_whole_log_puts_it_off_and_no_callback_is_refused(
     assert reader.is_alive()
     go_on.set()
     reader.join()
+    monkeypatch.setattr(module, "_DETACH_ATTEMPTS", attempts)
     assert remove_month(OLD) == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("table", [OfficialAccount._meta.db_table, DEFAULT_PARTITION])
+def test_the_end_of_a_vacuum_is_waited_for(account, partition, monkeypatch, table):
+    """A month is not detached while the default partition or the accounts are vacuumed."""
+    store(account, OLD.start)
+    held, go_on = threading.Event(), threading.Event()
+
+    def vacuum() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            # VACUUM's own lock.
+            cursor.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE")
+            held.set()
+            go_on.wait(timeout=300)
+
+    vacuuming, _ = in_thread(vacuum)
+    assert held.wait(timeout=60)
+    detach, attempts = module._detach, []
+
+    def attempt(*arguments: object) -> None:
+        attempts.append(arguments)
+        if len(attempts) == 3:
+            go_on.set()
+            vacuuming.join()
+        detach(*arguments)
+
+    monkeypatch.setattr(module, "_detach", attempt)
+    assert remove_month(OLD) == 1
+    assert len(attempts) == 3
 
 
 @pytest.mark.postgres
