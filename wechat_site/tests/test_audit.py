@@ -384,6 +384,7 @@ def test_sign_ins_and_failures_with_their_addresses(client, since):
     assert "s3cr3t" not in str(factor.changes)
 
 
+@pytest.mark.slow
 def test_a_stranger_who_goes_on_against_the_lock_writes_one_entry(client, db):
     User.objects.create_superuser("ops", password=PASSWORD)
     for _ in range(8):

@@ -154,6 +154,7 @@ def test_the_folder_of_the_database_is_closed_to_others():
     assert stat.S_IMODE((ROOT / "var").stat().st_mode) == 0o700
 
 
+@pytest.mark.slow
 def test_the_database_is_closed_to_others(tmp_path, empty_sqlite_file):
     file = shutil.copyfile(empty_sqlite_file, tmp_path / "site.sqlite3")
     file.chmod(0o644)

@@ -317,6 +317,7 @@ def test_reading_ends_at_the_limit_and_all_goes_on(db):
     assert EventLog.objects.count() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_filters_that_take_too_long_together_are_told_so(log, api, operator, monkeypatch):
     # In one transaction with the test the limit would go on. A busy machine reads the rest of the

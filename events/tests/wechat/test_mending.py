@@ -273,6 +273,7 @@ def test_read_raises_nothing_but_unreadable(body):
         assert isinstance(read(body).fields, dict)
 
 
+@pytest.mark.slow
 def test_ten_thousand_random_bodies_keep_their_sender():
     pieces = [b"]]>", b"<![CDATA[", b"</Content>", b"<Content>", b"</xml>", b"<a>", b"</a>",
               b"&#x2;",

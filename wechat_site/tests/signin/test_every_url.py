@@ -360,6 +360,7 @@ def test_bulk_actions_and_searches_reach_ones_own_account_alone(role: str, own: 
     assert other.fingerprint() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("role", "limited_by"),
     [
