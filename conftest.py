@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import shutil
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -87,6 +89,24 @@ def static_files_are_looked_up() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "WHITENOISE_AUTOREFRESH", True, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def authorities_are_read_once() -> Iterator[None]:
+    """All of httpx's clients share one list of certificate authorities.
+
+    A process of the site has one client, but most tests that call WeChat make one anew, and reading
+    the list takes longer than the call.
+    """
+    read = ssl.create_default_context
+    read_once = functools.cache(read)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            ssl,
+            "create_default_context",
+            lambda *purpose, **files: (read_once if files else read)(*purpose, **files),
+        )
         yield
 
 
