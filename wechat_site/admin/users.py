@@ -14,8 +14,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, Permission, User
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
+from django.template.loader import render_to_string
 from django.utils.text import capfirst
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
@@ -188,9 +187,13 @@ class BindingInline(TabularInline):
 
     @display(description=_("follower"))
     def follower(self, binding: Binding) -> str:
-        page = reverse("admin:subscribers_subscriber_change", args=[binding.subscriber_id])
-        openid = shown_openid(binding.subscriber.openid)
-        return format_html('<a class="openid" href="{}">{}</a>', page, openid)
+        return render_to_string(
+            "admin/auth/user/follower.html",
+            {
+                "subscriber_id": binding.subscriber_id,
+                "openid": shown_openid(binding.subscriber.openid),
+            },
+        )
 
     @display(description=_("bound"))
     def bound(self, binding: Binding) -> str:

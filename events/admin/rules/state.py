@@ -88,11 +88,6 @@ class RuleRow:
     # Why its messages are not sent; "" if they are. The editor shows it beside the answers.
     unsent: str
 
-    @property
-    def is_apart(self) -> bool:
-        """Whether the rule is tried after all others, at any place in the list."""
-        return self.rule.trigger.on is On.OTHER
-
 
 @dataclass(frozen=True, slots=True)
 class RulesPage:

@@ -23,7 +23,6 @@ DAILY_LIMITS = {
     "/cgi-bin/user/info/batchget": 500_000,
 }
 _OTHERS = 100_000
-_CLEARED_PER_MONTH = 10
 _BEIJING = 8 * 3600
 
 
@@ -36,7 +35,6 @@ class Quotas:
         self._day = 0
         self._used: Counter[str] = Counter()
         self._recent: dict[str, deque[float]] = {}
-        self._cleared: list[float] = []
 
     def count(self, path: str, now: float) -> None:
         """Counts a call. Raises `Refusal` if it exceeds a limit."""
@@ -66,15 +64,3 @@ class Quotas:
     def exhaust(self, path: str, now: float) -> None:
         """Uses up the rest of today's calls."""
         self._used[path] = max(self.used(path, now), self.limit(path))
-
-    def clear(self, path: str) -> None:
-        """Sets one API's count back to zero."""
-        self._used[path] = 0
-
-    def clear_all(self, now: float) -> None:
-        """Sets all counts back to zero; raises `Refusal` at the eleventh time in thirty days."""
-        self._cleared = [at for at in self._cleared if at > now - 30 * 24 * 3600]
-        if len(self._cleared) >= _CLEARED_PER_MONTH:
-            raise Refusal(48006)
-        self._cleared.append(now)
-        self._used.clear()

@@ -271,7 +271,7 @@ def test_the_same_seed_gives_the_same_answers():
         fake = FakeWeChatAPI(random=Random(5), now=lambda: 1_767_225_600, failure_rate=0.3)
         fake.add_account(APP_ID, "secret")
         return [
-            fake.handle(Request("GET", "/cgi-bin/getcallbackip", {"access_token": token_or_not}))
+            fake.handle(Request("GET", "/cgi-bin/menu/get", {"access_token": token_or_not}))
             for token_or_not in ["x" * 40, ""] * 20
         ]
 

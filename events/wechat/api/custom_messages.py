@@ -8,7 +8,7 @@ messages. WeChat gives no message id and no receipt.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
 from events.wechat.replies import Article
 
@@ -169,11 +169,6 @@ class CustomMessages:
         if kf_account:
             body["customservice"] = {"kf_account": kf_account}
         self._calls.post(SEND_PATH, body)
-
-    def show_typing(self, openid: str, *, is_typing: bool = True) -> None:
-        """Shows the follower that an answer is being written, or stops showing it."""
-        command: Literal["Typing", "CancelTyping"] = "Typing" if is_typing else "CancelTyping"
-        self._calls.post("/cgi-bin/message/custom/typing", {"touser": openid, "command": command})
 
 
 def _type_and_content(message: CustomMessage) -> tuple[str, dict[str, Any]]:

@@ -1,11 +1,11 @@
-"""Calls for finding faults: WeChat's addresses, its view of our callback, quotas, past calls."""
+"""Calls for finding faults: WeChat's view of our callback, quotas, past calls."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from .transport.answer_fields import mapping, mappings, number, text, texts
+from .transport.answer_fields import mapping, mappings, number, text
 from .transport.calls import Calls
 
 __all__ = ["CallbackCheck", "Diagnostics", "Ping", "Quota", "Resolution", "RidCall"]
@@ -73,10 +73,6 @@ class Diagnostics:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
-    def callback_addresses(self) -> tuple[str, ...]:
-        """Returns the addresses and networks from which WeChat pushes (获取微信回调IP)."""
-        return texts(self._calls.get("/cgi-bin/getcallbackip"), "ip_list")
-
     def check_callback(
         self, action: _Action = "all", operator: _Operator = "DEFAULT"
     ) -> CallbackCheck:
@@ -122,11 +118,3 @@ class Diagnostics:
             text(call, "client_ip"),
             text(call, "response_body"),
         )
-
-    def clear_quota(self, path: str) -> None:
-        """Sets one API's count of today back to zero."""
-        self._calls.post("/cgi-bin/openapi/quota/clear", {"cgi_path": path})
-
-    def clear_all_quotas(self, app_id: str) -> None:
-        """Sets all counts of today back to zero; ten times a month, then `NotPermitted`."""
-        self._calls.post("/cgi-bin/clear_quota", {"appid": app_id})

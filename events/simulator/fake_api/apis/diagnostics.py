@@ -1,4 +1,4 @@
-"""WeChat's addresses, the check of the callback, and the explanation of a rid."""
+"""The check of the callback, and the explanation of a rid."""
 
 from __future__ import annotations
 
@@ -11,14 +11,8 @@ from events.simulator.fake_api.fake_account import FakeAccount
 
 __all__ = ["DIAGNOSTICS"]
 
-# The addresses that are reserved for documentation.
-_PUSH_ADDRESSES = ["203.0.113.0/25", "203.0.113.130", "198.51.100.7"]
 _RID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){2}")
 _RID_SECONDS = 7 * 24 * 3600
-
-
-def _push_addresses(account: FakeAccount, call: ApiCall) -> Fields:
-    return {"ip_list": _PUSH_ADDRESSES}
 
 
 def _check_callback(account: FakeAccount, call: ApiCall) -> Fields:
@@ -54,7 +48,6 @@ def _explain_rid(account: FakeAccount, call: ApiCall) -> Fields:
 
 
 DIAGNOSTICS: dict[str, Api] = {
-    "/cgi-bin/getcallbackip": Api("GET", _push_addresses),
     "/cgi-bin/callback/check": Api("POST", _check_callback),
     "/cgi-bin/openapi/rid/get": Api("POST", _explain_rid),
 }

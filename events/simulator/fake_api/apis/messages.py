@@ -36,14 +36,6 @@ def _send(account: FakeAccount, call: ApiCall) -> Fields:
     return OK
 
 
-def _typing(account: FakeAccount, call: ApiCall) -> Fields:
-    if call.body.get("command") not in {"Typing", "CancelTyping"}:
-        raise Refusal(45072)
-    if not account.has_window(_recipient(account, call)):
-        raise Refusal(45080)
-    return OK
-
-
 def _recipient(account: FakeAccount, call: ApiCall) -> str:
     openid = call.body.get("touser")
     person = account.followers.find(openid) if isinstance(openid, str) else None
@@ -56,5 +48,4 @@ def _recipient(account: FakeAccount, call: ApiCall) -> str:
 
 MESSAGES: dict[str, Api] = {
     "/cgi-bin/message/custom/send": Api("POST", _send, needs_certification=True),
-    "/cgi-bin/message/custom/typing": Api("POST", _typing, needs_certification=True),
 }

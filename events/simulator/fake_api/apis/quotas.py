@@ -1,4 +1,4 @@
-"""The APIs that show and clear quotas of calls."""
+"""The API that shows the quotas of calls."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ def quota_apis(known: Known) -> dict[str, Api]:
     """Returns the APIs about quotas; `known` has all APIs, later these too."""
     return {
         "/cgi-bin/openapi/quota/get": Api("POST", partial(_quota, known)),
-        "/cgi-bin/openapi/quota/clear": Api("POST", partial(_clear_quota, known)),
-        "/cgi-bin/clear_quota": Api("POST", _clear_all_quotas),
     }
 
 
@@ -37,18 +35,6 @@ def _quota(known: Known, account: FakeAccount, call: ApiCall) -> Fields:
         rate = account.quotas.per_minute[path]
         answer["rate_limit"] = {"call_count": rate, "refresh_second": 60}
     return answer
-
-
-def _clear_quota(known: Known, account: FakeAccount, call: ApiCall) -> Fields:
-    account.quotas.clear(_known_path(known, call))
-    return OK
-
-
-def _clear_all_quotas(account: FakeAccount, call: ApiCall) -> Fields:
-    if call.body.get("appid") != account.app_id:
-        raise Refusal(40013)
-    account.quotas.clear_all(call.now)
-    return OK
 
 
 def _known_path(known: Known, call: ApiCall) -> str:

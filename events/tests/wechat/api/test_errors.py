@@ -340,14 +340,6 @@ def test_an_uncertified_account_has_a_menu_but_no_followers(client, account):
     assert caught.value.errcode == 48001
 
 
-def test_quotas_may_be_cleared_ten_times_a_month(client, clock):
-    for _ in range(10):
-        client.diagnostics.clear_all_quotas(APP_ID)
-    with pytest.raises(NotPermitted) as caught:
-        client.diagnostics.clear_all_quotas(APP_ID)
-    assert caught.value.errcode == 48006
-
-
 def test_wrong_credentials_are_told_apart(wire, account):
     for credentials, errcode in [
         (AppCredentials("wxother", APP_SECRET), 40013),

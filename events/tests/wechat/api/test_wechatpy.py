@@ -182,10 +182,6 @@ def test_statistics(oracle, account, clock):
     assert refused(oracle.datacube.get_user_summary, "9 March", "2026-03-09") == 61500
 
 
-def test_callback_addresses(oracle):
-    assert "203.0.113.0/25" in oracle.misc.get_wechat_ips()
-
-
 def test_escaped_characters_are_kept_as_they_stand(oracle, account, write):
     """As WeChat has shown them to followers: so a client must not escape."""
     write(ANNA)
