@@ -1,10 +1,10 @@
-"""Whole numbers in texts: ids and lengths in requests, the tags of a follower."""
+"""Whole numbers: those in texts (ids and lengths in requests, tags of followers), percentages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["number_in", "numbers_in"]
+__all__ = ["number_in", "numbers_in", "percentage"]
 
 # As many fit a column of 64 bits. int() refuses thousands.
 _MOST_DIGITS = 18
@@ -20,3 +20,8 @@ def number_in(text: str | None) -> int | None:
 def numbers_in(texts: Iterable[str]) -> list[int]:
     """The numbers among these texts, in their order."""
     return [number for text in texts if (number := number_in(text)) is not None]
+
+
+def percentage(part: int, whole: int) -> int | None:
+    """How many of a hundred the part is; None of nothing."""
+    return round(100 * part / whole) if whole else None

@@ -26,6 +26,7 @@ __all__ = [
     "menu_name",
     "moment",
     "nested_table",
+    "new_secret",
     "verbatim",
 ]
 
@@ -65,6 +66,11 @@ def fold_out(text: str) -> str:
 def facts(rows: Iterable[tuple[Any, Any]]) -> str:
     """Shows a table of names and values."""
     return _piece("facts", rows=rows)
+
+
+def new_secret(secret: str) -> str:
+    """Shows a secret that was just made, for a message: no page shows it again."""
+    return _piece("new_secret", secret=secret)
 
 
 def nested_table(value: Any) -> str:

@@ -14,13 +14,13 @@ from events.models import Alert
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-__all__ = ["RULES", "Condition", "Rule", "looks", "sees", "words_of"]
+__all__ = ["RULES", "AlertRule", "Condition", "looks", "sees", "words_of"]
 
 _MINUTE = datetime.timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AlertRule:
     """The words of an alert while it lasts; `late` is milder than `down`.
 
     The alert is over when no check has found the fault for the time `calm`.
@@ -44,55 +44,55 @@ class Condition:
 
 _Look = Callable[[datetime.datetime], Iterable[Condition]]
 
-RULES: Mapping[str, Rule] = {
-    "silence": Rule(
+RULES: Mapping[str, AlertRule] = {
+    "silence": AlertRule(
         _("silence"),
         late=_("Fewer pushes than usual: none for %(minutes)s minutes, usually %(usual)s."),
         down=_("No pushes for %(minutes)s minutes; usually there are %(usual)s in that time."),
     ),
-    "refusals": Rule(
+    "refusals": AlertRule(
         _("refused pushes"),
         _("%(number)s pushes were refused in ten minutes (%(reason)s). The doctor says why."),
     ),
-    "dead": Rule(
+    "dead": AlertRule(
         _("failed events"),
         _("%(number)s events of the last day failed for good. Try them again in the log."),
     ),
-    "late_answers": Rule(
+    "late_answers": AlertRule(
         _("late answers"),
         _("%(late)s of %(answered)s answers within two hours were late."),
     ),
-    "token": Rule(
+    "token": AlertRule(
         _("access token refused"),
         _("WeChat gives no access token: %(reason)s"),
     ),
-    "ip_list": Rule(
+    "ip_list": AlertRule(
         _("address refused"),
         _("This server's address %(address)s is not on the account's IP list (IP白名单)."),
     ),
-    "sync": Rule(
+    "sync": AlertRule(
         _("difference of followers"),
         _("The last sync found %(follows)s follows and %(unfollows)s unfollows that were missed."),
     ),
-    "api_key": Rule(
+    "api_key": AlertRule(
         _("API key about to expire"),
         _("%(number)s API keys expire soon, the first in %(days)s days: %(name)s."),
     ),
-    "disk": Rule(
+    "disk": AlertRule(
         _("disk nearly full"),
         _("Of the disk with %(folder)s %(percent)s %% are free."),
     ),
-    "webhook": Rule(
+    "webhook": AlertRule(
         _("webhook paused"),
         _("%(host)s takes no messages since %(hours)s hours: %(held)s wait for it."),
         late=_("%(host)s has answered 410 Gone, and is told nothing any more."),
     ),
-    "queue": Rule(
+    "queue": AlertRule(
         _("queue stuck"),
         _("Rows have waited for %(minutes)s minutes: %(queue)s."),
     ),
     # A running worker itself finds that the fault is over, so there is no need to wait.
-    "worker": Rule(
+    "worker": AlertRule(
         _("worker"),
         _("No worker has run for two minutes: nothing is sent, fetched or tried again."),
         calm=datetime.timedelta(),

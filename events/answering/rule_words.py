@@ -15,9 +15,9 @@ from django.utils.translation import gettext_lazy
 from events.rules.check import Mistake, Problem
 from events.rules.data import (
     Answer,
+    AnswerChoice,
     AnswerKind,
     Bound,
-    Choice,
     Conditions,
     Follow,
     How,
@@ -199,7 +199,7 @@ def answer_in_words(answer: Answer) -> str:
 def answers_in_words(rule: Rule) -> list[str]:
     """Describes all that a rule sends, with the delays of later messages."""
     said = [answer_in_words(answer) for answer in rule.answers]
-    if rule.choice is Choice.ONE and len(said) > 1:
+    if rule.choice is AnswerChoice.ONE and len(said) > 1:
         said.insert(0, _("one at random of:"))
     for answer in rule.later:
         after = _("after %s s") % answer.delay

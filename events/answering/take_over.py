@@ -14,7 +14,7 @@ from events.media.lend import add_file, reference
 from events.models import OfficialAccount
 from events.platform.client import client_for
 from events.rules.check import problems
-from events.rules.data import Answer, AnswerKind, Choice, How, MessageKind, On, Rule, Trigger
+from events.rules.data import Answer, AnswerChoice, AnswerKind, How, MessageKind, On, Rule, Trigger
 from events.wechat.api import APIError
 from events.wechat.api.auto_replies import ConsoleReplies, ConsoleReply
 from events.wechat.api.media import LIMITS
@@ -73,7 +73,7 @@ def rules_of_console(found: ConsoleReplies) -> Iterator[Rule]:
     """Yields the console's replies as rules: keywords first, as the console tries them."""
     for keywords in found.keywords:
         answers = tuple(_answer(reply) for reply in keywords.replies)
-        choice = Choice.ONE if keywords.is_one_at_random else Choice.ALL
+        choice = AnswerChoice.ONE if keywords.is_one_at_random else AnswerChoice.ALL
         for how, words in (
             (How.EQUAL, keywords.equal),
             (How.CONTAINS_ANY, keywords.contained),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import zoneinfo
 from collections.abc import Iterator
 
 from django.db.models import Max, Sum
@@ -13,6 +12,7 @@ from events.doctor.findings import Finding
 from events.models import CallbackRefusal, EventLog, OfficialAccount
 from events.models.account_rules import is_original_id
 from events.wechat import InvalidKey, SecurityMode
+from events.wechat.beijing_time import BEIJING
 from events.wechat.crypto import decode_aes_key
 
 __all__ = ["addressed_to", "look_at_pushes", "look_at_settings"]
@@ -27,7 +27,6 @@ _REFUSED = {
     "AppIdMismatch": "wrong_app_id",
     "Downgraded": "wrong_mode",
 }
-_BEIJING = zoneinfo.ZoneInfo("Asia/Shanghai")
 
 
 def look_at_settings(account: OfficialAccount, now: datetime.datetime) -> Iterator[Finding]:
@@ -46,7 +45,7 @@ def look_at_settings(account: OfficialAccount, now: datetime.datetime) -> Iterat
             decode_aes_key(account.encoding_aes_key)
         except InvalidKey:
             yield Finding("aes_key_invalid")
-    if now.astimezone(account.zone).utcoffset() != now.astimezone(_BEIJING).utcoffset():
+    if now.astimezone(account.zone).utcoffset() != now.astimezone(BEIJING).utcoffset():
         yield Finding("time_zone", {"zone": account.time_zone})
 
 

@@ -33,6 +33,7 @@ from events.platform.failures import DATABASE, FAULT
 from events.platform.rights import note_unauthorized
 from events.platform.tokens import TokenPaused
 from events.wechat.api import APIError, DailyQuotaReached, RateLimitReached, TokenRejected
+from events.wechat.beijing_time import BEIJING
 
 __all__ = ["CALL_LEASE", "Failure", "GaveUp", "claimed", "run_job", "serve"]
 
@@ -44,7 +45,6 @@ CALL_LEASE = datetime.timedelta(seconds=120)
 # Seconds of one turn, so that a thousand jobs do not stop other tasks.
 _TURN = 2.0
 
-_BEIJING = datetime.timezone(datetime.timedelta(hours=8))
 # Clocks differ, and at midnight all of WeChat's customers call again.
 _AFTER_MIDNIGHT = datetime.timedelta(minutes=2)
 
@@ -182,7 +182,7 @@ def _again_at(
     """Returns when to call again; None if a retry is useless until an operator acts."""
     match error:
         case DailyQuotaReached():
-            today = now.astimezone(_BEIJING).replace(hour=0, minute=0, second=0, microsecond=0)
+            today = now.astimezone(BEIJING).replace(hour=0, minute=0, second=0, microsecond=0)
             return today + datetime.timedelta(days=1) + _AFTER_MIDNIGHT
         case RateLimitReached():
             return now + datetime.timedelta(minutes=1)

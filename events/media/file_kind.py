@@ -11,7 +11,7 @@ from PIL import Image
 
 from events.wechat.api.media import LIMITS
 
-__all__ = ["Found", "Mistake", "Unusable", "look_at"]
+__all__ = ["FileKind", "FileMistake", "Unusable", "look_at"]
 
 # The length of an AMR frame in milliseconds, and its size in bytes by the frame's mode.
 _AMR_FRAME = 20
@@ -25,7 +25,7 @@ _PICTURES = {
 }
 
 
-class Mistake:
+class FileMistake:
     """Why WeChat would refuse a file."""
 
     UNKNOWN = "unknown"
@@ -42,7 +42,7 @@ class Unusable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FileKind:
     """A file's kind (image, voice or video), content type and usual extension."""
 
     kind: str
@@ -50,30 +50,30 @@ class Found:
     extension: str
 
 
-def look_at(content: bytes) -> Found:
+def look_at(content: bytes) -> FileKind:
     """Returns what the content is; raises Unusable if it is unknown, too large or too long."""
     found = _known(content)
     if found is None:
-        raise Unusable(Mistake.UNKNOWN)
+        raise Unusable(FileMistake.UNKNOWN)
     if len(content) > LIMITS[found.kind]:
-        raise Unusable(Mistake.LARGE)
+        raise Unusable(FileMistake.LARGE)
     if found.extension == "amr" and _amr_seconds(content) > _LONGEST_VOICE:
-        raise Unusable(Mistake.LONG)
+        raise Unusable(FileMistake.LONG)
     return found
 
 
-def _known(content: bytes) -> Found | None:
+def _known(content: bytes) -> FileKind | None:
     if content.startswith(_AMR):
-        return Found("voice", "audio/amr", "amr")
+        return FileKind("voice", "audio/amr", "amr")
     is_mpeg = content[:2] in {b"\xff\xfb", b"\xff\xf3", b"\xff\xf2"}
     if content.startswith(b"ID3") or is_mpeg:
-        return Found("voice", "audio/mpeg", "mp3")
+        return FileKind("voice", "audio/mpeg", "mp3")
     if content[4:8] == b"ftyp":
-        return Found("video", "video/mp4", "mp4")
+        return FileKind("video", "video/mp4", "mp4")
     return _picture(io.BytesIO(content))
 
 
-def _picture(content: IO[bytes]) -> Found | None:
+def _picture(content: IO[bytes]) -> FileKind | None:
     try:
         with warnings.catch_warnings():
             # A picture with very many more pixels than bytes is an attack.
@@ -83,7 +83,7 @@ def _picture(content: IO[bytes]) -> Found | None:
                 picture.verify()
     except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError):
         return None
-    return Found("image", *kind)
+    return FileKind("image", *kind)
 
 
 def _amr_seconds(content: bytes) -> float:

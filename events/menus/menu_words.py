@@ -11,7 +11,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from events.wechat.api.menu_model import BUTTON_TYPES, Button, Menu, MenuProblem, Reason
+from events.wechat.api.menu_model import BUTTON_TYPES, Button, Menu, MenuFault, MenuProblem
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -105,29 +105,29 @@ def _values(button: Button) -> list[tuple[StrOrPromise, str]]:
 def sentence(problem: MenuProblem) -> str:
     """Returns a sentence about the fault, to show beside the field."""
     match problem.reason:
-        case Reason.TOO_FEW:
+        case MenuFault.TOO_FEW:
             return _("A menu has at least one entry.")
-        case Reason.TOO_MANY:
+        case MenuFault.TOO_MANY:
             return _("WeChat takes at most %(limit)s entries here; there are %(actual)s.") % {
                 "limit": problem.limit,
                 "actual": problem.actual,
             }
-        case Reason.MISSING if problem.field == "type":
+        case MenuFault.MISSING if problem.field == "type":
             return _("Choose what the entry does, or give it sub-entries.")
-        case Reason.MISSING:
+        case MenuFault.MISSING:
             return _("This is missing.")
-        case Reason.TOO_LONG:
+        case MenuFault.TOO_LONG:
             return _(
                 "WeChat takes at most %(limit)s bytes; this has %(actual)s. "
                 "A Chinese character has three, most emoji four."
             ) % {"limit": problem.limit, "actual": problem.actual}
-        case Reason.TYPE_UNKNOWN:
+        case MenuFault.TYPE_UNKNOWN:
             return _("WeChat does not know this kind of entry.")
-        case Reason.TYPE_OF_CONSOLE:
+        case MenuFault.TYPE_OF_CONSOLE:
             return _("Only WeChat's console can make this kind of entry. Choose another.")
-        case Reason.NOT_AN_ADDRESS:
+        case MenuFault.NOT_AN_ADDRESS:
             return _("An address begins with https:// or http:// and has no spaces.")
-        case Reason.TOO_DEEP:
+        case MenuFault.TOO_DEEP:
             return _("A sub-entry cannot have sub-entries.")
 
 

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from events.models.account import OfficialAccount
-from events.rules.data import Choice, Rule, rule_from_json
+from events.rules.data import AnswerChoice, Rule, rule_from_json
 
 __all__ = ["ReplyRule", "RuleHit", "RuleVersion"]
 
@@ -36,8 +36,8 @@ class ReplyRule(models.Model):
     choice = models.CharField(
         _("of several answers"),
         max_length=3,
-        choices=[(Choice.ALL.value, _("all")), (Choice.ONE.value, _("one at random"))],
-        default=Choice.ALL.value,
+        choices=[(AnswerChoice.ALL.value, _("all")), (AnswerChoice.ONE.value, _("one at random"))],
+        default=AnswerChoice.ALL.value,
     )
     later = models.JSONField(_("messages afterwards"), default=list, blank=True)
     is_active = models.BooleanField(_("active"), default=True)

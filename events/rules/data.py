@@ -18,9 +18,9 @@ __all__ = [
     "EVENT_KINDS",
     "MESSAGE_KINDS",
     "Answer",
+    "AnswerChoice",
     "AnswerKind",
     "Bound",
-    "Choice",
     "Conditions",
     "Follow",
     "Hours",
@@ -79,7 +79,7 @@ class Bound(enum.StrEnum):
     NO = "no"
 
 
-class Choice(enum.StrEnum):
+class AnswerChoice(enum.StrEnum):
     """Which of several answers go out: all in their order, or one at random."""
 
     ALL = "all"
@@ -212,7 +212,7 @@ class Rule:
     trigger: Trigger
     conditions: Conditions = field(default_factory=Conditions)
     answers: tuple[Answer, ...] = ()
-    choice: Choice = Choice.ALL
+    choice: AnswerChoice = AnswerChoice.ALL
     later: tuple[Answer, ...] = ()
     is_on: bool = True
 
@@ -288,7 +288,7 @@ def rule_from_json(data: Mapping[str, Any]) -> Rule:
             bound=Bound(conditions.get("bound", Bound.EITHER)),
         ),
         answers=tuple(map(_answer, data.get("answers", ()))),
-        choice=Choice(data.get("choice", Choice.ALL)),
+        choice=AnswerChoice(data.get("choice", AnswerChoice.ALL)),
         later=tuple(map(_answer, data.get("later", ()))),
         is_on=bool(data.get("is_on", True)),
     )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from events.rules.data import Answer, AnswerKind, Choice, Rule
+from events.rules.data import Answer, AnswerChoice, AnswerKind, Rule
 from events.rules.decide import Follower, Incoming
 from events.wechat import (
     Article,
@@ -94,7 +94,7 @@ class Said:
 
 def chosen(rule: Rule, seed: str) -> tuple[Answer, ...]:
     """Returns the answers for an event: all, or one; the same for the same seed."""
-    if rule.choice is Choice.ALL or len(rule.answers) < 2:
+    if rule.choice is AnswerChoice.ALL or len(rule.answers) < 2:
         return rule.answers
     digest = hashlib.blake2b(f"{rule.id} {seed}".encode(), digest_size=8).digest()
     return (rule.answers[int.from_bytes(digest) % len(rule.answers)],)
@@ -111,7 +111,7 @@ def needs_follower(rule: Rule) -> bool:
 
 def needs_messages(rule: Rule) -> bool:
     """Whether the rule may send messages besides a passive reply."""
-    if rule.later or (rule.choice is Choice.ALL and len(rule.answers) > 1):
+    if rule.later or (rule.choice is AnswerChoice.ALL and len(rule.answers) > 1):
         return True
     return any(answer.kind in _MESSAGES_ALONE for answer in rule.answers)
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from events.models import OfficialAccount
 from events.stats.reading.queries import Span, people_and_events
 from events.stats.series import FOLLOW, UNFOLLOW
-from subscribers.datacube.fetch import BEIJING
+from events.wechat.beijing_time import BEIJING
 from subscribers.models import FollowerSync, WeChatDay
 from subscribers.stats.reading.queries import FollowerRow, follower_counts
 

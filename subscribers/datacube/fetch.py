@@ -14,14 +14,14 @@ from events.platform.client import client_for
 from events.platform.rights import note_unauthorized
 from events.wechat.api import APIError
 from events.wechat.api.datacube import LONGEST_SPAN
+from events.wechat.beijing_time import BEIJING
 from subscribers.models import ProfileFetch, WeChatDay
 from subscribers.sync.profiles import accounts_that_ask
 
-__all__ = ["BEIJING", "fetch_figures"]
+__all__ = ["fetch_figures"]
 
 logger = logging.getLogger(__name__)
 
-BEIJING = datetime.timezone(datetime.timedelta(hours=8))
 # A day is ready at eight in the morning of the next.
 _READY = datetime.timedelta(hours=8)
 # For a new account, so many spans of seven days are fetched.

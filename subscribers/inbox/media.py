@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from events.jobs.run import CALL_LEASE, GaveUp, serve
 from events.log.retention_hooks import on_erasure
-from events.media.file_kind import Found, Unusable, look_at
+from events.media.file_kind import FileKind, Unusable, look_at
 from events.models import EventLog, MediaFile, private_files, remove_with_files
 from events.models.job import LeaseLost
 from events.platform.client import client_for
@@ -149,6 +149,6 @@ def _poster_of(media: ReceivedMedia, event: EventLog | None) -> bytes:
         return b""
 
 
-def _keep(found: Found, content: bytes) -> str:
+def _keep(found: FileKind, content: bytes) -> str:
     """Stores a file and returns its name."""
     return private_files().save(f"received/{found.kind}.{found.extension}", ContentFile(content))

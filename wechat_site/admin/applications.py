@@ -13,7 +13,6 @@ from django.contrib import admin, messages
 from django.contrib.auth.hashers import make_password
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import capfirst
@@ -28,7 +27,7 @@ from unfold.widgets import (
 )
 
 from events.admin.base import ModelAdmin
-from events.admin.html import confirmation
+from events.admin.html import confirmation, new_secret
 from events.audit.context import recorded_as
 from events.models import ACCOUNT_SECRETS, OfficialAccount
 from events.viewer import account_ids
@@ -198,7 +197,7 @@ class ApplicationAdmin(ModelAdmin):
         secret = _give_secret(obj)
         super().save_model(request, obj, form, change)
         if obj.type == Client.Type.CONFIDENTIAL:
-            _show_secret(request, secret)
+            messages.warning(request, new_secret(secret))
 
     @action(description=_("Change the secret"), permissions=["change"])
     def rotate_secret(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -218,7 +217,7 @@ class ApplicationAdmin(ModelAdmin):
         secret = _give_secret(client)
         with recorded_as("rotate_secret"):
             client.save(update_fields=["secret"])
-        _show_secret(request, secret)
+        messages.warning(request, new_secret(secret))
         return HttpResponseRedirect(page)
 
 
@@ -230,8 +229,3 @@ def _give_secret(client: Client) -> str:
     secret: str = get_adapter().generate_client_secret()
     client.secret = make_password(secret, hasher="random_sha256")
     return secret
-
-
-def _show_secret(request: HttpRequest, secret: str) -> None:
-    piece = "admin/subscribers/webhookendpoint/secret.html"
-    messages.warning(request, render_to_string(piece, {"secret": secret}))

@@ -8,8 +8,8 @@ from events.answering.publish_rules import publish
 from events.models import OfficialAccount, ReplyRule
 from events.rules.data import (
     Answer,
+    AnswerChoice,
     AnswerKind,
-    Choice,
     Conditions,
     Follow,
     Hours,
@@ -80,7 +80,7 @@ _RULES = (
             _text("本周会员日：全场 8.8 折。"),
             _text("会员日优惠进行中，点击菜单“优惠券”查看您的券。"),
         ),
-        choice=Choice.ONE,
+        choice=AnswerChoice.ONE,
     ),
 )
 

@@ -23,7 +23,7 @@ from events.admin.html import moment
 from events.admin.list_filters import AccountFilter
 from events.admin.media.media_widget import address_of_poster
 from events.admin.media.private_file import private_file
-from events.media.file_kind import Mistake, Unusable, look_at
+from events.media.file_kind import FileMistake, Unusable, look_at
 from events.media.lend import add_file, remove_file, used_in_rules
 from events.media.poster import prepared_poster, set_poster
 from events.media.uploaded_picture import LARGEST, NoPicture
@@ -35,11 +35,11 @@ from events.wechat.api.media import LIMITS
 __all__ = ["MISTAKES", "MediaFileAdmin"]
 
 MISTAKES = {
-    Mistake.UNKNOWN: _(
+    FileMistake.UNKNOWN: _(
         "WeChat takes pictures (JPG, PNG, GIF), voice (AMR, MP3) and video (MP4); this is none."
     ),
-    Mistake.LARGE: _("WeChat takes pictures and video of up to 10 MB, voice of up to 2 MB."),
-    Mistake.LONG: _("WeChat takes voice of up to 60 seconds."),
+    FileMistake.LARGE: _("WeChat takes pictures and video of up to 10 MB, voice of up to 2 MB."),
+    FileMistake.LONG: _("WeChat takes voice of up to 60 seconds."),
 }
 
 
@@ -92,7 +92,7 @@ class MediaFileForm(PosterForm):
     def clean_upload(self) -> bytes:
         upload = self.cleaned_data["upload"]
         if upload.size > max(LIMITS.values()):
-            raise forms.ValidationError(MISTAKES[Mistake.LARGE])
+            raise forms.ValidationError(MISTAKES[FileMistake.LARGE])
         content: bytes = upload.read()
         try:
             look_at(content)

@@ -32,9 +32,9 @@ from events.models import ReplyRule
 from events.rules.check import MOST_ANSWERS, MOST_LATER, problems
 from events.rules.data import (
     Answer,
+    AnswerChoice,
     AnswerKind,
     Bound,
-    Choice,
     Conditions,
     Follow,
     Hours,
@@ -243,7 +243,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
             trigger=trigger,
             conditions=conditions,
             answers=answers,
-            choice=Choice(cleaned.get("choice") or Choice.ALL),
+            choice=AnswerChoice(cleaned.get("choice") or AnswerChoice.ALL),
             later=later,
             is_on=bool(cleaned.get("is_active")),
         )

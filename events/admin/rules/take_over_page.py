@@ -41,14 +41,14 @@ __all__ = ["TakeOverPage"]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ConsoleState:
     """The console's replies and menu, as WeChat reports them."""
 
     rules: list[Rule]
     current: CurrentMenu
 
     @classmethod
-    def at(cls, account: OfficialAccount) -> Found:
+    def at(cls, account: OfficialAccount) -> ConsoleState:
         """Asks WeChat, with two calls; raises APIError."""
         client = client_for(account)
         return cls(list(rules_of_console(client.auto_replies.current())), client.menus.current())
@@ -81,7 +81,7 @@ class TakeOverPage(AccountModelAdmin):
             say_hindrances(request, CONSOLE_REPLIES, account.pk)
         if account is not None and hindered is None and request.method == "POST":
             try:
-                found = Found.at(account)
+                found = ConsoleState.at(account)
             except APIError as error:
                 messages.error(request, _error_sentence(error))
             if found is not None and "take" in request.POST:
@@ -105,7 +105,9 @@ class TakeOverPage(AccountModelAdmin):
         }
         return TemplateResponse(request, "admin/events/replyrule/take_over.html", context)
 
-    def _take(self, request: HttpRequest, account: OfficialAccount, found: Found) -> HttpResponse:
+    def _take(
+        self, request: HttpRequest, account: OfficialAccount, found: ConsoleState
+    ) -> HttpResponse:
         with_menu = "menu" in request.POST and request.user.has_perm("events.add_menuversion")
         wanted = [*found.rules, *(found.taken.rules if with_menu else ())]
         rules = new_rules(account, wanted)
@@ -141,7 +143,7 @@ def _add_menu(account: OfficialAccount, menu: Menu, *, by: Any) -> MenuVersion:
     )
 
 
-def _shown(account: OfficialAccount, found: Found) -> dict[str, Any]:
+def _shown(account: OfficialAccount, found: ConsoleState) -> dict[str, Any]:
     names = names_of(account.pk)
     taken = found.taken
     menu_names = Names({rule.trigger.keys[0]: rule.name for rule in taken.rules}, {})

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 from collections import Counter, deque
+
+from events.wechat.beijing_time import beijing_day
 
 from .call_answers import Refusal
 
@@ -23,7 +26,6 @@ DAILY_LIMITS = {
     "/cgi-bin/user/info/batchget": 500_000,
 }
 _OTHERS = 100_000
-_BEIJING = 8 * 3600
 
 
 class Quotas:
@@ -32,7 +34,7 @@ class Quotas:
     def __init__(self) -> None:
         self.daily = dict(DAILY_LIMITS)
         self.per_minute: dict[str, int] = {}
-        self._day = 0
+        self._day: datetime.date | None = None
         self._used: Counter[str] = Counter()
         self._recent: dict[str, deque[float]] = {}
 
@@ -51,7 +53,7 @@ class Quotas:
 
     def used(self, path: str, now: float) -> int:
         """Returns the number of today's calls."""
-        day = int(now + _BEIJING) // (24 * 3600)
+        day = beijing_day(now)
         if day != self._day:
             self._day = day
             self._used.clear()

@@ -7,8 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from events.simulator.pushes import Push
+from events.wechat.beijing_time import beijing_day
 
-__all__ = ["FollowDays", "beijing_day"]
+__all__ = ["FollowDays"]
 
 
 @dataclass(slots=True)
@@ -45,12 +46,6 @@ class FollowDays:
 
     def _day(self, push: Push) -> _Day:
         return self._days.setdefault(beijing_day(push.create_time), _Day())
-
-
-def beijing_day(at: float) -> datetime.date:
-    """Returns the date in Beijing at a time in Unix seconds."""
-    zone = datetime.timezone(datetime.timedelta(hours=8))
-    return datetime.datetime.fromtimestamp(at, zone).date()
 
 
 def _source(follow_key: str) -> int:

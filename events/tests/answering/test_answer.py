@@ -16,9 +16,9 @@ from events.models import EventLog, ReplyRule, RuleHit
 from events.rules.check import problems
 from events.rules.data import (
     Answer,
+    AnswerChoice,
     AnswerKind,
     Bound,
-    Choice,
     Conditions,
     Follow,
     How,
@@ -51,7 +51,7 @@ def write(account, *rules):
 
 
 def rule(
-    *answers, on=On.MESSAGE, name="r", conditions=None, later=(), choice=Choice.ALL, **trigger
+    *answers, on=On.MESSAGE, name="r", conditions=None, later=(), choice=AnswerChoice.ALL, **trigger
 ):
     return Rule(
         0, name, Trigger(on, **trigger), conditions or Conditions(), answers, choice, tuple(later)
@@ -237,7 +237,7 @@ def test_wechat_takes_every_reply_that_a_rule_can_make(mode):
 
 
 def test_one_at_random_is_the_same_for_the_same_event(account):
-    write(account, rule(*(text(str(n)) for n in range(5)), choice=Choice.ONE))
+    write(account, rule(*(text(str(n)) for n in range(5)), choice=AnswerChoice.ONE))
     at = int((timezone.now() - datetime.timedelta(minutes=5)).timestamp())
     answers = [said(account, Content="x", MsgId=n, at=at + n) for n in range(1, 31)]
     assert answers == [said(account, Content="x", MsgId=n, at=at + n) for n in range(1, 31)]

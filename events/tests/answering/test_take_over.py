@@ -10,7 +10,7 @@ from events.answering.publish_rules import draft_of, publish
 from events.media.lend import reference
 from events.menus.menu_words import entries
 from events.models import AuditEntry, MediaFile, MenuVersion, ReplyRule
-from events.rules.data import AnswerKind, Choice, How, On
+from events.rules.data import AnswerChoice, AnswerKind, How, On
 from events.simulator.fake_api import Fault
 from events.simulator.fake_api.fake_account import KeptMedia
 from events.testing import message_xml, push, reply_in
@@ -71,7 +71,7 @@ def test_the_consoles_replies_become_a_draft_once(shop, at_wechat, capsys):
         (On.MESSAGE, How.EQUAL, ("换",)),
         (On.MESSAGE, How.CONTAINS_ANY, ("退货",)),
     ]
-    assert {rule.choice for rule in rules[:2]} == {Choice.ONE}
+    assert {rule.choice for rule in rules[:2]} == {AnswerChoice.ONE}
     kinds = [answer.kind for answer in rules[0].answers]
     assert kinds == [AnswerKind.TEXT, AnswerKind.IMAGE, AnswerKind.NEWS]
     assert rules[0].answers[2].url == "http://mp.weixin.qq.com/s?x=1"

@@ -11,7 +11,7 @@ from PIL import Image
 
 from events.answering.publish_rules import publish
 from events.media import lend
-from events.media.file_kind import Mistake, Unusable, look_at
+from events.media.file_kind import FileMistake, Unusable, look_at
 from events.media.lend import (
     add_file,
     file_of,
@@ -55,13 +55,13 @@ def picture(form="PNG", colour="red"):
         (MP3, "voice"),
         (b"#!AMR\n" + b"\x04" + b"\0" * 12, "voice"),
         (MP4, "video"),
-        (picture("BMP"), Mistake.UNKNOWN),
-        (b"<html><script>", Mistake.UNKNOWN),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", Mistake.UNKNOWN),
-        (picture()[:30], Mistake.UNKNOWN),
-        (b"", Mistake.UNKNOWN),
-        (MP3 + b"\0" * LIMITS["voice"], Mistake.LARGE),
-        (b"#!AMR\n" + (b"\x04" + b"\0" * 12) * 3001, Mistake.LONG),
+        (picture("BMP"), FileMistake.UNKNOWN),
+        (b"<html><script>", FileMistake.UNKNOWN),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", FileMistake.UNKNOWN),
+        (picture()[:30], FileMistake.UNKNOWN),
+        (b"", FileMistake.UNKNOWN),
+        (MP3 + b"\0" * LIMITS["voice"], FileMistake.LARGE),
+        (b"#!AMR\n" + (b"\x04" + b"\0" * 12) * 3001, FileMistake.LONG),
     ],
 )
 def test_a_file_is_what_its_content_says(content, kind):

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from events.rules.check import never_wins, problems
 from events.rules.data import (
     Answer,
+    AnswerChoice,
     AnswerKind,
     Bound,
-    Choice,
     Conditions,
     Follow,
     Hours,
@@ -84,7 +84,7 @@ def rule_lists(draw, conditions=conditions):
             draw(triggers),
             draw(conditions),
             draw(answers),
-            draw(st.sampled_from(Choice)),
+            draw(st.sampled_from(AnswerChoice)),
             draw(answers),
             draw(st.booleans()) or draw(st.booleans()),
         )

@@ -20,8 +20,8 @@ __all__ = [
     "CurrentMenu",
     "CustomMenu",
     "Menu",
+    "MenuFault",
     "MenuProblem",
-    "Reason",
     "byte_limit",
     "menu_from_json",
     "problems",
@@ -116,7 +116,7 @@ class CurrentMenu:
     is_open: bool
 
 
-class Reason(enum.Enum):
+class MenuFault(enum.Enum):
     """Why WeChat would refuse a menu."""
 
     TOO_FEW = "too_few"
@@ -140,7 +140,7 @@ class MenuProblem:
 
     place: tuple[int, ...]
     field: str
-    reason: Reason
+    reason: MenuFault
     limit: int = 0
     actual: int = 0
 
@@ -209,32 +209,32 @@ def _problems(place: tuple[int, ...], button: Button) -> Iterator[MenuProblem]:
     yield from _text_problems(place, "name", button.name, byte_limit("name", is_top=is_top))
     if button.sub_buttons:
         if not is_top:
-            yield MenuProblem(place, "sub_buttons", Reason.TOO_DEEP)
+            yield MenuProblem(place, "sub_buttons", MenuFault.TOO_DEEP)
             return
         yield from _count_problems(place, "sub_buttons", button.sub_buttons, MOST_SUB_BUTTONS)
         for index, sub_button in enumerate(button.sub_buttons):
             yield from _problems((*place, index), sub_button)
     elif not button.type:
-        yield MenuProblem(place, "type", Reason.MISSING)
+        yield MenuProblem(place, "type", MenuFault.MISSING)
     elif button.type in CONSOLE_TYPES:
-        yield MenuProblem(place, "type", Reason.TYPE_OF_CONSOLE)
+        yield MenuProblem(place, "type", MenuFault.TYPE_OF_CONSOLE)
     elif button.type not in BUTTON_TYPES:
-        yield MenuProblem(place, "type", Reason.TYPE_UNKNOWN)
+        yield MenuProblem(place, "type", MenuFault.TYPE_UNKNOWN)
     else:
         for name in BUTTON_TYPES[button.type]:
             limit = byte_limit(name, is_top=is_top)
             yield from _text_problems(place, name, getattr(button, name), limit)
             if name == "url" and button.url and not _is_address(button.url):
-                yield MenuProblem(place, "url", Reason.NOT_AN_ADDRESS)
+                yield MenuProblem(place, "url", MenuFault.NOT_AN_ADDRESS)
 
 
 def _count_problems(
     place: tuple[int, ...], field: str, buttons: tuple[Button, ...], most: int
 ) -> Iterator[MenuProblem]:
     if not buttons:
-        yield MenuProblem(place, field, Reason.TOO_FEW, 1, 0)
+        yield MenuProblem(place, field, MenuFault.TOO_FEW, 1, 0)
     elif len(buttons) > most:
-        yield MenuProblem(place, field, Reason.TOO_MANY, most, len(buttons))
+        yield MenuProblem(place, field, MenuFault.TOO_MANY, most, len(buttons))
 
 
 def _text_problems(
@@ -242,9 +242,9 @@ def _text_problems(
 ) -> Iterator[MenuProblem]:
     size = len(value.encode())
     if not value.strip():
-        yield MenuProblem(place, field, Reason.MISSING)
+        yield MenuProblem(place, field, MenuFault.MISSING)
     elif longest and size > longest:
-        yield MenuProblem(place, field, Reason.TOO_LONG, longest, size)
+        yield MenuProblem(place, field, MenuFault.TOO_LONG, longest, size)
 
 
 def _is_address(url: str) -> bool:

@@ -19,7 +19,7 @@ from unfold.decorators import action
 from events.admin.base import ModelAdmin
 from events.admin.list_filters import EventTimeFilter
 from events.models import with_account
-from events.numbers import numbers_in
+from events.numbers import numbers_in, percentage
 from events.spreadsheets import csv_parts
 from events.viewer import visible_to
 from subscribers.admin.followers.follower_filters import may_see_bindings
@@ -134,7 +134,7 @@ def _shown(row: CodeResult, first: datetime.date, last: datetime.date) -> dict[s
         "retained": [
             (
                 row.retained[day],
-                _percent(row.retained[day], row.due[day]),
+                percentage(row.retained[day], row.due[day]),
                 links.get(f"after-{day}"),
             )
             for day in DAYS
@@ -157,10 +157,6 @@ def _people(code: QRScene, first: datetime.date, last: datetime.date) -> dict[st
         "still": link("followed", following="yes"),
         "bound": link("followed", bound="yes") if may_see_bindings() else "",
     }
-
-
-def _percent(part: int, whole: int) -> int | None:
-    return round(100 * part / whole) if whole else None
 
 
 def _funnel(row: CodeResult, links: dict[str, str]) -> list[tuple[Any, int, int, str]]:

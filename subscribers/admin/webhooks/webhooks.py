@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -24,7 +23,7 @@ from unfold.widgets import (
 )
 
 from events.admin.access import AccountModelAdmin
-from events.admin.html import confirmation
+from events.admin.html import confirmation, new_secret
 from events.admin.list_filters import AccountFilter
 from events.audit.record import record
 from subscribers.models import WebhookEndpoint
@@ -169,7 +168,7 @@ class WebhookEndpointAdmin(AccountModelAdmin):
         if not change:
             made = make_endpoint(obj.account, obj.url, types)
             obj.pk, obj.secret, obj.types = made.pk, made.secret, made.types
-            _show_secret(request, made.secret)
+            messages.warning(request, new_secret(made.secret))
             return
         obj.types = types
         # Only what was changed: the worker may turn the webhook off meanwhile.
@@ -240,7 +239,7 @@ class WebhookEndpointAdmin(AccountModelAdmin):
         messages.success(request, _("The worker sends it. Look at the deliveries."))
 
     def _rotate(self, request: HttpRequest, endpoint: WebhookEndpoint) -> None:
-        _show_secret(request, rotate_secret(endpoint))
+        messages.warning(request, new_secret(rotate_secret(endpoint)))
 
     def _activate(self, request: HttpRequest, endpoint: WebhookEndpoint) -> None:
         activate(endpoint)
@@ -264,8 +263,3 @@ class WebhookEndpointAdmin(AccountModelAdmin):
     def _page(self, object_id: str) -> HttpResponseRedirect:
         page = reverse("admin:subscribers_webhookendpoint_change", args=[object_id])
         return HttpResponseRedirect(page)
-
-
-def _show_secret(request: HttpRequest, secret: str) -> None:
-    piece = "admin/subscribers/webhookendpoint/secret.html"
-    messages.warning(request, render_to_string(piece, {"secret": secret}))

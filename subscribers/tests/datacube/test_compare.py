@@ -14,8 +14,9 @@ from events.simulator.follower_acts import Follower
 from events.simulator.pushes import Push
 from events.stats.update import update_statistics
 from events.testing import message_xml, push
+from events.wechat.beijing_time import BEIJING
 from subscribers.datacube.compare_figures import Reason, compare
-from subscribers.datacube.fetch import BEIJING, fetch_figures
+from subscribers.datacube.fetch import fetch_figures
 from subscribers.models import FollowerSync, WeChatDay
 
 # Ready whatever the hour is.

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from events.numbers import percentage
 from events.stats.reading.overview import people_by_day, people_by_hour
 from events.stats.reading.rows import Totals
 from events.stats.series import FOLLOW, UNFOLLOW
@@ -60,13 +61,9 @@ class SourceRow:
     def kept(self) -> list[tuple[int, int, int, int | None]]:
         """For each number of days: the days, who stayed, who could, and the percentage."""
         return [
-            (days, self.source.retained[days], due, _percent(self.source.retained[days], due))
+            (days, self.source.retained[days], due, percentage(self.source.retained[days], due))
             for days, due in self.source.due.items()
         ]
-
-
-def _percent(part: int, whole: int) -> int | None:
-    return round(100 * part / whole) if whole else None
 
 
 def follower_figures(choice: Choice, kinds: Mapping[str, tuple[Totals, Totals]]) -> list[Figure]:

@@ -7,7 +7,7 @@ import datetime
 from events.simulator.fake_api.apis.call import Api, ApiCall, Fields
 from events.simulator.fake_api.call_answers import Refusal
 from events.simulator.fake_api.fake_account import FakeAccount
-from events.simulator.fake_api.follow_days import beijing_day
+from events.wechat.beijing_time import beijing_day
 
 __all__ = ["DATACUBE"]
 

@@ -10,8 +10,8 @@ from events.wechat.api.menu_model import (
     CurrentMenu,
     CustomMenu,
     Menu,
+    MenuFault,
     MenuProblem,
-    Reason,
     menu_from_json,
     problems,
 )
@@ -90,8 +90,8 @@ def test_a_menu_made_in_the_console_is_read(client, account):
     assert menu.buttons[0] == Button("今日文章", "news", value="M1")
     assert [button.name for button in menu.buttons[1].sub_buttons] == ["留言", "官网"]
     assert problems(menu) == [
-        MenuProblem((0,), "type", Reason.TYPE_OF_CONSOLE),
-        MenuProblem((1, 0), "type", Reason.TYPE_OF_CONSOLE),
+        MenuProblem((0,), "type", MenuFault.TYPE_OF_CONSOLE),
+        MenuProblem((1, 0), "type", MenuFault.TYPE_OF_CONSOLE),
     ]
 
 
@@ -119,38 +119,41 @@ def test_a_menu_wechat_would_refuse_is_not_sent(client, fake):
 @pytest.mark.parametrize(
     ("menu", "expected"),
     [
-        (Menu(()), MenuProblem((), "buttons", Reason.TOO_FEW, 1, 0)),
-        (Menu(one().buttons * 4), MenuProblem((), "buttons", Reason.TOO_MANY, 3, 4)),
+        (Menu(()), MenuProblem((), "buttons", MenuFault.TOO_FEW, 1, 0)),
+        (Menu(one().buttons * 4), MenuProblem((), "buttons", MenuFault.TOO_MANY, 3, 4)),
         (
             Menu((Button("x", sub_buttons=one().buttons * 6),)),
-            MenuProblem((0,), "sub_buttons", Reason.TOO_MANY, 5, 6),
+            MenuProblem((0,), "sub_buttons", MenuFault.TOO_MANY, 5, 6),
         ),
         (
             Menu((Button("x", sub_buttons=(Button("y", sub_buttons=one().buttons),)),)),
-            MenuProblem((0, 0), "sub_buttons", Reason.TOO_DEEP),
+            MenuProblem((0, 0), "sub_buttons", MenuFault.TOO_DEEP),
         ),
-        (one(name=""), MenuProblem((0,), "name", Reason.MISSING)),
+        (one(name=""), MenuProblem((0,), "name", MenuFault.MISSING)),
         # Six Chinese characters have eighteen bytes.
-        (one(name="六个汉字名称"), MenuProblem((0,), "name", Reason.TOO_LONG, 16, 18)),
+        (one(name="六个汉字名称"), MenuProblem((0,), "name", MenuFault.TOO_LONG, 16, 18)),
         (
             Menu((Button("x", sub_buttons=one(name="字" * 21).buttons),)),
-            MenuProblem((0, 0), "name", Reason.TOO_LONG, 60, 63),
+            MenuProblem((0, 0), "name", MenuFault.TOO_LONG, 60, 63),
         ),
-        (one(type=""), MenuProblem((0,), "type", Reason.MISSING)),
-        (one(type="dance"), MenuProblem((0,), "type", Reason.TYPE_UNKNOWN)),
-        (one(key=""), MenuProblem((0,), "key", Reason.MISSING)),
-        (one(key="k" * 129), MenuProblem((0,), "key", Reason.TOO_LONG, 128, 129)),
-        (one(type="view", url=""), MenuProblem((0,), "url", Reason.MISSING)),
+        (one(type=""), MenuProblem((0,), "type", MenuFault.MISSING)),
+        (one(type="dance"), MenuProblem((0,), "type", MenuFault.TYPE_UNKNOWN)),
+        (one(key=""), MenuProblem((0,), "key", MenuFault.MISSING)),
+        (one(key="k" * 129), MenuProblem((0,), "key", MenuFault.TOO_LONG, 128, 129)),
+        (one(type="view", url=""), MenuProblem((0,), "url", MenuFault.MISSING)),
         (
             one(type="view", url=f"https://{'x' * 1017}"),
-            MenuProblem((0,), "url", Reason.TOO_LONG, 1024, 1025),
+            MenuProblem((0,), "url", MenuFault.TOO_LONG, 1024, 1025),
         ),
-        (one(type="view", url="www.example.com"), MenuProblem((0,), "url", Reason.NOT_AN_ADDRESS)),
-        (one(type="view", url="https://a b"), MenuProblem((0,), "url", Reason.NOT_AN_ADDRESS)),
-        (one(type="media_id"), MenuProblem((0,), "media_id", Reason.MISSING)),
+        (
+            one(type="view", url="www.example.com"),
+            MenuProblem((0,), "url", MenuFault.NOT_AN_ADDRESS),
+        ),
+        (one(type="view", url="https://a b"), MenuProblem((0,), "url", MenuFault.NOT_AN_ADDRESS)),
+        (one(type="media_id"), MenuProblem((0,), "media_id", MenuFault.MISSING)),
         (
             one(type="miniprogram", url="https://x/", appid="wx"),
-            MenuProblem((0,), "pagepath", Reason.MISSING),
+            MenuProblem((0,), "pagepath", MenuFault.MISSING),
         ),
     ],
 )
