@@ -61,7 +61,8 @@ def account_with_key(callback_key: str) -> OfficialAccount | None:
 class Known:
     """The cached account of a callback key, for an event loop, which must not wait for a database.
 
-    If `is_old`, the caller should call refresh() soon; if not `is_usable`, before it goes on.
+    If `is_old`, the caller should call refresh() soon. If not `is_usable`, the caller must call it
+    before it goes on.
     """
 
     found: OfficialAccount | Exception | None

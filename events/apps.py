@@ -25,8 +25,8 @@ class EventsConfig(AppConfig):
         from events.media.account_picture import forget_picture
         from events.models.stats.judgement import judge_when_corrected
         from events.retention import bodies, partitions  # noqa: F401
-        from events.search import fill  # noqa: F401  (takes words over, and forgets them)
-        from events.stats.counting import removal  # noqa: F401  (keeps counts of what leaves the log)
+        from events.search import fill  # noqa: F401  (follows removed and restored events)
+        from events.stats.counting import removal  # noqa: F401  (keeps counts of removed events)
 
         # The `wechat.py` of every app, in the order of INSTALLED_APPS: it registers projections and
         # reply handlers.

@@ -76,7 +76,7 @@ def _masked_code(found: re.Match[str]) -> str:
 
 
 def mask_shown_code(text: str) -> str:
-    """Masks a text that is exactly one code as pages show it, for copies that are kept for good.
+    """Masks a text that is exactly one code as pages show it, for copies that are kept for ever.
 
     It leaves other texts, so that for example a product number in a question stays readable.
     """

@@ -46,7 +46,8 @@ class Effect(enum.Enum):
     SEEN = enum.auto()
     # Other people than followers can do this too.
     ACTIVITY = enum.auto()
-    # WeChat's answer to a query of this site. These two are no acts, so nothing counts them.
+    # The next two are WeChat's answers to queries of this site. They are not acts, so nothing
+    # counts them.
     FOUND_FOLLOWING = enum.auto()
     FOUND_GONE = enum.auto()
 
@@ -66,7 +67,7 @@ class Key(enum.Enum):
     """What EventKey holds, if it is not the key of a menu entry."""
 
     SCENE = enum.auto()
-    # `qrscene_` and then the scene. Other keys (`last_trade_no_…`) are no scenes.
+    # `qrscene_` and then the scene. Other keys (`last_trade_no_…`) are not scenes.
     PREFIXED_SCENE = enum.auto()
 
 
@@ -91,7 +92,7 @@ class Kind:
 
 
 # Only a kind with an effect says anything about its sender. An unknown kind proves nothing, and the
-# senders of WeChat's system and authorization events are no followers.
+# senders of WeChat's system and authorization events are not followers.
 KINDS: dict[str, Kind] = {
     "text": Kind(_("text message"), Effect.SEEN, window="message"),
     "image": Kind(_("image"), Effect.SEEN, window="message"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 __all__ = ["number_in", "numbers_in", "percentage"]
 
-# As many fit a column of 64 bits. int() refuses thousands.
+# Any number of so many digits fits a column of 64 bits. int() raises for thousands of digits.
 _MOST_DIGITS = 18
 
 

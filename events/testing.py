@@ -74,7 +74,7 @@ def run_front(front: Callable[[Threads], CallbackFront], scope: Any, protocol: A
         write = ask = here.put
 
         def release(self) -> None:
-            """Keeps the connection: it is the test's, which may have a transaction open."""
+            """Keeps the connection, because the test may have a transaction open on it."""
 
     async def ask() -> None:
         await front(Here())(scope, protocol)

@@ -1,4 +1,4 @@
-"""Knows who views a page, and what that user may see.
+"""Decides what the user who views a page may see.
 
 Admin, API, exports and search use this module. `events/people/middleware.py` makes the user of each
 request the viewer. Worker and commands have no viewer, and see everything.
@@ -88,7 +88,8 @@ def may_see_openids() -> bool:
 def shown_openid(openid: str) -> str:
     """An OpenID as the viewer may see it: whole, or only its last four characters.
 
-    By these a viewer can tell rows apart.
+    The four characters let a viewer tell rows apart. A text of up to eight characters is hidden
+    completely.
     """
     if not openid or may_see_openids():
         return openid

@@ -102,7 +102,7 @@ class ModelAdmin(ThemeModelAdmin):
         extra_context: Any = None,
     ) -> HttpResponse:  # fmt: skip
         if object_id is not None and "\0" not in object_id and is_watched(self.model):
-            # Read before the row, so that the page shows all up to this change.
+            # Read this before the row, so that the page shows at least this change.
             seen = last_change(self.model, unquote(object_id))
             extra_context = {**(extra_context or {}), "seen_change": seen}
         response: HttpResponse = super().changeform_view(
@@ -181,7 +181,7 @@ class ModelAdmin(ThemeModelAdmin):
         return super().log_deletions(request, queryset)
 
     def _record_logged(self, act: str, row: Any, message: Any) -> None:
-        # Saving a row of a watched table records its changes. A text in `message` names the act.
+        # The audit itself records each save of a watched table. A text in `message` names an act.
         if isinstance(message, str):
             record(message, row, name=self.audit_name(row))
         elif not is_watched(self.model):
@@ -213,7 +213,7 @@ def _link_if_allowed(field: Any, remote_field: Any, row: Model) -> str:
     return link
 
 
-# Django and the theme link related rows for everybody, and offer no place to change this.
+# Django and the theme show this link to everybody, and have no hook to change that.
 _link = UnfoldAdminReadonlyField.get_admin_url
 UnfoldAdminReadonlyField.get_admin_url = _link_if_allowed
 

@@ -30,7 +30,7 @@ def last_change(model: type[Model], key: str) -> int:
 def refusing(form: Any, row: Model, seen: int, *, but: Collection[str]) -> Any:
     """Returns a form class that is not valid if somebody changed the row after the entry `seen`.
 
-    Changes of the columns `but` alone do not count.
+    A change of only the columns in `but` does not count.
     """
 
     class Refusing(form):

@@ -16,7 +16,7 @@ __all__ = ["NeedsRight", "can_anybody", "say_hindrances"]
 
 
 class NeedsRight:
-    """For the admin of a model whose jobs call WeChat's API; its base class before ModelAdmin.
+    """A mixin for the admin of a model whose jobs call WeChat's API; list it before ModelAdmin.
 
     `needs_right` is the API's path. `acts_of_right` are bulk actions; they are hidden if none of
     the user's accounts can use the API.

@@ -49,6 +49,6 @@ def _guard() -> None:
         try:
             look_for_worker(timezone.now())
         except Exception:
-            logger.exception("The worker could not be looked for")
+            logger.exception("Could not check whether a worker runs")
         finally:
             release_connection()

@@ -61,7 +61,8 @@ def _last_push(account_id: int, now: datetime.datetime) -> datetime.datetime | N
             return received_at
     if len(newest) < _LATEST:
         return None
-    # A large sync came after it. Take the hour's end, so that no account seems silent too early.
+    # A large sync came after the last push, which the roll-ups know only to the hour. Take the end
+    # of that hour, so that no account seems silent too early.
     began = last_hour_with_pushes(account_id, now)
     return None if began is None else min(began + _HOUR, now)
 
@@ -100,8 +101,8 @@ def _dead_events(now: datetime.datetime) -> Iterable[Condition]:
 
 @sees("late_answers")
 def _late_answers(now: datetime.datetime) -> Iterable[Condition]:
-    # The counts are by clock hour: this hour and the one before contain the last 60 minutes. Alone,
-    # a new hour would have too few answers, and end the alert of a fault that lasts.
+    # The counts are by clock hour, so read this hour and the one before. A new hour alone has few
+    # answers: the check would find no fault, and the alert of a lasting fault would end.
     rows = (
         HealthCount.objects.filter(start__gt=now - 120 * _MINUTE)
         .order_by()

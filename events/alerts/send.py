@@ -68,7 +68,11 @@ def _send(message: AlertMessage) -> None:
 
 
 def _is_stale(message: AlertMessage) -> bool:
-    """Whether the message is useless: the alert is over, or the channel never got its beginning."""
+    """Whether the message is useless.
+
+    A message about the end is useless if the channel got no earlier one, any other message if the
+    alert is over.
+    """
     told = AlertMessage.objects.filter(
         alert=message.alert_id, channel=message.channel_id, sent_at__isnull=False
     )

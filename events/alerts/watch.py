@@ -28,7 +28,10 @@ _About = AlertMessage.About
 
 
 def watch(now: datetime.datetime | None = None) -> int:
-    """Checks every rule once; returns how many alerts began, worsened or ended."""
+    """Checks every rule once; returns how many alerts began, worsened or ended.
+
+    It also removes alerts that ended over a year ago.
+    """
     now = now or timezone.now()
     changed = 0
     found: dict[tuple[str, int | None], Condition] = {}
@@ -38,7 +41,7 @@ def watch(now: datetime.datetime | None = None) -> int:
             found |= {(each.rule, each.account_id): each for each in look(now)}
         except Exception:
             # A rule that cannot be checked must not end its alerts.
-            logger.exception("The rule %r of alerts failed", rule)
+            logger.exception("The check of the alert rule %r failed", rule)
             failed.add(rule)
     for condition in found.values():
         changed += begin(condition, now)

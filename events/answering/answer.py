@@ -29,7 +29,7 @@ __all__ = ["KEPT", "forget_old_hits", "incoming_of", "note_early_replies", "repl
 KEPT = datetime.timedelta(days=100)
 # Seconds. A message that follows the reply waits, so that it does not arrive first.
 _AFTER_REPLY = 1
-# A row that is not stored yet keeps the id of the rule that answers it under this name.
+# The attribute of an unsaved row that holds the id of the rule that answers it.
 _WON_BY = "won_by_rule"
 
 _KINDS = tuple(dict.fromkeys(kind for kinds in EVENT_KINDS.values() for kind in kinds))

@@ -1,4 +1,4 @@
-"""Tells rules and lists about followers, QR codes and tags, by functions of another app.
+"""Gives rules and lists the facts about followers, QR codes and tags, by functions of another app.
 
 The app that owns followers registers them, so that this app need not import it.
 """

@@ -100,7 +100,7 @@ def put_in_order(account_id: int, ids: Sequence[int]) -> None:
         for position, row in enumerate(rows, start=1):
             if row.position != position:
                 row.position = position
-                # Only this column: others write a rule without the lock.
+                # Save only this column, because a form saves a rule without the lock.
                 row.save(update_fields=["position"])
 
 

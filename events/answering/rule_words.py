@@ -136,7 +136,7 @@ class Names:
 
 
 def named(name: StrOrPromise, said: StrOrPromise) -> str:
-    """What is said of a thing, after its name."""
+    """Returns "name: said", with the colon of the current language."""
     return _("%(name)s: %(said)s") % {"name": name, "said": said}
 
 

@@ -50,7 +50,7 @@ class WeChatUnavailable(APIException):
 
 
 class _BrokerView(APIView):
-    """Answers with what the account's row lends, for a key with the view's scope."""
+    """The base of these views: requires a key with the view's scope, and records each use."""
 
     scope: str
     act: str
@@ -73,7 +73,10 @@ class _BrokerView(APIView):
         return account
 
     def lent(self, account: OfficialAccount, lend: Callable[[OfficialAccount], _T]) -> _T:
-        """What is lent; the use is recorded, to the minute."""
+        """Returns the result of `lend`; records the use, at most once a minute for each key.
+
+        Raises WeChatUnavailable if `lend` raises APIError.
+        """
         try:
             lent = lend(account)
         except APIError as error:
@@ -109,7 +112,7 @@ _EXAMPLE = {"use_until": "2026-11-23T09:55:00Z", "expires_in": 6900}
 
 
 class AccessTokenView(_BrokerView):
-    """The access token that this site uses. Nobody else fetches one: that could end this one."""
+    """The access token that this site uses. Fetch none from WeChat: that could end this one."""
 
     scope = "access-token:use"
     act = "use_access_token"
@@ -140,7 +143,7 @@ class JsTicketView(_BrokerView):
 
 
 class JsConfigView(_BrokerView):
-    """What `wx.config` takes for one page, on a host that the account allows."""
+    """The arguments of `wx.config` for one page, on a host that the account allows."""
 
     scope = "js-config:use"
     act = "use_js_config"

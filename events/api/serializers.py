@@ -26,7 +26,7 @@ __all__ = [
 
 
 class StrictFields:
-    """For serializers: a field of the body that nobody reads is 400, since it may be misspelt."""
+    """For serializers: answers 400 to an unknown field of the body, since it may be misspelt."""
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, Mapping):

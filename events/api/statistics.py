@@ -109,7 +109,7 @@ class HourStatistics(StatisticsView):
 
 
 class HealthStatistics(StatisticsView):
-    """How the pushes of each period fared, by the time they were received."""
+    """What became of the pushes of each period, by the time of their receipt."""
 
     fields = names_of(HealthRow)
 

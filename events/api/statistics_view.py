@@ -125,7 +125,7 @@ class StatisticsView(APIView):
             return super().dispatch(request, *args, **kwargs)
 
     def span(self, request: Request, interval: Period | None = None) -> Span:
-        """What the parameters say. Raises ValidationError with a sentence."""
+        """Returns the account's days and period from the parameters; raises ValidationError."""
         self.check_parameters(request)
         account = self.account(request)
         return Span(account, *_days(request), interval or _interval(request))
@@ -133,7 +133,10 @@ class StatisticsView(APIView):
     def accounts_and_days(
         self, request: Request
     ) -> tuple[list[OfficialAccount], datetime.date, datetime.date]:
-        """Several accounts and days, for statistics of accounts together."""
+        """Returns the accounts in the parameters, by default all that the user sees, and the days.
+
+        For statistics of several accounts together. Raises ValidationError.
+        """
         self.check_parameters(request)
         rows = OfficialAccount.objects.only("pk", "slug", "time_zone").order_by("slug")
         seen = {account.slug: account for account in visible_to(request.user, rows, "pk")}
@@ -168,9 +171,9 @@ class StatisticsView(APIView):
     def answer(
         self, account: OfficialAccount | Sequence[OfficialAccount], rows: Iterable[Any]
     ) -> Response:
-        """Rows of a dataclass, or mappings with the view's fields.
+        """Returns the answer; `rows` are of a dataclass, or mappings with the view's fields.
 
-        Accounts of several time zones have none together: "".
+        `time_zone` is "" if the accounts have different time zones.
         """
         write = _Writer(self.fields)
         results = [row if row.__class__ is dict else write(row) for row in rows]

@@ -64,7 +64,7 @@ class StrictFilterBackend(DjangoFilterBackend):
     ) -> QuerySet[Any]:
         filterset_class = self.get_filterset_class(view, queryset)
         filters = set(filterset_class.base_filters) if filterset_class else set()
-        # ReadViewSet checks the parameters of an address that is no list.
+        # ReadViewSet checks the parameters of addresses that are not lists.
         if not view.detail:  # type: ignore[attr-defined]
             known = filters | NOT_FILTERS | {ORDERING}
             check_parameters(request, known, _("There is no such filter."))

@@ -35,7 +35,7 @@ _M = TypeVar("_M", bound=Model)
 
 
 class TooSlow(APIException):
-    """400, since asking again would take as long again."""
+    """The query took too long. The status is 400, because a repeated query would take as long."""
 
     status_code = status.HTTP_400_BAD_REQUEST
     default_detail = _(
@@ -51,14 +51,15 @@ class ReadViewSet(
 
     # The part before the colon of the scope that a key needs.
     scope: str
-    # Filters by a time, each with the column that then orders the list. The first given one counts.
+    # Filters by a time, each with the column that orders the list if the request has the filter. If
+    # it has several, the first one here counts.
     time_columns: ClassVar[dict[str, str]] = {}
     # Whether the audit records who sees the rows.
     holds_personal_data: ClassVar[bool] = True
 
     # The path from a row to its account.
     account_path = "account"
-    # The parameters of an address that is no list with filters.
+    # The parameters of addresses that are not lists.
     parameters: ClassVar[frozenset[str]] = frozenset()
 
     def get_queryset(self) -> QuerySet[_M]:
@@ -123,7 +124,8 @@ class ReadViewSet(
 class EventViewSet(ExportMixin, ReadViewSet[EventLog]):
     """The event log, newest first; with `after_id` ascending, each row once and none skipped.
 
-    Newest is what was received last; with a filter by `event_time`, what happened last.
+    The newest event is the one that was received last; with a filter by `event_time`, the one that
+    happened last.
     """
 
     scope = "events"

@@ -1,4 +1,4 @@
-"""Knows who acts: the user or key of the current request, a command, or the site itself."""
+"""Finds who acts: the user or key of the current request, a command, or the site itself."""
 
 from __future__ import annotations
 

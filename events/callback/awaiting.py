@@ -1,7 +1,8 @@
-"""Lets a push wait for its reply as long as WeChat does, through all three of its tries.
+"""Lets a push wait for its reply as long as WeChat does, through all three of WeChat's tries.
 
-So the reply of a handler that takes 8 seconds goes out with the second try, that of one that takes
-13 with the third. All tries of a push that come to this process wait for one run of the handler.
+So the reply of a handler that takes 8 seconds goes out with the second try, and a reply after 13
+seconds with the third. All tries of a push that come to this process wait for one run of the
+handler.
 If another process answers the row, one thread of this process asks the database ten times a second
 whether it has finished, with one query for all such rows.
 
@@ -105,7 +106,7 @@ class Awaiting:
         self.future: Future[EventLog | None] = Future()
 
     def join(self, row: EventLog) -> Answer | None:
-        """Starts the handler, or joins the run or the process that makes the reply already.
+        """Starts the handler, or waits for the run or process that makes the reply already.
 
         Returns an answer if no thread is free for the handler, else None.
         """
@@ -188,7 +189,7 @@ class Awaiting:
         return self.join(row)
 
     def _answer_from(self, row: EventLog) -> Answer:
-        # The worker tries a failed row again.
+        # Acknowledge a failed row, because the worker tries it again.
         return ACKNOWLEDGED if row.awaits_outcome else _stored_answer(self._arrival, row)
 
     def _is_last_try(self) -> bool:

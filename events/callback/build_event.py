@@ -73,8 +73,8 @@ def _answer_early(event: EventLog, now: datetime.datetime) -> None:
             is_answered = False
     if not is_answered:
         event.status = EventLog.Status.RECEIVED
-        # WeChat's next tries can bring a passive reply, the worker cannot. So the worker waits
-        # until they are over.
+        # The answers to WeChat's next tries can be passive replies, which the worker cannot send.
+        # So the worker waits until these tries are over.
         event.next_attempt_at = tries_end(event)
 
 
@@ -123,8 +123,8 @@ def _columns(message: Message) -> dict[str, Any]:
         "event_time": _moment_of(message),
         "event_key": message.event_key,
         "ticket": message.ticket,
-        # WeChat's vocabulary is open. PostgreSQL refuses a value longer than its column where
-        # SQLite does not, and no push may be lost to a long word.
+        # WeChat may send new, longer words. PostgreSQL refuses a value that is longer than its
+        # column, SQLite does not, and the site must not lose a push for that.
         "msg_type": message.msg_type[:64],
         "event": message.event[:64],
         "scene": scene_of(message)[:64],

@@ -120,7 +120,7 @@ class CallbackFront:
         return reply
 
     async def _wait_for_reply(self, awaiting: Awaiting, protocol: HTTPProtocol) -> Answer:
-        """Waits for a reply almost as long as WeChat does, holding no thread."""
+        """Waits for a reply almost as long as WeChat does, without holding a thread."""
         gone: asyncio.Future[Any] = asyncio.ensure_future(_disconnected(protocol))
         try:
             while True:
@@ -137,7 +137,7 @@ class CallbackFront:
                 if step is None:
                     continue
                 if step is TRY_AGAIN:
-                    # WeChat tries again only if no answer comes, so wait until it has gone.
+                    # WeChat tries again only if no answer comes in time, so let its time pass.
                     await asyncio.wait({gone}, timeout=awaiting.seconds_to_the_end())
                 return step
         finally:
@@ -238,7 +238,7 @@ async def _chunked_body(
         return receive.too_slow(push)
     except ProtocolClosed:
         return receive.cut_short(push)
-    # granian ends the iteration in the same way if the connection breaks, so look at the last tag.
+    # granian also ends the iteration if the connection breaks, so check for the last tag.
     if body and not body.rstrip().endswith(b"</xml>"):
         return receive.cut_short(push)
     return bytes(body)

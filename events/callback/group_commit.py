@@ -1,8 +1,8 @@
-"""Stores the pushes that this process has at one time in one transaction.
+"""Stores pushes that arrive at the same time in one transaction.
 
-A commit costs the same for one row as for many. Threads that pass Python's lock to each other
-spend more on that than on their work. So requests that arrive while one batch is written wait, and
-form the next batch. There are two forms, which write in the same way:
+A commit costs the same for one row as for many, and threads that pass Python's lock to each other
+spend more time on that than on their work. So requests that arrive while one batch is written wait,
+and form the next batch. There are two forms, which write in the same way:
 
 - `GroupCommit` for threads: the first thread that waits writes for all. Then it appoints the next
   writer, one of the threads that came meanwhile. A single request waits for nobody.
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 _QUEUE_TIMEOUT = 1.5
 # The lock timeout of each row when the rows of a failed batch are stored one by one.
 _LOCK_TIMEOUT_OF_ONE = 0.2
-# A batch is written within this: once together, and once row by row.
+# Writing a batch takes at most this long: once together, and once row by row.
 _WRITE_TIMEOUT = 2 * LOCK_TIMEOUT + 2
 
 _Given = TypeVar("_Given")
@@ -108,7 +108,7 @@ class _Writer(Generic[_Given, _Row]):
             for pending in rows:
                 try:
                     if time.monotonic() > deadline:
-                        raise OperationalError("no time left to store this push") from error
+                        raise OperationalError("no time is left to store this push") from error
                     self._deliver_all([pending], _LOCK_TIMEOUT_OF_ONE)
                 except Exception as own:
                     pending.error = own
@@ -175,10 +175,10 @@ class GroupCommit(Generic[_Given, _Row]):
                 self._waiting.remove(pending)
                 pending.error = _no_turn()
                 return
-        # The row is being written, and the limits of the transaction bound that time. A request
-        # must not wait for ever all the same: after this error the caller looks into the log.
+        # The row is being written, and the limits of the transaction should bound that time. If
+        # they do not, the request must still end. After this error the caller looks into the log.
         if not pending.turn.acquire(timeout=_WRITE_TIMEOUT):
-            logger.error("The thread that writes said nothing for %s seconds", _WRITE_TIMEOUT)
+            logger.error("The writing thread took over %s seconds for a batch", _WRITE_TIMEOUT)
             pending.error = _no_turn()
 
     def _lead(self) -> None:
@@ -199,7 +199,7 @@ class GroupCommit(Generic[_Given, _Row]):
                     self._waiting[0].turn.release()
             for pending in batch:
                 if pending.is_new is None and pending.error is None:
-                    pending.error = OperationalError("the thread that wrote was stopped")
+                    pending.error = OperationalError("the writing thread was stopped")
                 pending.turn.release()
 
 
@@ -280,7 +280,7 @@ def _resolve(batch: Sequence[_OnLoop[_Given, _Row]]) -> None:
 
 
 def _no_turn() -> OperationalError:
-    return OperationalError("no turn to write within the time a push has")
+    return OperationalError("the push had to wait too long to be written")
 
 
 def _concerns_whole_batch(error: Exception) -> bool:

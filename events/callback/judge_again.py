@@ -22,8 +22,8 @@ __all__ = ["judge", "judge_pending", "read_again"]
 _PORTION = 100
 # Seconds, after which this task ends so that the worker's other quick tasks can run.
 _TURN = 3
-# By then every process has read the corrected account, and the last push that was judged by the
-# former settings is stored. A second pass finds those pushes.
+# After this time every process has read the corrected account, and all pushes that a process judged
+# by the former settings are stored. A second pass finds those pushes.
 _SECOND_LOOK_AFTER = datetime.timedelta(seconds=60)
 
 
@@ -73,7 +73,7 @@ def _is_released(event: EventLog) -> bool:
     try:
         message = parse_message(bytes(event.raw))
     except Unreadable:
-        return False  # the body was removed after its time
+        return False  # retention has emptied the body
     reason = reason_to_quarantine(message, event.account, received_at=event.received_at, now=now)
     this = EventLog.objects.with_key_of(event).filter(status=EventLog.Status.QUARANTINED)
     if reason:

@@ -42,7 +42,8 @@ class _Watch:
             return future
 
     def _poll(self) -> None:
-        # No push waits longer than this: then release all, and each waiting push looks again.
+        # No push waits longer than this. Then release all futures: each waiting push reads its row
+        # again.
         last = time.monotonic() + 2 * settings.CALLBACK_SECONDS
         while True:
             time.sleep(_LOOK_EVERY)
@@ -54,7 +55,7 @@ class _Watch:
             try:
                 free = self._rows_without_lease([row for row, _ in looked_at.values()])
             except Exception:
-                logger.warning("Rows of other processes could not be looked at", exc_info=True)
+                logger.warning("Rows of other processes could not be read", exc_info=True)
                 free = set()
             if time.monotonic() > last:
                 free = set(looked_at)

@@ -25,7 +25,7 @@ _EVENT = "site_doctor"
 _MARK = _EVENT.encode()
 _SIGNER = TimestampSigner(salt="events.callback.probe")
 _SECONDS = 60
-# Bytes. As large as a push ever is, so that a limit of a proxy before the site shows.
+# Bytes. A probe is as large as a push ever is, so that it finds a proxy with a lower limit.
 _PADDING = 16 * 1024
 
 

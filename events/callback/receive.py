@@ -61,7 +61,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# A healthy clock is never this far off; a wrong one shows soon.
+# A correct clock never differs so much from WeChat's. A larger difference is counted and logged.
 _SUSPICIOUS_AGE = datetime.timedelta(minutes=5)
 
 
@@ -134,7 +134,7 @@ def admit(
 
 
 class _Probed(Exception):
-    """Says that the push is the doctor's probe, which gets `answer` and is not stored."""
+    """open_push() raises it for the doctor's probe, which gets `answer` and is not stored."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ def open_push(push: Push) -> Arrival:
 
 
 def store_pushes(arrivals: Sequence[Arrival], lock_timeout: float) -> Sequence[bool]:
-    """Stores pushes in one transaction; returns which are new. As log.process.deliver()."""
+    """Stores pushes in one transaction; returns which are new. Raises as log.process.deliver()."""
     return deliver([arrival.event for arrival in arrivals], lock_timeout, are_heard=True)
 
 
@@ -166,7 +166,7 @@ def stored_all_the_same(push: Push) -> Arrival | None:
         if row is None:
             return None
     except Exception:
-        logger.exception("It could not be found out whether a push is stored")
+        logger.exception("Could not check whether a push is stored")
         return None
     arrival.event.pk = row.pk
     metrics.callbacks.labels("uncounted").inc()
@@ -199,7 +199,7 @@ def too_large(account: OfficialAccount) -> Answer:
 
 
 def cut_short(push: Push) -> Answer:
-    """The answer to a body that ended before its Content-Length."""
+    """The answer to a body that ended early, or whose Content-Length is not a number."""
     logger.warning("Callback of %s: the body ended early", push.account.slug)
     metrics.callbacks.labels("cut_short").inc()
     return _CUT_SHORT

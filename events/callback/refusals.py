@@ -27,7 +27,8 @@ logger = logging.getLogger(__name__)
 UNKNOWN_ACCOUNT = "unknown_account"
 _STORE_EVERY = 5
 _KEPT = datetime.timedelta(days=30)
-# Counts kept by minute, account and reason. It bounds the memory of a process without the thread.
+# The most counts, by minute, account and reason. It bounds the memory of a process that does not
+# run the thread.
 _MOST_KEPT = 1000
 
 _lock = threading.Lock()

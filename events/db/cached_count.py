@@ -17,10 +17,10 @@ __all__ = ["cached_count"]
 
 _T = TypeVar("_T")
 
-# Rows per second of keeping. Counting 20,000 rows takes some milliseconds, so counting keeps one
-# core busy for about half a percent of the time, at any number of rows and requests.
+# A result is kept one second for each 20,000 rows. Counting these takes some milliseconds, so
+# counts use about half a percent of one core, for any number of rows and requests.
 _ROWS_A_SECOND = 20_000
-# Seconds. Results of up to 100,000 rows are not kept: they would last less than the shortest time.
+# Seconds. Results of up to 100,000 rows are not kept, because their time would be too short.
 _SHORTEST, _LONGEST = 5, 300
 
 

@@ -63,7 +63,7 @@ def cursor_of(columns: Sequence[str]) -> Callable[[Sequence[Any], str | None], R
 
 @dataclass(frozen=True, slots=True)
 class Leading:
-    """A column with the time in coarse steps, with which an index begins instead of the time."""
+    """A column with the time in coarse steps; an index begins with it instead of with the time."""
 
     column: str
     step_of: Callable[[datetime.datetime], datetime.datetime]
@@ -81,8 +81,8 @@ def page(
     """Returns up to `size` rows after the cursor, newest first, and whether more follow.
 
     `column` is the time that orders the list; None means the ids. `upwards` reads the rows that are
-    newer than the cursor. With `leading` the database sorts the rows of one step after the other,
-    instead of all rows.
+    newer than the cursor. With `leading` the database sorts the rows of one step at a time, not all
+    rows together.
     """
     sign, beyond, within = ("", "gt", "gte") if upwards else ("-", "lt", "lte")
     if cursor is not None and column is None:

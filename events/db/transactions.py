@@ -35,10 +35,10 @@ def release_connection() -> None:
 def short_transaction(
     lock_timeout: float = LOCK_TIMEOUT, *, statements_are_limited: bool = True
 ) -> Iterator[None]:
-    """A transaction that raises OperationalError if a lock takes over `lock_timeout` seconds.
+    """A transaction that raises OperationalError after it waited `lock_timeout` seconds for a lock.
 
-    On PostgreSQL it also raises if a statement takes a second longer than that, unless statements
-    are not limited: where no push waits for the rows, a slow database may take its time.
+    On PostgreSQL it also raises if a statement takes more than a second longer than that. Pass
+    `statements_are_limited=False` if no push waits for the rows: then a statement may take longer.
     """
     if connection.vendor == "postgresql":
         with transaction.atomic():
@@ -50,7 +50,7 @@ def short_transaction(
     # milliseconds, and one thread polls until the other process releases its lock.
     deadline = time.monotonic() + lock_timeout
     if not _sqlite_turn.acquire(timeout=lock_timeout):
-        raise OperationalError("no turn to write within the time a push has")
+        raise OperationalError("other threads held the write lock for too long")
     try:
         with ExitStack() as transactions:
             with waiting_at_most(deadline - time.monotonic(), poll_every=_POLL_EVERY):

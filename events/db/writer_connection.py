@@ -58,7 +58,7 @@ class _Writer:
                 return self._execute(statement, parameter)
             except (DuplicatePreparedStatement, InvalidSqlStatementName):
                 # The server does not know the prepared statement, so it stored nothing.
-                logger.error("Prepared statements do not hold: is BEHIND_PGBOUNCER missing?")
+                logger.error("The server lost a prepared statement: is BEHIND_PGBOUNCER missing?")
                 self._not_before = float("inf")
                 self._close()
                 return None
@@ -95,7 +95,7 @@ class _Writer:
                 **parameters, options=options, tcp_user_timeout=_NETWORK_TIMEOUT, autocommit=True
             )
         except psycopg.Error as error:
-            logger.warning("No connection for the writer: %s", error)
+            logger.warning("The writer could not connect: %s", error)
             self._not_before = time.monotonic() + _PAUSE
             return False
         return True

@@ -98,7 +98,7 @@ def _connected(
     except socket.gaierror as error:
         raise Failed(Finding("unresolved", {**details, "reason": _reason(error)})) from None
     except OSError as error:
-        # This includes a timeout while connecting: that is no slow site.
+        # This includes a timeout while connecting, which does not mean that the site is slow.
         raise Failed(Finding("unreachable", {**details, "reason": _reason(error)})) from None
     with plain:
         if not line.is_tls:

@@ -53,7 +53,7 @@ class Queue(Protocol):
         """The sentence that operators read for a reason; the reason itself if there is none."""
 
     def failed_filter(self, reason: str) -> Mapping[str, str]:
-        """The filter with which the model's admin list shows the rows that failed so."""
+        """The filter with which the admin list shows the rows that failed for this reason."""
 
     def try_again(self, reason: str, now: datetime.datetime) -> int:
         """Makes the rows that failed for this reason due again; returns how many."""
@@ -121,7 +121,7 @@ class EventQueue:
         return EventLog.objects.due(now).values_list("next_attempt_at", flat=True).first()
 
     def failures(self, now: datetime.datetime) -> Mapping[str, int]:
-        """Counts only the newest dead events, because no index has their reasons."""
+        """Counts only the newest 500 dead events of any age, because no index has their reasons."""
         dead = EventLog.objects.with_status(EventLog.Status.DEAD).newest_first()
         errors = dead.values_list("error", flat=True)[:_ERRORS_READ]
         return Counter(_reason(error) for error in errors)

@@ -39,13 +39,14 @@ __all__ = ["CALL_LEASE", "Failure", "GaveUp", "claimed", "run_job", "serve"]
 
 logger = logging.getLogger(__name__)
 
-# Longer than the longest call to WeChat. That one waits for a token that another process refreshes,
+# Longer than the longest call to WeChat, which waits for a token that another process refreshes,
 # calls, fetches a new token after a rejected one, and calls once more.
 CALL_LEASE = datetime.timedelta(seconds=120)
 # Seconds of one turn, so that a thousand jobs do not stop other tasks.
 _TURN = 2.0
 
-# Clocks differ, and at midnight all of WeChat's customers call again.
+# After a daily quota ends, wait this long: clocks differ, and at midnight all of WeChat's customers
+# call again.
 _AFTER_MIDNIGHT = datetime.timedelta(minutes=2)
 
 _J = TypeVar("_J", bound=Job)

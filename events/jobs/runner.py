@@ -49,8 +49,8 @@ def allow_connections(tasks: Sequence[Task], *, besides: int = 0) -> None:
     """
     pool = connections["default"].settings_dict.get("OPTIONS", {}).get("pool")
     if isinstance(pool, dict):
-        # 3: the caller, the poller and one more. Each scheduled task may have a second thread,
-        # which renews its lease.
+        # Three connections: the caller's, the poller's and one more. A scheduled task may have a
+        # second thread, which renews its lease.
         needed = besides + 3 + sum(task.threads + 1 for task in tasks if not task.quick)
         pool["max_size"] = max(pool["max_size"], needed)
 

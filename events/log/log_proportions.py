@@ -1,4 +1,4 @@
-"""Tells SQLite's planner the proportions of a large log (events/db/sqlite_planner.py)."""
+"""Describes a large log to SQLite's planner (events/db/sqlite_planner.py)."""
 
 from __future__ import annotations
 

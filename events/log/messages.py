@@ -48,7 +48,7 @@ _senders: list[MessageSender] = []
 def message_sender(function: _S) -> _S:
     """Registers the function behind send_message(). Raises ValueError if there is one already."""
     if _senders:
-        raise ValueError("Customer-service messages have a sender already.")
+        raise ValueError("A function that sends customer-service messages is registered already.")
     _senders.append(function)
     return function
 

@@ -183,7 +183,7 @@ def _statement(parts: tuple[InStatement, ...]) -> bytes:
         f"AS given(position int, {definitions})), "
         f"stored AS ({stored}), "
         "outcome AS MATERIALIZED (SELECT given.*, stored.id, "
-        # The count of a present row exceeds the deliveries of this batch.
+        # If the row was there before, its count exceeds the deliveries of this batch.
         "stored.delivery_count = given.delivery_count AS is_new FROM given JOIN stored "
         "USING (account_id, event_time, dedup_key)), "
         f"new AS (SELECT * FROM outcome WHERE is_new){folds} "

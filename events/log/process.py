@@ -49,7 +49,7 @@ def deliver(
     raises the delivery count. The transaction waits up to `lock_timeout` seconds for a lock; if it
     raises DatabaseError, it stored nothing. `then` gets the list of new rows in the same
     transaction: if it raises, nothing is stored. `are_heard` says that a connection waits for the
-    reply to each row; handlers that can, reply in this transaction.
+    reply to each row; then handlers with `with_fold` reply in this transaction.
 
     On PostgreSQL one statement stores pushes of the usual kinds (events/log/one_statement.py).
     """
@@ -216,7 +216,7 @@ def _fold(event: EventLog, *, deadline: float) -> None:
     """
     try:
         if time.monotonic() > deadline:
-            raise TimeoutError("no time was left to fold this event before WeChat's answer")
+            raise TimeoutError("no time was left to fold this event before WeChat needs an answer")
         with transaction.atomic():
             for project in projections_for(event.kind):
                 project(event)

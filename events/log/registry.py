@@ -203,7 +203,7 @@ def late_reply_sender(function: _L) -> _L:
     returns whether the reply will go out. Raises ValueError if a function is registered already.
     """
     if _late_reply_senders:
-        raise ValueError("Late replies have a sender already.")
+        raise ValueError("A function that sends late replies is registered already.")
     _late_reply_senders.append(function)
     return function
 

@@ -107,9 +107,10 @@ def message_of_file(file: MediaFile) -> ImageMessage | VoiceMessage | VideoMessa
 def with_media_id(message: _M, account: OfficialAccount, *, may_send: bool = False) -> _M:
     """Replaces each reference in a reply or message by WeChat's media_id.
 
-    With `may_send` it first uploads a file that WeChat lacks; call it outside a transaction then;
-    it raises `APIError`. Without it, is_at_wechat() of the result is false. The message of a video
-    gets the video's poster.
+    With `may_send` it first uploads a file that WeChat lacks. Then call it outside a transaction;
+    it raises `APIError`, or `GaveUp` if there is no such file. Without `may_send` the media_id of
+    such a file is "", and is_at_wechat() of the result is false. The message of a video gets the
+    video's poster.
     """
     found: dict[str, Any] = {
         name: _id_of(written, account, may_send=may_send)
@@ -206,7 +207,8 @@ def _send_job(file: MediaFile) -> None:
 def _send(file: MediaFile) -> str:
     now = timezone.now()
     ids = _upload(file)
-    # Not if an operator gave it another poster meanwhile: then it is uploaded again.
+    # If an operator gave the file another poster meanwhile, this changes nothing, and the next use
+    # uploads the file again.
     MediaFile.objects.filter(pk=file.pk, poster=file.poster.name or "").update(
         **ids, uploaded_at=now
     )

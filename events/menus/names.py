@@ -95,7 +95,7 @@ class MenuNames:
 
 
 def keys_of_live_menus(accounts: list[int]) -> list[tuple[str, str, str]]:
-    """Returns account name, key and path of each live entry that sends a key."""
+    """Returns account name, key and path of each live entry of the type click."""
     live = LiveMenu.objects.filter(version__isnull=False, account__in=accounts)
     rows = live.order_by("account__slug").values_list(
         "account__name", "version_id", "version__published_at"

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 __all__ = ["client_address", "is_local_peer"]
 
-# Headers that a proxy adds. A request with one of them does not come from its peer itself.
+# Headers that a proxy adds. The peer of a request with one of them is a proxy, not the visitor.
 _FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 
 

@@ -1,4 +1,4 @@
-"""Tells what cannot work for an account before anybody tries: no AppSecret, or no right (48001).
+"""Finds what cannot work for an account before anybody tries: no AppSecret, or no right (48001).
 
     hindrance(account.pk, "/cgi-bin/menu/create")
 

@@ -1,4 +1,4 @@
-"""Knows what WeChat lets an account call (接口权限), and how many calls are left today.
+"""Keeps what WeChat lets an account call (接口权限), and how many calls are left today.
 
 The worker asks WeChat once a day, and again after a change of the account. The doctor asks each
 time. If WeChat refuses a call with 48001, the site notes that at once.
@@ -131,7 +131,7 @@ def note_unauthorized(account_id: int, error: APIError) -> None:
 
 
 def ask_regularly() -> int:
-    """Asks WeChat about the accounts whose rights it has not told lately; returns how many.
+    """Asks WeChat for rights that are unknown or old; returns for how many accounts.
 
     Call it outside a transaction.
     """
@@ -148,7 +148,7 @@ def ask_regularly() -> int:
             keep_rights(account, ask_for_rights(client_for(account)))
         except APIError as error:
             # Alerts and the doctor show this failure, so only note the try.
-            logger.info("The rights of %s could not be asked for: %s", account.slug, error)
+            logger.info("WeChat did not report the rights of %s: %s", account.slug, error)
             told = {"asked_at": now}
             AccountRights.objects.update_or_create(account_id=account.pk, defaults=told)
         asked += 1

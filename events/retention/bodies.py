@@ -38,7 +38,7 @@ _OPEN = (EventLog.Status.RECEIVED, EventLog.Status.FAILED)
 
 
 def body_limit(now: datetime.datetime) -> datetime.datetime | None:
-    """Returns the time before whose receipt bodies must go; None if the site keeps all."""
+    """Returns a time: bodies received before it must be removed. None if the site keeps all."""
     if settings.EVENT_BODY_RETENTION_DAYS is None:
         return None
     return now - datetime.timedelta(days=settings.EVENT_BODY_RETENTION_DAYS)

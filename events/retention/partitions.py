@@ -118,7 +118,7 @@ def rows_in_default_partition() -> int:
 
 @contextmanager
 def alone(task: str) -> Iterator[bool]:
-    """Yields whether this process has that task on the log for itself; others get False.
+    """Yields whether this process got the task's lock on the log, which it holds in the block.
 
     The lock ends with the connection, and so with the process if it is killed.
     """
@@ -174,7 +174,7 @@ def _alone_on_this_machine(task: str) -> Iterator[bool]:
 def lock_limit(milliseconds: int = _LOCK_LIMIT_MS) -> Iterator[None]:
     """A transaction or savepoint that raises OperationalError if a lock takes longer than this.
 
-    By then its own locks are free again.
+    When it has raised, its own locks are free again.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -205,7 +205,7 @@ def _within(month: Month) -> str:
 
 def _create(month: Month) -> None:
     # CREATE TABLE … PARTITION OF would lock the whole log. Making a table and attaching it does
-    # not. The parent has the identity column.
+    # not. The ids come from the identity column of the log itself.
     with connection.cursor() as cursor:
         cursor.execute(
             f"CREATE TABLE IF NOT EXISTS {_table(month)} "
@@ -227,9 +227,9 @@ def _attach_empty(month: Month) -> None:
     """Attaches a month of which the default partition holds no row.
 
     PostgreSQL checks that by reading the whole default partition, and locks all others out
-    meanwhile. It does not if a constraint on that partition excludes the month, and validating a
-    constraint locks nobody out. Between constraint and attaching PostgreSQL refuses a stray row of
-    the month, and WeChat pushes it again five seconds later.
+    meanwhile. It skips the check if a constraint on that partition excludes the month, and
+    validating a constraint locks nobody out. While the constraint holds and the month is not yet
+    attached, PostgreSQL refuses a row of the month; WeChat pushes it again five seconds later.
     """
     constraint = f"without_{month.year:04}_{month.month:02}"
     with lock_limit():
@@ -275,7 +275,7 @@ def _attach_with_rows(month: Month) -> None:
             )
             moved = cursor.rowcount
         _attach(month)
-    logger.info("%s rows of %s left the default partition", moved, month)
+    logger.info("%s rows of %s were moved out of the default partition", moved, month)
 
 
 class _StrayRows(Collector):

@@ -1,7 +1,7 @@
 """Removes events that are older than EVENT_RETENTION_DAYS, a whole month at a time.
 
-A month goes when all of it lies before the retention limit. If EVENT_ARCHIVE_DIR is set, the rows
-are archived first (events/retention/archive/). Then one transaction runs the hooks of
+A month is removed when all of it lies before the retention limit. If EVENT_ARCHIVE_DIR is set, the
+rows are archived first (events/retention/archive/). Then one transaction runs the hooks of
 events/log/retention_hooks.py, which carry the rows' contents over, and removes the rows. A month
 stays in the log while rows of it await an outcome.
 """
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 500
 _LOG = EventLog._meta.db_table
-# A detached partition has a name that begins so until it is dropped.
+# The beginning of the name of a detached partition, until it is dropped.
 _REMOVED = f"{_LOG}_removed"
 # Callbacks queue behind a process that waits for a lock on the whole log. They wait two seconds, so
 # each attempt is much shorter.
@@ -48,7 +48,7 @@ class Postponed(Exception):
 
 
 def retention_limit(now: datetime.datetime) -> datetime.datetime | None:
-    """Returns the time before which events go: the first of a month. None keeps all."""
+    """Returns the time before which events are removed: the first of a month. None keeps all."""
     if settings.EVENT_RETENTION_DAYS is None:
         return None
     horizon = now - datetime.timedelta(days=settings.EVENT_RETENTION_DAYS)
@@ -106,9 +106,9 @@ def remove_month(
 ) -> int:
     """Removes a month's rows, after archiving them if that is set; returns how many.
 
-    If the month is no partition, rows without a reliable date go only if they were received before
-    `received_before`. Raises Postponed if the month has to stay for now, ArchiveError if it cannot
-    be archived.
+    If the month has no partition, rows without a reliable date are removed only if they were
+    received before `received_before`. Raises Postponed if the month has to stay for now,
+    ArchiveError if it cannot be archived.
     """
     now = now or timezone.now()
     rows = EventLog.objects.in_month(month)
@@ -123,7 +123,7 @@ def remove_month(
         try:
             settled = settled_upper_bound()
         except Unsettled:
-            raise Postponed("somebody has been writing to the log for long") from None
+            raise Postponed("a transaction has been writing to the log for too long") from None
         archive = _archived(month) if rows.exists() else None
         return _remove_partition(month, table, settled, archive, now)
     if received_before is not None:
@@ -213,10 +213,10 @@ def _detach(month: Month, table: str, settled: int, unfolded: int) -> None:
 
 
 def _drop_detached() -> None:
-    """Drops detached partitions. Their contents are carried over, so it may happen later.
+    """Drops detached partitions; a later run drops those that are locked now.
 
-    It does not belong to the detaching, because dropping a table with a foreign key also locks the
-    accounts.
+    Their contents are carried over, so they may stay for a while. The transaction that detaches
+    does not drop, because dropping a table with a foreign key also locks the accounts.
     """
     if connection.vendor != "postgresql":
         return

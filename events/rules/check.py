@@ -174,7 +174,7 @@ def never_wins(rules: Sequence[Rule], now: datetime.datetime) -> dict[int, Rule 
     """Returns the rules, by id, that can never win from `now` on (a time by the account's clock).
 
     The value is an earlier rule that wins every event that this one fits; None if the rule's own
-    conditions never hold. It returns only certain cases.
+    conditions never hold. It may miss rules, but returns no rule that can win.
     """
     found: dict[int, Rule | None] = {}
     before: list[Rule] = []

@@ -55,7 +55,7 @@ def note_texts(batch: Batch) -> None:
 
 @functools.cache
 def _noted_event_upsert() -> Upsert:
-    """Takes a third of the ORM's time."""
+    """Returns the statement that notes events; it takes a third of the ORM's time."""
     return Upsert(
         EventToIndex,
         key=("event_id",),

@@ -41,7 +41,7 @@ class Days:
 
     @property
     def name(self) -> str:
-        """A key for the cache that differs from that of other days."""
+        """A cache key for these days of these accounts."""
         return f"{sorted(self.by_zone.items())} {self.first} {self.last}"
 
     @functools.cached_property

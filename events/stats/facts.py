@@ -26,7 +26,7 @@ _NO_EVENTS = frozenset((EventLog.Status.UNREADABLE, EventLog.Status.QUARANTINED)
 _FINAL = frozenset((EventLog.Status.PROCESSED, EventLog.Status.UNREADABLE))
 By = EventLog.AnsweredBy
 _REACHED = frozenset((By.REPLY, By.MESSAGE, By.NEXT))
-# Within this time after a reply was made, it may turn out that it has reached no connection.
+# A reply may be taken back within this time, if it turns out that no connection took it.
 _TAKEN_BACK_WITHIN = datetime.timedelta(seconds=30)
 _AWAITING = frozenset((EventLog.Status.RECEIVED, EventLog.Status.FAILED))
 

@@ -39,7 +39,7 @@ FOUND_FOLLOWING = kinds_where(lambda kind: kind.effect is Effect.FOUND_FOLLOWING
 FOUND_GONE = kinds_where(lambda kind: kind.effect is Effect.FOUND_GONE)
 MENU_KINDS = kinds_where(lambda kind: bool(kind.menu))
 MESSAGE_KINDS = kinds_where(lambda kind: kind.window == "message")
-# Stands for all kinds of messages together. No event has a kind that begins so.
+# Stands for all kinds of messages together. No event has a kind that begins with `stats.`.
 MESSAGES = "stats.messages"
 # The kinds whose sender expects an answer.
 ANSWERABLE = frozenset((*MESSAGE_KINDS, "event.click", "event.scancode_waitmsg"))

@@ -56,7 +56,7 @@ _NONCE = re.compile(r".{1,128}", re.DOTALL)
 # WeChat sends six at the most.
 _MAX_PARAMETERS = 100
 
-# WeChat's echostr is a number of about 19 digits. Refuse only to echo a very long text.
+# WeChat's echostr is a number of about 19 digits. This limit refuses only very long texts.
 _ECHOSTR = re.compile(r".{1,1024}", re.DOTALL)
 
 
@@ -138,7 +138,7 @@ def parse_query(query_string: str) -> dict[str, list[str]]:
 
 
 def _split_query(query_string: str) -> dict[str, list[str]]:
-    """Does the same as parse_qs for a query without escapes; WeChat writes nearly all so."""
+    """Does the same as parse_qs for a query without escapes; WeChat's queries rarely have any."""
     parts = query_string.split("&")
     if len(parts) > _MAX_PARAMETERS:
         raise InvalidParameters("too many parameters")

@@ -79,7 +79,7 @@ class Message:
 
         Raises `Unreadable` in three cases: MsgType or FromUserName is missing; FromUserName has
         more than 64 characters or is itself the broken field; CreateTime is not a number of seconds
-        from 1 up to the end of the year 9999. Such a body has no time or no sender.
+        from 1 up to 9999-12-30T23:59:59Z.
         """
         fields = {name: value for name, value in fields.items() if name != "Encrypt"}
         create_time = _text(fields, "CreateTime")

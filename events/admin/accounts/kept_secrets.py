@@ -26,7 +26,7 @@ def unsealed(text: str) -> dict[str, str]:
     opened = decrypted_within(text, _LIFETIME) if text else None
     if opened is None:
         return {}
-    # Values of encrypted columns have the same encryption, but are no such lists.
+    # The values of encrypted columns decrypt here too, but they do not hold such a list.
     try:
         purpose, secrets = json.loads(opened)
     except (TypeError, ValueError):

@@ -140,8 +140,8 @@ class MenuVersionForm(forms.ModelForm):  # type: ignore[type-arg]
         cleaned: dict[str, Any] = super().clean() or {}
         forms_of_entries = [form for top in self.tops for form in (top, *top.subs)]
         are_valid = [form.is_valid() for form in forms_of_entries]
-        # The menu has no gaps, but a form may be empty. So map places in the menu to forms, and do
-        # it before the first error: a form forgets a value that has one.
+        # The menu has no gaps, but a form may be empty. So map places in the menu to forms. Do it
+        # before the first error is added, because a form forgets a value that has an error.
         written = [(top, button) for top in self.tops if (button := top.button()) is not None]
         written_subs = [[sub for sub in top.subs if sub.button()] for top, _button in written]
         menu = Menu(tuple(button for _, button in written))

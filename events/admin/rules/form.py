@@ -267,7 +267,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
     @cached_property
     def changed_data(self) -> list[str]:
-        """No fields: the audit of the watched table records the changes."""
+        """Returns no fields, because the audit of the watched table records the changes."""
         return []
 
 

@@ -88,7 +88,7 @@ class ApiSchema(AutoSchema):
         return []
 
     def get_operation_id(self) -> str:
-        # An address of a picture has a dot.
+        # The address of a picture contains a dot, which names in generated clients cannot have.
         return str(super().get_operation_id()).replace(".", "_")
 
     def get_filter_backends(self) -> list[Any]:

@@ -71,7 +71,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         try:
             wrong = cache.incr(counter)
         except ValueError:
-            wrong = 1  # the minute ended between the two
+            wrong = 1  # the counter expired between add() and incr()
         if wrong > _WRONG_KEYS:
             return Throttled(wait=60)
         return AuthenticationFailed(_("This key is unknown, or no longer valid."))

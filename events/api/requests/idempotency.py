@@ -42,10 +42,10 @@ class KeyInUse(APIException):
 
 
 class IdempotentPosts:
-    """For views: answers a POST whose Idempotency-Key was there before as the first time.
+    """For views: answers a repeated Idempotency-Key with the answer to the first POST that had it.
 
-    Only a success is kept; after a refusal the key is free, since nothing happened. What the POST
-    does and its answer are committed together, so a killed process leaves neither.
+    Only a success is kept; after a refusal the key is free, since nothing happened. The changes of
+    the POST and its answer are committed together, so a killed process leaves neither.
     """
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -87,7 +87,7 @@ def _run_once(
             response = handler(request, *args, **kwargs)
             content = JSONRenderer().render(response.data).decode()
             if not requests.running(row).update(status=response.status_code, content=content):
-                raise KeyInUse  # it took so long that another request has taken over
+                raise KeyInUse  # this one took so long that another request has taken over
     except BaseException:
         requests.running(row).delete()
         raise

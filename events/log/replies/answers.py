@@ -64,7 +64,7 @@ def make_answer(
             try:
                 return _saved(row, lease, made, is_heard)
             except _GivenElsewhere:
-                logger.info("The answer kept for event %s went another way", row.pk)
+                logger.info("Another push took the kept answer that event %s was to get", row.pk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _make(row: EventLog) -> _Made:
         row.next_attempt_at = None
         row.processed_at = timezone.now()
         row.duration_ms = round((row.processed_at - started).total_seconds() * 1000)
-    # The handler's connection goes back too.
+    # Give back the connection that the handler used.
     release_connection()
     return made
 

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 def lease_seconds() -> float:
-    """Twice the time that WeChat waits: its third try then finds a dead process's row free."""
+    """Returns twice WeChat's waiting time: its third try then finds a dead process's row free."""
     return 2 * float(settings.CALLBACK_SECONDS)
 
 

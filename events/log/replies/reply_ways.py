@@ -136,7 +136,7 @@ def message_settled(
     if sent_at is None:
         rows.filter(answered_by=By.MESSAGE).update(answered_by=By.NONE)
     else:
-        # NONE too: the message may have failed before an operator had it sent again.
+        # With NONE the message failed first, and an operator made the worker send it again.
         late = rows.filter(answered_by__in=[By.MESSAGE, By.NONE])
         late.update(answered_by=By.MESSAGE, answered_at=sent_at)
 
@@ -197,13 +197,13 @@ def kept_for(row: EventLog) -> EventLog | None:
         return None
     give_up_at = time.monotonic() + TRIES * settings.CALLBACK_SECONDS
     kept = EventLog.objects.kept_for(row.account_id, row.openid).exclude(pk=row.pk)
-    # The next attempt for a failed row may be hours away.
+    # Do not wait for a failed row, because its next attempt may be hours away.
     kept = kept.exclude(status=EventLog.Status.FAILED)
     while (oldest := kept.order_by("id").first()) is not None:
         if oldest.reply:
             return oldest
         if not oldest.awaits_outcome:
-            # The handler had nothing to say, or failed for good.
+            # The handler returned no reply, or failed in all its attempts.
             EventLog.objects.with_key_of(oldest).update(answered_by=By.NONE)
             continue
         if time.monotonic() >= give_up_at:

@@ -36,10 +36,11 @@ class AnsweredUnusually(models.Func):
 
 
 class AnsweredLate(models.Func):
-    """Whether an answer was made after WeChat's first try, of answered_at and received_at.
+    """Whether answered_at is over five seconds after received_at: after WeChat's first try.
 
-    The condition of an index. PostgreSQL allows there no time to which seconds are added, since it
-    depends on the time zone. SQLite counts in days; the milliseconds are whole numbers again.
+    It is the condition of an index. There PostgreSQL refuses to add seconds to a time, because the
+    result depends on the time zone. So this subtracts the times. SQLite's difference is in days as
+    a float; round() makes exact milliseconds of it.
     """
 
     template = "(%(expressions)s > INTERVAL '5 seconds')"

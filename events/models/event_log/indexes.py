@@ -41,7 +41,7 @@ INDEXES = [
     # One account's events, newest first.
     models.Index(fields=["account", "id"], name="event_account"),
     # A day's rows of one account: statistics, and the API's event_time filters. The unique
-    # key begins like it, but does not keep the rows of one second in the list's order.
+    # key begins with the same columns, but does not sort the rows of one second by id.
     models.Index(fields=["account", "event_time"], name="event_account_time"),
     # A span of time, of all accounts: the filters by event_time and received_at, which
     # put the list in that order. Both grow at their end, so an insert costs little.

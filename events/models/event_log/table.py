@@ -86,13 +86,13 @@ class EventLogQuerySet(IndexedFilters["EventLog"]):
         return [id(event) in new for event in events]
 
     def same_push(self, event: EventLog) -> EventLogQuerySet:
-        """The stored row of the push that this unsaved row holds, if there is one."""
+        """Selects the stored row with the same push as this unsaved row, if there is one."""
         return self.filter(
             account=event.account_id, event_time=event.event_time, dedup_key=event.dedup_key
         )
 
     def with_key_of(self, event: EventLog) -> EventLogQuerySet:
-        """This row. Its event_time makes PostgreSQL read only the partition that can hold it."""
+        """Selects this row. With the event_time PostgreSQL reads only the row's partition."""
         return self.filter(pk=event.pk, event_time=event.event_time)
 
     def only_key(self) -> EventLogQuerySet:
@@ -245,7 +245,7 @@ class EventLog(models.Model):
         if not viewer.may_see_openids():
             for openid in {self.openid, self.from_user} - {""}:
                 text = text.replace(openid, viewer.shown_openid(openid))
-            # Other people's too: the giver of a card, or the sender of an unreadable push.
+            # Mask those of others too: the giver of a card, the sender of an unreadable push.
             text = viewer.without_openids(text)
         return text
 

@@ -124,7 +124,7 @@ class ApiKey(models.Model):
     def note_use(self, address: str) -> None:
         """Notes the use at most once a minute, so that not every request writes."""
         now = timezone.now()
-        # A new address counts after a second. Two systems may share a key, and alternate.
+        # Note a new address after one second, because two systems may share a key and alternate.
         apart = _APART if self.last_used_from == address else _APART / 60
         if self.last_used_at is None or now - self.last_used_at > apart:
             # This write may fail without making the request fail.

@@ -176,7 +176,7 @@ def _store(
 
 @contextmanager
 def _temporary(folder: Path) -> Iterator[tuple[IO[bytes], Path]]:
-    """A new file in the folder that only its owner can read; removed afterwards unless renamed."""
+    """Yields a new file that only its owner can read; removes it afterwards unless renamed."""
     descriptor, name = tempfile.mkstemp(prefix=".events-", suffix=".partial", dir=folder)
     try:
         with os.fdopen(descriptor, "w+b") as file:

@@ -1,4 +1,4 @@
-"""Issues access tokens (获取接口调用凭据) in two lines that do not affect each other."""
+"""Issues access tokens (获取接口调用凭据); its two calls do not affect each other's tokens."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class TokenLines:
         self._forced: list[float] = []
 
     def issue(self, now: float) -> tuple[str, int]:
-        """/cgi-bin/token: returns a new one each time; the former works only for the overlap."""
+        """/cgi-bin/token: returns a new token each time; the former works only for the overlap."""
         self._supersede(self._latest, now + self._overlap)
         self._latest = self._new(now)
         return self._latest, self.lifetime
 
     def stable(self, now: float, *, force: bool) -> tuple[str, int]:
-        """stable_token: returns the same one until only the overlap of its life is left.
+        """stable_token: returns the same token until only the overlap of its life is left.
 
-        A forced refresh ends the former at once. 20 a day are possible; one within 30 seconds of
-        the last has no effect.
+        A forced refresh ends the former token at once. 20 a day are possible; one within 30 seconds
+        of the last has no effect.
         """
         current = self._tokens.get(self._stable)
         left = current.works_until - now if current else 0.0

@@ -1,8 +1,8 @@
 """Recounts a span of time from the log, and returns the differences.
 
-It reads the log before the transaction begins, because reading may take long. If the worker has
-counted something meanwhile, it reads the log again; the last time it makes the worker wait. It does
-not change counts that retention froze.
+This module reads the log before its transaction begins, because reading may take long. If the
+worker has counted something meanwhile, the module reads the log again. Its last attempt reads
+within the transaction, and the worker waits. Counts that retention froze do not change.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = ["Difference", "follow_time_zones", "rebuild"]
 _PERIODS = tuple(Period)
 _WEEK = _PERIODS.index(Period.WEEK)
 _PLACES = {period.code: place for place, period in enumerate(_PERIODS)}
-# How often it reads the log while the worker goes on.
+# How many times it reads the log while the worker goes on, before it makes the worker wait.
 _ATTEMPTS = 3
 # The longest time from the event_time of a removed event to its receipt.
 _DELIVERY = datetime.timedelta(days=1)

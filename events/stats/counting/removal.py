@@ -35,7 +35,7 @@ _MONTH = datetime.timedelta(days=32)
 
 @before_removal
 def freeze(events: EventLogQuerySet) -> None:
-    """Counts rows a last time before they go, and freezes the counts up to their times."""
+    """Counts rows a last time before their removal, and freezes the counts up to their times."""
     highest = events.aggregate(highest=Max("pk"))["highest"]
     if highest is None:
         return

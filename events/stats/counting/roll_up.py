@@ -170,7 +170,7 @@ def _next_facts(progress: StatisticsProgress, bound: int) -> tuple[StatisticsPro
 
 
 def _take(read: tuple[StatisticsProgress, Sequence[Fact]], bound: int) -> tuple[int, bool]:
-    """Counts rows and open events; returns how many, and whether these were the last up to bound.
+    """Counts rows and open events; returns how many, and whether no row up to `bound` is left.
 
     It counts nothing if another process has counted these rows meanwhile, or has renamed a person.
     """

@@ -1,8 +1,8 @@
 """Keeps the unanswered messages and menu taps of the last months, texts with their words.
 
 So an operator finds texts that no rule matches, and followers who wait for an answer, without a
-search of the log. A row goes when its event is answered or leaves the log; its text goes with the
-body.
+search of the log. A row is removed when its event is answered or leaves the log; its text is
+removed with the event's body.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _keep(new: Sequence[Fact], texts: Mapping[int, str]) -> None:
 
 @functools.cache
 def _unanswered_upsert() -> Upsert:
-    """Takes a third of the ORM's time."""
+    """Returns the statement that adds unanswered events; it takes a third of the ORM's time."""
     return Upsert(
         UnansweredEvent,
         key=("event_id",),

@@ -118,7 +118,7 @@ class Span:
 
     @functools.cached_property
     def places(self) -> Mapping[int, int]:
-        """Maps the begin of each slot, in seconds since 1970, to the slot's index."""
+        """Maps the beginning of each slot, in seconds since 1970, to the slot's index."""
         return {int(slot.start.timestamp()): place for place, slot in enumerate(self.slots)}
 
 

@@ -21,7 +21,7 @@ __all__ = ["Pulse", "Rhythm", "last_hour_with_pushes", "rhythms"]
 _WEEKS = datetime.timedelta(days=28)
 _DAY = datetime.timedelta(days=1)
 _HOUR = datetime.timedelta(hours=1)
-# A longer silence counts as this.
+# A longer silence counts as one of this length.
 _LONGEST = datetime.timedelta(days=14)
 
 
@@ -97,7 +97,7 @@ def rhythms(account_ids: Sequence[int], now: datetime.datetime) -> Mapping[int, 
 def last_hour_with_pushes(account_id: int, now: datetime.datetime) -> datetime.datetime | None:
     """Returns when the last hour began in which pushes were counted; None without such an hour.
 
-    It finds a push that many rows of a sync have followed in the log.
+    So it finds the last push even if many rows of a sync follow it in the log.
     """
     counted = HealthCount.objects.filter(account=account_id, start__lte=now, received__gt=0)
     return counted.order_by("-start").values_list("start", flat=True).first()

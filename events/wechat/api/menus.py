@@ -23,7 +23,7 @@ class Menus:
         self._calls = calls
 
     def create(self, menu: Menu) -> None:
-        """Replaces the whole default menu. ValueError if there are `problems`."""
+        """Replaces the whole default menu. Raises ValueError if there are `problems`."""
         if found := problems(menu):
             raise ValueError(f"WeChat would refuse this menu: {found[0]}")
         self._calls.post("/cgi-bin/menu/create", menu.to_json())

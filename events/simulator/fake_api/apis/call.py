@@ -40,7 +40,7 @@ OK: Fields = {"errcode": 0, "errmsg": "ok"}
 
 
 def object_in(fields: Fields, name: str) -> Fields:
-    """Returns an object in a body; raises `Refusal` if it is none."""
+    """Returns an object in a body; raises `Refusal` if it is not an object."""
     value = fields.get(name)
     if not isinstance(value, dict):
         raise Refusal(47001)

@@ -165,7 +165,7 @@ class Wire:
         # A file of ten megabytes takes longer than JSON.
         is_file = file is not None or most != _LARGEST_ANSWER
         end = time.monotonic() + self._timeouts.total * (_FOR_FILES if is_file else 1)
-        # Send characters unescaped: WeChat has shown JSON escapes to followers as they stood.
+        # Send characters unescaped: WeChat has shown JSON escapes to followers as plain text.
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         request = self._http.build_request(
             method,

@@ -77,7 +77,7 @@ def fetch_stable_token(
     `now` returns Unix seconds. Raises `CredentialsRejected`, `AddressNotAllowed`, and the other
     errors of `Wire.call`.
     """
-    # Count the token's life from before the call: rather too short than too long.
+    # Count the token's life from before the call, so that it is never too long.
     asked_at = now()
     try:
         answer = wire.call(
