@@ -1,8 +1,8 @@
-# Every target sets up what it needs from a bare clone: `make demo` is the whole product, running.
+# Every target sets up what it needs from a bare clone. `make demo` runs the whole product.
 
 PYTHON ?= python3
 PORT ?= 8000
-# Of the demo; 0 takes a free one.
+# The port of the demo's fake WeChat platform; 0 takes a free port.
 PLATFORM_PORT ?= 0
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
@@ -16,7 +16,7 @@ help:
 	@echo "make test-quick  the tests without servers, browsers, races and admin pages, on SQLite"
 	@echo "make test-large  a follower sync of 200,000 on both databases (FOLLOWERS_IN_TEST=...)"
 	@echo "make check     lint, layers, types, migrations, translations, deployment settings"
-	@echo "make bench     the callback beside its alternatives, as ratios; needs wrk (BENCH=...)"
+	@echo "make bench     compares the callback with alternatives, as ratios; needs wrk (BENCH=...)"
 	@echo "make setup     the virtual environment alone, in .venv/"
 	@echo "make messages  collects and compiles the translations"
 	@echo "make lock      pins the dependencies anew (needs uv)"
@@ -65,7 +65,7 @@ test-large: setup
 bench: setup benchmarks/.venv/installed
 	@.ci/with-postgres $(BIN)/python -m benchmarks.callback $(BENCH)
 
-# The peers have an environment of their own.
+# The programs that the benchmark compares this site with have an environment of their own.
 benchmarks/.venv/installed: benchmarks/requirements.txt
 	$(PYTHON) -m venv benchmarks/.venv
 	benchmarks/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<

@@ -43,14 +43,14 @@ from wechat_site.tests.racing import Racers
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Some tests log lone surrogates, which pytest-xdist cannot send from process to process."""
+    """Replaces lone surrogates in reports: pytest-xdist cannot send them between processes."""
     report.sections = [
         (name, text.encode(errors="replace").decode()) for name, text in report.sections
     ]
 
 
 def pytest_collection_finish() -> None:
-    """The collector need not look at the tests themselves, nor so often at what each leaves."""
+    """Exempts the collected tests from garbage collection, and makes it run less often."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
@@ -64,17 +64,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def state_is_the_fold(db: None) -> Iterator[None]:
-    """After the test, whatever it did, the followers are what the log says."""
+    """Checks after the test that the followers' state is the fold of the log."""
     yield
     assert list(compare()) == []
 
 
 @pytest.fixture(scope="session", autouse=True)
 def rows_are_deleted() -> Iterator[None]:
-    """After a test that commits, the tables that have rows are emptied.
+    """After a test that commits, deletes rows only from tables that have some.
 
-    Django truncates all tables, partitions included, and makes all permissions anew, which on
-    PostgreSQL takes longer than most tests do.
+    Django instead truncates all tables and partitions, and makes all permissions anew. On
+    PostgreSQL that takes longer than most tests.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: delete_all_rows())
@@ -83,9 +83,9 @@ def rows_are_deleted() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def static_files_are_looked_up() -> Iterator[None]:
-    """WhiteNoise looks for a static file when a test asks for it.
+    """Lets WhiteNoise look for a static file only when a test requests the file.
 
-    As a site begins it lists a thousand files; each test's client would do so.
+    By default WhiteNoise lists a thousand files at the start, once for each test's client.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "WHITENOISE_AUTOREFRESH", True, raising=False)
@@ -94,10 +94,10 @@ def static_files_are_looked_up() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def authorities_are_read_once() -> Iterator[None]:
-    """All of httpx's clients share one list of certificate authorities.
+    """Lets all of httpx's clients share one list of certificate authorities.
 
-    A process of the site has one client, but most tests that call WeChat make one anew, and reading
-    the list takes longer than the call.
+    A process of the site has one client, but most tests that call WeChat make a new one, and
+    reading the list takes longer than the call.
     """
     read = ssl.create_default_context
     read_once = functools.cache(read)
@@ -112,9 +112,10 @@ def authorities_are_read_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def threads_close_their_connections() -> Iterator[None]:
-    """Django never closes a connection to SQLite's memory, with which the database would end.
+    """Closes other threads' connections to an SQLite database in memory, as a site does.
 
-    That of the main thread keeps it; those of other threads are to be closed as on a site.
+    Django never closes such a connection, because the database ends with the last one. Here the
+    connection of the main thread stays open, so the others may be closed.
     """
 
     def close(connection: DatabaseWrapper) -> None:
@@ -130,7 +131,7 @@ def threads_close_their_connections() -> Iterator[None]:
 
 
 def delete_all_rows() -> None:
-    """Deletes all rows but those that the migrations made."""
+    """Deletes all rows except content types and permissions, which migrations made."""
     tables = {
         model._meta.db_table
         for model in apps.get_models(include_auto_created=True)
@@ -139,21 +140,21 @@ def delete_all_rows() -> None:
     has_rows = " UNION ALL ".join(
         f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table})" for table in sorted(tables)
     )
-    # Foreign keys are checked when all is gone.
+    # Foreign keys are checked at the end of the transaction, when all rows are deleted.
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(has_rows)
         full = [table for (table,) in cursor.fetchall()]
-        # Without it the audit list keeps its entries.
+        # Without this row, a trigger forbids to delete entries of the audit list.
         cursor.execute("INSERT INTO events_auditremoval (before) VALUES ('2999-01-01 00:00:00')")
         for table in [*full, "events_auditremoval"]:
             cursor.execute(f"DELETE FROM {table}")
-        # The triggers of the other tables note that their rows are gone.
+        # The triggers of other tables have written a row here for each deleted row.
         cursor.execute("DELETE FROM events_rowchange")
 
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a process remembers is the database's: a test changes it as it likes."""
+    """Clears what the process caches, so that no test sees the rows of an earlier one."""
     monkeypatch.setattr(account_cache, "_MAX_AGE", 0)
     monkeypatch.setattr(account_cache, "_MAX_AGE_OF_A_MISS", 0)
     monkeypatch.setattr(seen_scene, "_known", {})
@@ -164,14 +165,14 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_connection_of_the_writer_is_left(django_db_setup: None) -> Iterator[None]:
-    """The test database can be removed then."""
+    """Closes the writer's connection, so that the test database can be removed."""
     yield
     writer_connection.close()
 
 
 @pytest.fixture
 def own_registries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone after it."""
+    """Removes after the test what the test has registered."""
     monkeypatch.setattr(registry, "_projections", list(registry._projections))
     monkeypatch.setattr(registry, "_reply_handlers", dict(registry._reply_handlers))
     monkeypatch.setattr(registry, "_late_reply_senders", list(registry._late_reply_senders))
@@ -185,20 +186,20 @@ def operator(client: Client, db: None) -> Client:
     return client
 
 
-# --- WeChat's platform: a fake one on a port of this machine ---
+# --- WeChat's platform: a fake on a port of this machine ---
 
 APP_SECRET = "5d41402abc4b2a76b9719d911017c592"
 
 
 @pytest.fixture
 def shop(db: None) -> OfficialAccount:
-    """An account that can call the platform."""
+    """An account of the site that can call the fake platform."""
     return make_account(name="Spruce Books", app_secret=APP_SECRET)
 
 
 @pytest.fixture
 def fake(settings: object) -> Iterator[FakeWeChatAPI]:
-    """The platform that the site under test calls."""
+    """The fake platform, which the site under test calls."""
     fake = FakeWeChatAPI(random=Random(1))
     fake.add_account("wx3a9f0c27d81be645", APP_SECRET)
     with FakeWeChatAPIServer(fake) as server:
@@ -209,13 +210,13 @@ def fake(settings: object) -> Iterator[FakeWeChatAPI]:
 
 @pytest.fixture
 def at_wechat(fake: FakeWeChatAPI) -> FakeAccount:
-    """The account's side there."""
+    """The account `shop` on the fake platform."""
     return fake.account("wx3a9f0c27d81be645")
 
 
 @pytest.fixture(scope="session")
 def racers(django_db_setup: None) -> Iterator[Racers]:
-    """Processes for races; they end before the test database does."""
+    """Processes for tests of races; they end before the test database is removed."""
     with Racers() as racers:
         yield racers
 
@@ -227,12 +228,12 @@ def empty_sqlite_file(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """A database file with all tables and no rows: the test database as it stands between tests."""
+    """A database file with all tables and no rows, as the test database is between tests."""
     path = tmp_path_factory.mktemp("empty") / "empty.sqlite3"
-    # pytest-django makes none for a run without a test that asks for one.
+    # pytest-django makes no test database if no test of the run needs one.
     is_made = connection.vendor == "sqlite" and connection.is_in_memory_db()  # type: ignore[attr-defined]
     if request.config.getoption("nomigrations") or not is_made:
-        # The test database has no triggers then, or is no file.
+        # The test database then has no triggers, or there is none in SQLite's memory.
         environment = {**os.environ, "DATABASE_URL": f"sqlite:///{path}"}
         command = [sys.executable, str(request.config.rootpath / "manage.py"), "migrate", "-v0"]
         subprocess.run(command, env=environment, check=True)
@@ -240,7 +241,7 @@ def empty_sqlite_file(
     with django_db_blocker.unblock(), closing(sqlite3.connect(path)) as file:
         connection.ensure_connection()
         connection.connection.backup(file)
-        # Numbers begin at 1 again, whatever tests came before.
+        # Ids begin at 1 again, whatever earlier tests made.
         with file:
             file.execute("DELETE FROM sqlite_sequence")
     return path
@@ -248,7 +249,7 @@ def empty_sqlite_file(
 
 @pytest.fixture
 def race_database(request: pytest.FixtureRequest, transactional_db: None, tmp_path: Path) -> str:
-    """The name of a database that the racers reach too: on SQLite a file of its own."""
+    """The name of a database that the racers can open too: on SQLite, a file for this test."""
     if connection.vendor == "sqlite":
         empty = request.getfixturevalue("empty_sqlite_file")
         return str(shutil.copyfile(empty, tmp_path / "race.sqlite3"))

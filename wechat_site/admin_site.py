@@ -25,7 +25,7 @@ class Site(UnfoldAdminSite):  # type: ignore[misc]
     a list of its own.
 
     A user whose session ended while writing comes back to the page of the form after signing in.
-    Django leads to the address to which the form was sent, and some of these answer only POST.
+    Django redirects to the address to which the form was sent, and some of these answer only POST.
     """
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:

@@ -3,9 +3,9 @@
     celery -A wechat_site worker
     celery -A wechat_site beat
 
-The broker, CELERY_BROKER_URL, holds only the message "look whether there is work". The record of
-every task is in the database, and each look calls the same function as the worker. So no work is
-lost if the broker loses messages, and a look without need does nothing. docs/workers.md has the
+The broker, CELERY_BROKER_URL, holds only messages that ask whether a task has work. The record of
+every task is in the database, and each message calls the same function as the worker. So no work is
+lost if the broker loses messages, and a message too many does nothing. docs/workers.md has the
 commands in full.
 """
 
@@ -30,9 +30,9 @@ from wechat_site.tasks import TASKS  # noqa: E402
 
 __all__ = ["app"]
 
-# Seconds after which a look ends, so that a long queue does not keep other tasks waiting.
+# Seconds after which a Celery task ends, so that a long queue does not keep other tasks waiting.
 _LONGEST_LOOK = 20
-# Seconds after which a look that no worker took expires, since newer looks follow.
+# Seconds after which a message that no worker took expires, since newer messages follow.
 _STALE_AFTER = 30
 
 app = Celery("wechat_site")

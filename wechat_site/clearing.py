@@ -101,7 +101,7 @@ CLEARING: Sequence[Task] = (
         every=24 * 3600,
         title=_("notes of which rule answered, after 100 days"),
     ),
-    # Several times a day, because months that could not be removed last time get another chance.
+    # Several times a day, so that a month whose removal failed is soon tried again.
     Task(
         "retention",
         prune,

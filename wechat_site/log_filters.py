@@ -1,4 +1,4 @@
-"""A filter that shortens what the log says of refused requests."""
+"""A filter that shortens log messages about refused requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["OwnFaultsFilter"]
 
 
 class OwnFaultsFilter(logging.Filter):
-    """Keeps tracebacks only for faults of ours: a 403 or a bad Host is one line."""
+    """Removes the traceback of a refused request, such as a 403 or a bad Host."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         status = getattr(record, "status_code", 500)

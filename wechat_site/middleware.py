@@ -19,7 +19,7 @@ from events.api.requests.problems import CONTENT_TYPE, problem_response
 
 
 class ProblemMiddleware:
-    """Gives every refusal under /api/ the API's own form, whichever part of the site made it.
+    """Gives every refusal under /api/ the API's own form, even if Django or middleware made it.
 
     It comes before all other middleware, because one of those refuses unknown hosts.
     """
@@ -119,7 +119,7 @@ class EitherSlashMiddleware:
 
 
 class StorableQueryMiddleware:
-    """Answers 400 to a query with a NUL, which PostgreSQL cannot look for."""
+    """Answers 400 to a query with a NUL, which PostgreSQL cannot search for."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -67,7 +67,7 @@ class BindingRequestSerializer(StrictFields, serializers.ModelSerializer[Binding
     state = serializers.ChoiceField(choices=BindingRequest.State.choices, read_only=True)
 
     def validate_user(self, user: Any) -> Any:
-        """For oneself; for others with the scope for that, and never for staff."""
+        """A key may name its own user; with ACT_FOR_USERS, also users without staff rights."""
         request = self.context["request"]
         if user == request.user:
             return user

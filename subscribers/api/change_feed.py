@@ -75,7 +75,7 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Position | None:
-        """Reads what str() wrote. None for anything else."""
+        """The position in a text that str() made; None for any other text."""
         try:
             raw = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
             at, states = json.loads(raw)

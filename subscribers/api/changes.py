@@ -54,10 +54,10 @@ class CursorExpired(APIException):
 class ChangesView(APIView):
     """All rows that are new or changed since `after`, each at least once and none missed.
 
-    Begin without `after`, follow `next`, and keep it: it is where to go on, now or later. No
-    `results` means that all was read. A row is shown as its list shows it; `object` is null when it
-    was deleted. `settled` is false, with Retry-After, while a transaction that takes long holds up
-    some of the types.
+    Begin without `after`, follow `next`, and store it: continue from there, now or later. If
+    `results` is empty, ask again later. A row has the fields of its list; `object` is null if the
+    row was deleted. While a long transaction holds up some of the types, `settled` is false and the
+    answer has Retry-After.
     """
 
     refusals: ClassVar[frozenset[int]] = frozenset({410})

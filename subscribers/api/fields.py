@@ -31,7 +31,7 @@ class OpenIDField(serializers.CharField):
 class NamedField(serializers.SlugRelatedField[Any]):
     """A row by its name, among those of the key's accounts.
 
-    PostgreSQL cannot look for a name with a NUL or half a character.
+    It refuses a name with a NUL or a lone surrogate, which PostgreSQL cannot search for.
     """
 
     default_error_messages = {

@@ -85,7 +85,7 @@ class NewMessageSerializer(StrictFields, serializers.Serializer[OutgoingMessage]
         return {"subscriber": found, "message": message}
 
     def create(self, validated_data: dict[str, Any]) -> OutgoingMessage:
-        """Queues it. ValidationError with the reason where WeChat would not deliver it."""
+        """Queues it; raises ValidationError with the reason if WeChat would not deliver it."""
         user = self.context["request"].user
         try:
             return send_message(validated_data["subscriber"], validated_data["message"], by=user)

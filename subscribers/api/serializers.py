@@ -30,7 +30,7 @@ __all__ = ["NewQRSceneSerializer", "QRSceneSerializer", "SubscriberSerializer"]
 
 
 class SceneField(serializers.CharField):
-    """A scene; WeChat's own may be numbers."""
+    """A scene, as a text or a number, because WeChat has scenes that are numbers."""
 
     takes_numbers = True
 
@@ -97,7 +97,7 @@ class QRSceneSerializer(serializers.ModelSerializer[QRScene]):
 
 @extend_schema_serializer(examples=[of_body(examples.NEW_SCENE)])
 class NewQRSceneSerializer(StrictFields, serializers.Serializer[QRScene]):
-    """What a new code is to be: permanent, unless `expire_seconds` is given."""
+    """The fields of a new code, which is permanent unless `expire_seconds` is given."""
 
     account = NamedField(slug_field="slug", queryset=OfficialAccount.objects.all())
     name = serializers.CharField(max_length=100, validators=[validate_one_line])

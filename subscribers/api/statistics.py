@@ -85,7 +85,7 @@ _RETAINED = {f"{what}_{number}": 31 for number in RETENTION_DAYS for what in ("r
 
 
 class SceneStatistics(StatisticsView):
-    """What came of each QR code that was scanned in these days."""
+    """The results of each QR code that was scanned in these days."""
 
     parameters = frozenset({"from", "to", "retention_days"})
     fields = tuple(
@@ -199,8 +199,8 @@ class MessageStatistics(StatisticsView):
 class PeopleStatistics(StatisticsView):
     """Distinct people of several accounts, joined by UnionID.
 
-    Followers without a UnionID count for themselves. Three rows: `following` when the days ended,
-    `began_following` and `left` in them.
+    A follower without a UnionID counts as one person. The three rows are `following` (when the days
+    ended), and `began_following` and `left` (during the days).
     """
 
     parameters = frozenset({"from", "to"})
@@ -230,7 +230,7 @@ class PeopleStatistics(StatisticsView):
 
 
 class TopStatistics(StatisticsView):
-    """The most active followers: of some days, or ever where from and to are left out."""
+    """The most active followers of some days, or of all time without `from` and `to`."""
 
     parameters = frozenset({"from", "to", "limit"})
     fields = names_of(TopRow)
@@ -274,7 +274,7 @@ def _limit(request: Request) -> int:
 
 
 class SummaryStatistics(StatisticsView):
-    """The main numbers of these days, beside those of as many days before."""
+    """The main numbers of these days, and those of as many days before."""
 
     parameters = frozenset({"from", "to"})
     fields = names_of(SummaryRow)

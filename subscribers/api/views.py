@@ -66,12 +66,12 @@ _ID = "[0-9]{1,18}"
 
 
 class SubscriberViewSet(ExportMixin, ReadViewSet[Subscriber]):
-    """The followers, those who left included, as the log says they are.
+    """The followers, including those who left, with the state that the log gives them.
 
-    Who came last is first; with a filter by a time, who followed or changed last. A copy is kept
-    up to date by `updated_after`: take the `updated_at` of the first row as the next beginning, and
-    follow `next` to the end. It begins with 1970-01-01. `settled` says whether there is more to
-    come although nothing was shown.
+    The newest follower is first; with a filter by a time, the one who followed or changed last. To
+    keep a copy up to date, begin with `updated_after=1970-01-01T00:00:00Z` and follow `next` to the
+    end. The next time, begin with the `updated_at` of the first row of this time. While a long
+    transaction runs, `settled` is false and no row is shown: ask again later.
     """
 
     scope = "subscribers"
@@ -134,7 +134,7 @@ class QRSceneViewSet(ReadViewSet[QRScene]):
 
     @extend_schema(request=NewQRSceneSerializer, responses={201: QRSceneSerializer})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Makes a code. Its ticket is fetched from WeChat within seconds: ask for its `state`."""
+        """Makes a code. The worker fetches its ticket within seconds; read the code's `state`."""
         serializer = NewQRSceneSerializer(data=request.data, context=self.get_serializer_context())
         serializer.is_valid(raise_exception=True)
         made = serializer.save()
@@ -143,9 +143,9 @@ class QRSceneViewSet(ReadViewSet[QRScene]):
     @extend_schema(request=None, responses={202: QRSceneSerializer})
     @action(detail=True, methods=["post"])
     def renew(self, request: Request, pk: str) -> Response:
-        """Has a failed, temporary or adopted code's ticket fetched once more.
+        """Makes a failed, temporary or adopted code due, so that the worker fetches a new ticket.
 
-        The former picture of a temporary code goes on working for as long as it was made for.
+        The former picture of a temporary code works until its own lifetime ends.
         """
         NoFieldsSerializer(data=request.data).is_valid(raise_exception=True)
         scene = self.get_object()
@@ -209,9 +209,9 @@ class BindingRequestViewSet(ReadViewSet[BindingRequest]):
         return BindingRequestSerializer
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """One request. With a key of its own user, the text of its QR code as soon as it is there.
+        """One request. A key of the request's user also gets the text of the QR code, once fetched.
 
-        The first follower who scans the code is bound to that user, so nobody else is shown it.
+        The first follower who scans the code is bound to that user, so nobody else may see it.
         """
         response = super().retrieve(request, *args, **kwargs)
         response["Cache-Control"] = "no-store"
@@ -219,9 +219,9 @@ class BindingRequestViewSet(ReadViewSet[BindingRequest]):
 
     @_picture_schema("image/svg+xml")
     def qr_svg(self, request: Request, pk: str) -> HttpResponse:
-        """The QR code as a picture, with a key of the request's own user.
+        """The QR code as a picture, for a key of the request's own user.
 
-        403 for anybody else; 404 until it was fetched from WeChat, and after the end.
+        403 for all other keys; 404 before the code is fetched from WeChat, and after its end.
         """
         binding_request = self.get_object()
         if binding_request.user_id != request.user.pk:
@@ -237,7 +237,8 @@ class BindingRequestViewSet(ReadViewSet[BindingRequest]):
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Makes a request with a fresh code, and withdraws a former one of this user.
 
-        The answer shows the code's scene, once: a reader of it can bind his WeChat to the user.
+        Only this answer shows the code's scene: anybody who reads it can bind their own WeChat to
+        the user.
         """
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -261,7 +262,7 @@ class OutgoingMessageViewSet(ReadViewSet[OutgoingMessage]):
 
     @extend_schema(request=NewMessageSerializer, responses={201: OutgoingMessageSerializer})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Queues a message for the worker. 400 with the reason where WeChat would not deliver it.
+        """Queues a message for the worker. 400 with the reason if WeChat would not deliver it.
 
         Read the message again for its `state`.
         """

@@ -87,13 +87,13 @@ class WebhookSerializer(StrictFields, serializers.ModelSerializer[WebhookEndpoin
 
 @extend_schema_serializer(examples=[of_body({"types": ["event.*"]}), of_answer(examples.WEBHOOK)])
 class ChangedWebhookSerializer(WebhookSerializer):
-    """What may be changed: the address, the types, and whether it is told at all."""
+    """The fields that may be changed: the address, the types, and whether it gets events."""
 
     class Meta(WebhookSerializer.Meta):
         read_only_fields = ["failures", "failing_since", "paused_at", "stopped_because"]
 
     def update(self, instance: WebhookEndpoint, validated_data: Any) -> WebhookEndpoint:
-        # Only these columns: the worker and other users may write others meanwhile.
+        # Saves only these columns: the worker and other users may write others meanwhile.
         for name, value in validated_data.items():
             setattr(instance, name, value)
         instance.save(update_fields=list(validated_data))
@@ -166,7 +166,7 @@ class DeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
 
 @extend_schema_serializer(examples=[of_body({"deliveries": [901]})])
 class RedeliverSerializer(StrictFields, serializers.Serializer[Any]):
-    """Which deliveries: by their ids, or those that failed, in a span of time if one is given."""
+    """Deliveries by their ids, or those that failed, within a span of time if one is given."""
 
     deliveries = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
@@ -205,7 +205,7 @@ class WebhookViewSet(
     mixins.DestroyModelMixin,
     ReadViewSet[WebhookEndpoint],
 ):
-    """Addresses of other systems that are told of events, signed as Standard Webhooks says."""
+    """Addresses of other systems, to which this site sends events signed by Standard Webhooks."""
 
     scope = "webhooks"
     # Only the deliveries hold personal data, and deliveries() records a look at them itself.
@@ -226,7 +226,7 @@ class WebhookViewSet(
 
     @extend_schema(responses={201: NewWebhookSerializer})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Makes a webhook. Its secret is in this answer alone."""
+        """Makes a webhook. Only this answer has its secret."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         made = make_endpoint(**serializer.validated_data)
@@ -243,7 +243,7 @@ class WebhookViewSet(
     @extend_schema(request=None, responses={200: answer(_Secret, {"id": 3, **_SECRET})})
     @action(detail=True, methods=["post"], url_path="rotate-secret")
     def rotate_secret(self, request: Request, pk: str) -> Response:
-        """A new secret, in this answer alone. The former one signs too for 24 hours."""
+        """Makes a new secret, which only this answer has. The former one signs too for 24 hours."""
         endpoint = self._of_empty_body(request)
         return _with_secret({"id": endpoint.pk}, rotate_secret(endpoint), status.HTTP_200_OK)
 
@@ -258,7 +258,7 @@ class WebhookViewSet(
     @extend_schema(request=None, responses={200: WebhookSerializer})
     @action(detail=True, methods=["post"])
     def activate(self, request: Request, pk: str) -> Response:
-        """Has a paused or stopped webhook told again at once, its backlog first."""
+        """Sends to a paused or stopped webhook again at once, beginning with what it missed."""
         endpoint = self._of_empty_body(request)
         activate(endpoint)
         return Response(self.get_serializer(endpoint).data)
@@ -271,7 +271,7 @@ class WebhookViewSet(
         parameters=frozenset({"cursor", "page_size"}),
     )
     def deliveries(self, request: Request, pk: str) -> Response:
-        """What this webhook was told, newest first: each with its payload and every attempt."""
+        """The deliveries to this webhook, newest first, each with its payload and every attempt."""
         endpoint = self.get_object()
         record("look", endpoint)
         rows = endpoint.deliveries.select_related("message").prefetch_related("tries")
@@ -284,7 +284,7 @@ class WebhookViewSet(
     )
     @action(detail=True, methods=["post"], url_path="redeliver")
     def send_again(self, request: Request, pk: str) -> Response:
-        """Sends deliveries again: some by id, what failed, or all of a span of time."""
+        """Sends deliveries again: those with these ids, those that failed, or all of a span."""
         endpoint = self.get_object()
         serializer = RedeliverSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)

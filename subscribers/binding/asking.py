@@ -43,7 +43,7 @@ _SIGN_IN_OFFSET = 10**15
 
 
 def answer_in(event: EventLog) -> bool | None:
-    """Whether this text message agrees to a binding; None when it says neither yes nor no."""
+    """Whether this text message agrees to a binding; None if it says neither yes nor no."""
     word = _word(event)
     return True if word in _BIND else False if word in _DO_NOT_BIND else None
 

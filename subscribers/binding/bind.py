@@ -215,7 +215,7 @@ def _bind(
 def _in_force(
     request: BindingRequest, subscriber: Subscriber
 ) -> tuple[Binding | None, Refusal | None]:
-    """Returns the binding of these two, or why there can be none; (None, None) if both are free."""
+    """The binding of these two, or why they cannot be bound; (None, None) if both are free."""
     active = Binding.objects.active()
     of_follower = active.filter(subscriber=subscriber).first()
     if of_follower is not None:

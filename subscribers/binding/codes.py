@@ -2,7 +2,8 @@
 
 A code has eight of 31 characters, 8·10¹¹ in all, works once and lives ten minutes. A follower may
 send five wrong codes in that time. Once an account's followers together sent a hundred wrong ones,
-each may send only one; a follower who sent none yet is still heard, so nobody can lock others out.
+each may send only one. So a follower who sent none yet can always send one: nobody can lock others
+out.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def digest_of(code: str, scene: str) -> dict[str, str]:
     """The column and value that find the request with this code or, without a code, this scene."""
     if not code:
         return {"scene_digest": BindingRequest.digest_of(scene)}
-    # Keyed: against a plain digest, an attacker could try all short codes.
+    # Keyed, because an attacker who reads a plain digest could try all short codes.
     digest = salted_hmac("subscribers.binding.codes", code, algorithm="sha256").hexdigest()
     return {"code_digest": digest}
 
@@ -151,7 +152,7 @@ class _WrongCodes:
         self._latest_of(event.account_id).append(event.event_time)
 
     def _latest_of(self, account_id: int) -> deque[datetime.datetime]:
-        """The times of the account's latest hundred, oldest first."""
+        """The times of the account's latest hundred wrong codes, oldest first."""
         latest = self._of_account.get(account_id)
         if latest is None:
             rows = _wrong.filter(account=account_id).order_by("-pk")

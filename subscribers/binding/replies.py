@@ -70,14 +70,14 @@ def _to_folded_texts(events: Sequence[EventLog]) -> list[Reply | Defer | None]:
     with_fold=_to_folded_scans,
 )
 def answer_follow_or_scan(event: EventLog) -> Reply | None:
-    """Tells the outcome of a binding scan; a rule answers any other follow or scan."""
+    """Replies with the outcome of a binding scan; a rule answers any other follow or scan."""
     scan = _scans_of([event]).get(event.pk)
     return reply_by_rule(event) if scan is None else _outcome(scan, words)
 
 
 @reply_handler("text", override=True, early=_early_to_text, with_fold=_to_folded_texts)
 def answer_text(event: EventLog) -> Reply | None:
-    """Tells the outcome of a code, an answer or an unbinding; a rule answers any other text."""
+    """Replies with the outcome of a code, answer or unbinding; a rule answers any other text."""
     reply = _to_text(event, _scans_of([event]).get(event.pk), words)
     return reply_by_rule(event) if reply is DEFER else reply
 
@@ -142,7 +142,7 @@ def _outcome(scan: BindingScan, say: _Words, *, is_sent: bool = False) -> TextRe
         scan.subscriber,
         asking.user if asking else None,
         reason=scan.refused_reason,
-        # A sign-in takes the words for sent codes, because those for scans speak of bindings.
+        # A sign-in takes the words for sent codes, because the words for scans are about bindings.
         is_sent=is_sent or scan.sign_in is not None,
         site=scan.sign_in.site if scan.sign_in else "",
     )

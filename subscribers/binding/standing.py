@@ -78,7 +78,7 @@ def progress_of(request_id: int) -> Progress:
 def words_of_requests(ids: Collection[int], *, but_ready: bool = False) -> dict[int, Progress]:
     """How far these requests are, by id: one query that decrypts nothing.
 
-    `but_ready` leaves out requests that are READY: most that pages wait for are.
+    `but_ready` leaves out requests that are READY, as most requests are that pages wait for.
     """
     columns = ("completed_at", "refused_reason", "expires_at", "asked_at", "due_at", "failure")
     rows = BindingRequest.objects.filter(pk__in=ids).only(*columns)

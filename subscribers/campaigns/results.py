@@ -15,7 +15,7 @@ from subscribers.stats.reading.scene_results import SceneResult, results_of_scen
 
 __all__ = ["DAYS", "CodeResult", "by_day", "results", "total"]
 
-# The results count who still follows after so many days.
+# The numbers of days after which the results count who still follows.
 DAYS = (1, 7, 30)
 
 
@@ -23,8 +23,8 @@ DAYS = (1, 7, 30)
 class CodeResult:
     """The numbers of one code.
 
-    For each number of days, `retained` counts those who still followed so long after they came,
-    and `due` those who came at least so long ago.
+    For each number of days, `retained` counts those who still followed that many days after they
+    came, and `due` those who came at least that many days ago.
     """
 
     name: str

@@ -20,13 +20,13 @@ from subscribers.tagging.edit_jobs import change_tag
 
 __all__ = ["tag_comers"]
 
-# Older events put no tags on: they are counted late, for instance in a rebuild.
+# Older events put no tags on followers: they are counted late, for instance in a rebuild.
 _LATE = datetime.timedelta(days=2)
 
 
 @counter
 def tag_comers(batch: Batch) -> None:
-    """Asks the worker to tag those who scanned or followed by a code with tags while it runs."""
+    """Asks the worker to tag followers who came by a code that has tags, on the code's days."""
     came: dict[tuple[int, str], dict[str, datetime.datetime]] = defaultdict(dict)
     since = timezone.now() - _LATE
     for change in batch.changes:

@@ -21,9 +21,9 @@ class Welcome:
     """The rules that answer a follow by one code.
 
     `own` is the draft's rule for this code alone, and `text` its answer if that is a single text.
-    `above` are the rules before `own` that may answer a follow by this code; without `own`, all
-    that may. `beats` is the rule because of which `own` never wins. `is_live`: followers get `own`
-    as it stands. `is_alone`: the account's draft has no other change to publish.
+    `above` has the rules before `own` that may answer a follow by this code; without `own`, all
+    such rules. `beats` is the rule that always wins against `own`. `is_live` says that the draft's
+    `own` is published, `is_alone` that the draft has no other change to publish.
     """
 
     own: Rule | None

@@ -19,7 +19,7 @@ from subscribers.stats.reading.queries import FollowerRow, follower_counts
 __all__ = ["REASONS", "Compared", "Reason", "compare"]
 
 _DAY = datetime.timedelta(days=1)
-# What a sync finds counts for the day on which it runs: the night after, or the next.
+# A sync finds a missed follow or unfollow at most this many days later, and counts it then.
 _FOUND_WITHIN = 2
 
 

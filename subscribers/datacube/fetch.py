@@ -22,9 +22,9 @@ __all__ = ["fetch_figures"]
 
 logger = logging.getLogger(__name__)
 
-# A day is ready at eight in the morning of the next.
+# WeChat has the figures of a day at eight in the morning of the next day, in Beijing.
 _READY = datetime.timedelta(hours=8)
-# For a new account, so many spans of seven days are fetched.
+# How many spans of seven days are fetched for a new account.
 _SPANS = 4
 # WeChat corrects the latest days: they are fetched once a day.
 _REFRESH_AFTER = datetime.timedelta(hours=20)
@@ -47,7 +47,7 @@ def fetch_figures(now: datetime.datetime | None = None) -> int:
                 fetched += _fetch(account, begin, end, now)
         except APIError as error:
             note_unauthorized(account.pk, error)
-            # The account's page and its alerts tell why; the next hour tries again.
+            # The account's page and its alerts give the reason. The worker tries again in an hour.
             logger.warning("No figures of %s from WeChat: %s", account.slug, error)
     return fetched
 

@@ -180,7 +180,7 @@ def _words_of(found: Collection[Fact]) -> dict[int, str]:
 
 
 def _last_messages(people: Collection[int]) -> dict[int, datetime.datetime]:
-    """When the last message to each follower was written that did not fail."""
+    """For each follower, when the last message to them that did not fail was written."""
     since = timezone.now() - window_length("message")
     rows = OutgoingMessage.objects.filter(subscriber__in=people, created_at__gt=since)
     sent = rows.exclude(state=OutgoingMessage.State.FAILED).order_by("created_at")

@@ -22,7 +22,7 @@ LISTS: dict[str, StrOrPromise] = {
     "all": _("All"),
 }
 CLOSING_WITHIN = datetime.timedelta(hours=3)
-# A list is counted up to so many rows.
+# Longer lists are not counted to their end.
 COUNTED_UP_TO = 100
 
 

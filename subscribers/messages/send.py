@@ -82,7 +82,7 @@ logger = logging.getLogger(__name__)
 # at its longest. A slower sender, which had to wait for a token first, loses its lease.
 LEASE = datetime.timedelta(seconds=60)
 _TRIED_AGAIN_AT_ONCE = 500
-# Several threads send; a later part of a long answer waits so long, so as not to come first.
+# Several threads send. A later part of an answer waits this long while an earlier one is unsent.
 _UNTIL_NEXT_PART = datetime.timedelta(seconds=1)
 
 
@@ -94,8 +94,8 @@ def send_message(
 
     The row is part of the caller's transaction: if that rolls back, nothing is sent. Raises
     `NotDeliverable`, and queues nothing, if the follower has no open window with a message left.
-    `by` is the user who wrote it. The worker sends it `after` so many seconds, if a window is
-    still open then.
+    `by` is the user who wrote it. The worker waits `after` seconds before it sends the message, and
+    sends it only if a window is still open then.
     """
     kind, payload = packed(message)
     answered = to if isinstance(to, EventLog) else None
@@ -225,7 +225,7 @@ def _send(message: OutgoingMessage, *, lease: datetime.timedelta) -> None:
 
 
 def _has_earlier_part(message: OutgoingMessage) -> bool:
-    """Whether another message that answers the same event is to go out before this one."""
+    """Whether an earlier message that answers the same event has not been sent yet."""
     if message.event_id is None:
         return False
     earlier = message.subscriber.outgoing_messages.filter(

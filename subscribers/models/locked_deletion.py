@@ -14,7 +14,7 @@ __all__ = ["LockedDeletion", "LockedDeletionQuerySet"]
 
 
 class LockedDeletionQuerySet:
-    """Comes before the query set among the bases of a class."""
+    """Locks rows before it deletes them; name it before the query set in a class's bases."""
 
     def lock(self) -> None:
         """Locks the rows, and their children where needed, until the transaction ends."""
@@ -31,7 +31,7 @@ class LockedDeletionQuerySet:
 
 
 class LockedDeletion(models.Model):
-    """A row of a table whose manager is made from a LockedDeletionQuerySet."""
+    """A row that is locked before it is deleted, by its manager's LockedDeletionQuerySet."""
 
     class Meta:
         abstract = True

@@ -15,7 +15,7 @@ from subscribers.models import Binding, Subscriber
 
 __all__ = ["Moment", "timeline"]
 
-# For each follower and each part so many moments are read; the page shows the latest of them all.
+# The moments read for each follower and each part; the page shows the latest of them all.
 _READ_OF_EACH = 20
 _SHOWN = 100
 

@@ -128,8 +128,8 @@ def _text(said: dict[str, Any]) -> str:
 
 def _erase_from_database(erasure: Erasure, now: datetime.datetime) -> Counter[str]:
     account_id, openid, pseudonym = erasure.account_id, erasure.openid, erasure.pseudonym
-    # Locks in the order of all others: the statistics first, then events, then the follower. A
-    # rebuild of followers' state locks the carried-over states before the followers.
+    # Locks in the order of all other code: the statistics first, then events, then the follower.
+    # A rebuild of followers' state locks the carried-over states before the followers.
     held_progress()
     carried_over = CarriedOverState.objects.filter(account=account_id, openid=openid).update(
         openid=pseudonym
@@ -137,8 +137,8 @@ def _erase_from_database(erasure: Erasure, now: datetime.datetime) -> Counter[st
     counts = pseudonymise_log(account_id, openid, pseudonym, now=now)
     subscriber = Subscriber.objects.held().filter(account=account_id, openid=openid).first()
     if subscriber is not None:
-        # A callback may have stored an event between the two. Without a follower's row, an event
-        # that comes now makes one, and both belong to a new follower.
+        # A callback may have stored an event before the follower's row was locked. If there is no
+        # such row, an event that comes now makes one, and both belong to a new follower.
         counts += pseudonymise_log(account_id, openid, pseudonym, now=now)
         counts += _erase_follower(subscriber, pseudonym, now)
     counts["carried-over states"] = carried_over

@@ -31,7 +31,7 @@ __all__ = [
 
 # Rewriting all archives takes less than this.
 _LEASE = datetime.timedelta(hours=1)
-# One run makes at most so many requests; the next run goes on.
+# The most requests that one run makes; the next run makes the others.
 _AT_ONCE = 500
 _REASONS = {
     "event.user_authorization_revoke": Erasure.Reason.REVOKED,

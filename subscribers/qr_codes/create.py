@@ -40,15 +40,15 @@ __all__ = [
 LONGEST_LIST = 5000
 LONGEST_NAME = 100
 LONGEST_TAG = 30
-# From so many permanent codes on, operators see how many are left.
+# Operators see how many permanent codes are left once an account has this many.
 NEAR_THE_LIMIT = 90_000
 _BATCH = 500
 
 # Headings of columns in spreadsheets, in lower case.
 _NAME_COLUMN = {"name", "名称", "名字"}
 _SCENE_COLUMN = {"scene", "场景", "场景值", "scene_str"}
-# A Chinese comma with a scene behind it: taking both for the name would give the code a random
-# scene, which nobody can change later.
+# A Chinese comma with a scene behind it. If both became part of the name, the code would get a
+# random scene, which nobody can change later.
 _CHINESE_COMMA = re.compile(r"，\s*[\w-]{1,64}\s*(，|$)", re.ASCII)
 
 

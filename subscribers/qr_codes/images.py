@@ -89,7 +89,7 @@ def png(text: str, name: str, logo: bytes | None = None) -> bytes:
 
 
 def _code(text: str, logo: bytes | None = None) -> segno.QRCode:
-    # Level M survives damage to 15 % of the code, H to 30 %, and the logo covers 5 %. segno takes a
+    # Level M survives damage to 15 % of the code, H to 30 %; the logo covers 5 %. segno takes a
     # better level if the code stays the same size.
     return segno.make(text, micro=False, error="m" if logo is None else "h")
 

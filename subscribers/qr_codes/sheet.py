@@ -13,7 +13,7 @@ from subscribers.qr_codes.logo import logo_of
 
 __all__ = ["MOST", "sheet"]
 
-# At most so many codes in one file, which are 50 pages.
+# The most codes in one file; they fill 50 pages.
 MOST = 600
 _COLUMNS, _ROWS = 3, 4
 # Millimetres.

@@ -12,7 +12,7 @@ from subscribers.models import Binding, FollowerTag, QRScene, Subscriber
 
 __all__ = ["SitePeople"]
 
-# A form offers at most so many codes to choose from.
+# The most codes that a form offers to choose from.
 _MOST_CODES = 2000
 
 

@@ -49,7 +49,7 @@ def parts_of(value: str) -> tuple[tuple[datetime.date, datetime.date], str, str]
 
 
 def people_of_code(rows: Any, value: str, zone: zoneinfo.ZoneInfo) -> Any:
-    """Those of the rows that the value describes; all rows if it is not valid."""
+    """The rows of followers that the value describes; all rows if the value is not valid."""
     parts = parts_of(value)
     if parts is None:
         return rows

@@ -1,4 +1,4 @@
-"""Keeps what removed rows of the log said about followers, when retention removes them."""
+"""Keeps what rows of the log say about followers when retention removes these rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["carry_over", "fold_restored"]
 
 @before_removal
 def carry_over(events: EventLogQuerySet) -> None:
-    """Adds these rows to the carried-over state, in one statement, since they may be a month's."""
+    """Adds these rows, which may be a whole month, to the carried-over state in one statement."""
     spoken = (
         events.not_carried_over()
         .filter(kind__in=STATE_KINDS)

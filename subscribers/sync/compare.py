@@ -46,8 +46,8 @@ def carry_on(
 ) -> int:
     """Continues a claimed run to its end, or until `until` (a time.monotonic()).
 
-    Returns how many people it compared. The run notes a failure. It calls `tell` with the run after
-    each step.
+    Returns how many people it compared. It stores a failure on the run, and calls `tell` with the
+    run after each step.
     """
     served = 0
 

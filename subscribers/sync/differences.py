@@ -14,7 +14,7 @@ from subscribers.models import FollowerSync
 
 __all__: list[str] = []
 
-# The share of all followers that were compared.
+# The alert needs more missed pushes than this share of the followers that were compared.
 _SHARE = 0.005
 
 
@@ -26,7 +26,8 @@ def _different_syncs(now: datetime.datetime) -> Iterable[Condition]:
     latest = finished.order_by().values("account").annotate(last=Max("pk")).values("last")
     limits = Limits()
     for run in FollowerSync.objects.filter(pk__in=latest):
-        # An account's first run finds who followed before this site was there, so it says nothing.
+        # An account's first run finds people who followed before this site was there, so it says
+        # nothing about missed pushes.
         is_first = not finished.filter(account=run.account_id, pk__lt=run.pk).exists()
         missed = run.missed_follows + run.missed_unfollows
         if not is_first and missed > max(limits.of("sync", run.account_id), run.seen * _SHARE):

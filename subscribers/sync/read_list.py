@@ -29,7 +29,7 @@ from subscribers.sync.turn import CHUNK, LOCK_TIMEOUT, Turn, chunks
 __all__ = ["ListReader"]
 
 _OPENID_LENGTH = 64
-# A list is endless if it gave more OpenIDs than so many times its length, and this margin.
+# A list counts as endless after this many times its length, and this margin, in OpenIDs.
 _MOST_READINGS = 5
 _MARGIN = 100_000
 
@@ -43,7 +43,7 @@ class ListReader:
         self._account = turn.account
 
     def read(self) -> None:
-        """Returns at the end of the list; raises OutOfTime, GaveUp, or an APIError."""
+        """Reads to the end of the list; raises OutOfTime, GaveUp, or an APIError."""
         sync = self._sync
         while True:
             page = self._next_page()

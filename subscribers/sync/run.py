@@ -20,7 +20,8 @@ from subscribers.sync.unlisted import UnlistedFollowers
 
 __all__ = ["continue_run"]
 
-# WeChat must know at least one of so many of our followers.
+# How many of our followers WeChat is asked about first; it must know at least one of them. An
+# account with fewer followers is not checked.
 _SAMPLE = 20
 
 

@@ -1,8 +1,8 @@
 """One turn of a run: what all steps of a follower sync share, until the turn's time is over.
 
-A run's row and the marks hold all that the run knows. The transaction that stores what they are
-about writes both, and checks the lease. So a run can be killed at any moment and continued by any
-worker, and counts no follower twice.
+The run's row and the marks on followers hold the whole progress of a run. The transaction that
+stores observations also writes the progress, and checks the lease. So a run can be killed at any
+moment and continued by any worker, and counts no follower twice.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from subscribers.sync.observations import second
 
 __all__ = ["CHUNK", "LOCK_TIMEOUT", "OutOfTime", "Turn", "chunks"]
 
-# So many OpenIDs are looked up, asked about and stored together.
+# How many OpenIDs are looked up, asked about and stored together.
 CHUNK = 500
 # Seconds to wait for a lock, since callbacks may hold it.
 LOCK_TIMEOUT = 10
@@ -78,7 +78,7 @@ class Turn:
                 yield asked_at, openid, by_openid.get(openid)
 
     def store(self, rows: Sequence[EventLog], finish: Callable[[Sequence[bool]], None]) -> None:
-        """Stores observations; in the same transaction `finish` learns which of them are new."""
+        """Stores observations; in the same transaction calls `finish` with whether each is new."""
         if rows:
             deliver(rows, lock_timeout=LOCK_TIMEOUT, then=finish)
         else:
@@ -94,7 +94,7 @@ class Turn:
         self._renew_at = now + self._lease / 3
 
     def end_step(self) -> None:
-        """Tells of a step, and raises OutOfTime if the turn is over."""
+        """Calls `tell`; raises OutOfTime if the turn is over, or AccountSwitchedOff."""
         # With DEBUG on, Django would keep each statement in memory until the next request.
         reset_queries()
         self.tell(self.sync)

@@ -21,7 +21,7 @@ __all__ = ["UnlistedFollowers"]
 
 
 class UnlistedFollowers:
-    """Our followers without a mark, from where an earlier turn stopped."""
+    """Asks about our followers without a mark, from where an earlier turn stopped."""
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
@@ -29,7 +29,7 @@ class UnlistedFollowers:
         self._account = turn.account
 
     def ask_about_all(self) -> None:
-        """Returns when all were asked about; raises OutOfTime, or an APIError."""
+        """Asks about all of them; raises OutOfTime, AccountSwitchedOff, or an APIError."""
         while people := list(self._unlisted()[:CHUNK]):
             # If one of them was erased meanwhile, the others are asked about anew.
             with contextlib.suppress(Erased):

@@ -18,7 +18,7 @@ from subscribers.models import WebhookDelivery, WebhookEndpoint
 
 __all__ = ["FAILING", "hold", "note_failures", "note_success", "release", "stop", "sweep"]
 
-# After so many failures in a row, the worker leaves an endpoint alone for a while.
+# After this many failures in a row, the worker leaves an endpoint alone for a while.
 FAILING = 5
 _PAUSED_AFTER = datetime.timedelta(hours=1)
 
@@ -85,7 +85,7 @@ def sweep(now: datetime.datetime) -> int:
     off = WebhookDelivery.objects.filter(endpoint__is_active=False, **_WAITING)
     left = list(off.values_list("pk", flat=True)[:1000])
     if left:
-        # Again with the condition: a worker may have sent some since the SELECT.
+        # Checks the condition again: a worker may have sent some since the SELECT.
         held = WebhookDelivery.objects.filter(pk__in=left, **_WAITING)
         held.update(state=_State.HELD, due_at=None)
     return release(WebhookEndpoint.objects.all(), now) + _wake_paused(now)
@@ -99,7 +99,7 @@ def _wake_paused(now: datetime.datetime) -> int:
     for pk in list(paused.filter(is_time).values_list("pk", flat=True)):
         again = now + WEBHOOK_ENDPOINT[-1]
         if not paused.filter(is_time, pk=pk).update(retry_at=again):
-            continue  # another worker does it
+            continue  # another worker tests this endpoint
         held = WebhookDelivery.objects.filter(endpoint=pk, state=_State.HELD)
         oldest = held.order_by("pk").values_list("pk", flat=True).first()
         if oldest is None:

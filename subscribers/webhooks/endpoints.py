@@ -27,7 +27,7 @@ __all__ = [
     "validate_url",
 ]
 
-# For so long both secrets sign, so that the receiver has time to change over.
+# How long both secrets sign, so that the receiver has time to change over.
 OVERLAP = datetime.timedelta(hours=24)
 
 

@@ -45,7 +45,7 @@ def is_type(name: str) -> bool:
 
 
 def types_of(kind: str) -> list[str]:
-    """The types of a row of the log of this kind: none, one, or an event's and its meaning's."""
+    """The types that a row of the log of this kind has: those of its meaning, an event's name."""
     if kind in _OF_FOLLOWERS:
         return [_OF_FOLLOWERS[kind]]
     entry = KINDS.get(kind)

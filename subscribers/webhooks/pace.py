@@ -16,7 +16,7 @@ from pathlib import Path
 __all__ = ["paced"]
 
 _LOADAVG = Path("/proc/loadavg")
-# While the machine is busy, webhooks rest for so many times as long as they worked.
+# While the machine is busy, webhooks rest this many times as long as they worked.
 _REST_FACTOR = 9
 # In seconds: the longest rest, and so the longest wait for a worker that is to stop.
 _LONGEST_REST = 1.5

@@ -38,7 +38,7 @@ def _messages(account: OfficialAccount, openid: str) -> Iterator[dict[str, Any]]
 @on_erasure
 def _erase(account_id: int, openid: str, pseudonym: str) -> None:
     """Removes the person's messages with their deliveries and the answers to them."""
-    # The lock prevents that meanwhile new messages are written from the person's events.
+    # With this lock, nobody writes new messages from the person's events meanwhile.
     list(WebhookPosition.objects.select_for_update())
     ours = WebhookMessage.objects.filter(account=account_id)
     _remove(ours.filter(openid=openid))
@@ -46,7 +46,7 @@ def _erase(account_id: int, openid: str, pseudonym: str) -> None:
 
 
 def forget_old_messages() -> int:
-    """Removes up to a batch of messages that are too old, at the latest with bodies of events."""
+    """Removes up to a batch of messages past WEBHOOK_ or EVENT_BODY_RETENTION_DAYS."""
     days = min(settings.WEBHOOK_RETENTION_DAYS, settings.EVENT_BODY_RETENTION_DAYS or 36500)
     old = WebhookMessage.objects.filter(created_at__lt=timezone.now() - datetime.timedelta(days))
     chosen = list(old.order_by("created_at").values_list("pk", flat=True)[:_BATCH])

@@ -118,10 +118,10 @@ def _addresses(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise NoAnswer("name", f"The name {host} leads to no address.") from None
+        raise NoAnswer("name", f"The name {host} has no IP address.") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not all(is_allowed(address) for address in addresses):
-        raise NoAnswer("address", f"{host} leads to a private address, which is not allowed here.")
+        raise NoAnswer("address", f"{host} has a private address, which is not allowed here.")
     return addresses
 
 
@@ -182,7 +182,7 @@ class _Network(httpcore.NetworkBackend):
             except httpcore.ConnectError:
                 if last == 0:
                     raise
-        raise NoAnswer("name", f"The name {host} leads to no address.")
+        raise NoAnswer("name", f"The name {host} has no IP address.")
 
 
 def _connections() -> httpcore.ConnectionPool:

@@ -50,8 +50,8 @@ def send_again(deliveries: JobQuerySet[WebhookDelivery], now: datetime.datetime)
     ours = WebhookDelivery.objects.filter(pk__in=deliveries.values("pk"))
     free = ours.filter(Q(lease="") | Q(leased_until__lte=now)).exclude(state=_State.HELD)
     again = {"attempts": 0, "lease": "", "leased_until": None, "failure": "", "failure_text": ""}
-    # Without a join, so that each UPDATE itself looks whether a delivery is free: a worker may
-    # claim it meanwhile.
+    # No join, so that each UPDATE itself checks whether a delivery is free: a worker may claim it
+    # meanwhile.
     told = WebhookEndpoint.objects.filter(is_active=True, paused_at=None).values("pk")
     with transaction.atomic():
         number = free.exclude(endpoint__in=told).update(state=_State.HELD, due_at=None, **again)

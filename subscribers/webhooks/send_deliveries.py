@@ -102,7 +102,7 @@ def send_due() -> int:
 
 
 def _lease() -> datetime.timedelta:
-    """Longer than all requests of a turn may take, with resolving their names."""
+    """The lease of a turn's deliveries: longer than all its requests and DNS queries may take."""
     return datetime.timedelta(seconds=(_BATCH / _SIDE_BY_SIDE + 1) * settings.WEBHOOK_SECONDS + 10)
 
 
@@ -116,7 +116,7 @@ def _with_due_deliveries(now: datetime.datetime) -> list[WebhookEndpoint]:
 
 
 def _may_try(endpoint: WebhookEndpoint, now: datetime.datetime) -> bool:
-    """Whether it is this worker that makes the next attempt at a failing endpoint."""
+    """Whether this worker makes the next attempt at a failing endpoint; only one worker may."""
     if endpoint.paused_at is not None:
         return True
     again = now + lasting(WEBHOOK_ENDPOINT, endpoint.failures - FAILING + 1)

@@ -39,14 +39,14 @@ __all__ = ["deliveries_of", "write_messages"]
 _Endpoints = Mapping[int, list[WebhookEndpoint]]
 
 _BATCH = 100
-# So many rows of the log are read at once, to find the events that an endpoint wants.
+# How many rows of the log are read at once, to find the events that an endpoint wants.
 _ROWS_AT_ONCE = 500
 # Seconds of one turn.
 _TURN = 1.0
-# For so long, an event that is not folded yet is looked at again.
+# How long, and how often, the worker looks again at an event that is not folded yet.
 _LATE_FOR = datetime.timedelta(days=30)
 _LATE_EVERY = datetime.timedelta(seconds=5)
-# A binding that is older than this when it enters the table came with a backup: it is no news.
+# A binding older than this that enters the table came from a backup, so webhooks do not get it.
 _NEWS_WITHIN = datetime.timedelta(days=1)
 
 

@@ -18,7 +18,7 @@ __all__ = ["hold_files", "remove_others", "restore_files"]
 
 
 def hold_files(folder: Path) -> dict[str, Path]:
-    """Holds the files as they are now in `folder`; returns them by their paths in the backup.
+    """Links or copies the files as they are now into `folder`; returns them by path in the backup.
 
     It leaves out a file that is removed meanwhile, because its row was removed before it.
     """

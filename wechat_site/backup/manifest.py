@@ -101,11 +101,11 @@ def _parse(tar: tarfile.TarFile) -> Manifest:
     first = tar.next()
     stream = tar.extractfile(first) if first is not None and first.name == MANIFEST else None
     if stream is None:
-        raise BackupError("This is no backup of a site: it does not begin with a manifest.")
+        raise BackupError("This is not a backup of a site: it does not begin with a manifest.")
     try:
         read: dict[str, Any] = json.load(stream)
         if read["format"] != _FORMAT:
-            raise BackupError("A newer version of this site made this backup: restore with that.")
+            raise BackupError("A newer version of this site made this backup: use that version.")
         read["members"] = [Member(**member) for member in read["members"]]
         manifest = Manifest(**read)
     except (ValueError, TypeError, KeyError) as error:

@@ -64,10 +64,10 @@ def dump(target: Path) -> Mapping[str, int]:
 
 
 def refuse_rows() -> None:
-    """Raises BackupError if the database has tables, or those that a killed restore put aside."""
+    """Raises BackupError if the database has tables, or has tables that a killed restore moved."""
     if connection.introspection.table_names() or _has_former_schema():
         raise BackupError(
-            "The database of DATABASE_URL has tables already. Name an empty one, or say --replace."
+            "The database of DATABASE_URL has tables already. Name an empty one, or use --replace."
         )
 
 
@@ -88,8 +88,8 @@ def refuse_others() -> None:
                 return
             if time.monotonic() > give_up_at:
                 raise BackupError(
-                    f"{others} others are connected to the database: stop web servers and workers "
-                    "first."
+                    f"{others} other connections to the database are open: stop web servers and "
+                    "workers first."
                 )
             time.sleep(0.1)
 

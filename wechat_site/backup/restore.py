@@ -42,7 +42,7 @@ def restore(file: Path, *, replace: bool = False, inactive: bool = False) -> Res
     """Verifies a backup, then puts its database, archives and files where the settings say.
 
     Without `replace` the database must be new. `inactive` switches off every account: the site then
-    takes no push and sends nothing to WeChat.
+    takes no push and sends nothing to WeChat. Raises BackupError; it verifies before it writes.
     """
     manifest = read_manifest(file)
     if manifest.engine != connection.vendor:
@@ -80,12 +80,12 @@ def _refuse_newer(manifest: Manifest) -> None:
     ]
     if newer:
         raise BackupError(
-            f"A newer version of this site made the backup ({', '.join(newer)}): restore with that."
+            f"A newer version of this site made the backup ({', '.join(newer)}): use that version."
         )
 
 
 def _workplace() -> Path | None:
-    """The folder that has room for the database; None for the system's temporary folder."""
+    """The folder for the unpacked database; None for the system's temporary folder."""
     if connection.vendor == "postgresql":
         return None
     folder = Path(settings.DATABASES["default"]["NAME"]).parent

@@ -53,10 +53,10 @@ def dump(target: Path) -> Mapping[str, int]:
 
 
 def refuse_rows() -> None:
-    """Raises BackupError if there is a database already."""
+    """Raises BackupError if the database file exists already."""
     if _file().exists():
         raise BackupError(
-            f"{_file()} is there already. Set DATABASE_URL to another file, or say --replace."
+            f"{_file()} exists already. Set DATABASE_URL to another file, or use --replace."
         )
 
 

@@ -38,10 +38,10 @@ def take(
 ) -> Manifest:
     """Writes a backup of the site to a new file, which only its owner may read.
 
-    It has every push that the site acknowledged before the backup began.
+    It has every push that the site acknowledged before the backup began. Raises BackupError.
     """
     if file.exists():
-        raise BackupError(f"{file} is there already. Choose another name.")
+        raise BackupError(f"{file} exists already. Choose another name.")
     file.parent.mkdir(parents=True, exist_ok=True)
     vendor = postgresql if connection.vendor == "postgresql" else sqlite
     with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as name:
@@ -84,7 +84,7 @@ def take(
 
 
 def _hold_archives(folder: Path) -> list[Path]:
-    """Holds the archives as they are now, since the worker may replace and remove some."""
+    """Links or copies the archives as they are now: the worker may replace and remove some."""
     archives = settings.EVENT_ARCHIVE_DIR
     if archives is None or not archives.is_dir():
         return []
@@ -99,7 +99,7 @@ def _hold_archives(folder: Path) -> list[Path]:
             shutil.rmtree(place)
         else:
             return sorted(place.iterdir())
-    raise BackupError(f"The archives in {archives} change all the time. Try again later.")
+    raise BackupError(f"The archives in {archives} changed during each try. Try again later.")
 
 
 def _hold(path: Path, name: Path) -> None:

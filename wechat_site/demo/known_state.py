@@ -1,6 +1,6 @@
 """Puts the site's accounts on the fake platform, with the state that the site knows.
 
-The fake platform is in memory and starts empty each time. This module tells it from the site's
+The fake platform is in memory and starts empty each time. This module reads from the site's
 database what WeChat would remember: who follows, the codes it made, the menu it showed, and who may
 get messages. For demonstrations and development only.
 """
@@ -22,7 +22,7 @@ from subscribers.qr_codes.create import ticket_in_log
 
 __all__ = ["add_account", "known_followers"]
 
-# For so long a message opens a window.
+# How long the window is that a message of a follower opens.
 _REMEMBERED = datetime.timedelta(hours=48)
 _MOST_PEOPLE = 100_000
 

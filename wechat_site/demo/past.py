@@ -19,7 +19,7 @@ _YEAR = 365 * 24 * 3600
 _FROM_BEFORE = 120
 # The share of follows and unfollows that never reached the site, for follower syncs to find.
 _MISSED = 0.08
-# So many people come back, and so many leave, at the very end, without a push to the site.
+# How many people come back, and how many leave, at the very end, without a push to the site.
 _UNNOTICED = 3
 # The columns of a push that say when it arrived, and what the site did at which time.
 _TIMES_HERE = ("received_at", "last_delivered_at", "folded_at", "processed_at", "answered_at")
@@ -60,10 +60,10 @@ def unnoticed_acts(population: Population, at: int) -> list[Push]:
 
 
 def date_back(account: OfficialAccount) -> None:
-    """Lets the pushes of the past have arrived when they happened, and counts them anew.
+    """Sets the arrival of the past's pushes back to when their acts happened; counts them anew.
 
-    They arrive within seconds. Without this the dashboard would show a site of this minute, and
-    a conversation all its answers at the end.
+    In fact they arrive within seconds of the start. With these times, the dashboard would show no
+    earlier days, and a conversation would show all answers at its end.
     """
     past = EventLog.objects.filter(
         account=account, source=EventLog.Source.CALLBACK, event_time__lt=account.created_at

@@ -33,9 +33,9 @@ logger = logging.getLogger(__name__)
 
 # The share of users who ask for a binding although they are bound.
 _FORGETFUL = 0.1
-# So many users bind, and so many followers are answered, as soon as the past has arrived.
+# How many users bind, and how many followers get answers, as soon as the past has arrived.
 _AT_ONCE = 6
-# A colleague answers only texts of this time.
+# A colleague answers only texts that are not older than this.
 _READ_BACK = datetime.timedelta(hours=47)
 _READ_AT_ONCE = 200
 
@@ -91,7 +91,7 @@ class Staff:
         TaskRun.objects.filter(pk="figures").update(next_run_at=timezone.now())
 
     def begin(self) -> None:
-        """Does the first deeds after the past has arrived."""
+        """Does the staff's first acts, after the past has arrived."""
         for _number in range(_AT_ONCE):
             self.start_binding()
         self.answer_followers(at_most=_AT_ONCE)
@@ -130,14 +130,14 @@ class Staff:
                 at_most -= 1
 
     def work(self, stop: threading.Event, *, every: float) -> None:
-        """Does a deed about every `every` seconds, until `stop` is set."""
+        """Does one act about every `every` seconds, until `stop` is set."""
         deeds = (self.start_binding, self.answer_followers)
         while not stop.wait(self._random.uniform(0.5, 1.5) * every):
             self.do(self._random.choice(deeds))
 
     @staticmethod
     def do(deed: Callable[[], None]) -> None:
-        """Does a deed, logs an error of the database, and closes the connection."""
+        """Does one act, logs an error of the database, and closes the connection."""
         try:
             deed()
         except DatabaseError as error:

@@ -1,4 +1,4 @@
-"""The traffic of the demo: the followers' past and present, and the deeds of the staff."""
+"""The traffic of the demo: the acts of followers, past and present, and those of the staff."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PER_SECOND = 1.5
 
 # The share of follows and unfollows that do not reach the site, for follower syncs to find.
 _MISSED = 0.03
-# The staff do one deed for so many acts of followers.
+# How many acts of followers there are for one act of the staff.
 _ACTS_PER_DEED = 15
 # Seconds that running pushes get to finish.
 _GRACE = 6

@@ -34,7 +34,7 @@ class BindingLinkSerializer(BindingRequestSerializer):
         read_only_fields: list[str] = []
 
     def validate_user(self, user: object) -> object:
-        """Nobody with staff rights: no page of another site may act for them."""
+        """Refuses users with staff rights: no page of another site may act for them."""
         if getattr(user, "is_staff", False) or getattr(user, "is_superuser", False):
             raise serializers.ValidationError(_("No key may act for users with staff rights."))
         return super().validate_user(user)

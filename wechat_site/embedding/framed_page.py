@@ -48,7 +48,7 @@ def embedded_binding(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _inline(text: str) -> str:
-    """The QR code as a data URL, because a picture of its own would need a proof of its own."""
+    """The QR code as a data URL, because a request for a picture would need the link again."""
     return f"data:image/png;base64,{base64.b64encode(png(text, '')).decode()}"
 
 

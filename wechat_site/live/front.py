@@ -1,8 +1,9 @@
 """Lets pages wait for a change of their request: a few queries for all of them, twice a second.
 
-A page that polls costs a request of Django each time: 2,000 open pages would take the processors of
-a small machine from the pushes. Here a waiting page holds a connection but no thread, and gets its
-answer when its word changes. `benchmarks/live_pages.py` measures both.
+Each poll of a page would cost a request of Django: 2,000 open pages would leave the processors of a
+small machine no time for pushes. Here a waiting page holds a connection but no thread. The page
+gets an answer when its word changes, which says how far its request is. `benchmarks/live_pages.py`
+measures both.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ logger = logging.getLogger(__name__)
 
 _Application = Callable[["Scope", "HTTPProtocol"], Awaitable[None]]
 
-# Seconds between two polls, and seconds after which a waiting page hears that nothing changed.
-# Proxies give up after 60; and a server that stops must not wait longer than this.
+# Seconds between two polls, and seconds after which a waiting page gets a 304 for no change.
+# Proxies give up after 60 seconds, and a server that stops must not wait long for open requests.
 _POLL_EVERY = 0.5
 _LONGEST_WAIT = 8.0
-# So many pages may wait in one process; others are answered at once.
+# How many pages may wait in one process; others are answered at once.
 _MOST_WAITING = 5000
 
 
@@ -114,7 +115,7 @@ class LiveFront:
             try:
                 words = await self._words(list(self._waiting))
             except Exception:
-                # The pages wait on, and then ask anew.
+                # The pages go on waiting, and later ask anew.
                 logger.exception("The state of open pages could not be read")
                 words = {}
             for name, word in words.items():

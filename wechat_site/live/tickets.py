@@ -17,7 +17,7 @@ __all__ = ["name_in", "progress_url", "word_of", "words_of"]
 
 # A request lives as long as its code and then its question.
 _VALID_FOR = 2 * LIFETIME
-# One query has at most so many parameters.
+# How many requests one query asks for.
 _BATCH = 500
 
 
@@ -54,7 +54,7 @@ def words_of(names: Sequence[str]) -> dict[str, str]:
         numbers = [int(name[1:]) for name in names if name[0] == letter]
         for start in range(0, len(numbers), _BATCH):
             batch = numbers[start : start + _BATCH]
-            # Nearly all are ready to be scanned and stay so, so only the others are read whole.
+            # Nearly all are ready to be scanned and stay so, so only the others are read in full.
             stored = model.objects.filter(pk__in=batch).values_list("pk", flat=True)
             words |= {f"{letter}{pk}": Progress.READY.value for pk in stored}
             found = read(batch, but_ready=True)

@@ -110,7 +110,7 @@ authorization = Authorization.as_view()
 
 @csrf_exempt
 def token(request: HttpRequest) -> HttpResponse:
-    """Gives an application tokens in exchange for the code that its user brought."""
+    """Gives an application tokens in exchange for the code that it got through its user."""
     if code := request.POST.get("code"):
         forget_code_of_inactive_user(code)
     response: HttpResponse = views.token(request)

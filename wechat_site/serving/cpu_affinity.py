@@ -2,7 +2,7 @@
 
 For every push, the threads of a process pass Python's lock to each other, and that costs half as
 much on one processor as across two. So if there are no more processors than processes, each process
-stays on one of them (docs/performance.md); otherwise the kernel finds better places.
+stays on one of them (docs/performance.md); otherwise the kernel distributes them better.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from wechat_site.serving.supervisor import WEB_PROCESSES
 
 __all__ = ["stay_on_one_processor"]
 
-# At most so many reloads may overlap.
+# How many reloads may overlap.
 _MOST_TURNS = 10
 
 
@@ -24,6 +24,7 @@ def stay_on_one_processor() -> socket.socket | None:
 
     The returned socket is the claim to the processor, since only one process can bind an abstract
     name; hold it to the end of the process. During a reload, two processes share each processor.
+    Returns None, and changes nothing, if there are more processors than web processes.
     """
     if sys.platform != "linux":
         return None

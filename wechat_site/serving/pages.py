@@ -1,8 +1,8 @@
 """Runs the site's pages, a WSGI application, behind a front that speaks RSGI.
 
-The pages have threads of their own, so the callback works whatever they do. A request takes a
-thread only when its whole body has arrived, so a slow line holds none. A stranger's body must be
-small.
+The pages have threads of their own, so slow pages do not delay the callback. A request takes a
+thread only when its whole body has arrived, so a slow connection holds none. The body of a request
+without a session or an API key must be small.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ def _declared_length(headers: dict[str, str]) -> int | None:
         return None
     length = number_in(text)
     if length is None:
-        raise _Refused(400, "no such length")
+        raise _Refused(400, "invalid Content-Length")
     return length
 
 

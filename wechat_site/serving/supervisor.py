@@ -101,7 +101,7 @@ def hold_database() -> Iterator[None]:
 # Two, because one process prepares its next commit while the other waits for a commit.
 # docs/performance.md has the figures.
 WEB_PROCESSES = 2
-# Each process holds so many connections: a stranger's idle one costs a few kilobytes, no thread.
+# How many connections a process holds. A stranger's idle one costs a few kilobytes but no thread.
 _CONNECTIONS = 8192
 
 
@@ -191,7 +191,7 @@ class Site:
                 return False
 
     def wait(self, *, each_second: Callable[[], None] = lambda: None) -> None:
-        """Returns when told to stop; meanwhile starts a worker again that has ended.
+        """Returns after a signal to stop; until then, restarts a worker that has ended.
 
         On SIGUSR1 it reloads the code: new web processes answer before the old ones end.
         Raises CommandError if the web server ends by itself.
@@ -221,7 +221,7 @@ class Site:
 
     def _look_after_children(self) -> None:
         if self._children["web server"].poll() is not None:
-            raise CommandError("The web server has ended; its messages stand above.")
+            raise CommandError("The web server has ended; see its messages above.")
         worker = self._children.get("worker")
         if worker is not None and worker.poll() is not None:
             self._start("worker")

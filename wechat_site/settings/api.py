@@ -25,7 +25,7 @@ REST_FRAMEWORK = {
 API_KEY_DAYS = env.int("API_KEY_DAYS", default=365)
 API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=1200)
 if API_KEY_DAYS < 1 or API_REQUESTS_PER_MINUTE < 1:
-    raise ImproperlyConfigured("API_KEY_DAYS and API_REQUESTS_PER_MINUTE must be 1 at least.")
+    raise ImproperlyConfigured("API_KEY_DAYS and API_REQUESTS_PER_MINUTE must be at least 1.")
 SPECTACULAR_SETTINGS = {
     "TITLE": "WeChat Official Account events",
     "DESCRIPTION": (

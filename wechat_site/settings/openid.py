@@ -29,7 +29,7 @@ def _may_sign(pem: str) -> bool:
 
 if OPENID_CONNECT_KEY and not _may_sign(OPENID_CONNECT_KEY):
     raise ImproperlyConfigured(
-        "OPENID_CONNECT_KEY must be a private RSA key of 2048 bits at least. "
+        "OPENID_CONNECT_KEY must be a private RSA key of at least 2048 bits. "
         "Make one with: openssl genrsa 2048"
     )
 IDP_OIDC_ADAPTER = "wechat_site.openid.adapter.OpenIDAdapter"

@@ -31,7 +31,7 @@ LOGGING = {
         "django": {"handlers": [], "propagate": True},
         # One line for each call would bury everything else during a follower sync.
         "httpx": {"level": "WARNING"},
-        # Celery would write lines for each look whether there is work, several each second.
+        # Celery would write lines each time it asks whether there is work, several times a second.
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},

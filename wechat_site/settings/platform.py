@@ -28,7 +28,7 @@ WECHAT_MP_BASE = _platform_base("WECHAT_MP_BASE", "https://mp.weixin.qq.com")
 WECHAT_API_CONNECT_TIMEOUT = env.float("WECHAT_API_CONNECT_TIMEOUT", default=5)
 WECHAT_API_READ_TIMEOUT = env.float("WECHAT_API_READ_TIMEOUT", default=10)
 # How many customer-service messages (客服消息) a follower's act allows, and for how many seconds.
-# WeChat has changed these numbers before: they are the rule of 2023-06-12.
+# These are the numbers of 2023-06-12; WeChat has changed them before.
 _WINDOWS = {"message": (5, 48 * 3600), "menu": (3, 60), "follow": (3, 60), "scan": (3, 60)}
 
 
@@ -55,7 +55,7 @@ if (
 ):
     raise ImproperlyConfigured(
         "EVENT_RETENTION_DAYS is shorter than a window of MESSAGE_WINDOWS, which is computed from "
-        "the events: let it be 2 at least."
+        "the events: set it to at least 2."
     )
 # The hour of the day, by each account's clock, at which the worker compares its followers with
 # WeChat's list. Empty: only when a user asks for it.

@@ -8,7 +8,7 @@ from wechat_site.settings.environment import env
 
 # In bytes. A real push is below 10 kB.
 CALLBACK_MAX_BODY = env.int("CALLBACK_MAX_BODY", default=64 * 1024)
-# One commit stores at most so many pushes of one process.
+# The most pushes of one process that one commit stores.
 CALLBACK_BATCH = env.int("CALLBACK_BATCH", default=500)
 if CALLBACK_BATCH < 1:
     raise ImproperlyConfigured("CALLBACK_BATCH must be at least 1.")
@@ -23,15 +23,16 @@ REPLY_HANDLER_SECONDS: float = env.float("REPLY_HANDLER_SECONDS", default=60)
 PAGE_THREADS = env.int("PAGE_THREADS", default=8)
 if REPLY_HANDLER_THREADS < 1 or PAGE_THREADS < 1:
     raise ImproperlyConfigured("REPLY_HANDLER_THREADS and PAGE_THREADS must be at least 1.")
-# How many bytes a request to a page may have: of anybody, and of people who are not signed in.
+# The most bytes in the body of a request to a page: in any case, and without session or API key.
 PAGE_MAX_BODY = env.int("PAGE_MAX_BODY", default=16 * 1024 * 1024)
 PAGE_MAX_BODY_OF_STRANGERS = env.int("PAGE_MAX_BODY_OF_STRANGERS", default=64 * 1024)
-# The most seconds between a push's timestamp and our clock. None: old pushes are counted but not
+# The most seconds between a push's timestamp and our clock. 0: old pushes are counted but not
 # refused, since a wrong clock must not become an outage.
 CALLBACK_MAX_AGE: int | None = env.int("CALLBACK_MAX_AGE", default=0) or None
 # The same for accounts in plaintext mode, but only for pushes that are too old. The signature there
-# does not cover the body, so a captured query would let forgeries in for ever. WeChat's attempts
-# end within seconds; the rest of the time allows for clocks that differ. 0 refuses none.
+# does not cover the body, so without a limit a captured query would let forgeries in for ever.
+# WeChat's attempts end within seconds; the rest of the time allows for clocks that differ. 0
+# refuses none.
 CALLBACK_MAX_AGE_PLAINTEXT: int | None = env.int("CALLBACK_MAX_AGE_PLAINTEXT", default=900) or None
 if CALLBACK_MAX_AGE_PLAINTEXT is not None and CALLBACK_MAX_AGE_PLAINTEXT < 60:
     raise ImproperlyConfigured(

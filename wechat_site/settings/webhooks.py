@@ -8,5 +8,5 @@ from wechat_site.settings.environment import env
 WEBHOOK_RETENTION_DAYS = env.int("WEBHOOK_RETENTION_DAYS", default=30)
 # Seconds in which a webhook must answer.
 WEBHOOK_SECONDS: float = env.float("WEBHOOK_SECONDS", default=10)
-# Whether webhooks may go to private, loopback and link-local addresses, in the own network.
+# Whether webhooks may go to private, loopback and link-local addresses, as in the site's network.
 WEBHOOK_PRIVATE_ADDRESSES = env.bool("WEBHOOK_PRIVATE_ADDRESSES", default=False)

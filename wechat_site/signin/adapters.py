@@ -111,7 +111,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return bool(super().is_reauthentication_required(app=app, **kwargs))
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        # Only the name, and not the Host header: strangers choose that, and would get new attempts.
+        # Only the name. With the Host header, which strangers choose, they would get new attempts.
         return str(credentials.get("username", "")).lower()
 
 

@@ -43,7 +43,7 @@ def note_failure(request: HttpRequest, name: str, why: str) -> None:
 
 
 def note_refusal(request: HttpRequest, name: str, why: str, account: OfficialAccount) -> None:
-    """Logs a sign-in with WeChat that led to nobody: `why` is a Refusal or no-second-factor."""
+    """Logs a sign-in with WeChat that failed: `why` is a Refusal or no-second-factor."""
     details = {"with": "WeChat", "reason": why}
     record("sign_in_failed", user_name=name, account=account, details=details)
     _log_failure(request, name, "wechat")
@@ -82,7 +82,7 @@ def _second_factor_failed(sender: Any, request: HttpRequest, user: Any, **kwargs
 
 
 def _is_news(name: str) -> bool:
-    """Whether, as this process knows, the name's lock kept nobody out in the last hour."""
+    """Whether this process noted no attempt under the locked name in the last hour."""
     key = hashlib.sha256(name.lower().encode(errors="replace")).hexdigest()
     return bool(caches["process"].add(f"audit.locked.{key}", 1, _LOCKED_NOTED_EVERY))
 

@@ -11,7 +11,7 @@ from oauthlib.oauth2.rfc6749 import errors
 
 register = template.Library()
 
-# The page shows at most so many characters of a value from the address, which anybody may write.
+# How many characters of a value from the address the page shows; anybody may write an address.
 _SHOWN_CHARACTERS = 200
 _AT_FAULT = {
     errors.InvalidClientIdError: "client_id",

@@ -51,9 +51,9 @@ def list_name(opts: Options[Any]) -> str:
 
 @register.simple_tag(takes_context=True)
 def act_of_page(context: Context) -> str:
-    """The end of a page's path below a list or a row: what users do there.
+    """The last part of a page's path, which says what users do there, below a list or a row.
 
-    "" for a list, for the page of a row, and if the title says no more than the path.
+    "" for a list, for the page of a row, and if the title only repeats the path.
     """
     opts, title = context.get("opts"), str(context.get("title") or "")
     if not isinstance(opts, Options) or "cl" in context or context.get("change"):

@@ -25,7 +25,7 @@ __all__ = ["FollowerEditAdmin", "JobAdmin", "ReceivedMediaAdmin", "TagReadAdmin"
 
 
 class JobAdmin(ReadOnly, AccountModelAdmin):
-    """A list of jobs. A user who may change followers may have jobs tried again."""
+    """A list of jobs. Users who may change followers may also retry jobs."""
 
     actions = ["try_again"]
     sentences = EXPLANATIONS

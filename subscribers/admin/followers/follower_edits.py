@@ -39,7 +39,7 @@ from subscribers.tagging.tag_names import tag_names, tags_of
 
 __all__ = ["WithEdits"]
 
-# One act tags at most so many followers; the error message below says the number too.
+# The most followers that one act tags; the error message below repeats the number.
 _MOST_TAGGED = 20_000
 _SHOWN_EDITS = 5
 _TAGS = "/cgi-bin/tags/get"
@@ -189,13 +189,13 @@ class WithEdits(AccountModelAdmin):
             remark = form.cleaned_data.get("remark", subscriber.remark)
             if remark != subscriber.remark:
                 change_remark(subscriber, remark, by=by)
-                # The record leaves out the remark's text, which must not outlive an erasure.
+                # The audit entry leaves out the remark's text, which must not outlive an erasure.
                 changed["remark"] = True
             if changed:
                 record("edit_profile", subscriber, account=account, details=changed)
 
     def tag(self, request: HttpRequest) -> HttpResponse:
-        """The form that tags the chosen followers, or all whom the filters of the list show."""
+        """The form that tags the chosen followers, or all that the list's filters show."""
         if not self.has_edit_permission(request):
             raise PermissionDenied
         chosen = self._chosen(request)
@@ -262,7 +262,7 @@ class WithEdits(AccountModelAdmin):
 
 
 def edits_of(subscriber: Subscriber) -> list[dict[str, Any]]:
-    """What waits to be written to WeChat for one follower, and what failed lately."""
+    """The follower's newest edits that this site has yet to write to WeChat, or that failed."""
     edits = FollowerEdit.objects.filter(account=subscriber.account_id).exclude(
         due_at=None, failure=""
     )

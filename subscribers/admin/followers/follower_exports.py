@@ -82,7 +82,8 @@ class WithExports(AccountModelAdmin):
         if not request.user.has_perm("subscribers.add_followerexport"):
             raise PermissionDenied
         if request.method != "POST":
-            # A browser that sends no Referer leads here after the user has signed in again.
+            # A user whose session ended signs in again; without a Referer, the browser then
+            # opens this address with GET.
             return HttpResponseRedirect(reverse("admin:subscribers_subscriber_changelist"))
         if request.POST.get("format") not in FollowerExport.Format.values:
             raise BadRequest("There is no such format.")

@@ -47,7 +47,7 @@ def may_see_bindings() -> bool:
 class ConditionFilter(admin.SimpleListFilter):
     """Filters by one of CONDITIONS.
 
-    Subclasses whose values are no fixed list offer the value that is chosen.
+    A subclass for values without a fixed list offers only the chosen value.
     """
 
     condition: ClassVar[str]
@@ -127,7 +127,7 @@ class CameFilter(ConditionFilter):
 
 
 class CodeFilter(ConditionFilter):
-    """Filters the people behind a number of a code's results; offers only the chosen value."""
+    """Filters by the people that one of a code's results counts; offers only the chosen value."""
 
     condition = parameter_name = "code"
     title = CONDITIONS["code"].title

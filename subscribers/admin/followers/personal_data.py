@@ -50,7 +50,7 @@ COUNTED = {
 
 
 def _may(request: HttpRequest, permission: str) -> bool:
-    """Whether the user may use a page: both show everything, so the user must see everything."""
+    """Whether the user has this permission, and may see all that the two pages show."""
     return request.user.has_perm(permission) and may_see_contents() and may_see_openids()
 
 

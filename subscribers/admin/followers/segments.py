@@ -40,7 +40,7 @@ _COUNT_SECONDS = 2.0
 
 
 def number_of(name: str, rows: Any) -> int | None:
-    """Counts the rows, less often if that is slow; None if it takes more than two seconds."""
+    """Counts the rows, and caches a slow count; None if counting takes more than two seconds."""
     try:
         with time_limit(_COUNT_SECONDS):
             return cached_count(name, rows.order_by().count, rows=int)

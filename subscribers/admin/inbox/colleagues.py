@@ -1,4 +1,4 @@
-"""Colleagues at a conversation: who may have it, and who looks at it now."""
+"""Which colleagues may take a conversation, and which of them look at it now."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from subscribers.models import Conversation, ConversationLook
 
 __all__ = ["agents_of", "others_at", "signed_in"]
 
-# The page polls, so a look is written at most once in ten seconds; after thirty it has ended.
+# The page polls. A user's look is stored at most every ten seconds, and counts for thirty.
 _LOOK_EVERY, _LOOK_LASTS = datetime.timedelta(seconds=10), datetime.timedelta(seconds=30)
 _MOST_AGENTS = 50
 
@@ -24,9 +24,10 @@ def signed_in(request: HttpRequest) -> User:
 
 
 def agents_of(request: HttpRequest, conversation: Conversation) -> list[User]:
-    """Who may take the conversation: users who looked at the account's, its holder, this user.
+    """The users to whom the conversation can be given.
 
-    Users who have lost the right to it, or the account, are left out.
+    These are its present agent, the user of the request, and users who have looked at one of the
+    account's conversations, if they still have the right to it and may see the account.
     """
     looks = ConversationLook.objects.filter(conversation__account=conversation.account_id)
     able = User.objects.with_perm("subscribers.change_conversation").filter(
@@ -45,7 +46,7 @@ def agents_of(request: HttpRequest, conversation: Conversation) -> list[User]:
 def others_at(
     request: HttpRequest, conversation: Conversation, now: datetime.datetime
 ) -> list[str]:
-    """Notes that the user looks at it, and returns the names of others who look at it now."""
+    """Stores that the user looks at the conversation; returns the names of others who do so now."""
     looks = {look.user_id: look for look in conversation.looks.select_related("user")}
     user = signed_in(request)
     own = looks.pop(user.pk, None)

@@ -211,7 +211,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
                 message = send_message(conversation.subscriber, content, by=signed_in(request))
                 note_messages([message], summary(message))
                 if conversation.assigned_to_id is None:
-                    # Again with the condition: a colleague may have taken it meanwhile.
+                    # Checks the condition again: a colleague may have taken it meanwhile.
                     free = Conversation.objects.filter(pk=conversation.pk, assigned_to=None)
                     free.update(assigned_to=request.user)
                 record("write", conversation.subscriber)
@@ -256,7 +256,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
     def done(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Ends the conversation until the follower writes again.
 
-        What the user's page did not show yet, because it came this moment, still waits.
+        If the follower wrote something that the page does not show yet, only warns the user.
         """
         conversation = self._to_change(request, object_id, "subscribers.change_conversation")
         if isinstance(conversation, HttpResponse):
@@ -281,7 +281,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
     def _to_change(
         self, request: HttpRequest, object_id: int, right: str
     ) -> Conversation | HttpResponse:
-        """The conversation; or the way back to it, if the user comes from signing in again."""
+        """The conversation; for a GET, as after signing in again, a redirect to its page."""
         conversation = self._conversation(request, object_id)
         if not request.user.has_perm(right):
             raise PermissionDenied
@@ -305,7 +305,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
 
 
 def _moment_in(text: str, *, latest: datetime.datetime) -> datetime.datetime:
-    """The time that the page wrote, at most the latest; the latest if the page wrote none."""
+    """The time that the page sent, but not after `latest`; `latest` if it sent no valid time."""
     try:
         return min(datetime.datetime.fromisoformat(text), latest)
     except (ValueError, TypeError):

@@ -64,7 +64,7 @@ def row_of(
 
 
 def said_in(conversation: Conversation) -> list[dict[str, Any]]:
-    """What was said and noted, oldest first."""
+    """The messages and notes of a conversation, oldest first."""
     subscriber = conversation.subscriber
     said = conversation_with(subscriber, length=_LENGTH)
     shown = shown_utterances(said, subscriber)

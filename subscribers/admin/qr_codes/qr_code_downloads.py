@@ -90,7 +90,7 @@ class WithDownloads(ModelAdmin):
 
 
 def bare(scenes: QRSceneQuerySet) -> QRSceneQuerySet:
-    """The same rows, without the columns that the list counts."""
+    """The same rows, without the numbers that the list adds to them."""
     return QRScene.objects.filter(pk__in=scenes.order_by().values("pk"))
 
 

@@ -29,7 +29,7 @@ from subscribers.segments.of_codes import STEPS, written
 
 __all__ = ["WithResults"]
 
-# A page compares at most so many codes, over at most so many days.
+# The most codes that a page compares, and the most days.
 _MOST_CODES = 500
 _MOST_DAYS = 366
 _DAYS_DRAWN = 92
@@ -45,7 +45,7 @@ class WithResults(ModelAdmin):
 
     @action(description=_("Compare results"), permissions=["view"])
     def compare(self, request: HttpRequest, queryset: QuerySet[QRScene]) -> HttpResponse:
-        # One more than can be compared: the page then says so.
+        # One more than the page compares, so that the page can say that these are too many.
         pks = queryset.order_by().values_list("pk", flat=True)[: _MOST_CODES + 1]
         ids = ",".join(str(pk) for pk in pks)
         return HttpResponseRedirect(f"{reverse('admin:subscribers_qrscene_results')}?ids={ids}")
@@ -106,7 +106,7 @@ class WithResults(ModelAdmin):
 
 
 def _span(request: HttpRequest, codes: list[QRScene]) -> tuple[datetime.date, datetime.date]:
-    """The chosen days; by themselves they end today, by the clock of the codes' account."""
+    """The chosen days; by default they end today, by the clock of the codes' account."""
     chosen = EventTimeFilter.span(request)
     zones = {code.account.zone for code in codes}
     last = timezone.localdate(timezone=zones.pop() if len(zones) == 1 else None)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QRSceneAdmin"]
 
-# Seconds after which a code's page asks again: while the code is due, and until a later retry.
+# Seconds after which a code's page asks again: if the code is due, and if it is retried later.
 _REFRESH_IF_DUE, _REFRESH_IF_LATER = 1, 10
 
 _COLOURS = {
@@ -247,8 +247,8 @@ class QRSceneAdmin(
         if not change:
             super().save_model(request, obj, form, change)
             return
-        # Only the form's columns: the worker may fetch the ticket meanwhile. All of them, so that
-        # the code is locked before its tags even if only those were changed.
+        # Saves only the form's columns, because the worker may fetch the ticket meanwhile. Saves
+        # all of them, so that the code is locked before its tags even if only tags were changed.
         columns = {field.name for field in obj._meta.concrete_fields}
         obj.save(update_fields=columns.intersection(form.cleaned_data))
 

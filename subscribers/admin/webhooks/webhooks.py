@@ -171,7 +171,7 @@ class WebhookEndpointAdmin(AccountModelAdmin):
             messages.warning(request, new_secret(made.secret))
             return
         obj.types = types
-        # Only what was changed: the worker may turn the webhook off meanwhile.
+        # Saves only what was changed: the worker may turn the webhook off meanwhile.
         types_fields = {"chosen_types", "more_types"}
         obj.save(update_fields={"types" if n in types_fields else n for n in form.changed_data})
         if not obj.is_active:

@@ -30,4 +30,4 @@ class Command(BaseCommand):
         index_messages(batch)
         while index_texts():
             pass
-        self.stdout.write(f"Read {noted} events; {MessageText.objects.count()} texts are found.")
+        self.stdout.write(f"Read {noted} events; {MessageText.objects.count()} texts can be found.")

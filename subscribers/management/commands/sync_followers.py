@@ -35,12 +35,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--resume",
             action="store_true",
-            help="carry an unfinished run on where it stopped, instead of a new one",
+            help="continue an unfinished run where it stopped, instead of starting a new one",
         )
         parser.add_argument(
             "--now",
             action="store_true",
-            help="wait neither for a pause to end nor for a process that may have been killed",
+            help="start at once, even during a pause or if another process may still work on it",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -66,8 +66,8 @@ class Command(BaseCommand):
             )
             if not is_new:
                 self.stderr.write(
-                    f"{account.slug}: another process works on it; --resume waits for it, and with "
-                    "--now takes over."
+                    f"{account.slug}: another process works on it. --resume waits for it, and "
+                    "--resume --now takes over."
                 )
                 return False
         while (wait := self._carry_on(sync)) is not None:

@@ -35,7 +35,7 @@ class ProfileFetchQuerySet(JobQuerySet["ProfileFetch"]):
         )
 
     def permit(self, account: OfficialAccount) -> None:
-        """Ends a refusal: WeChat has answered."""
+        """Ends a refusal, since WeChat has answered; the account's job is due again."""
         self.filter(account=account, failure=NotPermitted.label).update(
             due_at=F("failed_at"), failure="", failure_text="", failed_at=None
         )

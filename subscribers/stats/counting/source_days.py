@@ -29,7 +29,7 @@ from subscribers.stats.counting.growth import Interval, Person, stored_intervals
 
 __all__ = ["MEASURES", "RETENTION_DAYS", "Act", "add_days", "days_of_rows", "people_of", "refresh"]
 
-# Retention is counted after so many days.
+# The numbers of days after which is counted who stayed.
 RETENTION_DAYS = (1, 7, 30)
 MEASURES = (
     *("acts", "follows", "first_followers", "following", "bound", "staying"),

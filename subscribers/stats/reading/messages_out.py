@@ -11,7 +11,7 @@ from subscribers.models import OutgoingMessage
 
 __all__ = ["messages_out"]
 
-# One statement counts so many periods.
+# How many periods one statement counts.
 _SLOTS = 500
 
 

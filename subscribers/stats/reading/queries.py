@@ -60,9 +60,9 @@ class SceneRow:
 
     `scans` counts all follows and scans by it, `people` the distinct people. `follows` counts
     follows of people who did not follow, `first_followers` the people whose first follow it was.
-    Of the people who followed by it, `still_following` counts who does now, and `bound` who is
-    bound to a site account. For a number of days, `retained` counts who followed at least so long
-    ago and still did after so long, and `due` all who followed at least so long ago.
+    Of the people who followed by it, `still_following` counts who follows now, and `bound` who is
+    bound to a site account. For each number of days, `due` counts who followed by it at least that
+    many days ago, and `retained` those of them who still followed that many days later.
     """
 
     scene: str

@@ -45,7 +45,7 @@ class SceneResult:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """For a number of days: follows up to the moment `at` are at least so many days ago.
+    """The limit for a number of days: a follow is at least that long ago if it is not after `at`.
 
     Days before `whole` are read as counts; from `whole` on, single acts are read.
     """
@@ -74,7 +74,7 @@ def limits_of(days: Sequence[int], begin: datetime.datetime, zone: Any) -> list[
 
 
 def stayed_for(number: int) -> Q:
-    """Rows of people who followed for more than so many days."""
+    """Rows of people who followed for more than this number of days."""
     return Q(stayed=None) | Q(stayed__gte=number)
 
 

@@ -36,9 +36,9 @@ class Source:
     """One source: a QR code's `scene`, else the `way` in WeChat's word; both "" if unknown.
 
     `came` counts the follows of the days, `came_before` those of as many days before.
-    `still_following` counts the follows since which the person has not left. For a number of days,
-    `due` counts the follows at least so long ago, and `retained` those of them after which the
-    person stayed so long. A source without scene and way has no times, so these three leave it out.
+    `still_following` counts the follows since which the person has not left. For each number of
+    days, `due` counts the follows at least that many days ago, and `retained` those of them after
+    which the person stayed that long. A source without scene and way has none of these three.
     """
 
     account_id: int
@@ -98,9 +98,10 @@ def _follows(days: Days) -> Iterable[tuple[int, int, int]]:
 
 @dataclass(slots=True)
 class _Part:
-    """For a number of days: which days are completely so long ago, and which acts of the others.
+    """Filters of what is at least `number` days ago, by each account's midnight.
 
-    `whole` filters days, `near` filters acts; each account has its own midnight.
+    `whole` filters the days that are so long ago from beginning to end, `near` the acts so long ago
+    on other days.
     """
 
     number: int
@@ -123,8 +124,8 @@ def _parts(days: Days) -> list[_Part]:
 def _counted(days: Days, parts: Sequence[_Part]) -> Iterable[tuple[Any, ...]]:
     """By source: follows of these days, of as many days before, and follows that still last.
 
-    Then, for each number of days, the follows at least so long ago and those who stayed, as far
-    as whole days count them.
+    Then, for each number of days, the follows at least so long ago and those who stayed, counting
+    only `whole` days.
     """
     now, before = (each.within("account", "start") for each in (days, days.before))
     sums: dict[str, Any] = {}
@@ -143,7 +144,7 @@ def _counted(days: Days, parts: Sequence[_Part]) -> Iterable[tuple[Any, ...]]:
 def _near(
     model: type[SceneAct | FollowWay], which: Q, parts: Sequence[_Part], source: str
 ) -> Iterable[tuple[Any, ...]]:
-    """By source and number of days, the same counts of days that are only in part so long ago."""
+    """By source, the same two counts for each number of days, counting only `near` acts."""
     counts: dict[str, Any] = {}
     for part in parts:
         counts[f"due_{part.number}"] = Count("pk", filter=part.near)

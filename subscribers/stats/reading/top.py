@@ -23,9 +23,9 @@ from subscribers.stats.counting.activity import days_of
 
 __all__ = ["TopRow", "top_followers"]
 
-# How many people of each month are read first; then each time five times as many.
+# How many people of each month are read first, and how many times as many in each next round.
 _FIRST, _TIMES = 100, 5
-# One statement reads the days of so many people.
+# How many people's days one statement reads.
 _PEOPLE = 100
 _DAY = datetime.timedelta(days=1)
 

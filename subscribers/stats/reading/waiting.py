@@ -1,4 +1,4 @@
-"""Finds who waits for an answer: followers whose last messages nobody has answered."""
+"""Finds followers who wait for an answer, because nobody has answered their last messages."""
 
 from __future__ import annotations
 
@@ -34,14 +34,16 @@ class WaitingFollower:
 def waiting_followers(
     account_ids: Sequence[int], now: datetime.datetime, *, limit: int
 ) -> list[WaitingFollower]:
-    """Who may still be answered, follows and got no answer; the longest waiting first.
+    """Finds followers who got no answer and may still get one, the longest waiting first.
+
+    People who have left are not among them.
 
     After a message, the account may write to its sender for as long as MESSAGE_WINDOWS says.
     A customer-service message that did not fail answers everything before it.
     """
     asking = _asking(account_ids, now)
     found: list[WaitingFollower] = []
-    # Portions, since PostgreSQL would read all followers to ask of everybody whether they follow.
+    # Reads in portions: in one query, PostgreSQL would read all followers to see who follows.
     start, end = 0, 2 * limit
     while True:
         rows = list(asking[start:end])
@@ -57,7 +59,7 @@ def waiting_followers(
 
 
 def _asking(account_ids: Sequence[int], now: datetime.datetime) -> QuerySet[Any, _Row]:
-    """Returns whose messages got no answer, since when and how many, the oldest first."""
+    """Rows for people whose messages got no answer; who has waited longest is first."""
     answer = OutgoingMessage.objects.filter(
         account=OuterRef("account"),
         subscriber__openid=OuterRef("openid"),
@@ -78,7 +80,7 @@ def _asking(account_ids: Sequence[int], now: datetime.datetime) -> QuerySet[Any,
 
 
 def _followers(rows: Sequence[_Row]) -> dict[tuple[int, str], int]:
-    """Returns the ids of those who follow, by account and OpenID."""
+    """The ids of the rows' people who follow now, by account and OpenID."""
     followers = Subscriber.objects.filter(
         account__in={row[0] for row in rows}, openid__in=[row[1] for row in rows], is_following=True
     )

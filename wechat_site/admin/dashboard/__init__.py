@@ -1,4 +1,4 @@
-"""The dashboard, which operators keep open: did their work have an effect, and is all alive."""
+"""The dashboard shows operators whether their work has an effect and whether the site works."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wechat_site.admin.dashboard.figure import Figure
 
 __all__ = ["accounts_of", "dashboard", "download"]
 
-# A table on the page shows so many rows; the CSV file has all.
+# How many rows a table on the page shows; the CSV file has all.
 _SHOWN = 10
 
 

@@ -20,7 +20,7 @@ from wechat_site.admin.dashboard.links import log_url, unanswered_url
 
 __all__ = ["Entry", "HourCell", "TextRow", "entries", "event_figures", "hours", "texts"]
 
-# An hour has one of so many strengths of colour.
+# How many strengths of colour an hour with events can have.
 _STEPS = 8
 
 

@@ -1,4 +1,4 @@
-"""The part of the dashboard on whether all is alive: pushes of accounts, refusals, the worker."""
+"""The part of the dashboard on whether the site works: pushes, refusals, API calls, the worker."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Trouble:
 
 @dataclass(slots=True)
 class AccountRow:
-    """One account: its pulse, its answers since yesterday, its calls of WeChat's API."""
+    """One account: its last push, its answers since yesterday, its troubles with WeChat's API."""
 
     name: str
     url: str

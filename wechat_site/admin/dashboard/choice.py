@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "accounts_of", "choice_of"]
 
-# The days from the first to the last day of a period, from the last day to today, and its name.
+# For each period: how many days its last day is after its first, how many days today is after its
+# last, and its name.
 _PERIODS: dict[str, tuple[int, int, StrOrPromise]] = {
     "today": (0, 0, _("Today")),
     "yesterday": (0, 1, _("Yesterday")),

@@ -21,7 +21,7 @@ _FEW = 10
 class Figure:
     """A number of the days, and of as many days before; `url` leads to the counted rows.
 
-    If `fewer_is_better`, more is shown in the colour of what is worse.
+    If `fewer_is_better`, the page shows a rise in the colour for worse.
     """
 
     name: StrOrPromise
@@ -37,7 +37,7 @@ class Figure:
 
     @property
     def percent(self) -> int | None:
-        # A percentage of a few says nothing.
+        # A percentage of a small number says nothing.
         if self.before < _FEW or self.is_signed:
             return None
         return round(100 * self.difference / self.before)

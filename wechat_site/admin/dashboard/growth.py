@@ -59,7 +59,7 @@ class SourceRow:
         return self.source.came - self.source.came_before
 
     def kept(self) -> list[tuple[int, int, int, int | None]]:
-        """For each number of days: the days, who stayed, who could, and the percentage."""
+        """For each number of days: it, who stayed that long, who could have, and the percentage."""
         return [
             (days, self.source.retained[days], due, percentage(self.source.retained[days], due))
             for days, due in self.source.due.items()

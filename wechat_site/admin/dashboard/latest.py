@@ -28,9 +28,9 @@ from wechat_site.admin.dashboard.links import account_url, list_url
 __all__ = ["attention", "last_pushes", "latest_events", "syncs", "unknown_kinds"]
 
 _LATEST = 20
-# The search for an account's last push skips at most so many observations of WeChat's answers.
+# The most observations of WeChat's answers that the search for an account's last push skips.
 _OBSERVATIONS = 500
-# An operator needs to know no more than "99+", and counting so far is cheap.
+# The page shows larger numbers as "99+"; counting up to this is cheap.
 _COUNTED_UP_TO = 99
 _TOLD_FOR = datetime.timedelta(days=7)
 

@@ -16,9 +16,9 @@ from wechat_site.backup.manifest import digest
 class Command(BaseCommand):
     help = (
         "Writes the whole site to one new file while it runs: the database, the archives of "
-        "EVENT_ARCHIVE_DIR and the private files, with digests of all. The keys stay out, but for "
-        "--with-keys: keep SECRET_KEY and FIELD_ENCRYPTION_KEYS elsewhere, without them the "
-        "secrets are lost."
+        "EVENT_ARCHIVE_DIR and the private files, with digests of all. It has the keys only with "
+        "--with-keys. Otherwise keep SECRET_KEY and FIELD_ENCRYPTION_KEYS elsewhere: without them "
+        "the secrets are lost."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--with-keys",
             action="store_true",
-            help="puts the keys in too: who has the file then has every secret of the site",
+            help="includes the keys: anybody who has the file then has every secret of the site",
         )
         parser.add_argument(
             "--without-archives", action="store_true", help="leaves EVENT_ARCHIVE_DIR out"

@@ -95,7 +95,7 @@ def _django_has() -> set[tuple[str, str]]:
 def _texts_in(source: Path) -> set[tuple[str, str]]:
     """Context and text of all that makemessages collects from a copy of this source.
 
-    A copy, because makemessages writes into the source.
+    It makes a copy, because makemessages writes into the source.
     """
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "source"

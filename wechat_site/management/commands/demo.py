@@ -31,7 +31,7 @@ class Command(BaseCommand):
             help="where the fake platform listens (default: a free port)",
         )
         parser.add_argument(
-            "--past", type=int, default=PAST_EVENTS, help="how many events the two weeks before had"
+            "--past", type=int, default=PAST_EVENTS, help="number of events in the two weeks before"
         )
         parser.add_argument(
             "--rate", type=float, default=PER_SECOND, help="pushes per second from now on"
@@ -39,7 +39,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEBUG:
-            raise CommandError("The demo runs with DEBUG on: its platform has no TLS.")
+            raise CommandError("The demo needs DEBUG=True, because its platform has no TLS.")
         if "DATABASE_URL" not in os.environ:
             # The settings are loaded already, so start again with the demo's own database.
             os.environ["DATABASE_URL"] = f"sqlite:///{settings.VAR_DIR}/demo.sqlite3"

@@ -35,7 +35,7 @@ class Command(BaseCommand):
             "--followers",
             type=int,
             metavar="NUMBER",
-            help="so many made-up people follow each account, instead of those the site knows",
+            help="number of made-up followers of each account, instead of those the site knows",
         )
         parser.add_argument(
             "--latency",

@@ -15,8 +15,8 @@ from events.audit.record import record
 
 class Command(BaseCommand):
     help = (
-        "For a user who lost all second factors and recovery codes: removes them and ends the "
-        "user's sessions. The next sign-in asks for a new one. Be sure who is asking."
+        "Removes all second factors and recovery codes of a user who lost them, and ends the "
+        "user's sessions. The next sign-in demands a new second factor. First check who asks you."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

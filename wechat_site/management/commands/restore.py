@@ -29,7 +29,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--replace",
             action="store_true",
-            help="gives up what the database and the private files hold now",
+            help="replaces the present database and private files",
         )
         parser.add_argument(
             "--inactive",

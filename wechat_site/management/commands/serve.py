@@ -23,8 +23,8 @@ _LOCAL = {"127.0.0.1", "localhost", "::1"}
 
 class Command(BaseCommand):
     help = (
-        "Runs the site: database brought up to date, web server, worker. Ctrl-C stops it, SIGUSR1 "
-        "loads its code anew without refusing a request."
+        "Brings the database up to date, then runs web server and worker. Ctrl-C stops them, "
+        "SIGUSR1 loads their code anew without refusing a request."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -39,8 +39,8 @@ class Command(BaseCommand):
         if settings.DEBUG and not options["uds"] and host not in _LOCAL:
             raise CommandError(
                 f"DEBUG is on, which is for this machine alone: --host {host} would show error "
-                "pages with their data to others. Set DEBUG=False, and what the start then asks "
-                "for."
+                "pages with their data to others. Set DEBUG=False; the next start names the other "
+                "settings that it needs."
             )
         if options["uds"]:
             refuse_taken_socket(options["uds"])

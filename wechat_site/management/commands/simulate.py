@@ -39,19 +39,19 @@ class Command(BaseCommand):
     help = (
         "Plays WeChat's side: pushes what a population of followers does to a site's callback, "
         "signed and encrypted by the account's secrets, and checks every answer. Without --rate it "
-        "is as fast as it can be, and the events lie one second apart in the past; with it they "
-        "are of now. Ends with a tally; the exit code is 1 if a push was lost or an answer was not "
-        "what WeChat takes."
+        "pushes as fast as it can, and the events lie one second apart in the past; with --rate "
+        "they happen now. Ends with a tally; the exit code is 1 if a push was lost, or if WeChat "
+        "would not take an answer."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--url", default="http://127.0.0.1:8000/", help="where the site is")
         parser.add_argument("--account", required=True, help="handle of the account")
         parser.add_argument(
-            "--count", type=int, default=100, help="distinct pushes; duplicates come on top"
+            "--count", type=int, default=100, help="number of pushes, without duplicates"
         )
-        parser.add_argument("--forever", action="store_true", help="until Ctrl-C or SIGTERM")
-        parser.add_argument("--concurrency", type=int, default=4, help="pushes under way at once")
+        parser.add_argument("--forever", action="store_true", help="runs until Ctrl-C or SIGTERM")
+        parser.add_argument("--concurrency", type=int, default=4, help="pushes sent at one time")
         parser.add_argument("--rate", type=float, help="pushes per second")
         parser.add_argument("--seed", help="the same seed and --start give the same events")
         parser.add_argument(
@@ -80,7 +80,7 @@ class Command(BaseCommand):
             help="writes one line of JSON for each acknowledged push",
         )
         parser.add_argument(
-            "--tolerate-loss", action="store_true", help="lost pushes are no failure"
+            "--tolerate-loss", action="store_true", help="lost pushes do not count as a failure"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
