@@ -89,10 +89,12 @@ def _write(edit: FollowerEdit) -> None:
     else:
         tags = client_for(edit.account).tags
         number = _number(edit, tags)
-        change = tags.add if edit.act == FollowerEdit.Act.TAG else tags.remove
+        is_added = edit.act == FollowerEdit.Act.TAG
+        change = tags.add if is_added else tags.remove
         written = _each(change, number, [person.openid for person in people]) if number else []
         if number and not written:
-            raise RecipientRejected("/cgi-bin/tags/members/batchtagging", 49003, "nobody")
+            call = "batchtagging" if is_added else "batchuntagging"
+            raise RecipientRejected(f"/cgi-bin/tags/members/{call}", 49003, "nobody")
     with transaction.atomic():
         held = Subscriber.objects.held().filter(account=edit.account_id, openid__in=written)
         for person in held.in_order():

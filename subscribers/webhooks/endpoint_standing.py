@@ -40,7 +40,9 @@ def note_success(endpoint: WebhookEndpoint) -> None:
 def note_failures(endpoint: WebhookEndpoint, number: int, now: datetime.datetime) -> None:
     """Notes that `number` attempts failed and none succeeded."""
     with transaction.atomic():
-        current = WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
+        current = _locked(endpoint)
+        if current is None:
+            return
         current.failures += number
         current.failing_since = current.failing_since or now
         if current.failures >= FAILING:
@@ -55,11 +57,18 @@ def note_failures(endpoint: WebhookEndpoint, number: int, now: datetime.datetime
 def stop(endpoint: WebhookEndpoint, why: WebhookEndpoint.Stopped) -> None:
     """Turns the endpoint off until a user turns it on again."""
     with transaction.atomic():
-        current = WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
+        current = _locked(endpoint)
+        if current is None:
+            return
         current.is_active = False
         current.stopped_because = why
         _save(current)
         hold(current)
+
+
+def _locked(endpoint: WebhookEndpoint) -> WebhookEndpoint | None:
+    """The endpoint's row as it is now, locked; None if a user has deleted it."""
+    return WebhookEndpoint.objects.select_for_update().filter(pk=endpoint.pk).first()
 
 
 def hold(endpoint: WebhookEndpoint) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from django.db import connection
-from django.db.models import Max, Q
+from django.db.models import Q
 
 from events.db.upsert import Upsert
 from events.models import AccountStatistics, UnansweredEvent, UnmatchedDay
@@ -169,12 +169,11 @@ def recount_days_of(events: Iterable[tuple[int, datetime.datetime]]) -> None:
 def forget_texts(before: datetime.datetime) -> None:
     """Removes the words of texts before a time, and their counts."""
     rows = UnansweredEvent.objects.exclude(text="").filter(event_time__lt=before)
-    last = rows.order_by().values_list("account").annotate(last=Max("event_time"))
-    days = [(account_id, at) for account_id, at in last]
+    account_ids = set(rows.values_list("account", flat=True).distinct())
     rows.update(text="")
     UnmatchedDay.objects.filter(start__lt=before - 2 * _DAY).delete()
     # A day lasts up to 25 hours, so `before` is in one of these days.
-    recount_days_of((pk, before - number * _DAY) for pk, _ in days for number in (0, 1, 2))
+    recount_days_of((pk, before - number * _DAY) for pk in account_ids for number in (0, 1, 2))
 
 
 @on_zone_change

@@ -10,7 +10,7 @@ from unittest import mock
 from urllib.parse import urlencode
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -626,8 +626,9 @@ def test_a_database_that_is_away_is_503(plain):
 
 
 @both_doors
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
 @pytest.mark.parametrize("handled", [False, True], ids=["early reply", "handler"])
-def test_who_waits_is_answered_though_the_commit_was_not_confirmed(plain, request, handled):
+def test_who_waits_is_answered_though_the_commit_was_not_confirmed(plain, request, handled, error):
     make_rule(plain, "event.click", "K", "Hello")
     if handled:
         request.getfixturevalue("handler")
@@ -635,7 +636,7 @@ def test_who_waits_is_answered_though_the_commit_was_not_confirmed(plain, reques
 
     def store_and_lose_the_line(*arguments, **options):
         store(*arguments, **options)
-        raise OperationalError("server closed the connection unexpectedly")
+        raise error("server closed the connection unexpectedly")
 
     with mock.patch.object(receive, "deliver", store_and_lose_the_line):
         response = push(plain, message_xml("event.CLICK", EventKey="K"))

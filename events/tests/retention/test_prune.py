@@ -151,7 +151,7 @@ def test_a_row_awaiting_its_outcome_keeps_its_month(account, months, settings, s
     assert prune(NOW) == 2
 
 
-def test_a_keeper_that_fails_keeps_the_rows(account, months, monkeypatch):
+def test_a_retention_hook_that_fails_keeps_the_rows(account, months, monkeypatch):
     store(account, OLD.start)
 
     def refuse(events: EventLogQuerySet) -> None:
@@ -303,7 +303,7 @@ def in_thread(work) -> tuple[threading.Thread, list]:
 
 
 @pytest.mark.postgres
-def test_a_row_that_comes_while_the_keepers_read_puts_it_off(account, partition, monkeypatch):
+def test_a_row_that_comes_while_the_hooks_read_puts_it_off(account, partition, monkeypatch):
     store(account, OLD.start, key="1")
     late: list[EventLog] = []
 
@@ -325,7 +325,7 @@ def test_a_row_that_comes_while_the_keepers_read_puts_it_off(account, partition,
 
 
 @pytest.mark.postgres
-def test_a_row_that_is_folded_while_the_keepers_read_puts_it_off(account, partition, monkeypatch):
+def test_a_row_that_is_folded_while_the_hooks_read_puts_it_off(account, partition, monkeypatch):
     dead = store(account, OLD.start, status="dead", folded_at=None)
 
     def folds(events: EventLogQuerySet) -> None:

@@ -60,16 +60,20 @@ def test_a_remark_is_written_and_forgotten_here(shop, at_wechat, people):
     assert Subscriber.objects.get(openid="oA").remark == "李女士"
 
 
-def test_one_whom_wechat_does_not_know_keeps_nobody_else_from_the_tag(shop, at_wechat, people):
+def test_one_whom_wechat_does_not_know_keeps_nobody_else_from_the_tag(
+    shop, at_wechat, people, caplog
+):
     push(shop, message_xml("event.subscribe", openid="oStranger"))
     everyone = list(Subscriber.objects.values_list("pk", flat=True))
     change_tag(shop, "tag", "VIP", everyone)
     write_edits()
     assert {openid for openid, tag in tags().items() if tag} == {"oA", "oB", "oC"}
     stranger = Subscriber.objects.get(openid="oStranger")
-    change_tag(shop, "tag", "VIP", [stranger.pk])
-    write_edits()
-    assert FollowerEdit.objects.latest("pk").failure == "recipient"
+    for act, call in {"tag": "batchtagging", "untag": "batchuntagging"}.items():
+        change_tag(shop, act, "VIP", [stranger.pk])
+        write_edits()
+        assert FollowerEdit.objects.latest("pk").failure == "recipient"
+        assert f"/{call}: 49003 nobody" in caplog.text
 
 
 def test_what_may_pass_is_tried_again(shop, fake, people):

@@ -561,3 +561,11 @@ def test_a_delivery_claimed_meanwhile_is_not_sent_again(delivery):
     with before_update(WebhookDelivery._meta.db_table, claim):
         assert send_again(rows, timezone.now()) == 0
     assert (rows.get().state, rows.get().lease) == ("waiting", claimed[0].lease)
+
+
+def test_an_attempt_ends_though_its_webhook_was_deleted_meanwhile(account):
+    endpoint = make_endpoint(account, "https://gone.example/", ALL)
+    WebhookEndpoint.objects.all().delete()
+    endpoint_standing.note_failures(endpoint, 1, timezone.now())
+    endpoint_standing.stop(endpoint, WebhookEndpoint.Stopped.GONE)
+    assert not WebhookEndpoint.objects.exists()

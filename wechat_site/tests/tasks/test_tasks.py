@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from events.jobs import runner, task
@@ -52,7 +52,7 @@ class NoTable(EventQueue):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_failing_duty_does_not_keep_the_others_from_their_work(caplog):
+def test_a_failing_task_does_not_keep_the_others_from_their_work(caplog):
     stop = threading.Event()
     served = []
 
@@ -76,7 +76,7 @@ def test_a_failing_duty_does_not_keep_the_others_from_their_work(caplog):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_duty_waits_for_its_pause():
+def test_a_task_waits_for_its_pause():
     stop = threading.Event()
     often, seldom = [], []
 
@@ -170,7 +170,7 @@ def test_an_idle_queue_costs_one_look_however_many_threads_serve_it(caplog):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_long_queue_leaves_room_for_the_duties_that_share_its_thread(monkeypatch):
+def test_a_long_queue_leaves_room_for_the_tasks_that_share_its_thread(monkeypatch):
     monkeypatch.setattr(runner, "_TURN", 0.05)
     stop = threading.Event()
     backstop = threading.Timer(120, stop.set)
@@ -203,9 +203,10 @@ def test_that_an_empty_queue_was_looked_at_is_noted(django_assert_num_queries):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_database_that_is_away_ends_nothing(monkeypatch, caplog):
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_a_database_that_is_away_ends_nothing(monkeypatch, caplog, error):
     def away(*args, **kwargs):
-        raise OperationalError("gone")
+        raise error("gone")
 
     monkeypatch.setattr(TaskRun.objects, "filter", away)
     run_task(local("rows", lambda: 0, every=1), NEVER)
@@ -225,7 +226,7 @@ def test_each_thread_has_a_connection(monkeypatch):
 # --- The schedule ------------------------------------------------------------------------------
 
 
-def test_a_duty_has_one_schedule():
+def test_a_task_has_one_schedule():
     with pytest.raises(ValueError, match="either every or at"):
         Task("x", lambda: 0)
     with pytest.raises(ValueError, match="either every or at"):
@@ -257,7 +258,7 @@ def test_a_time_of_day_is_by_the_sites_clock(settings, zone, now, expected):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_scheduled_duty_is_done_once_each_time_and_a_restart_repeats_nothing():
+def test_a_scheduled_task_is_done_once_each_time_and_a_restart_repeats_nothing():
     done = []
     task = local("hourly", lambda: done.append(1) or 7, every=3600)
     for _ in range(3):
@@ -273,7 +274,7 @@ def test_a_scheduled_duty_is_done_once_each_time_and_a_restart_repeats_nothing()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_daily_duty_waits_for_its_first_time_and_makes_up_for_a_missed_one():
+def test_a_daily_task_waits_for_its_first_time_and_makes_up_for_a_missed_one():
     done = []
     at = (timezone.localtime() + datetime.timedelta(hours=2)).time().replace(microsecond=0)
     task = local("daily", lambda: done.append(1) or 0, every=None, at=at)
@@ -288,7 +289,7 @@ def test_a_daily_duty_waits_for_its_first_time_and_makes_up_for_a_missed_one():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_killed_workers_duty_is_done_when_its_lease_is_over():
+def test_a_killed_workers_task_is_done_when_its_lease_is_over():
     done = []
     task = local("hourly", lambda: done.append(1) or 0, every=3600)
     run_task(task, NEVER)
@@ -314,7 +315,7 @@ def test_a_worker_whose_lease_was_lost_notes_nothing():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_long_duty_keeps_its_lease(monkeypatch):
+def test_a_long_task_keeps_its_lease(monkeypatch):
     monkeypatch.setattr(task, "LEASE", datetime.timedelta(seconds=1))
     ends = set()
 
@@ -332,7 +333,7 @@ def test_a_long_duty_keeps_its_lease(monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_failed_duty_is_tried_again_after_growing_pauses(caplog):
+def test_a_failed_task_is_tried_again_after_growing_pauses(caplog):
     def fails() -> int:
         raise RuntimeError("no\0t today")
 
