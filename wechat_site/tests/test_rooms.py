@@ -33,9 +33,7 @@ OF_DJANGO = {"apps.py", "formats.py", "urls.py", "views.py"}
 def _modules(app: str) -> Iterator[Path]:
     for path in (ROOT / app).rglob("*.py"):
         module = path.relative_to(ROOT)
-        if path.name != "__init__.py" and not {"tests", "migrations", "commands"} & set(
-            module.parts
-        ):
+        if path.name != "__init__.py" and not NOT_ROOMS & set(module.parts):
             yield module
 
 
