@@ -37,7 +37,6 @@ from wechat_site.tests.signin.world import make_rows
 
 pytestmark = pytest.mark.django_db
 
-_ACCOUNT = "events.officialaccount"
 OPENID = "oT3xk5QmZb7LwR2nVc9Ys0DfHj4E"
 PASSWORD = "correct horse battery"
 

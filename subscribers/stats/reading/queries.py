@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 _DAY = datetime.timedelta(days=1)
-_PERIODS = list(Period)
 
 
 @dataclass(frozen=True, slots=True)
