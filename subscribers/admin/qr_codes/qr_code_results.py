@@ -133,6 +133,7 @@ def _shown(row: CodeResult, first: datetime.date, last: datetime.date) -> dict[s
         "links": links,
         "retained": [
             (
+                day,
                 row.retained[day],
                 percentage(row.retained[day], row.due[day]),
                 links.get(f"after-{day}"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+import re
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -66,6 +67,11 @@ def test_results_count_scans_people_new_ones_and_add_up(operator, account):
     assert "Shop c" not in page
     assert "after 1 day<" in page
     assert "after 1 days" not in page
+    # On a phone there is no row of headings: each number has its heading beside it.
+    cells = re.findall('<td class="number"(.*?)>', page.partition("results-table")[2])
+    assert all("data-name=" in cell for cell in cells)
+    assert len(cells) == 3 * 8
+    assert 'data-name="after 1 day"' in page
     written = b"".join(operator.get(RESULTS, {"format": "csv"}).streaming_content)
     listed = {row["scene"]: row for row in csv.DictReader(io.StringIO(written.decode("utf-8-sig")))}
     assert (listed["a"]["people"], listed["a"]["owner"], listed["c"]["scans"]) == ("2", "Li", "0")
