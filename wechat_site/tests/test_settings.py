@@ -71,6 +71,9 @@ def test_a_complete_production_configuration_passes_the_deployment_check():
         ({"CSRF_TRUSTED_ORIGINS": "wechat.example.com"}, "must begin with http"),
         ({"DATABASE_URL": "mysql://root@localhost/x"}, "must begin with sqlite:// or postgres://"),
         ({"LANGUAGE_CODE": "fr"}, "LANGUAGE_CODE must be"),
+        ({"EVENT_RETENTION_DAYS": "two"}, "EVENT_RETENTION_DAYS must be a whole number, not 'two'"),
+        ({"CALLBACK_SECONDS": "soon"}, "CALLBACK_SECONDS must be a number, not 'soon'"),
+        ({"BEHIND_TLS_PROXY": "ture"}, "BEHIND_TLS_PROXY must be True or False, not 'ture'"),
         ({"WECHAT_API_BASE": "api.weixin.qq.com"}, "WECHAT_API_BASE must be an address"),
         ({"WECHAT_API_BASE": "http://127.0.0.1:9000"}, "WECHAT_API_BASE must begin with https"),
         ({"MESSAGE_WINDOWS": "5 in 48 hours"}, "MESSAGE_WINDOWS must be JSON"),
@@ -107,6 +110,15 @@ def test_what_is_refused_stops_the_start():
 def test_the_hour_of_the_follower_sync_can_be_chosen_or_left_out(settings_with, written, hour):
     environment = {} if written is None else {"FOLLOWER_SYNC_HOUR": written}
     assert settings_with(environment)["FOLLOWER_SYNC_HOUR"] == hour
+
+
+def test_an_empty_number_or_switch_is_not_set(settings_with):
+    names = ["BEHIND_TLS_PROXY", "CALLBACK_SECONDS", "EVENT_RETENTION_DAYS"]
+    usual = dict(settings_with(PRODUCTION))
+    empty = settings_with(PRODUCTION | dict.fromkeys(names, ""))
+    assert [empty[name] for name in names[1:]] == [usual[name] for name in names[1:]]
+    # The proxy's header is a setting only behind a proxy.
+    assert "SECURE_PROXY_SSL_HEADER" not in empty
 
 
 def test_the_readme_lists_exactly_the_variables_that_the_settings_read():
