@@ -33,22 +33,22 @@ LIMITS: Mapping[str, Limit] = {
     # come in bursts.
     "silence_late": Limit(
         _("silence, late"),
-        _("So many pushes would usually have come since the last one."),
+        _("At least this many pushes would usually have come since the last one."),
         default=5, least=1, most=100_000,
     ),
     "silence_down": Limit(
         _("silence, down"),
-        _("The same, until pushes count as lost."),
+        _("The same; from this number on, pushes count as lost."),
         default=15, least=2, most=1_000_000,
     ),
     "refusals": Limit(
         _("refused pushes"),
-        _("So many in ten minutes."),
+        _("At least this many in ten minutes."),
         default=5, least=1, most=1_000_000,
     ),
     "dead": Limit(
         _("failed events"),
-        _("So many in a day."),
+        _("At least this many in a day."),
         default=1, least=1, most=1000,
     ),
     "late_answers": Limit(
@@ -63,17 +63,17 @@ LIMITS: Mapping[str, Limit] = {
     ),
     "queue_late": Limit(
         _("queue stuck, late"),
-        _("A row has been due for so many minutes."),
+        _("A row has been due for at least this many minutes."),
         default=10, least=2, most=24 * 60, of_site=True,
     ),
     "queue_down": Limit(
         _("queue stuck, down"),
-        _("A row has been due for so many minutes."),
+        _("A row has been due for at least this many minutes."),
         default=60, least=3, most=7 * 24 * 60, of_site=True,
     ),
     "api_key": Limit(
         _("API key about to expire"),
-        _("So many days before."),
+        _("This many days before."),
         default=14, least=1, most=90, of_site=True,
     ),
     "disk_percent": Limit(
@@ -83,7 +83,7 @@ LIMITS: Mapping[str, Limit] = {
     ),
     "disk_gigabytes": Limit(
         _("disk nearly full, GB"),
-        _("Less than so many gigabytes are free, and less than the percentage above."),
+        _("Less than this many gigabytes are free, and less than the percentage above."),
         default=5, least=1, most=100_000, of_site=True,
     ),
 }  # fmt: skip

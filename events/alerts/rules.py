@@ -80,12 +80,12 @@ RULES: Mapping[str, AlertRule] = {
     ),
     "disk": AlertRule(
         _("disk nearly full"),
-        _("Of the disk with %(folder)s %(percent)s %% are free."),
+        _("Only %(percent)s %% of the disk with %(folder)s is free."),
     ),
     "webhook": AlertRule(
         _("webhook paused"),
-        _("%(host)s takes no messages since %(hours)s hours: %(held)s wait for it."),
-        late=_("%(host)s has answered 410 Gone, and is told nothing any more."),
+        _("%(host)s has taken no messages for %(hours)s hours: %(held)s wait for it."),
+        late=_("%(host)s answered 410 Gone, so this site sends it nothing more."),
     ),
     "queue": AlertRule(
         _("queue stuck"),

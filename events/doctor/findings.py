@@ -309,7 +309,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "disk": Fault(
         _ERROR,
-        _("Of the disk with %(folder)s %(percent)s %% are free."),
+        _("Only %(percent)s %% of the disk with %(folder)s is free."),
         _("Free space, or move the folder, before the database stops."),
     ),
 }

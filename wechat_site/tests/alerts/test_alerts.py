@@ -132,11 +132,11 @@ TROUBLES = {
     "api_key": (expiring_key, "the first in 5 days: warehouse"),
     "webhook": (
         failing_webhook(paused_at=timezone.now()),
-        "erp.example.com takes no messages since 2 hours",
+        "erp.example.com has taken no messages for 2 hours",
     ),
     "webhook that is gone": (
         failing_webhook(is_active=False, stopped_because=WebhookEndpoint.Stopped.GONE),
-        "erp.example.com has answered 410 Gone",
+        "erp.example.com answered 410 Gone",
     ),
     "queue": (stuck_queue, "Rows have waited for 32 minutes: menus at WeChat."),
 }
@@ -416,7 +416,7 @@ def test_how_full_a_disk_may_be_is_set_for_the_site(
     assert operator.post(change, form | {"disk_gigabytes": 50}).status_code == 302
     assert watch(now) == 1
     assert told(received) == ["failure"]
-    assert "10 % are free" in received[0]["message"]
+    assert "10 % of the disk" in received[0]["message"]
     assert "disk" in found_by_doctor(shop)
     entries = AuditEntry.objects.filter(model="events.alertlimits")
     assert '"disk_gigabytes": 50' in json.dumps(list(entries.values_list("changes", flat=True)))

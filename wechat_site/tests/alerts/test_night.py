@@ -257,7 +257,7 @@ def test_a_night_with_every_trouble(night, at_wechat):
     )
     assert "No pushes for 4" in words["Spruce Books: silence"]
     assert "SignatureMismatch" in words["Birch Books: refused pushes"]
-    assert "Of the disk with" in words["the site: disk nearly full"]
+    assert "of the disk with" in words["the site: disk nearly full"]
     assert "the first in 13 days: warehouse" in words["the site: API key about to expire"]
     assert not AlertMessage.objects.waiting().exists()
     assert not Alert.objects.filter(ended_at=None).exists()
