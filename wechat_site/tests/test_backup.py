@@ -47,7 +47,7 @@ def test_a_backup_under_load_has_all_that_was_acknowledged_before(site: Site, tm
             "archives",
             "files",
         ]
-    assert "there already" in failure(site, "backup", str(file))
+    assert "exists already" in failure(site, "backup", str(file))
 
     damaged = tmp_path / "damaged.tar"
     content = bytearray(file.read_bytes())
