@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
 
+from django.db.models import F
+
 from events.kinds import KINDS, kinds_where
 from events.menus.menu_words import entries
 from events.models import EventLog
@@ -31,7 +33,7 @@ for _kind, _entry in KINDS.items():
         _PUSHED[_type].append((_kind, _field))
 _KINDS = frozenset(kinds_where(lambda entry: bool(entry.menu)))
 
-# The most versions for all accounts of a page together. Older versions are ignored.
+# The most versions for all accounts of a page together. Older former versions are ignored.
 _VERSIONS = 500
 _MOST_KEPT = 2000
 # The most forms of an address to try; WeChat may have added parameters.
@@ -62,14 +64,12 @@ class MenuNames:
         rows = (
             MenuVersion.objects.published()
             .filter(account__in=list(self._versions))
-            .newest_first()
+            # First the menus that followers see now, even if other versions are newer.
+            .order_by(F("live_for").asc(nulls_last=True), "-published_at", "-pk")
             .values_list("pk", "published_at", "account_id", "live_for")[:_VERSIONS]
         )
         for pk, published_at, account_id, live_for in rows:
             self._versions[account_id].append(((pk, published_at), live_for is not None))
-        for versions in self._versions.values():
-            # Look first in the menu that followers see now, even if another version is newer.
-            versions.sort(key=lambda version: not version[1])
         self._paths = _read([row for rows in self._versions.values() for row, _ in rows])
 
     @classmethod

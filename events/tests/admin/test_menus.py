@@ -705,6 +705,20 @@ def test_names_cost_a_page_one_question(operator, shop, li, at_wechat):
     assert len(about_menus()) == 1
 
 
+def test_a_live_menu_is_looked_in_though_others_have_many_newer_versions(
+    operator, shop, li, at_wechat, monkeypatch
+):
+    published(shop, li)
+    other = make_account("other")
+    for _ in range(3):
+        draft(other, OTHER, published_at=timezone.now())
+    monkeypatch.setattr(menu_names, "_VERSIONS", 2)
+    names = menu_names.MenuNames([shop.pk, other.pk])
+    found = names.of_key(shop.pk, "event.click", "MENU_MY_ORDERS")
+    assert found is not None
+    assert not found.is_former
+
+
 def test_an_address_of_many_parts_costs_little(shop, li, at_wechat, monkeypatch):
     published(shop, li)
     names = menu_names.MenuNames([shop.pk])
