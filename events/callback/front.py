@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError
+from django.db import Error
 from django.urls import reverse
 from django.utils import timezone
 from granian.rsgi import ProtocolClosed
@@ -104,7 +104,7 @@ class CallbackFront:
         try:
             arrival, is_new = await self._writer.store(admitted)
         except Exception as error:
-            if not isinstance(error, (DatabaseError, InterfaceError)):
+            if not isinstance(error, Error):
                 return receive.not_stored(admitted, error)
             found = await self._in_thread(partial(receive.stored_all_the_same, admitted))
             if found is None:

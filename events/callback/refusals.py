@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import Error, connection
 from django.utils import timezone
 
 from events.db.transactions import release_connection, short_transaction
@@ -53,7 +53,7 @@ def store_refusals() -> None:
     try:
         with short_transaction():
             _count_upsert().execute(connection, rows)
-    except (DatabaseError, InterfaceError):
+    except Error:
         with _lock:
             for minute, account, reason, number in rows:
                 _noted[minute, account, reason] += number

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import Error, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.utils import timezone
@@ -76,7 +76,7 @@ def take_push(push: Push) -> Answer:
     try:
         arrival, is_new = _writer.store(push)
     except Exception as error:
-        is_of_database = isinstance(error, (DatabaseError, InterfaceError))
+        is_of_database = isinstance(error, Error)
         found = receive.stored_all_the_same(push) if is_of_database else None
         if found is None:
             return receive.not_stored(push, error)

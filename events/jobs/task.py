@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db import DatabaseError, InterfaceError, close_old_connections, connections
+from django.db import Error, close_old_connections, connections
 from django.db.models import F
 from django.utils import timezone
 
@@ -102,7 +102,7 @@ def run_task(task: Task, stop: threading.Event, *, at_most: float = _DAY) -> Non
             _serve_queue(task, stop, time.monotonic() + at_most)
         else:
             _serve_on_schedule(task)
-    except (DatabaseError, InterfaceError):
+    except Error:
         logger.exception("Task %r could not be run", task.name)
     finally:
         # The connection goes back to the pool while the thread waits.
@@ -276,7 +276,7 @@ def _renewed(name: str, lease: str) -> Iterator[None]:
             try:
                 if not TaskRun.objects.renew(name, lease, timezone.now() + LEASE):
                     return
-            except (DatabaseError, InterfaceError):
+            except Error:
                 logger.warning("The lease of task %r could not be renewed", name)
             finally:
                 # This thread has its own connection, which it does not need while it sleeps.

@@ -5,6 +5,7 @@ import logging
 import re
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from unittest import mock
 from urllib.parse import urlencode
@@ -14,10 +15,10 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from events.callback import receive
+from events.callback import receive, refusals
 from events.callback.callback_address import callback_path
 from events.log.registry import reply_handler
-from events.models import EventLog, OfficialAccount
+from events.models import CallbackRefusal, EventLog, OfficialAccount
 from events.testing import (
     AES_KEY,
     FrontClient,
@@ -387,19 +388,33 @@ def test_unknown_and_inactive_accounts_are_refused_like_a_wrong_signature(plain)
 
 @pytest.mark.any_database
 def test_a_refusal_is_logged_and_counted_without_any_secret(safe, caplog, client):
-    def refusals() -> float:
+    def refused() -> float:
         text = client.get("/metrics").content.decode()
         found = re.search(r'refusals_total\{reason="SignatureMismatch \(-40001\)"\} (\S+)', text)
         return float(found.group(1)) if found else 0
 
-    before = refusals()
+    before = refused()
     with caplog.at_level(logging.DEBUG):
         push(safe, message_xml(), change={"msg_signature": "0" * 40})
         push(safe, message_xml())
-    assert refusals() == before + 1
+    assert refused() == before + 1
     assert "SignatureMismatch (-40001)" in caplog.text
     for secret in (safe.token, AES_KEY, "signature=", "nonce="):
         assert secret not in caplog.text
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_refusals_that_could_not_be_stored_are_stored_later(plain, monkeypatch, error):
+    monkeypatch.setattr(refusals, "_noted", Counter())
+    push(plain, message_xml(), change={"signature": "0" * 40})
+    with (
+        mock.patch.object(refusals.Upsert, "execute", side_effect=error("gone")),
+        pytest.raises(error),
+    ):
+        refusals.store_refusals()
+    refusals.store_refusals()
+    refusal = CallbackRefusal.objects.get()
+    assert (refusal.account, refusal.number) == (plain.slug, 1)
 
 
 @pytest.mark.any_database

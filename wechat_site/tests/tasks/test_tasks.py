@@ -213,6 +213,27 @@ def test_a_database_that_is_away_ends_nothing(monkeypatch, caplog, error):
     assert "could not be run" in caplog.text
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_a_lease_is_renewed_after_the_database_was_away(monkeypatch, caplog, error):
+    monkeypatch.setattr(task, "LEASE", datetime.timedelta(seconds=0.03))
+    renewed = threading.Event()
+    times = 0
+
+    def renew(*args):
+        nonlocal times
+        times += 1
+        if times == 1:
+            raise error("gone")
+        renewed.set()
+        return True
+
+    monkeypatch.setattr(TaskRun.objects, "renew", renew)
+    run_task(local("rows", lambda: int(renewed.wait(30)), every=1), NEVER)
+    assert renewed.is_set()
+    assert "could not be renewed" in caplog.text
+
+
 def test_each_thread_has_a_connection(monkeypatch):
     pool = {"max_size": 4}
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"pool": pool})
