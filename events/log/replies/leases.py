@@ -73,7 +73,7 @@ def claim(event: EventLog, *, most_attempts: int) -> EventLog | None:
 _Held = tuple[int, datetime.datetime, float]
 
 
-class _Keeper:
+class _Renewals:
     """Renews the leases of this process in one thread, which ends when no leases are left."""
 
     def __init__(self) -> None:
@@ -120,15 +120,15 @@ class _Keeper:
             release_connection()
 
 
-_keeper = _Keeper()
+_renewals = _Renewals()
 
 
 @contextlib.contextmanager
 def renewed(row: EventLog) -> Iterator[None]:
     """Keeps the lease of a claimed row while the block runs."""
     lease = row.lease
-    _keeper.add(row)
+    _renewals.add(row)
     try:
         yield
     finally:
-        _keeper.remove(lease)
+        _renewals.remove(lease)

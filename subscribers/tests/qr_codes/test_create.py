@@ -280,7 +280,7 @@ def test_a_fault_of_ours_is_told_and_stops_nobody_else(shop, fake, caplog):
 
 
 @pytest.mark.slow
-def test_a_thousand_codes_leave_the_other_duties_their_turn(shop, fake):
+def test_a_thousand_codes_leave_the_other_tasks_their_turn(shop, fake):
     fake.latency = (0.05, 0.05)
     create_qr_codes(shop, [NewQRCode(f"Poster {number}") for number in range(1000)])
     served = fetch_scene_tickets()

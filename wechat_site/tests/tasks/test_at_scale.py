@@ -136,7 +136,7 @@ def check_done_once(found: dict[str, Any], platform: FakeWeChatAPIServer) -> Cou
     return Counter(message["state"] for message in found["messages"])
 
 
-def test_2000_duties_eight_workers_two_of_them_killed(
+def test_2000_jobs_eight_workers_two_of_them_killed(
     site: Site, workers: Workers, platform: FakeWeChatAPIServer
 ):
     fake = platform.api

@@ -191,7 +191,7 @@ def metrics(client):
     )
 
 
-def test_queues_and_duties_are_metrics(client, subscriber):
+def test_queues_and_tasks_are_metrics(client, subscriber):
     send_message(subscriber, TextMessage("x"))
     OutgoingMessage.objects.update(due_at=timezone.now() - datetime.timedelta(minutes=7))
     fail(subscriber)
