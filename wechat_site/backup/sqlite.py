@@ -7,7 +7,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from django.conf import settings
@@ -20,6 +20,8 @@ __all__ = ["FILE", "dump", "load", "refuse_rows", "server_version"]
 FILE = "database.sqlite3.gz"
 # This level compresses a log to a fifth, as fast as disks write.
 _LEVEL = 1
+# Seconds to wait for a process that still has the database open.
+_WAIT = 5
 
 
 def server_version() -> str:
@@ -74,15 +76,31 @@ def load(packed: Path) -> None:
         with closing(sqlite3.connect(fresh)) as database:
             _check(database)
         connection.close()
-        # SQLite would apply the former database's log to this one.
-        for ending in ("-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                target.with_name(target.name + ending).unlink()
+        _end_log_of(target)
         fresh.replace(target)
     except sqlite3.Error as error:
         raise BackupError(f"The database in the backup cannot be read: {error}") from error
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _end_log_of(former: Path) -> None:
+    """Moves the write-ahead log of the database that is to be replaced into its file.
+
+    SQLite would apply such a log to the restored database. If the restore stops before it has
+    replaced the file, the former database still has all its rows. Raises BackupError if a process
+    has the database open.
+    """
+    try:
+        url = f"{former.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(url, timeout=_WAIT, uri=True)) as database:
+            database.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise BackupError(f"{former} is open in another process: stop the site.") from error
+        # There is no former database, or it is damaged.
+        for ending in ("-wal", "-shm"):
+            former.with_name(former.name + ending).unlink(missing_ok=True)
 
 
 def _file() -> Path:
