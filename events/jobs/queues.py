@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -121,10 +121,8 @@ class EventQueue:
         return EventLog.objects.due(now).values_list("next_attempt_at", flat=True).first()
 
     def failures(self, now: datetime.datetime) -> Mapping[str, int]:
-        """Counts only the newest 500 dead events of any age, because no index has their reasons."""
-        dead = EventLog.objects.with_status(EventLog.Status.DEAD).newest_first()
-        errors = dead.values_list("error", flat=True)[:_ERRORS_READ]
-        return Counter(_reason(error) for error in errors)
+        """Counts only the newest 500 dead events, because no index has their reasons."""
+        return Counter(_reason(error) for _, error in self._dead(now))
 
     def in_words(self, reason: str) -> str:
         return reason
@@ -133,13 +131,15 @@ class EventQueue:
         return {"status": EventLog.Status.DEAD}
 
     def try_again(self, reason: str, now: datetime.datetime) -> int:
-        dead = EventLog.objects.with_status(EventLog.Status.DEAD).newest_first()
-        chosen = [
-            pk
-            for pk, error in dead.values_list("pk", "error")[:_ERRORS_READ]
-            if _reason(error) == reason
-        ]
+        chosen = [pk for pk, error in self._dead(now) if _reason(error) == reason]
         return len(reopen(EventLog.objects.filter(pk__in=chosen)))
+
+    def _dead(self, now: datetime.datetime) -> Iterable[tuple[int, str]]:
+        """Yields key and error of dead events; the time of arrival stands for that of failure."""
+        dead = EventLog.objects.with_status(EventLog.Status.DEAD).newest_first()
+        for pk, error, received_at in dead.values_list("pk", "error", "received_at")[:_ERRORS_READ]:
+            if received_at >= now - FAILURES_OF:
+                yield pk, error
 
 
 def _reason(error: str) -> str:

@@ -110,6 +110,15 @@ def test_events_are_counted_by_their_exception(operator, subscriber):
     assert EventQueue().due_since(timezone.now()) is not None
 
 
+def test_events_that_failed_long_ago_are_not_counted(operator, subscriber):
+    long_ago = timezone.now() - datetime.timedelta(days=31)
+    EventLog.objects.update(
+        status="dead", error="KeyError: 'x'", next_attempt_at=None, received_at=long_ago
+    )
+    assert queue_on(operator.get(PAGE), "events")["failures"] == []
+    assert EventQueue().try_again("KeyError", timezone.now()) == 0
+
+
 def test_trying_again_asks_first(operator, subscriber):
     fail(subscriber)
     fail(subscriber, "permission")
