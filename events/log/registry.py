@@ -146,7 +146,7 @@ def projection(
     `batch` does the same for several events at once, which come in any order; it must change rows
     in a fixed order, so that two processes do not deadlock. `in_statement` does it in SQL. `leaves`
     returns whether the projection would change nothing, judged by the event and this process's
-    memory. A push without `in_statement` and for which `leaves` is not true takes longer to store.
+    memory. Without `in_statement`, a push takes longer to store unless `leaves` is true for it.
     Projections run in the order of their registration, those for ANY_KIND first. Raises ValueError
     without a kind.
     """
@@ -172,9 +172,10 @@ def reply_handler(
 
     `early` runs first, with the row before it is stored. It reads only the event and this process's
     memory. It returns the reply to store with the row, None for no reply, or DEFER to leave the
-    reply to the handler; an exception does the same as DEFER. `with_fold` gets the deferred events
-    that arrive together, after their fold, and returns one of the same three for each; it uses only
-    the database, in the transaction that stores the events.
+    reply to the handler; an exception does the same as DEFER. If the row was stored without its
+    reply, `early` runs again with the stored row, which has a `pk`. `with_fold` gets the deferred
+    events that arrive together, after their fold, and returns one of the same three for each; it
+    uses only the database, in the transaction that stores the events.
 
     Raises ValueError if a kind has a handler and `override` is false, or if it has none and
     `override` is true: the author is mistaken about who answers the follower. A handler with

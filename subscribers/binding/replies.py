@@ -35,11 +35,12 @@ def _early_to_follow_or_scan(event: EventLog) -> Reply | Defer | None:
 
 
 def _early_to_text(event: EventLog) -> Reply | Defer | None:
-    reply = reply_by_rule(event)
-    if is_unbind_request(event) or code_in(event) or is_answer(event):
-        event.__dict__[_BY_RULE] = reply
-        return DEFER
-    return reply
+    if not (is_unbind_request(event) or code_in(event) or is_answer(event)):
+        return reply_by_rule(event)
+    is_stored = event.pk is not None
+    if not is_stored:
+        event.__dict__[_BY_RULE] = reply_by_rule(event)
+    return DEFER
 
 
 def _to_folded_scans(events: Sequence[EventLog]) -> list[Reply | Defer | None]:

@@ -17,7 +17,7 @@ from events.callback.build_event import build_event
 from events.log.process import deliver
 from events.log.registry import reply_handler_for
 from events.models import EventLog, RuleHit
-from events.testing import make_account, make_rule, message_xml
+from events.testing import make_account, make_rule, message_xml, push
 from events.wechat import parse_reply
 from subscribers.binding import codes
 from subscribers.binding.bind import start_binding
@@ -59,6 +59,18 @@ def given_out():
         ].code,
     }
     return account, found
+
+
+def test_a_rule_does_nothing_for_a_text_that_something_else_answers(given_out):
+    account, found = given_out
+    account.late_answers = "next"
+    account.save()
+    make_rule(account, "text", content="any text")
+    text = message_xml("text", openid="o1", Content=found["{sign_in}"], MsgId="1")
+    response = push(account, text)
+    assert "any text" not in response.content.decode()
+    assert BindingScan.objects.get().sign_in_id
+    assert not RuleHit.objects.exists()
 
 
 _numbers = itertools.count(1)
