@@ -71,7 +71,7 @@ def count_repeats(
 ) -> None:
     """Recounts how often WeChat repeated the pushes that were received since `since`.
 
-    `since` is the beginning of an hour. WeChat repeats a push within seconds. Only
+    `since` is the beginning of an hour in UTC. WeChat repeats a push within seconds. Only
     recompute_statistics counts a repetition that comes hours later.
     """
     found: defaultdict[_Hour, int] = defaultdict(int)
@@ -80,7 +80,10 @@ def count_repeats(
     ).values_list("account_id", "received_at", "delivery_count", "source")
     for account_id, received_at, delivery_count, source in rows.iterator(chunk_size=2000):
         if account_id in zones and source == EventLog.Source.CALLBACK:
-            found[account_id, starts_of(received_at, zones[account_id])[0]] += delivery_count - 1
+            hour = starts_of(received_at, zones[account_id])[0]
+            # In a zone of half hours, `since` lies within an hour, of which only a part is read.
+            if hour >= since:
+                found[account_id, hour] += delivery_count - 1
     if found:
         _repeats_upsert().execute(connection, sorted((*hour, more) for hour, more in found.items()))
 

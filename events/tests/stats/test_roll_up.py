@@ -23,6 +23,7 @@ from events.models import (
     UnmatchedDay,
 )
 from events.stats.counting.counts import MEASURES
+from events.stats.counting.health import count_repeats
 from events.stats.counting.rebuild import follow_time_zones, rebuild
 from events.stats.counting.removal import forget_unseen
 from events.stats.counting.roll_up import roll_up
@@ -211,6 +212,22 @@ class RollUps(TestCase):
         assert set(PeriodCount.objects.values_list("events", "people")) == {(1, 1)}
         assert Series.objects.count() == 2
         assert LastSeen.objects.count() == 2
+
+    def test_repetitions_are_kept_whole_in_a_zone_of_half_hours(self):
+        account = make_account(time_zone="Asia/Kolkata")
+        at = datetime.datetime(2026, 11, 23, 9, 45, tzinfo=datetime.UTC)
+        for minutes in (0, 20):
+            received_at = at + datetime.timedelta(minutes=minutes)
+            EventLog.objects.create(
+                account=account, kind="text", event_time=received_at, dedup_key=f"{minutes}",
+                raw=b"", received_at=received_at, last_delivered_at=received_at, delivery_count=2,
+                status="processed", folded_at=received_at,
+            )  # fmt: skip
+        last = EventLog.objects.latest("pk").pk
+        zones = {account.pk: account.zone}
+        for hour in (9, 10):
+            count_repeats(at.replace(hour=hour, minute=0), last, zones)
+        assert list(HealthCount.objects.values_list("repeated", flat=True)) == [2]
 
     def test_who_was_not_seen_for_months_is_forgotten_and_still_counts_once(self):
         history = History(make_account(), follow_time_zones)
