@@ -1,6 +1,6 @@
 """Shows the queues of rows that wait for the worker to operators and metrics.
 
-Every query has a limit, for a queue of any length.
+Waiting rows are counted only up to a limit, for a queue of any length.
 """
 
 from __future__ import annotations
@@ -82,8 +82,7 @@ class JobQueue:
 
     def failures(self, now: datetime.datetime) -> Mapping[str, int]:
         counted = (
-            self._rows()
-            .failed()
+            self._failed()
             .filter(failed_at__gte=now - FAILURES_OF)
             .order_by("failure")
             .values_list("failure")
@@ -98,11 +97,16 @@ class JobQueue:
         return {"failure": reason}
 
     def try_again(self, reason: str, now: datetime.datetime) -> int:
-        return self.retry(self._rows().failed().filter(failure=reason), now)
+        return self.retry(self._failed().filter(failure=reason), now)
 
     def _rows(self) -> JobQuerySet[Any]:
+        """The rows that may wait for the worker."""
         rows: JobQuerySet[Any] = self.model._default_manager.all()  # type: ignore[assignment]
         return rows
+
+    def _failed(self) -> JobQuerySet[Any]:
+        rows: JobQuerySet[Any] = self.model._default_manager.all()  # type: ignore[assignment]
+        return rows.failed()
 
 
 class EventQueue:

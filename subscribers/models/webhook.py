@@ -144,6 +144,10 @@ class WebhookMessage(models.Model):
 
 
 class WebhookDeliveryQuerySet(JobQuerySet["WebhookDelivery"]):
+    def failed(self) -> WebhookDeliveryQuerySet:
+        """Deliveries that were given up; a held one may have a failure too, but goes out later."""
+        return self.filter(state=WebhookDelivery.State.FAILED)
+
     def lock(self) -> None:
         """Locks the deliveries until the transaction ends, so that nobody adds attempts to them."""
         chosen = WebhookDelivery.objects.filter(pk__in=self.values("pk")).order_by("pk")

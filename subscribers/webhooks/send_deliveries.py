@@ -58,18 +58,14 @@ _AGENT = "wechat-site-webhooks"
 
 
 class DeliveryQueue(JobQueue):
-    """The queue of deliveries, without those whose endpoint gets none for a while."""
+    """The queue of deliveries; those whose endpoint gets none for a while do not wait in it."""
 
     def __init__(self) -> None:
-        super().__init__(WebhookDelivery, FAILURES, _send_again)
+        super().__init__(WebhookDelivery, FAILURES, send_again)
 
     def _rows(self) -> JobQuerySet[WebhookDelivery]:
         later = Q(endpoint__retry_at__gt=timezone.now(), endpoint__paused_at=None)
         return WebhookDelivery.objects.exclude(later).exclude(endpoint__is_active=False)
-
-
-def _send_again(deliveries: JobQuerySet[WebhookDelivery], now: datetime.datetime) -> int:
-    return send_again(deliveries, now)
 
 
 @dataclass(frozen=True, slots=True)

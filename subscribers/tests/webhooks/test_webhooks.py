@@ -255,6 +255,26 @@ def test_after_three_days_it_has_failed_and_can_be_sent_again(delivery, receiver
     assert delivery.state == "sent"
 
 
+def test_a_held_delivery_has_not_failed(delivery, receiver):
+    receiver.answer = lambda path, body: (410, {}, b"")
+    send_all()
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.failure) == ("held", "gone")
+    WebhookEndpoint.objects.update(is_active=True, paused_at=timezone.now())
+    assert DeliveryQueue().failures(timezone.now()) == {}
+
+
+def test_a_failure_is_shown_while_its_endpoint_gets_nothing(delivery):
+    WebhookDelivery.objects.update(
+        state="failed", due_at=None, failure="refused", failed_at=timezone.now()
+    )
+    soon = timezone.now() + datetime.timedelta(minutes=5)
+    WebhookEndpoint.objects.update(failures=endpoint_standing.FAILING, retry_at=soon)
+    assert DeliveryQueue().failures(timezone.now()) == {"refused": 1}
+    assert DeliveryQueue().try_again("refused", timezone.now()) == 1
+    assert DeliveryQueue().waiting() == 0
+
+
 def test_410_turns_it_off(delivery, receiver):
     receiver.answer = lambda path, body: (410, {}, b"")
     send_all()
