@@ -13,10 +13,12 @@ from psycopg.pq import ExecStatus, TransactionStatus
 
 from events.db.sqlite_lock import waiting_at_most
 
-__all__ = ["LOCK_TIMEOUT", "release_connection", "short_transaction"]
+__all__ = ["LOCK_TIMEOUT", "LOCK_TIMEOUT_OF_ONE", "release_connection", "short_transaction"]
 
 # Seconds to wait for the write lock or a row lock; the whole answer has five.
 LOCK_TIMEOUT = 2
+# The same for one row of a batch that failed.
+LOCK_TIMEOUT_OF_ONE = 0.2
 
 # Seconds between two polls of another process's lock on a SQLite file. A batch of pushes holds it
 # for some milliseconds.

@@ -15,7 +15,12 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 from psycopg.errors import LockNotAvailable
 
-from events.db.transactions import LOCK_TIMEOUT, release_connection, short_transaction
+from events.db.transactions import (
+    LOCK_TIMEOUT,
+    LOCK_TIMEOUT_OF_ONE,
+    release_connection,
+    short_transaction,
+)
 from events.delays import EVENT
 from events.log.one_statement import store_if_usual
 from events.log.registry import project_together, projections_for
@@ -30,8 +35,6 @@ __all__ = ["deliver", "fold_if_missing", "process", "process_due", "reopen"]
 
 logger = logging.getLogger(__name__)
 
-# The lock timeout in seconds when the rows of a failed batch are folded one by one.
-_LOCK_TIMEOUT_OF_ONE = 0.2
 # The most due rows that one query reads.
 _DUE_AT_ONCE = 100
 
@@ -46,10 +49,11 @@ def deliver(
     """Stores unsaved rows and folds the new ones in one transaction; returns which are new.
 
     A row whose projection raises stays unfolded, with its error, for the worker. A duplicate only
-    raises the delivery count. The transaction waits up to `lock_timeout` seconds for a lock; if it
-    raises DatabaseError, it stored nothing. `then` gets the list of new rows in the same
-    transaction: if it raises, nothing is stored. `are_heard` says that a connection waits for the
-    reply to each row; then handlers with `with_fold` reply in this transaction.
+    raises the delivery count. The transaction waits up to `lock_timeout` seconds for a lock. After
+    OperationalError or InterfaceError it is unknown whether it stored anything; after any other
+    error it stored nothing. `then` gets the list of new rows in the same transaction: if it raises,
+    nothing is stored. `are_heard` says that a connection waits for the reply to each row; then
+    handlers with `with_fold` reply in this transaction.
 
     On PostgreSQL one statement stores pushes of the usual kinds (events/log/one_statement.py).
     """
@@ -60,7 +64,7 @@ def deliver(
             if len(events) > 1 or not isinstance(error.__cause__, LockNotAvailable):
                 raise
             # The general way stores the push unfolded if only the fold waits for the lock.
-            lock_timeout = _LOCK_TIMEOUT_OF_ONE
+            lock_timeout = LOCK_TIMEOUT_OF_ONE
         else:
             if stored is not None:
                 return stored
@@ -77,7 +81,7 @@ def deliver(
     except _FoldFailed as failure:
         # Fold each event by itself, to find the faulty one. If a lock was the reason, the time for
         # waiting is used up: wait only briefly now.
-        with short_transaction(_LOCK_TIMEOUT_OF_ONE):
+        with short_transaction(LOCK_TIMEOUT_OF_ONE):
             are_new, claimed = _insert(events)
             if len(claimed) == 1:
                 _give_back(claimed[0], failure.error)
@@ -171,12 +175,14 @@ def reopen(events: EventLogQuerySet) -> list[EventLog]:
     """Gives failed and dead rows all their attempts again; returns their keys, due at once."""
     again = events.filter(status__in=[EventLog.Status.FAILED, EventLog.Status.DEAD])
     keys = list(again.only_key())
-    rows = EventLog.objects.filter(pk__in=[event.pk for event in keys])
-    # A row that was given up has answered_by NONE; now it waits for an answer again.
-    rows.filter(answered_by=EventLog.AnsweredBy.NONE).update(
-        answered_by=EventLog.AnsweredBy.NOBODY_YET
-    )
-    rows.update(status=EventLog.Status.FAILED, attempts=0, next_attempt_at=timezone.now())
+    # The worker may finish a row meanwhile, so each update checks the status again.
+    rows = again.filter(pk__in=[event.pk for event in keys])
+    with transaction.atomic():
+        # A row that was given up has answered_by NONE; now it waits for an answer again.
+        rows.filter(answered_by=EventLog.AnsweredBy.NONE).update(
+            answered_by=EventLog.AnsweredBy.NOBODY_YET
+        )
+        rows.update(status=EventLog.Status.FAILED, attempts=0, next_attempt_at=timezone.now())
     return keys
 
 

@@ -7,6 +7,7 @@ from unittest import mock
 
 import pytest
 from django.core.management import call_command
+from django.db import transaction
 from django.utils import timezone
 
 from events.callback import reply_runs
@@ -329,6 +330,20 @@ def test_only_failed_rows_are_reopened(account):
     push(account, message_xml())
     assert reopen(EventLog.objects.all()) == []
     assert EventLog.objects.get().status == "processed"
+
+
+def test_a_row_that_is_answered_meanwhile_is_not_reopened(account, failing):
+    EventLog.objects.update(status="failed")
+    atomic = transaction.atomic
+
+    def answered_meanwhile():
+        EventLog.objects.update(status="processed", next_attempt_at=None)
+        return atomic()
+
+    with mock.patch("events.log.process.transaction.atomic", answered_meanwhile):
+        reopen(EventLog.objects.all())
+    event = EventLog.objects.get()
+    assert (event.status, event.next_attempt_at) == ("processed", None)
 
 
 # --- Abandoned rows ----------------------------------------------------------------------------
