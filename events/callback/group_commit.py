@@ -23,7 +23,7 @@ from typing import Generic, TypeVar
 from django.db import InterfaceError, OperationalError
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
-from events.db.transactions import LOCK_TIMEOUT
+from events.db.transactions import LOCK_TIMEOUT, LOCK_TIMEOUT_OF_ONE
 
 __all__ = ["GroupCommit", "LoopCommit"]
 
@@ -32,8 +32,6 @@ logger = logging.getLogger(__name__)
 # All in seconds. A push waits this long for its batch to begin. Together with the limits of the
 # transaction this stays below the five seconds that WeChat waits.
 _QUEUE_TIMEOUT = 1.5
-# The lock timeout of each row when the rows of a failed batch are stored one by one.
-_LOCK_TIMEOUT_OF_ONE = 0.2
 # Writing a batch takes at most this long: once together, and once row by row.
 _WRITE_TIMEOUT = 2 * LOCK_TIMEOUT + 2
 
@@ -109,7 +107,7 @@ class _Writer(Generic[_Given, _Row]):
                 try:
                     if time.monotonic() > deadline:
                         raise OperationalError("no time is left to store this push") from error
-                    self._deliver_all([pending], _LOCK_TIMEOUT_OF_ONE)
+                    self._deliver_all([pending], LOCK_TIMEOUT_OF_ONE)
                 except Exception as own:
                     pending.error = own
 
@@ -130,9 +128,9 @@ class _Writer(Generic[_Given, _Row]):
 class GroupCommit(Generic[_Given, _Row]):
     """Shares commits among the threads that call store().
 
-    `prepare` makes a row of a given value, without I/O. `deliver` stores rows in one transaction,
-    waits for locks up to the seconds that it is given, and returns which rows are new. It gets up
-    to `batch_size` rows.
+    `prepare` makes a row of a given value, usually without I/O. `deliver` stores rows in one
+    transaction, waits for locks up to the seconds that it is given, and returns which rows are new.
+    It gets up to `batch_size` rows.
     """
 
     def __init__(
@@ -243,11 +241,14 @@ class LoopCommit(Generic[_Given, _Row]):
             in_time_since = time.monotonic() - _QUEUE_TIMEOUT
             try:
                 self._writer.write([p for p in batch if p.since >= in_time_since])
-            finally:
-                for pending in batch:
-                    if pending.is_new is None and pending.error is None:
-                        pending.error = _no_turn()
-                loop.call_soon_threadsafe(_resolve, batch)
+            except BaseException:
+                # A projection may call sys.exit(). The thread must go on: without it every later
+                # push would wait for ever.
+                logger.exception("A batch of pushes was not written")
+            for pending in batch:
+                if pending.is_new is None and pending.error is None:
+                    pending.error = _no_turn()
+            loop.call_soon_threadsafe(_resolve, batch)
             if any(pending.error is not None for pending in batch):
                 self._release_connection()
         self._release_connection()
@@ -256,7 +257,6 @@ class LoopCommit(Generic[_Given, _Row]):
         try:
             self._release()
         except Exception:
-            # The thread must go on: without it every later push would wait for ever.
             logger.exception("The writing thread could not give its connection back")
 
     def _next(self) -> list[_OnLoop[_Given, _Row]]:

@@ -251,6 +251,28 @@ def test_a_writing_thread_that_is_stopped_leaves_nobody_waiting(store: Store):
     assert requests.end() == {2: (2, True)}
 
 
+def test_a_projection_that_exits_does_not_end_the_loops_writing_thread(store: Store):
+    def deliver(rows: Sequence[int], lock_timeout: float) -> list[bool]:
+        if 0 in rows:
+            raise SystemExit
+        return store.deliver(rows, lock_timeout)
+
+    async def three() -> list[tuple[int, bool]]:
+        loop = asyncio.get_running_loop()
+        writer: LoopCommit[int, int] = LoopCommit(
+            even_only,
+            deliver,
+            batch_size=1,
+            submit=lambda function: loop.run_in_executor(None, function),
+            release=mock.Mock(),
+        )
+        with pytest.raises(OperationalError):
+            await asyncio.wait_for(writer.store(0), 60)
+        return [await asyncio.wait_for(writer.store(number), 60) for number in (2, 4)]
+
+    assert asyncio.run(three()) == [(2, True), (4, True)]
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.integers(0, 30), min_size=1, max_size=60),
