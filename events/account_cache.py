@@ -44,7 +44,8 @@ _cached: _Snapshot | None = None
 
 
 def account_with_key(callback_key: str) -> OfficialAccount | None:
-    """Returns the active account with this callback key. All threads share it, so only read it.
+    """Returns the active account with this callback key. All threads share it, so only read it;
+    only a push that tells the original ID sets it.
 
     Raises WrongEncryptionKey if its secrets cannot be decrypted, DatabaseError if the cache is
     empty and the database is away.

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db.models.base import ModelState
 
 from events import metrics
+from events.db.transactions import short_transaction
 from events.kinds import openid_of, scene_of
 from events.log.registry import DEFER, NotYet, early_reply_for, reply_handler_for
 from events.log.replies.reply_ways import tries_end
@@ -53,8 +54,10 @@ def _learn_original_id(message: Message, account: OfficialAccount) -> None:
     is_sealed = account.security_mode != SecurityMode.PLAINTEXT.value
     told = message.to_user_name
     if not account.original_id and is_sealed and is_original_id(told) and not message.is_mended:
-        account.learn_original_id(told)
-        PendingJudgement.request(account.pk)
+        with short_transaction():
+            original_id = account.learn_original_id(told)
+            PendingJudgement.request(account.pk)
+        account.original_id = original_id
 
 
 def _answer_early(event: EventLog, now: datetime.datetime) -> None:

@@ -234,11 +234,14 @@ class OfficialAccount(models.Model):
         if errors:
             raise ValidationError(errors)
 
-    def learn_original_id(self, told: str) -> None:
-        """Stores the original ID from an authentic encrypted push, if the account has none yet."""
+    def learn_original_id(self, told: str) -> str:
+        """Stores the original ID from an authentic encrypted push, if the account has none yet.
+
+        Returns the stored original ID; it does not change this object.
+        """
         accounts = OfficialAccount.objects.filter(pk=self.pk)
         accounts.filter(original_id="").update(original_id=told, updated_at=timezone.now())
-        self.original_id = accounts.values_list("original_id", flat=True).get()
+        return accounts.values_list("original_id", flat=True).get()
 
     @property
     def zone(self) -> zoneinfo.ZoneInfo:
