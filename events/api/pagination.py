@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from events.api.strict_filters import ORDERING
 from events.db.keyset import RowCursor, page
-from events.log.settled import Unsettled, settled_moment, settled_upper_bound
+from events.log.settled import Unsettled, settled_up_to, settled_upper_bound
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -197,7 +197,7 @@ class ChangePagination(_Syncable):
         assert isinstance(queryset, QuerySet)
         if view is not None and view.change_filter in request.query_params:  # type: ignore[attr-defined]
             try:
-                settled = settled_moment(queryset.model)
+                settled = settled_up_to(queryset.model)
             except Unsettled:
                 self.is_settled = False
                 self.base_url = request.build_absolute_uri()

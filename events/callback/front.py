@@ -146,13 +146,11 @@ class CallbackFront:
     async def _account(self, callback_key: str) -> OfficialAccount | None:
         known = account_cache.known_account(callback_key)
         if known.is_old and self._refreshing is None:
-            self._refreshing = asyncio.ensure_future(self._in_thread(account_cache.refresh))
+            self._refreshing = self._in_thread(account_cache.refresh)
             self._refreshing.add_done_callback(self._finish_refresh)
         if not known.is_usable:
-            reading = self._refreshing
-            if reading is None:
-                reading = asyncio.ensure_future(self._in_thread(account_cache.refresh))
-            await asyncio.shield(reading)
+            assert self._refreshing is not None  # what is not usable is old
+            await asyncio.shield(self._refreshing)
             known = account_cache.known_account(callback_key)
         return known.account()
 
@@ -210,7 +208,7 @@ async def _body(push: Push, scope: Scope, protocol: HTTPProtocol) -> bytes | Ans
     if length is None:
         return receive.cut_short(push)
     if length > limit:
-        return receive.too_large(push.account)
+        return receive.too_large(push)
     try:
         async with asyncio.timeout(settings.CALLBACK_SECONDS):
             body = await protocol()
@@ -233,7 +231,7 @@ async def _chunked_body(
             async for chunk in protocol:
                 body += chunk
                 if len(body) > limit:
-                    return receive.too_large(push.account)
+                    return receive.too_large(push)
     except TimeoutError:
         return receive.too_slow(push)
     except ProtocolClosed:

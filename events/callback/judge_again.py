@@ -65,10 +65,11 @@ def judge(events: EventLogQuerySet) -> list[EventLog]:
     A released row is due at once: the worker folds and answers it.
     """
     quarantined = events.with_status(EventLog.Status.QUARANTINED).select_related("account")
-    return [event for event in quarantined.order_by("pk") if _is_released(event)]
+    return [event for event in quarantined.order_by("pk") if _release(event)]
 
 
-def _is_released(event: EventLog) -> bool:
+def _release(event: EventLog) -> bool:
+    """Releases a row that may be folded now; returns whether it did. Otherwise notes why not."""
     now = timezone.now()
     try:
         message = parse_message(bytes(event.raw))
@@ -100,6 +101,7 @@ def read_again(key: EventLog) -> EventLog | None:
     event = build_event(old.account, bytes(old.raw), old.received_at)
     if event.status == EventLog.Status.UNREADABLE:
         return None
+    event.last_delivered_at = old.last_delivered_at
     if event.status != EventLog.Status.QUARANTINED:
         # No connection waits for this push, so an early reply would reach nobody.
         event.status, event.reply = EventLog.Status.RECEIVED, ""

@@ -3,8 +3,9 @@
 Two callers use them: `front` on an event loop, without Django, and `views` in Django's threads.
 Both take the same steps. admit() checks account and signature before the body is read; open_push()
 and store_pushes() make the push durable; quick_answer() or begin_reply() answer it. Once the row
-is committed the answer is always 200, with one exception: if the reply is still being made, the
-answer may leave the push to WeChat's next try (events/callback/awaiting.py).
+is committed the answer is 200, with two exceptions that leave the push to WeChat's next try: if the
+reply is still being made (events/callback/awaiting.py), and if the database broke off before it
+confirmed the commit and does not answer.
 """
 
 from __future__ import annotations
@@ -109,11 +110,11 @@ def verify(
 ) -> Answer:
     """Answers WeChat's GET, sent when the server settings are saved in its console."""
     if account is None:
-        return _refuse(UNKNOWN_ACCOUNT, callback_key)
+        return _refuse_unknown(callback_key)
     try:
         echostr = verify_url(account.credentials(now), parse_query(query_string))
     except NotAuthentic as refusal:
-        return _refuse(_reason(refusal), account.slug, type(refusal).__name__)
+        return _refuse(account, refusal)
     metrics.callbacks.labels("verified").inc()
     return Answer(200, echostr)
 
@@ -123,13 +124,13 @@ def admit(
 ) -> Push | Answer:
     """Checks account, signature and age; returns the push without its body, or the refusal."""
     if account is None:
-        return _refuse(UNKNOWN_ACCOUNT, callback_key)
+        return _refuse_unknown(callback_key)
     credentials = account.credentials(now)
     try:
         parameters = authenticate(credentials, parse_query(query_string))
         _check_age(int(parameters.timestamp), account, now)
     except NotAuthentic as refusal:
-        return _refuse(_reason(refusal), account.slug, type(refusal).__name__)
+        return _refuse(account, refusal)
     return Push(account, credentials, parameters, now)
 
 
@@ -179,7 +180,7 @@ def not_stored(push: Push, error: Exception) -> Answer:
         metrics.callbacks.labels("probed").inc()
         return error.answer
     if isinstance(error, NotAuthentic):
-        return _refuse(_reason(error), push.account.slug, type(error).__name__)
+        return _refuse(push.account, error)
     logger.error("A push could not be stored", exc_info=error)
     metrics.callbacks.labels("not_stored").inc()
     return TRY_AGAIN
@@ -191,9 +192,9 @@ def accounts_unreadable(error: Exception) -> Answer:
     return TRY_AGAIN
 
 
-def too_large(account: OfficialAccount) -> Answer:
+def too_large(push: Push) -> Answer:
     """The answer to a body over CALLBACK_MAX_BODY."""
-    logger.warning("Callback of %s: body over CALLBACK_MAX_BODY", account.slug)
+    logger.warning("Callback of %s: body over CALLBACK_MAX_BODY", push.account.slug)
     metrics.callbacks.labels("too_large").inc()
     return _TOO_LARGE
 
@@ -241,16 +242,22 @@ def _sealed(push: Push, opened: Opened, reply_xml: str) -> Answer:
     return Answer(200, xml, "application/xml")
 
 
-def _refuse(reason: str, account: str, error: str = "") -> Answer:
-    logger.warning("Callback of %.64r refused: %s", account, reason)
+def _refuse(account: OfficialAccount, refusal: NotAuthentic) -> Answer:
+    name = type(refusal).__name__
+    note_refusal(account.slug, name)
+    return _refused(account.slug, f"{name} ({refusal.code})")
+
+
+def _refuse_unknown(callback_key: str) -> Answer:
+    note_refusal("", UNKNOWN_ACCOUNT)
+    return _refused(callback_key, UNKNOWN_ACCOUNT)
+
+
+def _refused(addressee: str, reason: str) -> Answer:
+    logger.warning("Callback of %.64r refused: %s", addressee, reason)
     metrics.callbacks.labels("refused").inc()
     metrics.refusals.labels(reason).inc()
-    note_refusal(account if error else "", error or reason)
     return _FORBIDDEN
-
-
-def _reason(refusal: NotAuthentic) -> str:
-    return f"{type(refusal).__name__} ({refusal.code})"
 
 
 def _check_age(timestamp: int, account: OfficialAccount, now: datetime.datetime) -> None:

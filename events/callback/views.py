@@ -62,7 +62,7 @@ def _take(request: HttpRequest, push: Push) -> Answer:
     except UnreadablePostError:
         return receive.cut_short(push)
     if len(push.body) > settings.CALLBACK_MAX_BODY:
-        return receive.too_large(push.account)
+        return receive.too_large(push)
     declared = request.META.get("CONTENT_LENGTH")
     if declared:
         length = number_in(declared)

@@ -1,7 +1,7 @@
 """Runs jobs: claims a due row with a lease, does its work, and ends it or retries it later.
 
-Every job of the site goes through `claimed` and `run_job`. Only this module notes what the work
-raises:
+Every job that calls WeChat goes through `claimed` and `run_job`. Only this module notes what the
+work raises:
 
 | the work raises | the job |
 |---|---|

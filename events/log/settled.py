@@ -22,9 +22,9 @@ from events.models import EventLog, RowChange
 
 __all__ = [
     "Unsettled",
-    "settled_instant",
-    "settled_moment",
+    "settled_before",
     "settled_sequence",
+    "settled_up_to",
     "settled_upper_bound",
 ]
 
@@ -46,7 +46,7 @@ def settled_upper_bound() -> int:
     return int(highest)
 
 
-def settled_moment(model: type[Model]) -> datetime.datetime | None:
+def settled_up_to(model: type[Model]) -> datetime.datetime | None:
     """Returns the time up to which no change of a table can appear any more; raises `Unsettled`.
 
     The changes have their time from `FUNCTIONS["now"]`. None means that every visible change is
@@ -62,13 +62,13 @@ def settled_moment(model: type[Model]) -> datetime.datetime | None:
     return moment
 
 
-def settled_instant(model: type[Model]) -> datetime.datetime:
+def settled_before(model: type[Model]) -> datetime.datetime:
     """Returns a time before which no change of a table can appear any more.
 
     Changes visible at the call have an earlier time; all later changes have this time or a later
     one. Raises `Unsettled`.
     """
-    moment = settled_moment(model)
+    moment = settled_up_to(model)
     if moment is not None:
         return moment
     # SQLite's clock counts milliseconds: wait until the present one, which may have changes, ends.

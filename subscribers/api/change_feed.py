@@ -21,7 +21,7 @@ from events.db.keyset import Leading, RowCursor, page
 from events.log.row_changes import EVENT, KEPT_FOR
 from events.log.settled import (
     Unsettled,
-    settled_instant,
+    settled_before,
     settled_sequence,
     settled_upper_bound,
 )
@@ -194,7 +194,7 @@ def _read_subscribers(
     The state: the last change in microseconds since 1970, and the follower's id.
     """
     microseconds, pk = state or (0, 0)
-    instant = settled_instant(Subscriber)
+    instant = settled_before(Subscriber)
     found, more = page(
         reader.rows(type_).filter(updated_at__lt=instant),
         size,

@@ -166,7 +166,7 @@ class DeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
 
 @extend_schema_serializer(examples=[of_body({"deliveries": [901]})])
 class RedeliverSerializer(StrictFields, serializers.Serializer[Any]):
-    """Deliveries by their ids, or those that failed, within a span of time if one is given."""
+    """Deliveries by their ids, or those that failed, of those created within a given time."""
 
     deliveries = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
@@ -284,7 +284,7 @@ class WebhookViewSet(
     )
     @action(detail=True, methods=["post"], url_path="redeliver")
     def send_again(self, request: Request, pk: str) -> Response:
-        """Sends deliveries again: those with these ids, those that failed, or all of a span."""
+        """Sends deliveries again: those with these ids, or those that failed."""
         endpoint = self.get_object()
         serializer = RedeliverSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)

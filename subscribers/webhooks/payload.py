@@ -13,6 +13,7 @@ from typing import Any
 
 from events.models import EventLog
 from subscribers.models import Binding, OutgoingMessage, QRScene, WebhookMessage
+from subscribers.webhooks.event_types import TEST
 
 __all__ = ["of_binding", "of_event", "of_message", "of_scene", "of_test"]
 
@@ -91,9 +92,9 @@ def of_scene(scene: QRScene, type_: str, at: datetime.datetime) -> WebhookMessag
     )
 
 
-def of_test(account: Any, type_: str, at: datetime.datetime) -> WebhookMessage:
+def of_test(account: Any, at: datetime.datetime) -> WebhookMessage:
     """The message of a test."""
-    return _message(type_, account, at, data={"id": None})
+    return _message(TEST, account, at, data={"id": None})
 
 
 def _message(

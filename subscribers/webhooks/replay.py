@@ -11,7 +11,6 @@ from django.utils import timezone
 from events.models.job import JobQuerySet
 from subscribers.models import WebhookDelivery, WebhookEndpoint
 from subscribers.webhooks import payload
-from subscribers.webhooks.event_types import TEST
 from subscribers.webhooks.write import deliveries_of
 
 __all__ = ["chosen", "send_again", "send_test"]
@@ -27,7 +26,7 @@ def chosen(
     end: datetime.datetime | None = None,
     with_successes: bool = False,
 ) -> JobQuerySet[WebhookDelivery]:
-    """An endpoint's deliveries with these ids, or those that failed from `begin` until `end`.
+    """An endpoint's deliveries with these ids, or its failed ones created from `begin` until `end`.
 
     `with_successes` adds those that arrived. Ids choose deliveries in any state.
     """
@@ -52,17 +51,17 @@ def send_again(deliveries: JobQuerySet[WebhookDelivery], now: datetime.datetime)
     again = {"attempts": 0, "lease": "", "leased_until": None, "failure": "", "failure_text": ""}
     # No join, so that each UPDATE itself checks whether a delivery is free: a worker may claim it
     # meanwhile.
-    told = WebhookEndpoint.objects.filter(is_active=True, paused_at=None).values("pk")
+    on = WebhookEndpoint.objects.filter(is_active=True, paused_at=None).values("pk")
     with transaction.atomic():
-        number = free.exclude(endpoint__in=told).update(state=_State.HELD, due_at=None, **again)
-        here = free.filter(endpoint__in=told)
+        number = free.exclude(endpoint__in=on).update(state=_State.HELD, due_at=None, **again)
+        here = free.filter(endpoint__in=on)
         return number + here.update(state=_State.WAITING, due_at=now, **again)
 
 
 def send_test(endpoint: WebhookEndpoint) -> WebhookDelivery:
     """Queues a message of the type `webhook.test` for one endpoint."""
     now = timezone.now()
-    message = payload.of_test(endpoint.account, TEST, now)
+    message = payload.of_test(endpoint.account, now)
     with transaction.atomic():
         message.save()
         [delivery] = deliveries_of(message, [endpoint], now)

@@ -54,7 +54,7 @@ def make_answer(
     handler did. `is_heard` is called when the reply is there: it returns whether a connection waits
     and will take the reply at once.
     """
-    row = claim(event, most_attempts=len(EVENT))
+    row = claim(event)
     if row is None:
         return None
     lease = row.lease

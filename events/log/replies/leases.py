@@ -19,6 +19,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from events.db.transactions import release_connection, short_transaction
+from events.delays import EVENT
 from events.models import EventLog
 
 __all__ = ["claim", "lease_seconds", "renewed"]
@@ -31,12 +32,12 @@ def lease_seconds() -> float:
     return 2 * float(settings.CALLBACK_SECONDS)
 
 
-def claim(event: EventLog, *, most_attempts: int) -> EventLog | None:
+def claim(event: EventLog) -> EventLog | None:
     """Leases a folded row without outcome to the caller, and returns it.
 
     Returns None if there is no such row, or if another process has it. It reads only the key of
-    `event`. A former lease that ended without an outcome counts as an attempt; after more than
-    `most_attempts` the row becomes DEAD, and this function returns None.
+    `event`. A former lease that ended without an outcome counts as an attempt; after the last
+    attempt the row becomes DEAD, and this function returns None.
     """
     rows = EventLog.objects.with_key_of(event)
     with short_transaction():
@@ -47,7 +48,7 @@ def claim(event: EventLog, *, most_attempts: int) -> EventLog | None:
         former = row.lease
         if former:
             row.attempts += 1
-        is_dead = row.attempts > most_attempts
+        is_dead = row.attempts > len(EVENT)
         columns: dict[str, object] = {"attempts": row.attempts}
         if is_dead:
             columns |= {

@@ -61,8 +61,8 @@ class AccountStatistics(models.Model):
 class Series(models.Model):
     """A counted set of events: those of one kind, or of one kind and key.
 
-    `key` is a menu's EventKey or a scene, "" for the whole kind. The kind "message" stands for all
-    kinds of messages together.
+    `key` is a menu's EventKey or a scene, "" for the whole kind. `stats.messages` stands for
+    all kinds of messages together.
     """
 
     account = models.ForeignKey(OfficialAccount, on_delete=models.CASCADE, db_index=False)

@@ -77,7 +77,7 @@ def forget_unseen(now: datetime.datetime | None = None) -> int:
         held_progress()
         AccountStatistics.objects.update(seen_since=limit + _MONTH)
         forgotten, _ = LastSeen.objects.filter(at__lt=microseconds(limit)).delete()
-    return forgotten + forget_old(now)
+        return forgotten + forget_old(now)
 
 
 @on_erasure
