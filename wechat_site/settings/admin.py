@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpRequest
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -18,11 +19,19 @@ def _static(name: str) -> str:
 
 def _admin_link(title: Any, icon: str, app: str, model: str) -> dict[str, Any]:
     """A line of the sidebar, for users who may see the page behind it."""
+
+    def may_see(request: HttpRequest) -> bool:
+        from django.apps import apps
+        from django.contrib import admin
+
+        page = admin.site.get_model_admin(apps.get_model(app, model))
+        return bool(page.has_view_permission(request))
+
     return {
         "title": title,
         "icon": icon,
         "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
-        "permission": lambda request: request.user.has_perm(f"{app}.view_{model}"),
+        "permission": may_see,
     }
 
 

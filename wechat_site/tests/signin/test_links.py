@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from events.models import AccountLimit
 from wechat_site.signin.roles import ROLES
 from wechat_site.tests.signin.crawl import pages
 from wechat_site.tests.signin.people import browser_of, with_role
@@ -12,9 +13,14 @@ from wechat_site.tests.signin.world import make_rows
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_each_link_that_a_role_sees_leads_somewhere(role):
-    make_rows("spruce", "Spruce Books", "oT3xk5QmZb7LwR2nVc9Ys0DfHj4E", "a red bicycle")
-    seen = list(pages(browser_of(with_role("lin", role))))
+@pytest.mark.parametrize(
+    ("role", "limited"), [*((role, False) for role in ROLES), ("administrator", True)]
+)
+def test_each_link_that_a_role_sees_leads_somewhere(role, limited):
+    rows = make_rows("spruce", "Spruce Books", "oT3xk5QmZb7LwR2nVc9Ys0DfHj4E", "a red bicycle")
+    user = with_role("lin", role)
+    if limited:
+        AccountLimit.objects.create(user=user).accounts.add(rows.account)
+    seen = list(pages(browser_of(user)))
     assert [page for page in seen if page.answer.status_code >= 400] == []
     assert len(seen) > 10
