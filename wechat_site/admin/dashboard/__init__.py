@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
 
 from events.admin.people.api_keys import ending_keys
 from events.audit.record import record_look_at_list
-from events.models import EventLog
+from events.models import EventLog, TaskRun
 from events.stats.reading.overview import kind_totals
 from subscribers.models import Subscriber
 from subscribers.stats.reading.queries import RETENTION_DAYS
@@ -62,11 +63,12 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context["attention"] = [*context.get("attention", []), *latest.syncs(choice, now)]
     if may("events.view_apikey"):
         context["attention"] = [*context.get("attention", []), *ending_keys(request.user)]
+    sees_jobs = admin.site.get_model_admin(TaskRun).has_view_permission(request)
     if may("events.view_officialaccount"):
         last = latest.last_pushes(choice.shown, now)
-        context["accounts"] = alive.account_rows(choice, last, now)
+        context["accounts"] = alive.account_rows(choice, last, now, sees_jobs=sees_jobs)
         context["refusals"] = alive.refusals(choice, request.user, now)
-    if may("events.view_taskrun"):
+    if sees_jobs:
         context["worker"] = alive.worker(now)
     if figures:
         context["figures"] = figures

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import F, Max, Sum
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -26,6 +25,7 @@ from wechat_site.admin.dashboard.choice import Choice
 from wechat_site.admin.dashboard.links import (
     account_url,
     follower_url,
+    jobs_url,
     list_url,
     log_url,
     past_days,
@@ -82,7 +82,7 @@ _REASONS: dict[str, StrOrPromise] = {
         "repeat a captured one: take the safe mode (安全模式)."
     ),
 }
-# Failures that a wrong setting of the account causes; others are put right elsewhere.
+# Failures that a wrong setting of the account causes. The page of background jobs tells of others.
 _OF_ACCOUNT = {"address", "credentials", "token", "token_paused", "no_app_secret", "permission"}
 _WAITING_SHOWN = 5
 COUNTED_UP_TO = 99
@@ -90,7 +90,7 @@ COUNTED_UP_TO = 99
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A sentence, and the page on which to put it right."""
+    """A sentence, and the page on which to put it right; "" if the viewer may not see that page."""
 
     words: str
     url: str
@@ -127,13 +127,20 @@ class Refusal:
 
 
 def account_rows(
-    choice: Choice, last_pushes: Mapping[int, datetime.datetime | None], now: datetime.datetime
+    choice: Choice,
+    last_pushes: Mapping[int, datetime.datetime | None],
+    now: datetime.datetime,
+    *,
+    sees_jobs: bool,
 ) -> list[AccountRow]:
-    """A row for each account that is shown; the answers are those since yesterday."""
+    """A row for each account that is shown; the answers are those since yesterday.
+
+    Users with `sees_jobs` get links to the page of background jobs.
+    """
     days = Days(choice.shown, choice.today - _DAY, choice.today)
     answers = _answers(days)
     usual, limits = rhythms(choice.ids, now), Limits()
-    troubles = _troubles(choice, now)
+    troubles = _troubles(choice, now, jobs_url() if sees_jobs else "")
     span = past_days(days.first, days.last)
     rows = []
     for account in choice.shown:
@@ -187,7 +194,7 @@ def _answers(days: Days) -> dict[int, tuple[int, int, int]]:
     return {pk: (pushes, late, missed) for pk, pushes, late, missed in rows}
 
 
-def _troubles(choice: Choice, now: datetime.datetime) -> defaultdict[int, list[Trouble]]:
+def _troubles(choice: Choice, now: datetime.datetime, jobs: str) -> defaultdict[int, list[Trouble]]:
     """Why WeChat's API does not answer an account: token, IP list, quota, permission."""
     found: defaultdict[int, dict[str, Trouble]] = defaultdict(dict)
     lately = {"account__in": choice.ids, "failed_at__gt": now - _DAY}
@@ -202,11 +209,7 @@ def _troubles(choice: Choice, now: datetime.datetime) -> defaultdict[int, list[T
         for account_id, label in rows:
             words = explanation(label)
             if words:
-                url = (
-                    account_url(account_id)
-                    if label in _OF_ACCOUNT
-                    else reverse("admin:events_taskrun_changelist")
-                )
+                url = account_url(account_id) if label in _OF_ACCOUNT else jobs
                 found[account_id][label] = Trouble(words, url)
     return defaultdict(list, {pk: list(troubles.values()) for pk, troubles in found.items()})
 
@@ -269,5 +272,5 @@ def worker(now: datetime.datetime) -> dict[str, Any]:
         "is_silent": TaskRun.objects.is_silent(now),
         "last_at": max(finished, default=None),
         "failing": sum(run.failures > 0 for run in runs),
-        "url": reverse("admin:events_taskrun_changelist"),
+        "url": jobs_url(),
     }

@@ -11,7 +11,7 @@ from django.urls import reverse
 from events.admin.list_filters import AnswerFilter, EventTimeFilter
 from wechat_site.admin.dashboard.choice import Choice
 
-__all__ = ["account_url", "follower_url", "list_url", "log_url", "past_days"]
+__all__ = ["account_url", "follower_url", "jobs_url", "list_url", "log_url", "past_days"]
 
 
 def list_url(app: str, model: str, **filters: str) -> str:
@@ -48,6 +48,11 @@ def unanswered_url(choice: Choice, **filters: str) -> str:
 
 def account_url(account_id: int) -> str:
     return reverse("admin:events_officialaccount_change", args=[account_id])
+
+
+def jobs_url() -> str:
+    """The address of the page of background jobs."""
+    return reverse("admin:events_taskrun_changelist")
 
 
 def follower_url(subscriber_id: int) -> str:

@@ -290,6 +290,27 @@ def test_trouble_with_the_api_is_told_by_account(operator, account):
     assert all(operator.get(trouble.url).status_code == 200 for trouble in row.troubles)
 
 
+@pytest.mark.parametrize("limited", [False, True])
+def test_only_viewers_of_background_jobs_are_linked_there(client, account, limited):
+    failed = {"account": account, "failed_at": timezone.now()}
+    SharedAccessToken.objects.create(failure="address", failures=1, **failed)
+    ProfileFetch.objects.create(failure="fault", due_at=timezone.now(), **failed)
+    user = User.objects.create_user("clerk", is_staff=True)
+    rights = {"view_officialaccount", "view_taskrun"} if limited else {"view_officialaccount"}
+    user.user_permissions.set(Permission.objects.filter(codename__in=rights))
+    if limited:
+        AccountLimit.objects.create(user=user).accounts.add(account)
+    client.force_login(user)
+    client.cookies["django_language"] = "en"
+    page = client.get(DASHBOARD)
+    (row,) = page.context["accounts"]
+    urls = {"IP" in trouble.words: trouble.url for trouble in row.troubles}
+    assert urls == {True: row.url, False: ""}
+    assert "A fault of this site" in page.content.decode()
+    assert "taskrun" not in page.content.decode()
+    assert "worker" not in page.context
+
+
 def test_who_was_answered_does_not_wait(operator, account):
     push(account, message_xml(openid="o1", at=midnight(account)))
     push(account, message_xml("text", openid="o1", Content="Hello", MsgId="1"))
