@@ -30,8 +30,13 @@ class WithWelcome(ModelAdmin):
     """The part of the QR codes' admin that edits the answer to a code's followers."""
 
     def welcome_fields(self, request: HttpRequest, scene: QRScene) -> list[str]:
-        """The fields that the page shows; a rule with more than one text has its own page."""
+        """The fields that the page shows; none to users who may not see reply rules.
+
+        A rule with more than one text has its own page.
+        """
         user: Any = request.user
+        if not user.has_perm("events.view_replyrule"):
+            return []
         may_write = self.has_change_permission(request, scene) and all(
             user.has_perm(f"events.{act}_replyrule") for act in _WRITE
         )
@@ -76,7 +81,6 @@ class WithWelcome(ModelAdmin):
                     and scene.scene in rule.trigger.keys
                 ],
                 "page_of_rules": page_of_rules(scene.account),
-                "may_see_rules": may("events.view_replyrule"),
                 "may_write_rules": may("events.add_replyrule"),
             },
         )

@@ -104,6 +104,7 @@ class QRSceneAdmin(
             ]  # fmt: skip
             return [(None, {"fields": names})]
         tags = "tag_names" if self.has_change_permission(request, obj) else "tag_list"
+        welcome = self.welcome_fields(request, obj)
         return [
             (None, {"fields": ["code"]}),
             (
@@ -123,7 +124,7 @@ class QRSceneAdmin(
                     ]
                 },
             ),
-            (_("Welcome"), {"fields": self.welcome_fields(request, obj)}),
+            *([(_("Welcome"), {"fields": welcome})] if welcome else []),
         ]  # fmt: skip
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:

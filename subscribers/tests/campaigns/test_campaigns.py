@@ -254,20 +254,26 @@ def test_the_welcome_is_written_on_the_codes_page_and_wins(operator, account):
     assert [rule.name for rule in draft_of(account.pk)] == ["All", "Hello"]
 
 
-def test_who_may_not_see_rules_is_not_led_to_them(client, account):
+@pytest.mark.parametrize("right", ["view_qrscene", "change_qrscene"])
+def test_who_may_not_see_rules_sees_no_welcome(client, account, right):
     shop = code(account, "shop-1")
-    make_rule(account, "event.subscribe", content="Hello")
-    make_rule(account, "event.subscribe", key="shop-1", content="Welcome")
+    make_rule(account, "event.subscribe", content="Good morning")
+    make_rule(account, "event.subscribe", key="shop-1", content="Good evening")
     user = User.objects.create_user("counts", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="view_qrscene"))
+    user.user_permissions.add(Permission.objects.get(codename=right))
     client.force_login(user)
     client.cookies["django_language"] = "en"
     page = reverse("admin:subscribers_qrscene_change", args=[shop.pk])
     shown = client.get(page).content.decode()
-    assert "Welcome" in shown
-    assert "replyrule" not in shown
+    assert "Shop shop-1" in shown
+    assert not re.search("Welcome|Good morning|Good evening|replyrule", shown)
+    if right == "change_qrscene":
+        assert client.post(page, posted_page("Good night")).status_code == 302
+        shop.refresh_from_db()
+        assert shop.name == "Shop 1"
+        assert len(draft_of(account.pk)) == 2
     ReplyRule.objects.all().delete()
-    assert "replyrule" not in client.get(page).content.decode()
+    assert "Welcome" not in client.get(page).content.decode()
 
 
 def test_a_welcome_of_more_than_a_text_is_left_to_the_rules(operator, account):
