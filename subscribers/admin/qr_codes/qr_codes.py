@@ -29,7 +29,11 @@ from events.wechat.api.qr_codes import CREATE_PATH
 from subscribers.admin.qr_codes.follower_counts import CountingList, FollowerCounts
 from subscribers.admin.qr_codes.qr_code_downloads import WithDownloads
 from subscribers.admin.qr_codes.qr_code_fetching import WithFetching, fetch_title
-from subscribers.admin.qr_codes.qr_code_filters import GroupFilter, QRCodeStateFilter
+from subscribers.admin.qr_codes.qr_code_filters import (
+    GroupFilter,
+    QRCodeStateFilter,
+    TagFilter,
+)
 from subscribers.admin.qr_codes.qr_code_forms import NewSceneForm, SceneForm
 from subscribers.admin.qr_codes.qr_code_list import WithListOfCodes
 from subscribers.admin.qr_codes.qr_code_results import WithResults
@@ -75,7 +79,9 @@ class QRSceneAdmin(
         "name", "badge", "scene", "validity", "came_first", "still_following", "tag_list",
         "group", "owner", "account",
     ]  # fmt: skip
-    list_filter = [AccountFilter, QRCodeStateFilter, GroupFilter, "is_permanent", "tags"]
+    list_filter = [
+        AccountFilter, QRCodeStateFilter, GroupFilter, "is_permanent", ("tags", TagFilter),
+    ]  # fmt: skip
     list_filter_sheet = False
     list_fullwidth = True
     list_before_template = "admin/subscribers/qrscene/waiting.html"

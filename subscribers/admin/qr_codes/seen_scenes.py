@@ -21,6 +21,7 @@ from events.admin.list_filters import AccountFilter
 from events.models import OfficialAccount
 from events.viewer import account_ids
 from subscribers.admin.qr_codes.follower_counts import CountingKeysetList, FollowerCounts
+from subscribers.admin.qr_codes.qr_code_filters import visible_tags
 from subscribers.models import QRScene, SceneTag, SeenScene
 from subscribers.qr_codes.create import NewQRCode, SceneTaken, create_qr_codes
 
@@ -85,6 +86,12 @@ class SeenSceneAdmin(ReadOnly, FollowerCounts, KeysetModelAdmin):
 
 @admin.register(SceneTag)
 class SceneTagAdmin(AccountModelAdmin):
+    """All accounts share the tags.
+
+    Users with a limit see tags that codes of their accounts carry, or no code. They may change and
+    delete a tag only if no code of another account carries it.
+    """
+
     account_path = ""
     list_display = ["name", "codes"]
     search_fields = ["name"]
@@ -92,9 +99,25 @@ class SceneTagAdmin(AccountModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[SceneTag]:
         ids = account_ids(request.user)
         visible = Q() if ids is None else Q(qrscene__account__in=ids)
-        tags: QuerySet[SceneTag] = super().get_queryset(request)
+        tags = visible_tags(request.user, super().get_queryset(request))
         return tags.annotate(number=Count("qrscene", filter=visible))
+
+    def has_change_permission(self, request: HttpRequest, obj: SceneTag | None = None) -> bool:
+        may_change: bool = super().has_change_permission(request, obj)
+        return may_change and not _is_carried_elsewhere(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: SceneTag | None = None) -> bool:
+        may_delete: bool = super().has_delete_permission(request, obj)
+        return may_delete and not _is_carried_elsewhere(request, obj)
 
     @display(description=_("QR codes"), ordering="number")
     def codes(self, tag: Any) -> str:
         return render_to_string("admin/subscribers/scenetag/codes.html", {"tag": tag})
+
+
+def _is_carried_elsewhere(request: HttpRequest, tag: SceneTag | None) -> bool:
+    """Whether codes of accounts that the user may not see carry the tag."""
+    ids = account_ids(request.user)
+    if tag is None or ids is None:
+        return False
+    return QRScene.objects.filter(tags=tag).exclude(account__in=ids).exists()

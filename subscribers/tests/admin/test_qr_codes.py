@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from events.models import AccountLimit
 from events.platform.rights import Right, keep_rights
 from events.simulator.fake_api import Fault
 from events.testing import make_account, message_xml, push
@@ -29,6 +30,7 @@ CREATE = "/cgi-bin/qrcode/create"
 LIST = reverse("admin:subscribers_qrscene_changelist")
 ADD = reverse("admin:subscribers_qrscene_add")
 SEVERAL = f"{LIST}several/"
+TAGS = reverse("admin:subscribers_scenetag_changelist")
 ELSEWHERE = reverse("admin:subscribers_seenscene_changelist")
 
 
@@ -155,7 +157,7 @@ def test_what_operators_write_is_text_everywhere(operator, shop, at_wechat):
     assert code.state == QRScene.State.READY
     push(shop, message_xml("event.SCAN", openid="o1", EventKey="<u>elsewhere</u>"))
     pages = [LIST, page_of(code), page_of(code, "fetch"), ELSEWHERE, SEVERAL]
-    for url in [*pages, reverse("admin:subscribers_scenetag_changelist")]:
+    for url in [*pages, TAGS]:
         page = text_of(operator.get(url))
         assert not re.search(r"<script>alert|</title><b>|<i>,|<u>elsewhere", page), url
     page = text_of(
@@ -269,6 +271,44 @@ def test_the_list_says_what_waits_and_what_failed(operator, shop, fake):
 
 def _pks():
     return QRScene.objects.values_list("pk", flat=True)
+
+
+def test_a_limited_user_sees_and_changes_only_tags_of_his_accounts(client, shop):
+    hats = make_account("hats")
+    create_qr_code(shop, NewQRCode("One"), tags=["ours", "shared"])
+    create_qr_code(hats, NewQRCode("Two"), tags=["theirs", "shared"])
+    SceneTag.named(["free"])
+    tags = {tag.name: tag for tag in SceneTag.objects.all()}
+    user = User.objects.create_user("lin", is_staff=True)
+    models = ("qrscene", "scenetag")
+    user.user_permissions.set(Permission.objects.filter(content_type__model__in=models))
+    AccountLimit.objects.create(user=user).accounts.add(shop)
+    client.force_login(user)
+    client.cookies["django_language"] = "en"
+
+    assert listed(client.get(TAGS)) == {"ours", "shared", "free"}
+    page = client.get(LIST)
+    (offered,) = [spec for spec in page.context["cl"].filter_specs if spec.title == "tags"]
+    assert [name for _pk, name in offered.lookup_choices] == ["free", "ours", "shared"]
+    assert "theirs" not in text_of(page)
+
+    def taken(name, act, sent):
+        url = reverse(f"admin:subscribers_scenetag_{act}", args=[tags[name].pk])
+        return client.post(url, sent).headers.get("Location") == TAGS
+
+    for name in ("theirs", "shared"):
+        assert not taken(name, "change", {"name": "new"})
+        assert not taken(name, "delete", {"post": "yes"})
+    chosen = {"action": "delete_selected", "post": "yes"}
+    assert client.post(TAGS, chosen | {"_selected_action": [tags["shared"].pk]}).status_code == 403
+    client.post(TAGS, chosen | {"_selected_action": [tags["theirs"].pk]})
+    assert set(SceneTag.objects.all()) == set(tags.values())
+    assert set(SceneTag.objects.values_list("name", flat=True)) == tags.keys()
+
+    assert taken("ours", "change", {"name": "new"})
+    assert taken("free", "delete", {"post": "yes"})
+    client.post(TAGS, chosen | {"_selected_action": [tags["ours"].pk]})
+    assert set(SceneTag.objects.values_list("name", flat=True)) == {"shared", "theirs"}
 
 
 def test_the_list_costs_the_same_however_long_it_is(operator, shop):
