@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 from django.db import transaction
@@ -51,6 +52,8 @@ class ReadViewSet(
 
     # The part before the colon of the scope that a key needs.
     scope: str
+    # The permission that the key's owner needs for an action, beside the one of the scope.
+    rights: ClassVar[Mapping[str, str]] = {}
     # Filters by a time, each with the column that orders the list if the request has the filter. If
     # it has several, the first one here counts.
     time_columns: ClassVar[dict[str, str]] = {}

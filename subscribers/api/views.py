@@ -126,6 +126,7 @@ class QRSceneViewSet(ReadViewSet[QRScene]):
     """The QR codes of campaigns."""
 
     scope = "scenes"
+    rights = {"renew": "subscribers.change_qrscene"}
     holds_personal_data = False
     queryset = with_account(QRScene.objects.prefetch_related("tags"))
     serializer_class = QRSceneSerializer

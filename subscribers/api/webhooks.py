@@ -39,6 +39,8 @@ from subscribers.webhooks.replay import chosen, send_again, send_test
 
 __all__ = ["WebhookViewSet"]
 
+_CHANGE = "subscribers.change_webhookendpoint"
+
 _V = TypeVar("_V")
 
 
@@ -208,6 +210,14 @@ class WebhookViewSet(
     """Addresses of other systems, to which this site sends events signed by Standard Webhooks."""
 
     scope = "webhooks"
+    rights = {
+        "destroy": "subscribers.delete_webhookendpoint",
+        "partial_update": _CHANGE,
+        "rotate_secret": _CHANGE,
+        "send_test": _CHANGE,
+        "activate": _CHANGE,
+        "send_again": _CHANGE,
+    }
     # Only the deliveries hold personal data, and deliveries() records a look at them itself.
     holds_personal_data = False
     http_method_names = ["get", "post", "patch", "delete", "head", "options"]

@@ -81,7 +81,10 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 class HasScope(BasePermission):
-    """The key carries the view's scope: ``<scope>:read`` to look, ``<scope>:write`` to act."""
+    """The key carries the view's scope: ``<scope>:read`` to look, ``<scope>:write`` to act.
+
+    For an action among the view's `rights` the key's owner also needs the permission named there.
+    """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         if not isinstance(request.auth, ApiKey):
@@ -93,7 +96,13 @@ class HasScope(BasePermission):
         self.message = (
             _("This needs a key with the scope %s, and its owner's right to it.") % needed
         )
-        return carries(request, needed)
+        if not carries(request, needed):
+            return False
+        right = getattr(view, "rights", {}).get(getattr(view, "action", None))
+        if right is None or request.user.has_perm(right):
+            return True
+        self.message = _("The key's owner lacks the permission %s.") % right
+        return False
 
 
 class KeyThrottle(SimpleRateThrottle):

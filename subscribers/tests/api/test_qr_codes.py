@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.files.base import ContentFile
 from django.utils import timezone
 from PIL import Image
@@ -259,3 +259,16 @@ def test_a_code_is_gone_when_it_was_scanned_or_has_expired(get, shop, at_wechat,
     path = f"binding-requests/{second.pk}/"
     assert (get(path).json()["state"], get(path).json()["url"]) == ("bound", None)
     assert get(f"{path}qr.svg").status_code == 404
+
+
+def test_renewing_needs_the_permission_that_the_admin_needs(post, shop, at_wechat):
+    code = create_qr_code(shop, NewQRCode("Fair", "fair"), expire_seconds=3600)
+    fetch_scene_tickets()
+    user = User.objects.create_user("lin")
+    user.user_permissions.set(Permission.objects.filter(codename="add_qrscene"))
+    headers = key_of(user, ["scenes:write"])
+    refused = post(f"scenes/{code.pk}/renew/", headers=headers)
+    assert (refused.status_code, refused["Content-Type"]) == (403, "application/problem+json")
+    assert "subscribers.change_qrscene" in refused.json()["detail"]
+    user.user_permissions.add(Permission.objects.get(codename="change_qrscene"))
+    assert post(f"scenes/{code.pk}/renew/", headers=headers).status_code == 202

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection, connections, transaction
 from django.db.models import F
 from django.test import Client
@@ -20,6 +20,7 @@ from events.delays import WEBHOOK
 from events.models import ApiKey, AuditEntry, EventLog, OfficialAccount
 from events.people.scopes import scopes_of
 from events.testing import make_account, message_xml, push
+from subscribers.api.webhooks import WebhookViewSet
 from subscribers.models import (
     Binding,
     OutgoingMessage,
@@ -556,6 +557,43 @@ def test_the_api_refuses(account, key, wrong):
     answer = key.post("/api/v1/webhooks/", given, content_type="application/json")
     assert answer.status_code == 400
     assert not WebhookEndpoint.objects.exists()
+
+
+def test_the_api_needs_the_permission_that_the_admin_needs(account):
+    user = User.objects.create_user("lin")
+    _, key = ApiKey.issue(user=user, scopes=["webhooks:read", "webhooks:write"])
+    client = Client(headers={"Authorization": f"Bearer {key}"})
+
+    def allow(*acts):
+        names = [f"{act}_webhookendpoint" for act in acts]
+        user.user_permissions.set(Permission.objects.filter(codename__in=names))
+
+    allow("view", "add")
+    given = {"url": "https://a.example/", "types": ["event.*"], "account": "shop"}
+    made = client.post("/api/v1/webhooks/", given, content_type="application/json")
+    address = f"/api/v1/webhooks/{made.json()['id']}/"
+    of_all = {act.url_path for act in WebhookViewSet.get_extra_actions() if "post" in act.mapping}
+    assert of_all == {"activate", "redeliver", "rotate-secret", "test"}
+
+    def changes():
+        posts = [
+            client.post(f"{address}{name}/", content_type="application/json") for name in of_all
+        ]
+        new = {"url": "https://b.example/"}
+        return [client.patch(address, new, content_type="application/json"), *posts]
+
+    refused = [*changes(), client.delete(address)]
+    assert {answer.status_code for answer in refused} == {403}
+    assert {answer["Content-Type"] for answer in refused} == {"application/problem+json"}
+    assert "subscribers.delete_webhookendpoint" in refused[-1].json()["detail"]
+    assert WebhookEndpoint.objects.get().url == "https://a.example/"
+    allow("view", "add", "delete")
+    assert {answer.status_code for answer in changes()} == {403}
+    allow("view", "add", "change")
+    assert {answer.status_code for answer in changes()} == {200, 202}
+    assert client.delete(address).status_code == 403
+    allow("view", "add", "delete")
+    assert client.delete(address).status_code == 204
 
 
 def test_a_span_is_sent_again(delivery):
