@@ -149,6 +149,9 @@ def _may(request: HttpRequest, act: str, task: Task) -> bool:
 
 
 def _may_try_again(request: HttpRequest, task: Task) -> bool:
+    """Whether the user may change the queue's rows, or all tasks if nobody changes such rows."""
+    if task.queue is not None and "change" not in task.queue.model._meta.default_permissions:
+        return request.user.has_perm("events.change_taskrun")
     return _may(request, "change", task)
 
 

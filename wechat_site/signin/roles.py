@@ -50,9 +50,9 @@ view change: subscribers.conversation subscribers.webhookdelivery
 publish: events.menu events.rules
 view add change: events.apikey subscribers.bindingrequest
 view change: events.eventlog events.taskrun subscribers.subscriber subscribers.binding
-view change: subscribers.profilefetch
+view change: events.livemenu subscribers.profilefetch
 view add change: subscribers.outgoingmessage subscribers.followersync
-view: events.livemenu events.ruleversion events.role subscribers.seenscene subscribers.bindingscan
+view: events.ruleversion events.role subscribers.seenscene subscribers.bindingscan
 view: admin.logentry
 view: subscribers.erasure events.auditentry events.alert events.alertmessage
 view: subscribers.wechatday subscribers.followeredit subscribers.tagread subscribers.receivedmedia

@@ -15,9 +15,10 @@ from events.models import EventLog, LiveMenu, MenuVersion, TaskRun
 from events.testing import make_account, message_xml, push
 from events.wechat.api.custom_messages import TextMessage
 from subscribers.messages.send import send_message
-from subscribers.models import FollowerSync, OutgoingMessage, QRScene, Subscriber
+from subscribers.models import FollowerEdit, FollowerSync, OutgoingMessage, QRScene, Subscriber
 from wechat_site.admin.tasks import _list_url
 from wechat_site.tasks import TASKS
+from wechat_site.tests.signin.people import browser_of, with_rights, with_role
 
 pytestmark = pytest.mark.django_db
 
@@ -181,6 +182,25 @@ def test_rights(client, subscriber):
     assert "try-again" in client.get(PAGE).content.decode()
     assert client.post(AGAIN).status_code == 302
     assert client.post(RUN_NOW).status_code == 404
+
+
+def test_an_administrator_may_try_everything_again(subscriber):
+    browser = browser_of(with_role("lin", "administrator"))
+    for task in TASKS:
+        if task.queue is not None:
+            asked = browser.get(f"{PAGE}try-again/", {"task": task.name, "reason": "busy"})
+            assert asked.status_code == 200, task.name
+    edit = FollowerEdit.objects.create(
+        account=subscriber.account, act="tag", tag_name="x", people=[subscriber.pk], due_at=None,
+        failure="busy", failed_at=timezone.now(),
+    )  # fmt: skip
+    viewer = browser_of(with_rights("wei", "events.view_taskrun"))
+    (failure,) = queue_on(viewer.get(PAGE), "changes of followers")["failures"]
+    assert failure["again"] == ""
+    (failure,) = queue_on(browser.get(PAGE), "changes of followers")["failures"]
+    assert browser.post(failure["again"]).status_code == 302
+    edit.refresh_from_db()
+    assert edit.due_at is not None
 
 
 @pytest.mark.parametrize(
