@@ -491,5 +491,7 @@ def test_each_act_that_the_code_records_has_words():
         for module in (ROOT / app).rglob("*.py"):
             if "tests" not in module.parts:
                 found.update(recorded.findall(module.read_text()))
+    # A bulk action records itself by its name.
+    found |= {act for _table, act in BULK_ACTIONS}
     assert {"done", "erase", "adopt_original_id"} <= found
     assert found - ACTS.keys() == set()

@@ -118,6 +118,8 @@ class TakeOverPage(AccountModelAdmin):
             record("take_over", ReplyRule, account=account, details={"rows": len(added)})
             if with_menu:
                 version = _add_menu(account, found.taken.menu, by=request.user)
+                menus = self.admin_site.get_model_admin(MenuVersion)
+                menus.log_addition(request, version, [{"added": {}}])
         messages.success(
             request,
             ngettext(

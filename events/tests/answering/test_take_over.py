@@ -153,6 +153,8 @@ def test_the_page_shows_what_becomes_of_replies_and_menu_and_takes_them(
         ("click", "menu-1"), ("", ""), ("view", ""), ("view", ""), ("click", "menu-2-3"),
         ("video", ""),
     ]  # fmt: skip
+    made = AuditEntry.objects.get(act="add", model="events.menuversion")
+    assert (made.object_id, made.account, made.user_name) == (str(version.pk), shop, "operator")
     rules = draft_of(shop.pk)
     assert len(rules) == 7
     assert rules[-1].answers[0].media_id == reference(MediaFile.objects.get().pk)
