@@ -166,10 +166,12 @@ class EventLogAdmin(EventColumns, ReadOnly, KeysetModelAdmin):
             queryset.with_openid(term) if may_see_openids() else queryset.none(),
             queryset.with_scene(term),
             queryset.with_event_key(term),
+            super().search_exactly(queryset, term),
         ):
             if matching.order_by().exists():
                 return matching
-        return super().search_exactly(queryset, term)
+        none: QuerySet[Any] = queryset.none()
+        return none
 
     @action(description=_("Try again"), permissions=["retry"])
     def try_again(self, request: HttpRequest, queryset: EventLogQuerySet) -> None:

@@ -55,6 +55,19 @@ def test_words_find_the_message_and_lead_to_its_event(browser, account):
     assert "你没有回复我" in found.content.decode()
 
 
+def test_a_number_that_is_no_events_number_is_looked_for_in_texts(browser, account):
+    def found(words: str) -> list[int]:
+        return [row.pk for row in browser.get(EVENTS, {"q": words}).context["cl"].result_list]
+
+    with_number = EventLog.objects.get()
+    push(account, message_xml("text", openid="oWho", Content="订单 20261123 呢", MsgId="2"))
+    update_statistics()
+    index_texts()
+    ordered = EventLog.objects.exclude(pk=with_number.pk).get()
+    assert found("20261123") == [ordered.pk]
+    assert found(str(with_number.pk)) == [with_number.pk]
+
+
 def test_pages_follow_each_other(browser, account):
     at = timezone.now() - datetime.timedelta(days=2)
     put([Text(account.pk, "f", 1000 + n, at, "o1", f"第{n}件快递") for n in range(120)])
