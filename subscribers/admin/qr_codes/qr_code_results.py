@@ -106,14 +106,14 @@ class WithResults(ModelAdmin):
 
 
 def _span(request: HttpRequest, codes: list[QRScene]) -> tuple[datetime.date, datetime.date]:
-    """The chosen days; by default they end today, by the clock of the codes' account."""
+    """The chosen days; by default thirty that end today, by the clock of the codes' account."""
     chosen = EventTimeFilter.span(request)
     zones = {code.account.zone for code in codes}
     last = timezone.localdate(timezone=zones.pop() if len(zones) == 1 else None)
     if chosen is None:
-        given = [_day(request.GET.get(name, "")) for name in ("from", "to")]
-        first, last = given[0] or last - datetime.timedelta(days=_USUAL_DAYS - 1), given[1] or last
-        chosen = (first, last)
+        last = _day(request.GET.get("to", "")) or last
+        usual = last - datetime.timedelta(days=_USUAL_DAYS - 1)
+        chosen = (_day(request.GET.get("from", "")) or usual, last)
     first, last = min(chosen), max(chosen)
     return max(first, last - datetime.timedelta(days=_MOST_DAYS - 1)), last
 

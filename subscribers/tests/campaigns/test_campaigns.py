@@ -92,6 +92,13 @@ def test_results_end_today_by_the_clock_of_the_codes_account(operator, zone):
     assert before <= shown <= timezone.now().astimezone(there.zone).date()
 
 
+def test_results_with_only_a_last_day_show_the_thirty_days_before(operator, account):
+    shown = operator.get(RESULTS, {"to": "2026-01-01"}).context
+    assert (shown["first"], shown["last"]) == (
+        datetime.date(2025, 12, 3), datetime.date(2026, 1, 1),
+    )  # fmt: skip
+
+
 def test_tags_of_a_code_are_put_on_who_comes_while_it_runs(account):
     today = timezone.now().astimezone(account.zone).date()
     day = datetime.timedelta(days=1)
