@@ -32,6 +32,8 @@ KINDS = {
     "image": _("image"),
     "voice": _("voice"),
     "video": _("video"),
+    "music": _("music (音乐)"),
+    "miniprogrampage": _("mini program card (小程序卡片)"),
     "news": _("link card (图文)"),
     "mpnews": _("article (图文素材)"),
     "mpnewsarticle": _("published article"),
@@ -179,7 +181,8 @@ def _replied(event: EventLog, rule: tuple[int, str] | None) -> Utterance:
     except Unreadable:
         reply = {}
     content = reply.get("Content")
-    text = content if isinstance(content, str) else str(reply.get("MsgType", ""))
+    kind = str(reply.get("MsgType", ""))
+    text = content if isinstance(content, str) else str(KINDS.get(kind, kind))
     at = event.answered_at or event.received_at
     name = "" if rule is None else rule[1] or f"#{rule[0]}"
     return Utterance("account", at, event.masked(text), event_id=event.pk, rule=name)

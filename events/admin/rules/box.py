@@ -12,11 +12,29 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from events.answering.rule_words import FOLLOWS, KINDS, reason_in_words
+from events.answering.rule_words import ANSWERS, FOLLOWS, KINDS, reason_in_words
 from events.models import OfficialAccount
-from events.rules.data import EVENT_KINDS, MESSAGE_KINDS, Follow, On, Rule
+from events.rules.data import EVENT_KINDS, MESSAGE_KINDS, AnswerKind, Follow, On, Rule
 from events.rules.decide import Follower, Incoming, Reason, verdicts
 from events.rules.rule_answers import Said, said
+from events.wechat import (
+    ImageReply,
+    MusicReply,
+    NewsReply,
+    TransferBizAiIvrReply,
+    TransferCustomerServiceReply,
+    VideoReply,
+    VoiceReply,
+)
+from events.wechat.api.custom_messages import (
+    ArticleMessage,
+    ImageMessage,
+    MiniProgramMessage,
+    MusicMessage,
+    NewsMessage,
+    VideoMessage,
+    VoiceMessage,
+)
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -32,6 +50,23 @@ _ACTS = [
     *((kind, KINDS[of]) for kind, of in MESSAGE_KINDS.items() if kind != "shortvideo"),
     *_TAPS.items(),
 ]
+# The kinds of answers that the phone names; it shows a text without a name.
+_NAMED: dict[type, AnswerKind] = {
+    ImageReply: AnswerKind.IMAGE,
+    ImageMessage: AnswerKind.IMAGE,
+    VoiceReply: AnswerKind.VOICE,
+    VoiceMessage: AnswerKind.VOICE,
+    VideoReply: AnswerKind.VIDEO,
+    VideoMessage: AnswerKind.VIDEO,
+    MusicReply: AnswerKind.MUSIC,
+    MusicMessage: AnswerKind.MUSIC,
+    NewsReply: AnswerKind.NEWS,
+    NewsMessage: AnswerKind.NEWS,
+    ArticleMessage: AnswerKind.ARTICLE,
+    MiniProgramMessage: AnswerKind.MINI_PROGRAM,
+    TransferCustomerServiceReply: AnswerKind.AGENT,
+    TransferBizAiIvrReply: AnswerKind.AI,
+}
 
 
 class BoxForm(forms.Form):
@@ -78,7 +113,10 @@ class BoxForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One message that the follower sees, and the seconds after which it comes."""
+    """One message that the follower sees, and the seconds after which it comes.
+
+    `kind` names what is no text.
+    """
 
     kind: str
     text: str
@@ -150,12 +188,13 @@ def _shown(answer: Said) -> list[Shown]:
     shown = []
     for delay, part in [*parts, *answer.messages]:
         article = getattr(part, "article", None) or next(iter(getattr(part, "articles", ())), part)
-        name = type(part).__name__.removesuffix("Reply").removesuffix("Message").lower()
+        kind = _NAMED.get(type(part))
         text = (
             getattr(article, "content", "")
             or getattr(article, "description", "")
             or getattr(article, "media_id", "")
             or getattr(article, "article_id", "")
         )
+        name = "" if kind is None else str(ANSWERS[kind])
         shown.append(Shown(name, text, getattr(article, "title", ""), delay))
     return shown

@@ -281,6 +281,31 @@ def test_the_test_box_says_who_wins_and_why_the_others_lose(operator, account):
     assert "The rule that answers: menu" in box(operator, act="event.click", key="K")
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"kind": "image", "media_id": "m"}, "[图片]"),
+        ({"kind": "video", "media_id": "m", "title": "片"}, "[视频]"),
+        (
+            {"kind": "miniprogram", "title": "店", "app_id": "wx", "page": "p",
+             "thumb_media_id": "m"},
+            "[小程序卡片]",
+        ),
+        ({"kind": "article", "article_id": "a"}, "[已发布文章]"),
+        ({"kind": "agent"}, "[转人工客服]"),
+        ({"kind": "text", "content": "好"}, "wait 好"),
+    ],
+)  # fmt: skip
+def test_the_test_box_names_kinds_of_answers_in_the_users_language(
+    operator, account, answer, words
+):
+    rule = make_rule(account, "text", "wait")
+    rule.answers = [answer, answer]
+    rule.save()
+    operator.cookies["django_language"] = "zh-hans"
+    assert words in box(operator, act="text", say="wait")
+
+
 def test_the_replay_shows_what_would_change(operator, account):
     make_rule(account, "text", "退货", "old")
     for number, text in enumerate(["退货", "退货", "换货", "hello"], start=1):

@@ -10,13 +10,21 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
+from events.answering.publish_rules import publish
 from events.media.lend import message_of_file
 from events.models import ApiKey, EventLog, MediaFile, MenuVersion
 from events.testing import make_account, make_rule, message_xml, push
-from events.wechat.api.custom_messages import ChoiceMessage, NewsMessage, TextMessage
+from events.wechat.api.custom_messages import (
+    ChoiceMessage,
+    MiniProgramMessage,
+    MusicMessage,
+    NewsMessage,
+    TextMessage,
+)
 from subscribers.binding.bind import start_binding
+from subscribers.messages.conversation import conversation_with
 from subscribers.messages.send import send_message
 from subscribers.models import OutgoingMessage, Subscriber
 
@@ -249,6 +257,33 @@ def test_the_list_is_filtered_and_searched(operator, account, subscriber):
     ]:  # fmt: skip
         response = operator.get(LIST, query)
         assert len(response.context["cl"].result_list) == found, query
+
+
+@pytest.mark.parametrize(
+    ("message", "words", "name"),
+    [
+        (MusicMessage("m"), "music (音乐)", "music"),
+        (MiniProgramMessage("t", "wx", "p", "m"), "mini program card", "miniprogrampage"),
+    ],
+)
+def test_what_rules_send_is_named_in_words(operator, subscriber, message, words, name):
+    send_message(subscriber, message)
+    sent = OutgoingMessage.objects.get()
+    assert sent.kind == name
+    page = reverse("admin:subscribers_outgoingmessage_change", args=[sent.pk])
+    for address in (LIST, page_of(subscriber), page):
+        assert words in operator.get(address).content.decode(), address
+
+
+def test_a_passive_reply_that_is_no_text_is_named_in_words(operator, account):
+    rule = make_rule(account, "event.click", "ORDERS")
+    rule.answers = [{"kind": "image", "media_id": "at-wechat"}]
+    rule.save()
+    publish(account.pk, user=None)
+    push(account, message_xml("event.CLICK", EventKey="ORDERS"))
+    with translation.override("zh-hans"):
+        _tap, reply = conversation_with(Subscriber.objects.get())
+    assert reply.text == "图片"
 
 
 @pytest.mark.parametrize("page", ["list", "conversation"])
