@@ -5,18 +5,29 @@ The app that owns followers registers them, so that this app need not import it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from events.models import EventLog
 from events.rules.decide import Follower
 
-__all__ = ["People", "code_names", "follower_of", "people", "scene_names", "tag_names"]
+__all__ = [
+    "People",
+    "code_names",
+    "follower_of",
+    "followers_of",
+    "people",
+    "scene_names",
+    "tag_names",
+]
 
 
 class People(Protocol):
-    def follower(self, event: EventLog) -> Follower:
-        """Returns the person who caused this stored event."""
+    def followers(self, events: Sequence[EventLog]) -> list[Follower]:
+        """Returns the persons who caused these stored events, in the same order.
+
+        It makes as many queries for many events as for one.
+        """
         ...
 
     def code_names(self, account_id: int) -> dict[str, str]:
@@ -49,7 +60,11 @@ def people(known: _P) -> _P:
 
 
 def follower_of(event: EventLog) -> Follower:
-    return _known[-1].follower(event) if _known else Follower()
+    return followers_of([event])[0]
+
+
+def followers_of(events: Sequence[EventLog]) -> list[Follower]:
+    return _known[-1].followers(events) if _known else [Follower()] * len(events)
 
 
 def code_names(account_id: int) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from events.answering.answer import incoming_of
-from events.answering.people_slot import follower_of
+from events.answering.people_slot import followers_of
 from events.models import EventLog, OfficialAccount, RuleHit
 from events.rules.data import EVENT_KINDS, Rule
 from events.rules.decide import NeedsFollower, RuleSet
@@ -67,11 +67,12 @@ def replay(account: OfficialAccount, rules: Sequence[Rule]) -> Replay:
             "event_id", "rule_id"
         )
     )
-    decided = RuleSet(rules)
-    groups: dict[tuple[str, str, int, int], list[EventLog]] = {}
     for event in events:
         event.account = account
-        key = (event.kind, _said(event), former.get(event.pk, 0), _winner(decided, event))
+    winners = _winners(RuleSet(rules), events)
+    groups: dict[tuple[str, str, int, int], list[EventLog]] = {}
+    for event in events:
+        key = (event.kind, _said(event), former.get(event.pk, 0), winners.get(event.pk, 0))
         groups.setdefault(key, []).append(event)
     found = [
         Replayed(*key, events=len(same), last_at=same[0].event_time) for key, same in groups.items()
@@ -81,15 +82,21 @@ def replay(account: OfficialAccount, rules: Sequence[Rule]) -> Replay:
     return Replay(found[:_SHOWN], len(events), changed, is_all)
 
 
-def _winner(rules: RuleSet, event: EventLog) -> int:
-    if not rules.concerns(event.kind):
-        return 0
-    incoming = incoming_of(event)
-    try:
-        won = rules.winner(incoming, None)
-    except NeedsFollower:
-        won = rules.winner(incoming, follower_of(event))
-    return won.id if won else 0
+def _winners(rules: RuleSet, events: Sequence[EventLog]) -> dict[int, int]:
+    """Returns the id of the rule that wins each event, by the events' ids.
+
+    It reads all followers at once, but only those on whom a decision depends.
+    """
+    won: dict[int, Rule | None] = {}
+    open_ones = []
+    for event in events:
+        try:
+            won[event.pk] = rules.winner(incoming_of(event), None)
+        except NeedsFollower:
+            open_ones.append(event)
+    for event, follower in zip(open_ones, followers_of(open_ones), strict=True):
+        won[event.pk] = rules.winner(incoming_of(event), follower)
+    return {pk: rule.id for pk, rule in won.items() if rule is not None}
 
 
 def _said(event: EventLog) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from events.answering.people_slot import people
 from events.models import EventLog
@@ -19,31 +19,32 @@ _MOST_CODES = 2000
 class SitePeople:
     """Answers the reply rules' questions about followers, from this app's tables."""
 
-    def follower(self, event: EventLog) -> Follower:
-        """The follower after this event was folded, with the name of the event's QR code."""
-        code = ""
-        if event.scene:
-            names = QRScene.objects.filter(account=event.account_id, scene=event.scene)
-            code = names.values_list("name", flat=True).first() or ""
-        subscriber = Subscriber.objects.filter(
-            account=event.account_id, openid=event.openid
-        ).first()
-        if subscriber is None:
-            return Follower(code=code)
-        binding = (
-            Binding.objects.filter(subscriber=subscriber, unbound_at=None)
-            .select_related("user")
-            .first()
-        )
-        first = subscriber.first_followed_at
-        return Follower(
-            tags=frozenset(numbers_in(subscriber.tag_ids.split(","))),
-            is_bound=binding is not None,
-            is_again=first is not None and first < event.event_time,
-            remark=subscriber.remark,
-            user=_name_of(binding.user) if binding is not None else "",
-            code=code,
-        )
+    def followers(self, events: Sequence[EventLog]) -> list[Follower]:
+        """The followers after these events were folded, with the names of the events' QR codes."""
+        accounts = {event.account_id for event in events}
+        codes: dict[tuple[int, str], str] = {}
+        if scenes := {event.scene for event in events} - {""}:
+            rows = QRScene.objects.filter(account__in=accounts, scene__in=scenes)
+            codes = {
+                (row[0], row[1]): row[2] for row in rows.values_list("account", "scene", "name")
+            }
+        openids = {event.openid for event in events}
+        subscribers = {
+            (row.account_id, row.openid): row
+            for row in Subscriber.objects.filter(account__in=accounts, openid__in=openids)
+        }
+        ids = [row.pk for row in subscribers.values()]
+        bindings = Binding.objects.filter(subscriber__in=ids, unbound_at=None)
+        users = {row.subscriber_id: row.user for row in bindings.select_related("user")}
+        return [
+            _follower(
+                event,
+                subscribers.get((event.account_id, event.openid)),
+                users,
+                codes.get((event.account_id, event.scene), ""),
+            )
+            for event in events
+        ]
 
     def code_names(self, account_id: int) -> dict[str, str]:
         codes = QRScene.objects.filter(account=account_id).order_by("-pk")
@@ -57,6 +58,24 @@ class SitePeople:
     def tag_names(self, account_id: int) -> dict[int, str]:
         tags = FollowerTag.objects.filter(account=account_id).order_by("name", "number")
         return dict(tags.values_list("number", "name"))
+
+
+def _follower(
+    event: EventLog, subscriber: Subscriber | None, users: Mapping[int, object], code: str
+) -> Follower:
+    """`users` are those who are bound now, by the ids of their followers."""
+    if subscriber is None:
+        return Follower(code=code)
+    first = subscriber.first_followed_at
+    is_bound = subscriber.pk in users
+    return Follower(
+        tags=frozenset(numbers_in(subscriber.tag_ids.split(","))),
+        is_bound=is_bound,
+        is_again=first is not None and first < event.event_time,
+        remark=subscriber.remark,
+        user=_name_of(users[subscriber.pk]) if is_bound else "",
+        code=code,
+    )
 
 
 def _name_of(user: object) -> str:

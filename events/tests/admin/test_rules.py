@@ -7,6 +7,8 @@ import re
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,7 +18,7 @@ from events.models import AuditEntry, LiveMenu, MenuVersion, ReplyRule, RuleHit,
 from events.rules.data import AnswerKind, Hours, How, On
 from events.stats.update import update_statistics
 from events.testing import make_account, make_rule, message_xml, push, reply_in
-from subscribers.models import FollowerTag
+from subscribers.models import Binding, FollowerTag, QRScene, Subscriber
 
 pytestmark = pytest.mark.django_db
 
@@ -317,6 +319,37 @@ def test_the_replay_shows_what_would_change(operator, account):
     assert "text message 退货 2 退货 退货" in shown
     live = words_of(operator.get(f"{LIST}replay/", {"of": "live"}))
     assert "0 would be answered otherwise." in live
+
+
+def test_a_replay_costs_the_same_however_many_followers_it_asks_about(operator, account):
+    def statements():
+        with CaptureQueriesContext(connection) as queries:
+            shown = words_of(operator.get(f"{LIST}replay/"))
+        return shown, len(queries.captured_queries)
+
+    def comes(number):
+        scene = f"door-{number}"
+        QRScene.objects.create(account=account, scene=scene, name=scene, due_at=None)
+        event = message_xml("event.subscribe", openid=f"o{number}", EventKey=f"qrscene_{scene}")
+        push(account, event)
+        follower = Subscriber.objects.get(openid=f"o{number}")
+        if number % 2:
+            Binding.objects.create(
+                account=account, subscriber=follower, bound_at=timezone.now(), event_id=1,
+                event_time=timezone.now(), user=User.objects.create_user(f"u{number}"),
+            )  # fmt: skip
+
+    bound = {"on": "follow", "follow": "first", "bound": "yes", "name": "members"}
+    assert operator.post(ADD, form(account, **bound)).status_code == 302
+    comes(1)
+    statements()
+    _shown, few = statements()
+    for number in range(2, 8):
+        comes(number)
+    shown, many = statements()
+    assert "door-7 1 – members otherwise" in shown
+    assert "door-6 1 – –" in shown
+    assert many == few
 
 
 def test_the_history_of_a_rule_says_its_parts_in_words(operator, account):
