@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,6 +13,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -35,17 +38,43 @@ from subscribers.tagging.tag_names import tag_names
 
 __all__ = ["SegmentAdmin", "number_of"]
 
-# Seconds after which the page gives up counting a segment.
+# Seconds after which a page gives up counting a segment, and all of its segments together.
 _COUNT_SECONDS = 2.0
+_PAGE_SECONDS = 4.0
+# Seconds for each count after that: small segments are counted, large ones are not. It is never 0,
+# which means no limit to PostgreSQL.
+_QUICK_SECONDS = 0.02
 
 
-def number_of(name: str, rows: Any) -> int | None:
-    """Counts the rows, and caches a slow count; None if counting takes more than two seconds."""
+def number_of(name: str, rows: Any, *, seconds: float = _COUNT_SECONDS) -> int | None:
+    """Counts the rows, and caches a slow count; None if counting takes more than `seconds`."""
     try:
-        with time_limit(_COUNT_SECONDS):
+        with time_limit(seconds):
             return cached_count(name, rows.order_by().count, rows=int)
     except TookTooLong:
         return None
+
+
+class _Page:
+    """What the rows of one page share: the time that is left to count, and the names of tags."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self._accounts = {row.account_id for row in segments if "tag" in row.conditions}
+        self._seconds = _PAGE_SECONDS
+
+    @cached_property
+    def tag_names(self) -> Mapping[tuple[int, int], str]:
+        return tag_names(self._accounts)
+
+    def number(self, segment: Segment) -> int | None:
+        name = f"segment {segment.pk} {sorted(segment.conditions.items())}"
+        rows = in_segment(Subscriber.objects.all(), segment)
+        began = monotonic()
+        number = number_of(
+            name, rows, seconds=max(_QUICK_SECONDS, min(_COUNT_SECONDS, self._seconds))
+        )
+        self._seconds -= monotonic() - began
+        return number
 
 
 # Conditions that pages of results write; nobody types them.
@@ -136,6 +165,13 @@ class SegmentAdmin(WithEarlierStates):
         segments: QuerySet[Segment] = super().get_queryset(request)
         return segments.filter(pk__in=usable)
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        page = _Page(changelist.result_list)
+        for segment in changelist.result_list:
+            segment.page = page
+        return changelist
+
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         # Named here, because Django's check of `fieldsets` does not know the form's own fields.
         given = request.GET.dict() if obj is None else {}
@@ -161,30 +197,28 @@ class SegmentAdmin(WithEarlierStates):
         return ["account"] if obj is not None else []
 
     @display(description=_("conditions"))
-    def who(self, segment: Segment) -> str:
-        return gettext("; ").join(_in_words(segment))
+    def who(self, segment: Any) -> str:
+        return gettext("; ").join(_in_words(segment, segment.page.tag_names))
 
     @display(description=_("followers"))
-    def number(self, segment: Segment) -> str:
-        name = f"segment {segment.pk} {sorted(segment.conditions.items())}"
+    def number(self, segment: Any) -> str:
         followers = reverse("admin:subscribers_subscriber_changelist")
         query = urlencode({"account": segment.account.slug, "segment": segment.pk})
         return render_to_string(
             "admin/subscribers/segment/number.html",
             {
-                "number": number_of(name, in_segment(Subscriber.objects.all(), segment)),
+                "number": segment.page.number(segment),
                 "url": f"{followers}?{query}",
             },
         )
 
 
-def _in_words(segment: Segment) -> list[str]:
+def _in_words(segment: Segment, names: Mapping[tuple[int, int], str]) -> list[str]:
     conditions = taken(segment.conditions)
     words = {
         name: str(CONDITIONS[name].choices.get(value, value)) for name, value in conditions.items()
     }
     if "tag" in words:
-        names = tag_names([segment.account_id])
         words["tag"] = names.get((segment.account_id, int(conditions["tag"])), words["tag"])
     codes = QRScene.objects.filter(account=segment.account_id)
     if "code" in words:

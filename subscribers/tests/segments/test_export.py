@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
 import io
@@ -10,13 +11,25 @@ from xml.etree import ElementTree
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.files.storage import storages
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from events.db.time_limit import TookTooLong
 from events.models import AccountLimit, AuditEntry
 from events.testing import make_account, message_xml, push
-from subscribers.models import Conversation, Erasure, FollowerExport, QRScene, Segment, Subscriber
+from subscribers.admin.followers import segments
+from subscribers.models import (
+    Conversation,
+    Erasure,
+    FollowerExport,
+    FollowerTag,
+    QRScene,
+    Segment,
+    Subscriber,
+)
 from subscribers.personal_data.erase import erase
 from subscribers.segments import export as export_module
 from subscribers.segments.conditions import in_segment
@@ -97,6 +110,41 @@ def test_a_segment_lists_and_counts_whom_its_conditions_describe(
     assert sorted(row.openid for row in listed) == found
     page = operator.get(reverse("admin:subscribers_segment_changelist")).content.decode()
     assert f">{len(found)}</a>" in page
+
+
+def test_the_counts_of_a_page_of_segments_share_a_time_limit(operator, account, monkeypatch):
+    clock, limits = [0.0], []
+
+    @contextlib.contextmanager
+    def without_end(seconds):
+        limits.append(seconds)
+        clock[0] += seconds
+        raise TookTooLong
+        yield
+
+    monkeypatch.setattr(segments, "time_limit", without_end)
+    monkeypatch.setattr(segments, "monotonic", lambda: clock[0], raising=False)
+    for number in range(30):
+        Segment.objects.create(account=account, name=f"{number}", conditions={"following": "yes"})
+    page = operator.get(reverse("admin:subscribers_segment_changelist")).content.decode()
+    assert page.count("many</a>") == len(limits) == 30
+    assert sum(limits) < 10
+    # PostgreSQL takes 0 milliseconds for no limit.
+    assert int(min(limits) * 1000) > 0
+
+
+def test_a_page_of_segments_reads_the_names_of_tags_once(operator, account):
+    for number in range(5):
+        FollowerTag.objects.create(account=account, number=number + 100, name=f"tag {number}")
+        Segment.objects.create(
+            account=account, name=f"{number}", conditions={"tag": f"{number + 100}"}
+        )
+    with CaptureQueriesContext(connection) as queries:
+        page = operator.get(reverse("admin:subscribers_segment_changelist")).content.decode()
+    assert "tag 0" in page
+    assert "tag 4" in page
+    table = FollowerTag._meta.db_table
+    assert len([query for query in queries.captured_queries if table in query["sql"]]) == 1
 
 
 def test_filters_are_saved_under_a_name_and_changes_are_recorded(operator, account, people):
