@@ -16,7 +16,7 @@ from events.admin.changelist import KeysetModelAdmin, ReadOnly
 from events.admin.html import moment, verbatim
 from events.admin.list_filters import AccountFilter
 from events.numbers import number_in
-from events.viewer import HIDDEN, may_see_contents, may_see_openids
+from events.viewer import HIDDEN, may_see_contents, may_see_openids, visible_to
 from subscribers.models import WebhookDelivery, WebhookEndpoint
 from subscribers.webhooks.replay import send_again
 from subscribers.webhooks.send_deliveries import FAILURES
@@ -31,9 +31,8 @@ class WebhookFilter(admin.SimpleListFilter):
     parameter_name = "webhook"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        seen = model_admin.get_queryset(request).values("endpoint")
-        endpoints = WebhookEndpoint.objects.filter(pk__in=seen.order_by().distinct())
-        return [(row.pk, str(row)) for row in endpoints.defer("secret", "previous_secret")]
+        endpoints = WebhookEndpoint.objects.defer("secret", "previous_secret")
+        return [(row.pk, str(row)) for row in visible_to(request.user, endpoints)]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         value = self.value() or ""

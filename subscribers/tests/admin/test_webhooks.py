@@ -6,15 +6,17 @@ import re
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from events.models import AuditEntry
+from events.models import AccountLimit, AuditEntry
 from events.testing import make_account, message_xml, push
 from subscribers.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from subscribers.tests.webhooks.meanwhile import before_update
 from subscribers.webhooks.endpoint_standing import stop
 from subscribers.webhooks.write import write_messages
-from wechat_site.tests.signin.people import browser_of
+from wechat_site.tests.signin.people import browser_of, with_rights
 
 pytestmark = pytest.mark.django_db
 
@@ -107,6 +109,20 @@ def test_a_delivery_shows_its_attempts_and_is_sent_again(delivery, operator):
     operator.post(DELIVERIES, {"action": "send_again", "_selected_action": [delivery.pk]})
     delivery.refresh_from_db()
     assert delivery.state == "waiting"
+
+
+@pytest.mark.parametrize("is_limited", [True, False])
+def test_the_webhooks_to_choose_are_found_without_their_deliveries(delivery, account, is_limited):
+    other = make_account("other")
+    WebhookEndpoint.objects.create(account=other, url="https://shop.example/", secret="whsec_x")
+    user = with_rights("agent", "subscribers.view_webhookdelivery")
+    if is_limited:
+        AccountLimit.objects.create(user=user).accounts.add(account)
+    with CaptureQueriesContext(connection) as queries:
+        page = browser_of(user).get(DELIVERIES).content.decode()
+    assert f"?webhook={delivery.endpoint_id}" in page
+    assert ("https://shop.example" in page) is not is_limited
+    assert not [query for query in queries.captured_queries if "DISTINCT" in query["sql"]]
 
 
 def test_what_failed_is_sent_again(delivery, operator):
