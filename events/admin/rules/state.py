@@ -56,7 +56,7 @@ def names_of(account_id: int) -> Names:
 def chosen_account(request: HttpRequest) -> OfficialAccount | None:
     """Returns the account in the address, or the only one."""
     accounts = list(visible_accounts(request))
-    slug = request.GET.get("account") or request.POST.get("account")
+    slug = request.GET.get("account")
     found = next((account for account in accounts if account.slug == slug), None)
     return found or (accounts[0] if len(accounts) == 1 and not slug else None)
 

@@ -81,6 +81,13 @@ def test_a_rule_is_written_published_and_answers(operator, account):
     assert "7 days 1" in listed
 
 
+def test_a_rule_with_a_mistake_comes_back_with_its_account(operator, account):
+    back = operator.post(ADD, form(account, words=""))
+    assert back.status_code == 200
+    assert back.context["account"] == account
+    assert "← Spruce Books" in words_of(back)
+
+
 def test_all_that_was_written_is_shown_again(operator, account):
     for number, name in ((2, "星标组"), (101, "VIP")):
         FollowerTag.objects.create(account=account, number=number, name=name)

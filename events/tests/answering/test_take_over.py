@@ -13,7 +13,7 @@ from events.models import AuditEntry, MediaFile, MenuVersion, ReplyRule
 from events.rules.data import AnswerChoice, AnswerKind, How, On
 from events.simulator.fake_api import Fault
 from events.simulator.fake_api.fake_account import KeptMedia
-from events.testing import message_xml, push, reply_in
+from events.testing import make_account, message_xml, push, reply_in
 from events.tests.media.test_media import picture
 from wechat_site.tests.files import private_storage  # noqa: F401
 
@@ -124,7 +124,7 @@ MENU = {
         },
     ]
 }  # fmt: skip
-PAGE = "/admin/events/replyrule/take-over/"
+PAGE = "/admin/events/replyrule/take-over/?account=shop"
 
 
 def test_the_page_shows_what_becomes_of_replies_and_menu_and_takes_them(
@@ -132,8 +132,10 @@ def test_the_page_shows_what_becomes_of_replies_and_menu_and_takes_them(
 ):  # fmt: skip
     at_wechat.auto_replies, at_wechat.console_menu = CONSOLE, MENU
     at_wechat.media["M2"] = KeptMedia("image", picture(), 2**40)
-    asked = operator.post(PAGE, {"account": "shop"})
+    make_account("other")
+    asked = operator.post(PAGE)
     text = asked.content.decode()
+    assert text.count('action="?account=shop"') == 2
     assert not ReplyRule.objects.exists()
     for said in (
         "七天内可退",
@@ -143,7 +145,7 @@ def test_the_page_shows_what_becomes_of_replies_and_menu_and_takes_them(
     ):
         assert said in text
     assert asked.context["left"] == ["影片"]
-    take = {"account": "shop", "take": "", "menu": "1"}
+    take = {"take": "", "menu": "1"}
     assert "Something has changed" in operator.post(PAGE, take | {"seen": "x"}).content.decode()
     taken = operator.post(PAGE, take | {"seen": asked.context["found"].seen})
     version = MenuVersion.objects.get(origin="site")
@@ -158,10 +160,10 @@ def test_the_page_shows_what_becomes_of_replies_and_menu_and_takes_them(
     rules = draft_of(shop.pk)
     assert len(rules) == 7
     assert rules[-1].answers[0].media_id == reference(MediaFile.objects.get().pk)
-    again = operator.post(PAGE, {"account": "shop"}).content.decode()
+    again = operator.post(PAGE).content.decode()
     assert again.count("already in the draft") == 7
     fake.make_trouble("/cgi-bin/get_current_autoreply_info", Fault(errcode=61004))
-    assert "WeChat could not be asked" in operator.post(PAGE, {"account": "shop"}).content.decode()
+    assert "WeChat could not be asked" in operator.post(PAGE).content.decode()
 
 
 def test_the_rules_of_a_menu_are_not_taken_without_the_menu(
@@ -171,9 +173,9 @@ def test_the_rules_of_a_menu_are_not_taken_without_the_menu(
         raise OperationalError("database is locked")
 
     at_wechat.auto_replies, at_wechat.console_menu = CONSOLE, MENU
-    seen = operator.post(PAGE, {"account": "shop"}).context["found"].seen
+    seen = operator.post(PAGE).context["found"].seen
     monkeypatch.setattr(MenuVersion, "save", fails)
     with pytest.raises(OperationalError):
-        operator.post(PAGE, {"account": "shop", "take": "", "menu": "1", "seen": seen})
+        operator.post(PAGE, {"take": "", "menu": "1", "seen": seen})
     assert not ReplyRule.objects.exists()
     assert not AuditEntry.objects.filter(act="take_over").exists()
