@@ -64,9 +64,15 @@ class NewMessageSerializer(StrictFields, serializers.Serializer[OutgoingMessage]
     openid = serializers.CharField(max_length=64)
     kind = serializers.ChoiceField(choices=MESSAGE_KINDS)
     payload = serializers.DictField(
-        help_text='By kind: `{"content"}`, `{"media_id"}`, `{"article": {"title", "description", '
-        '"url", "pic_url"}}`, `{"media_id"}`, `{"article_id"}`, '
-        '`{"head", "choices": [{"id", "content"}], "tail"}`.'
+        help_text="The fields by kind; those after “also” may be left out.\n\n"
+        "- `text`: `content`\n"
+        "- `image`, `voice`, `mpnews`: `media_id`\n"
+        "- `video`: `media_id`; also `title`, `description`, `thumb_media_id`\n"
+        "- `music`: `thumb_media_id`; also `title`, `description`, `music_url`, `hq_music_url`\n"
+        "- `miniprogrampage`: `title`, `app_id`, `page`, `thumb_media_id`\n"
+        "- `news`: `article`, an object of `title`, `description`, `url`, `pic_url`\n"
+        "- `mpnewsarticle`: `article_id`\n"
+        "- `msgmenu`: `head`, `choices`, a list of objects of `id`, `content`; also `tail`"
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import re
 
@@ -23,10 +24,12 @@ from events.wechat.api.custom_messages import (
     NewsMessage,
     TextMessage,
 )
+from subscribers.api.message_serializers import NewMessageSerializer
 from subscribers.binding.bind import start_binding
 from subscribers.messages.conversation import conversation_with
 from subscribers.messages.send import send_message
 from subscribers.models import OutgoingMessage, Subscriber
+from subscribers.models.outgoing_message import _CLASSES, MESSAGE_KINDS
 
 pytestmark = pytest.mark.django_db
 
@@ -389,6 +392,19 @@ def test_what_is_wrong_is_400_and_queues_nothing(api, subscriber, change):
     response = post(api, **change)
     assert response.status_code == 400, response.content
     assert not OutgoingMessage.objects.exists()
+
+
+def test_the_schema_says_the_fields_of_each_kind(db):
+    said = {}
+    for line in str(NewMessageSerializer().fields["payload"].help_text).splitlines():
+        kinds, _colon, fields = line.partition(":")
+        said |= dict.fromkeys(re.findall(r"`(\w+)`", kinds), fields)
+    assert sorted(said) == sorted(MESSAGE_KINDS)
+    for kind, text in said.items():
+        needed, _also, optional = text.partition("also")
+        for field in dataclasses.fields(_CLASSES[kind]):
+            is_needed = field.default is dataclasses.MISSING
+            assert f"`{field.name}`" in (needed if is_needed else optional), (kind, field.name)
 
 
 def test_a_closed_window_is_400_with_the_reason(api, account, subscriber):
