@@ -14,8 +14,8 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from events.admin.access import AccountModelAdmin
 from events.limits import LIMITS, mistakes_in, site_limits
-from events.models import AlertLimits, OfficialAccount
-from events.viewer import account_ids, visible_to
+from events.models import AlertLimits
+from events.viewer import account_ids
 
 __all__ = ["AlertLimitsAdmin"]
 
@@ -102,8 +102,7 @@ class AlertLimitsAdmin(AccountModelAdmin):
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
         if field is not None and db_field.name == "account":
             taken = AlertLimits.objects.exclude(account=None).values("account")
-            accounts = OfficialAccount.objects.exclude(pk__in=taken)
-            field.queryset = visible_to(request.user, accounts, "pk")
+            field.queryset = field.queryset.exclude(pk__in=taken)
             field.empty_label = str(_("the whole site"))
             if account_ids(request.user) is not None:
                 # A user who sees only some accounts must not set limits for all.

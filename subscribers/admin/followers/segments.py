@@ -20,11 +20,12 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from events.admin.access import visible_accounts
 from events.admin.list_filters import AccountFilter
 from events.admin.put_back import WithEarlierStates
 from events.db.cached_count import cached_count
 from events.db.time_limit import TookTooLong, time_limit
-from events.models import OfficialAccount, with_account
+from events.models import with_account
 from events.viewer import visible_to
 from subscribers.admin.followers.follower_filters import (
     came_in_words,
@@ -187,7 +188,7 @@ class SegmentAdmin(WithEarlierStates):
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         initial = super().get_changeform_initial_data(request)
-        accounts = visible_to(request.user, OfficialAccount.objects.all(), "pk")
+        accounts = visible_accounts(request)
         chosen = accounts.filter(slug=initial.pop("account", "")).first()
         if chosen is None and accounts.count() == 1:
             chosen = accounts.first()
