@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import F
 from django.forms import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -234,5 +235,8 @@ class MenuVersionAdmin(NeedsRight, MenuList, MenuImport, PublishingActions, Keys
         return HttpResponseRedirect(page_of(version))
 
     def delete_model(self, request: HttpRequest, obj: MenuVersion) -> None:
-        # Do not delete a version that was published since the page was loaded.
-        MenuVersion.objects.editable().filter(pk=obj.pk).delete()
+        deleted, _rows = MenuVersion.objects.editable().filter(pk=obj.pk).delete()
+        if not deleted:
+            # It was published since this request read it. The error takes back Django's records of
+            # the deletion.
+            raise PermissionDenied

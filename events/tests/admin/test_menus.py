@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.contrib.admin import site
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
@@ -17,7 +18,7 @@ from django.utils import timezone, translation
 from events.admin.menus.menu_forms import MenuVersionForm
 from events.menus import names as menu_names
 from events.menus.publish import ask_wechat, look_at_menus, publish_menus
-from events.models import LiveMenu, MenuVersion
+from events.models import AuditEntry, LiveMenu, MenuVersion
 from events.simulator.fake_api import Fault
 from events.testing import make_account, make_rule, message_xml, push
 from events.tests.menus.test_publish import (
@@ -341,12 +342,20 @@ def test_a_form_that_is_shown_again_is_not_taken_for_a_newer_one(operator, shop)
     assert 'name="seen_revision" value="0"' in shown.content.decode()
 
 
-def test_what_was_published_meanwhile_is_not_deleted(operator, shop, rf):
+def test_what_was_published_meanwhile_is_not_deleted(operator, shop, monkeypatch):
     version = draft(shop)
-    MenuVersion.objects.update(published_at=timezone.now())
     model_admin = site.get_model_admin(MenuVersion)
-    model_admin.delete_model(rf.post("/"), version)
-    assert now_of(version).state == State.PUBLISHED
+    delete = model_admin.delete_model
+
+    def published_meanwhile(request, obj):
+        MenuVersion.objects.update(published_at=timezone.now())
+        delete(request, obj)
+
+    monkeypatch.setattr(model_admin, "delete_model", published_meanwhile)
+    assert operator.post(page(version, "delete"), {"post": "yes"}).status_code == 403
+    assert MenuVersion.objects.filter(pk=version.pk).exists()
+    assert not LogEntry.objects.exists()
+    assert not AuditEntry.objects.filter(act="delete").exists()
 
 
 def test_drafts_can_be_deleted(operator, shop):
