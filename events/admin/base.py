@@ -142,6 +142,7 @@ class ModelAdmin(ThemeModelAdmin):
         def run_and_record(
             model_admin: Any, request: HttpRequest, queryset: QuerySet[Any], *args: Any
         ) -> Any:
+            queryset = self.rows_of_action(request, act, queryset)
             # Read now, because the action may change which rows the filters leave.
             pks = queryset.order_by("pk").values_list("pk", flat=True)
             ids = [str(pk) for pk in pks[:_MOST_NAMED]]
@@ -155,6 +156,12 @@ class ModelAdmin(ThemeModelAdmin):
             return response
 
         return run_and_record
+
+    def rows_of_action(
+        self, request: HttpRequest, act: str, queryset: QuerySet[Any]
+    ) -> QuerySet[Any]:
+        """Returns those of the chosen rows that the bulk action changes and the audit names."""
+        return queryset
 
     def _record_action(self, act: str, number: int, ids: list[str]) -> None:
         if number == 1:

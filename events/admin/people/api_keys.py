@@ -195,11 +195,18 @@ class ApiKeyAdmin(ModelAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Saves nothing, because issue() has stored the accounts."""
 
-    @action(description=_("Revoke"), permissions=["revoke"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+    def rows_of_action(
+        self, request: HttpRequest, act: str, queryset: QuerySet[ApiKey]
+    ) -> QuerySet[ApiKey]:
+        if act != "revoke":
+            return queryset
         if not request.user.has_perm("auth.change_user"):
             queryset = queryset.filter(user=request.user.pk)
-        revoked = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
+        return queryset.filter(revoked_at=None)
+
+    @action(description=_("Revoke"), permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        revoked = queryset.update(revoked_at=timezone.now())
         messages.success(
             request, ngettext("%s key revoked.", "%s keys revoked.", revoked) % revoked
         )

@@ -12,10 +12,10 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from events.models import AccountLimit, ApiKey
+from events.models import AccountLimit, ApiKey, AuditEntry
 from events.people.scopes import ACT_FOR_USERS, SCOPES
 from events.testing import make_account
-from wechat_site.tests.signin.people import browser_of, with_role
+from wechat_site.tests.signin.people import browser_of, with_rights, with_role
 from wechat_site.tests.signin.world import make_rows
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +43,20 @@ def test_keys_of_others_are_neither_seen_nor_revoked():
     chosen = {"action": "revoke", "_selected_action": [key.pk]}
     client.post("/admin/events/apikey/", chosen)
     assert ApiKey.objects.get().revoked_at is None
+
+
+def test_only_keys_that_were_revoked_are_recorded():
+    """One may see all keys, but revoke only their own."""
+    rights = ("auth.view_user", "events.view_apikey", "events.change_apikey")
+    watcher = with_rights("watcher", *rights)
+    own, over = (ApiKey.issue(user=watcher, scopes=[])[0] for _ in range(2))
+    others, _ = ApiKey.issue(user=User.objects.create_superuser("root"), scopes=[])
+    ApiKey.objects.filter(pk=over.pk).update(revoked_at=timezone.now())
+    chosen = {"action": "revoke", "_selected_action": [own.pk, over.pk, others.pk]}
+    assert browser_of(watcher).post("/admin/events/apikey/", chosen).status_code == 302
+    assert list(ApiKey.objects.filter(revoked_at=None)) == [others]
+    entry = AuditEntry.objects.get(act="revoke")
+    assert (entry.object_id, entry.details) == (str(own.pk), {})
 
 
 def get(key: str, path: str = "/api/v1/events/", scheme: str = "Bearer") -> Any:
