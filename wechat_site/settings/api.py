@@ -30,8 +30,8 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "WeChat Official Account events",
     "DESCRIPTION": (
         "Events, followers, QR codes and bindings of WeChat Official Accounts. "
-        "Send the header `Authorization: Bearer <key>`; make a key with "
-        "`manage.py create_api_key USERNAME`."
+        "Send the header `Authorization: Bearer <key>`; make a key under *Access → API keys* of "
+        "the admin, or with `manage.py create_api_key USERNAME`."
     ),
     "VERSION": "1",
     "DEFAULT_GENERATOR_CLASS": "events.api.openapi.schema.EnglishSchema",

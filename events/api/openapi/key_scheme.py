@@ -17,6 +17,6 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         return {
             "type": "http",
             "scheme": "bearer",
-            "description": "The key as `manage.py create_api_key` printed it; `Token` in place of "
-            "`Bearer` works too.",
+            "description": "The key as *Access → API keys* showed it or `manage.py create_api_key` "
+            "printed it; `Token` in place of `Bearer` works too.",
         }

@@ -212,7 +212,7 @@ class QRSceneAdmin(
             "admin/subscribers/qrscene/code.html",
             {
                 "scene": scene,
-                # Safe: this site draws the SVG, and it contains only paths.
+                # Safe: this site draws the SVG of paths, and encodes the logo itself as a PNG.
                 "picture": mark_safe(svg(scene.url, logo_of(scene)))
                 if scene.has_valid_code
                 else "",
