@@ -131,28 +131,28 @@ class BindingRequestAdmin(KeysetModelAdmin):
             BindingRequest.State.REFUSED.value: "danger",
         },
     )
-    def badge(self, request: BindingRequest) -> tuple[str, str]:
-        return request.state.value, str(request.state.label)
+    def badge(self, binding_request: BindingRequest) -> tuple[str, str]:
+        return binding_request.state.value, str(binding_request.state.label)
 
     @display(description=_("status"))
-    def shown_state(self, request: BindingRequest) -> str:
-        return str(request.state.label)
+    def shown_state(self, binding_request: BindingRequest) -> str:
+        return str(binding_request.state.label)
 
     @display(description=_("refused because"))
-    def reason(self, request: BindingRequest) -> str:
-        return request.get_refused_reason_display() or "–"
+    def reason(self, binding_request: BindingRequest) -> str:
+        return binding_request.get_refused_reason_display() or "–"
 
     @display(description=_("picture of the code"))
-    def picture(self, request: BindingRequest) -> str:
+    def picture(self, binding_request: BindingRequest) -> str:
         """The code's picture for the user whom it binds; for others, the state of the picture."""
-        if code := getattr(request, "shown_code", ""):
+        if code := getattr(binding_request, "shown_code", ""):
             # Safe: this site draws the SVG, and it contains only paths.
             return mark_safe(svg(code))
-        if request.state != BindingRequest.State.WAITING:
+        if binding_request.state != BindingRequest.State.WAITING:
             return "–"
-        if request.failure:
-            return f"{FAILURES.get(request.failure, '')} {request.failure_text}"
-        if request.due_at is not None:
+        if binding_request.failure:
+            return f"{FAILURES.get(binding_request.failure, '')} {binding_request.failure_text}"
+        if binding_request.due_at is not None:
             return str(_("waiting for WeChat"))
         return str(_("ready"))
 

@@ -18,7 +18,7 @@ from subscribers.api.fields import NamedField, OpenIDField, refuse_hindered
 from subscribers.models import QRScene, SceneTag, Subscriber
 from subscribers.models.scene import validate_one_line, validate_scene, validate_tag
 from subscribers.qr_codes.create import (
-    LONGEST_TAG,
+    LONGEST_SCENE_TAG,
     NewQRCode,
     PermanentCodesUsedUp,
     SceneTaken,
@@ -116,7 +116,7 @@ class NewQRSceneSerializer(StrictFields, serializers.Serializer[QRScene]):
     )
     note = serializers.CharField(default="", allow_blank=True, max_length=5000)
     tags = serializers.ListField(
-        child=serializers.CharField(max_length=LONGEST_TAG, validators=[validate_tag]),
+        child=serializers.CharField(max_length=LONGEST_SCENE_TAG, validators=[validate_tag]),
         default=list,
         max_length=20,
     )

@@ -23,7 +23,7 @@ from subscribers.models.scene import new_scene, validate_one_line, validate_scen
 
 __all__ = [
     "LONGEST_LIST",
-    "LONGEST_TAG",
+    "LONGEST_SCENE_TAG",
     "NEAR_THE_LIMIT",
     "NewQRCode",
     "PermanentCodesUsedUp",
@@ -39,7 +39,7 @@ __all__ = [
 
 LONGEST_LIST = 5000
 LONGEST_NAME = 100
-LONGEST_TAG = 30
+LONGEST_SCENE_TAG = 30
 # Operators see how many permanent codes are left once an account has this many.
 NEAR_THE_LIMIT = 90_000
 _BATCH = 500

@@ -58,16 +58,17 @@ class TryingPages(AccountModelAdmin):
         account = context["account"]
         if account is not None:
             context["replay"] = replay(account, context["rules"])
-            numbers = {rule.id: rule.name for rule in context["rules"]}
+            names_of_rules = {rule.id: rule.name for rule in context["rules"]}
             if context["live"] is not None:
-                numbers = {rule.id: rule.name for rule in context["live"].content} | numbers
+                live_names = {rule.id: rule.name for rule in context["live"].content}
+                names_of_rules = live_names | names_of_rules
             context["rows"] = [
                 {
                     "row": row,
                     "kind": label(row.kind),
                     "said": _said(row, context["names"]),
-                    "former": numbers.get(row.former, "–") if row.former else "–",
-                    "now": numbers.get(row.now, "–") if row.now else "–",
+                    "former": names_of_rules.get(row.former, "–") if row.former else "–",
+                    "now": names_of_rules.get(row.now, "–") if row.now else "–",
                 }
                 for row in context["replay"].rows
             ]

@@ -14,7 +14,7 @@ from unfold.widgets import (
 )
 
 from subscribers.models.scene import tag_names_in, validate_tag
-from subscribers.qr_codes.create import LONGEST_TAG
+from subscribers.qr_codes.create import LONGEST_SCENE_TAG
 
 __all__ = ["TAGS", "AdoptField", "LifetimeField", "TagsField", "only_account"]
 
@@ -55,7 +55,7 @@ class TagsField(forms.CharField):
     def clean(self, value: Any) -> list[str]:
         names = tag_names_in(super().clean(value))
         for name in names:
-            if len(name) > LONGEST_TAG:
+            if len(name) > LONGEST_SCENE_TAG:
                 raise forms.ValidationError(_("A tag has at most 30 characters."))
             validate_tag(name)
         return names

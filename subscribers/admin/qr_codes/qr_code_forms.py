@@ -14,6 +14,7 @@ from events.answering.rule_words import sentence
 from events.platform.hindrances import hindrance
 from events.rules.check import problems
 from events.wechat.api.qr_codes import CREATE_PATH
+from events.wechat.api.tags import LONGEST_TAG
 from subscribers.admin.qr_codes.qr_code_fields import (
     TAGS,
     AdoptField,
@@ -24,7 +25,7 @@ from subscribers.admin.qr_codes.qr_code_fields import (
 from subscribers.campaigns.welcome import welcome_of, welcome_rule
 from subscribers.models import QRScene
 from subscribers.models.scene import new_scene, tag_names_in
-from subscribers.qr_codes.create import LONGEST_TAG, permanent_codes_left, ticket_in_log
+from subscribers.qr_codes.create import permanent_codes_left, ticket_in_log
 
 __all__ = ["NewSceneForm", "SceneForm"]
 

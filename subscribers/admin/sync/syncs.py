@@ -55,13 +55,13 @@ class FollowerSyncForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
         account = cleaned.get("account")
-        access = ProfileFetch.objects.filter(account=account).first() if account else None
-        if access and access.is_refused and not cleaned.get("ask_again"):
-            self.add_error("ask_again", refusal_sentence(access))
+        fetch = ProfileFetch.objects.filter(account=account).first() if account else None
+        if fetch and fetch.is_refused and not cleaned.get("ask_again"):
+            self.add_error("ask_again", refusal_sentence(fetch))
         return cleaned
 
 
-def refusal_sentence(access: ProfileFetch) -> str:
+def refusal_sentence(fetch: ProfileFetch) -> str:
     """Says that WeChat does not let the account ask for its followers, and since when."""
     return str(
         _(
@@ -69,7 +69,7 @@ def refusal_sentence(access: ProfileFetch) -> str:
             "certified account (已认证). Followers are known by their events alone. It said so at "
             "%(time)s, and is not asked again by itself."
         )
-        % {"time": _local(access.failed_at, access.account)}
+        % {"time": _local(fetch.failed_at, fetch.account)}
     )
 
 
@@ -155,7 +155,7 @@ class FollowerSyncAdmin(NeedsRight, KeysetModelAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         if obj is not None:
             return ["account", "progress"]
-        refused = any(access.is_refused for access in ProfileFetch.objects.failed())
+        refused = any(fetch.is_refused for fetch in ProfileFetch.objects.failed())
         return ["account", "ask_again"] if refused else ["account"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:

@@ -146,8 +146,12 @@ def account_rows(
     for account in choice.shown:
         last = last_pushes[account.pk]
         rhythm = usual.get(account.pk, Rhythm())
-        late, silent = limits.of("silence_late", account.pk), limits.of("silence_down", account.pk)
-        pulse = rhythm.pulse(last, now, late=late, silent=silent)
+        pulse = rhythm.pulse(
+            last,
+            now,
+            late=limits.of("silence_late", account.pk),
+            silent=limits.of("silence_down", account.pk),
+        )
         state, colour = _WORDS[pulse], _COLOURS.get(pulse, "info")
         if not account.is_active:
             state, colour = _("inactive"), "warning"

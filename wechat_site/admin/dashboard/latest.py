@@ -194,9 +194,9 @@ def syncs(choice: Choice, now: datetime.datetime) -> list[dict[str, Any]]:
             {
                 "status": _("Followers not accessible (48001):"),
                 "colour": "warning",
-                "number": of_interest[access.pk].name,
-                "url": account_url(access.pk),
+                "number": of_interest[fetch.pk].name,
+                "url": account_url(fetch.pk),
             }
-            for access in refused.filter(account__in=of_interest)
+            for fetch in refused.filter(account__in=of_interest)
         ),
     ]

@@ -92,16 +92,16 @@ class Command(BaseCommand):
         chance = random.Random(f"delivery {seed}")
         stop = threading.Event()
         codes = _binding_codes(account, options["bindings"])
-        has_platform = options["platform_port"] is not None
+        has_fake_api = options["platform_port"] is not None
         population = Population(
             account.original_id,
             random=random.Random(f"people {seed}"),
-            known=known_followers(account) if has_platform else (),
+            known=known_followers(account) if has_fake_api else (),
         )
         times = _times(options["start"], rate=options["rate"], count=count)
         pushes: Iterable[Push]
-        if has_platform:
-            server, there = _platform(account, population, options["platform_port"])
+        if has_fake_api:
+            server, there = _fake_api(account, population, options["platform_port"])
             pushes = acts_on(there, population, times)
         else:
             server = nullcontext()
@@ -123,7 +123,7 @@ class Command(BaseCommand):
             deliveries = paced(deliveries, rate=options["rate"], stop=stop, random=chance)
 
         with server, _opened(options["acknowledged"]) as record:
-            platform = PushSender(
+            sender = PushSender(
                 options["url"].rstrip("/") + callback_path(account),
                 account.credentials(timezone.now()),
                 original_id=account.original_id,
@@ -132,16 +132,16 @@ class Command(BaseCommand):
 
             def end() -> None:
                 stop.set()
-                platform.stop()
+                sender.stop()
 
             on_signals({signal.SIGTERM: end, signal.SIGINT: end})
             # Otherwise each attempt at an unreachable site would write a line and bury the rest.
             logging.getLogger("events.simulator").setLevel(logging.WARNING)
             started = time.monotonic()
-            platform.deliver(deliveries, concurrency=options["concurrency"])
+            sender.deliver(deliveries, concurrency=options["concurrency"])
             seconds = time.monotonic() - started
 
-        tally = platform.tally
+        tally = sender.tally
         self.stdout.write(
             f"Seed {seed}. {tally}. {seconds:.1f} s, {tally.sent / max(seconds, 0.001):.0f}/s."
         )
@@ -158,16 +158,16 @@ def _account(slug: str) -> OfficialAccount:
     return account
 
 
-def _platform(
+def _fake_api(
     account: OfficialAccount, population: Population, port: int
 ) -> tuple[AbstractContextManager[object], FakeAccount]:
-    """The server of the fake platform, and the account on it."""
+    """The server of the fake API, and the account on it."""
     if not account.app_secret:
         raise CommandError(f"The account {account.slug!r} has no AppSecret yet; any will do.")
-    platform = FakeWeChatAPI(random=random.Random())
-    there = add_account(platform, account, PopulationFollowers(population))
+    fake_api = FakeWeChatAPI(random=random.Random())
+    there = add_account(fake_api, account, PopulationFollowers(population))
     try:
-        return FakeWeChatAPIServer(platform, port=port), there
+        return FakeWeChatAPIServer(fake_api, port=port), there
     except OSError as error:
         raise CommandError(f"Port {port}: {error.strerror}.") from None
 
