@@ -6,6 +6,7 @@ import asyncio
 import queue
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -21,12 +22,13 @@ from events.callback.callback_address import callback_path
 from events.callback.front import CallbackFront, Threads
 from events.models import OfficialAccount, ReplyRule
 from events.wechat import SecurityMode
+from events.wechat.api import AccessToken, AppCredentials, Wire, fetch_stable_token
 from events.wechat.sender import open_reply, seal_push
 from events.wechat.xml import element, parse
 
 __all__ = [
-    "AES_KEY", "FrontClient", "FrontProtocol", "FrontScope", "make_account", "make_rule",
-    "message_xml", "push", "reply_in", "run_front",
+    "AES_KEY", "FrontClient", "FrontProtocol", "FrontScope", "MemoryTokens", "make_account",
+    "make_rule", "message_xml", "push", "reply_in", "run_front",
 ]  # fmt: skip
 
 AES_KEY = "mQ3vT8yB1nXc5KzL0pRs7UeWdG2hJ4aF6iOqYtNbVxD"
@@ -129,6 +131,38 @@ class FrontProtocol:
 
     def response_str(self, status: int, headers: list[tuple[str, str]], body: str) -> None:
         self.status, self.headers, self.body = status, dict(headers), body
+
+
+class MemoryTokens:
+    """A token source in memory, for one account."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        credentials: AppCredentials,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._wire = wire
+        self._credentials = credentials
+        self._now = now
+        self._lock = threading.Lock()
+        self._token: AccessToken | None = None
+
+    def get(self) -> AccessToken:
+        with self._lock:
+            if self._token is None or self._now() >= self._token.refresh_at:
+                self._token = self._fetch()
+            return self._token
+
+    def refresh(self, rejected: AccessToken) -> AccessToken:
+        with self._lock:
+            if self._token is None or self._token.value == rejected.value:
+                self._token = self._fetch()
+            return self._token
+
+    def _fetch(self) -> AccessToken:
+        return fetch_stable_token(self._wire, self._credentials, now=self._now)
 
 
 def make_account(slug: str = "shop", mode: str = "safe", **columns: Any) -> OfficialAccount:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import httpx
 
 from events.simulator.fake_api import FakeWeChatAPI, Request
-from events.wechat.api import AppCredentials, Client, MemoryTokens, Wire
+from events.testing import MemoryTokens
+from events.wechat.api import AppCredentials, Client, Wire
 
 __all__ = ["in_process_client"]
 

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from django.conf import settings
@@ -190,7 +190,7 @@ class Site:
             except (OSError, http.client.HTTPException):
                 return False
 
-    def wait(self, *, each_second: Callable[[], None] = lambda: None) -> None:
+    def wait(self) -> None:
         """Returns after a signal to stop; until then, restarts a worker that has ended.
 
         On SIGUSR1 it reloads the code: new web processes answer before the old ones end.
@@ -203,7 +203,6 @@ class Site:
                 self._children["web server"].send_signal(signal.SIGHUP)
                 if "worker" in self._children:
                     self._children["worker"].terminate()
-            each_second()
 
     def _start(self, name: str) -> None:
         # A session of its own, so that Ctrl-C reaches the child only through us, once and in order.

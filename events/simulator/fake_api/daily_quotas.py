@@ -18,11 +18,9 @@ DAILY_LIMITS = {
     "/cgi-bin/stable_token": 500_000,
     "/cgi-bin/menu/create": 1000,
     "/cgi-bin/menu/get": 10_000,
-    "/cgi-bin/menu/delete": 1000,
     "/cgi-bin/message/custom/send": 500_000,
     "/cgi-bin/qrcode/create": 100_000,
     "/cgi-bin/user/get": 500,
-    "/cgi-bin/user/info": 5_000_000,
     "/cgi-bin/user/info/batchget": 500_000,
 }
 _OTHERS = 100_000

@@ -212,16 +212,16 @@ def test_the_client_tries_once_more_and_never_loops(settings, account, fake, ser
     settings.WECHAT_API_BASE = server.url
     client = platform_client.client_for(account)
     try:
-        assert client.users.info("o1").is_following
+        assert client.users.page().total
         put(account, refreshed_at=clock() - datetime.timedelta(minutes=5))
         fake.account(account.app_id).expire_tokens()
-        assert client.users.info("o1").is_following
-        assert fake.calls == {STABLE: 2, "/cgi-bin/user/info": 3}
-        fake.make_trouble("/cgi-bin/user/info", Fault(errcode=42001, times=None))
+        assert client.users.page().total
+        assert fake.calls == {STABLE: 2, "/cgi-bin/user/get": 3}
+        fake.make_trouble("/cgi-bin/user/get", Fault(errcode=42001, times=None))
         for _ in range(10):
             with pytest.raises(TokenRejected):
-                client.users.info("o1")
-        assert fake.calls == {STABLE: 2, "/cgi-bin/user/info": 13}
+                client.users.page()
+        assert fake.calls == {STABLE: 2, "/cgi-bin/user/get": 13}
     finally:
         platform_client.close_wire()
 

@@ -24,7 +24,6 @@ from .transport.api_errors import (
     Refused,
     RequestRejected,
     SystemBusy,
-    TicketUnknown,
     TokenRejected,
     Unreachable,
 )
@@ -32,7 +31,6 @@ from .transport.http import API_BASE, MP_BASE, Timeouts, Wire
 from .transport.token_source import (
     AccessToken,
     AppCredentials,
-    MemoryTokens,
     TokenSource,
     fetch_stable_token,
 )
@@ -48,14 +46,12 @@ __all__ = [
     "Client",
     "CredentialsRejected",
     "DailyQuotaReached",
-    "MemoryTokens",
     "NotPermitted",
     "RateLimitReached",
     "RecipientRejected",
     "Refused",
     "RequestRejected",
     "SystemBusy",
-    "TicketUnknown",
     "Timeouts",
     "TokenRejected",
     "TokenSource",

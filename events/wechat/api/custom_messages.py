@@ -159,16 +159,13 @@ class CustomMessages:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
-    def send(self, openid: str, message: CustomMessage, *, kf_account: str = "") -> None:
-        """Sends a message; `kf_account` is the agent (`name@wechatid`) in whose name, if any.
+    def send(self, openid: str, message: CustomMessage) -> None:
+        """Sends a message.
 
         Raises `RecipientRejected` if the follower has left or their window is closed or used up.
         """
         msg_type, content = _type_and_content(message)
-        body: dict[str, Any] = {"touser": openid, "msgtype": msg_type, msg_type: content}
-        if kf_account:
-            body["customservice"] = {"kf_account": kf_account}
-        self._calls.post(SEND_PATH, body)
+        self._calls.post(SEND_PATH, {"touser": openid, "msgtype": msg_type, msg_type: content})
 
 
 def _type_and_content(message: CustomMessage) -> tuple[str, dict[str, Any]]:

@@ -48,10 +48,6 @@ class Menus:
             ),
         )
 
-    def delete(self) -> None:
-        """Deletes the default menu and all conditional ones."""
-        self._calls.get("/cgi-bin/menu/delete")
-
     def current(self) -> CurrentMenu:
         """Returns the menu that followers see, made through the API or in the console."""
         answer = self._calls.get("/cgi-bin/get_current_selfmenu_info")

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .transport.answer_fields import number, text
-from .transport.api_errors import BadAnswer, TicketUnknown
+from .transport.api_errors import BadAnswer
 from .transport.calls import Calls
 from .transport.http import Wire
 
@@ -74,13 +74,6 @@ class QRCodes:
         if isinstance(scene, int) and scene not in PERMANENT_SCENE_IDS:
             raise ValueError(f"a permanent scene must be 1 to {PERMANENT_SCENE_IDS[-1]}")
         return self._create("QR_LIMIT_STR_SCENE", "QR_LIMIT_SCENE", scene, {})
-
-    def picture(self, ticket: str) -> bytes:
-        """Returns the code as JPEG; raises `TicketUnknown` if the ticket is wrong or expired."""
-        picture = self._wire.picture(_SHOW, {"ticket": ticket})
-        if picture is None:
-            raise TicketUnknown("there is no picture for this ticket")
-        return picture
 
     def picture_url(self, ticket: str) -> str:
         """Returns the picture's address for a browser, which needs no token for it."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .transport.answer_fields import mapping, mappings, number, numbers, text
+from .transport.answer_fields import mapping, mappings, number, text
 from .transport.calls import Calls
-from .users import FollowerPage, follower_page
 
 __all__ = ["LONGEST_TAG", "TAGGED_AT_ONCE", "Tag", "Tags"]
 
@@ -26,7 +25,7 @@ class Tag:
 
 
 class Tags:
-    """Makes, lists and changes tags, and puts them on followers."""
+    """Makes and lists tags, and puts them on followers."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -45,14 +44,6 @@ class Tags:
             for tag in mappings(self._calls.get("/cgi-bin/tags/get"), "tags")
         )
 
-    def rename(self, tag_id: int, name: str) -> None:
-        """Gives a tag another name: 1 to 30 characters, else ValueError."""
-        self._calls.post("/cgi-bin/tags/update", {"tag": {"id": tag_id, "name": _name(name)}})
-
-    def delete(self, tag_id: int) -> None:
-        """Deletes a tag; WeChat refuses while more than 100,000 followers have it."""
-        self._calls.post("/cgi-bin/tags/delete", {"tag": {"id": tag_id}})
-
     def add(self, tag_id: int, openids: Sequence[str]) -> None:
         """Puts a tag on up to 50 followers, else ValueError."""
         self._members("/cgi-bin/tags/members/batchtagging", tag_id, openids)
@@ -60,18 +51,6 @@ class Tags:
     def remove(self, tag_id: int, openids: Sequence[str]) -> None:
         """Takes a tag off up to 50 followers, else ValueError."""
         self._members("/cgi-bin/tags/members/batchuntagging", tag_id, openids)
-
-    def of(self, openid: str) -> tuple[int, ...]:
-        """Returns the ids of one follower's tags."""
-        return numbers(
-            self._calls.post("/cgi-bin/tags/getidlist", {"openid": openid}), "tagid_list"
-        )
-
-    def page(self, tag_id: int, next_openid: str = "") -> FollowerPage:
-        """Returns a page of the followers with a tag, after `next_openid`."""
-        return follower_page(
-            self._calls.post("/cgi-bin/user/tag/get", {"tagid": tag_id, "next_openid": next_openid})
-        )
 
     def _members(self, path: str, tag_id: int, openids: Sequence[str]) -> None:
         if not 1 <= len(openids) <= TAGGED_AT_ONCE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,11 +69,7 @@ class Users:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
-    def info(self, openid: str, *, lang: str = "zh_CN") -> Profile:
-        """Returns one person's profile; `RecipientRejected` if the OpenID is another account's."""
-        return _profile(self._calls.get("/cgi-bin/user/info", {"openid": openid, "lang": lang}))
-
-    def infos(self, openids: Sequence[str], *, lang: str = "zh_CN") -> Profiles:
+    def infos(self, openids: Sequence[str]) -> Profiles:
         """Returns the profiles of up to 100 people, else ValueError.
 
         One invalid OpenID makes the whole call fail. Then this method halves the list until it has
@@ -83,7 +79,7 @@ class Users:
             raise ValueError(f"at most {BATCH_SIZE} OpenIDs in one call")
         if not openids:
             return Profiles(())
-        user_list = [{"openid": openid, "lang": lang} for openid in openids]
+        user_list = [{"openid": openid, "lang": "zh_CN"} for openid in openids]
         try:
             answer = self._calls.post("/cgi-bin/user/info/batchget", {"user_list": user_list})
         except RecipientRejected as error:
@@ -94,9 +90,7 @@ class Users:
         else:
             return Profiles(tuple(map(_profile, mappings(answer, "user_info_list"))))
         middle = len(openids) // 2
-        first, second = (
-            self.infos(part, lang=lang) for part in (openids[:middle], openids[middle:])
-        )
+        first, second = self.infos(openids[:middle]), self.infos(openids[middle:])
         return Profiles(first.found + second.found, first.invalid + second.invalid)
 
     def remark(self, openid: str, text: str) -> None:
@@ -108,33 +102,19 @@ class Users:
     def page(self, next_openid: str = "") -> FollowerPage:
         """Returns the followers after `next_openid`; the page after the last has no OpenIDs."""
         query = {"next_openid": next_openid} if next_openid else None
-        return follower_page(self._calls.get("/cgi-bin/user/get", query))
-
-    def openids(self) -> Iterator[str]:
-        """Yields the OpenIDs of all followers, page by page; the list may change meanwhile."""
-        last = ""
-        while True:
-            page = self.page(last)
-            yield from page.openids
-            if not page.openids or page.next_openid in {"", last}:
-                return
-            last = page.next_openid
-
-
-def follower_page(answer: Mapping[str, Any]) -> FollowerPage:
-    """Reads a page of OpenIDs: of all followers, or of those with a tag."""
-    return FollowerPage(
-        number(answer, "total"),
-        # After the last page `data` is left out.
-        texts(mapping(answer, "data"), "openid"),
-        text(answer, "next_openid"),
-    )
+        answer = self._calls.get("/cgi-bin/user/get", query)
+        return FollowerPage(
+            number(answer, "total"),
+            # After the last page `data` is left out.
+            texts(mapping(answer, "data"), "openid"),
+            text(answer, "next_openid"),
+        )
 
 
 def _profile(fields: Mapping[str, Any]) -> Profile:
     openid = text(fields, "openid")
     if not openid:
-        raise BadAnswer("/cgi-bin/user/info", "a profile without OpenID")
+        raise BadAnswer("/cgi-bin/user/info/batchget", "a profile without OpenID")
     return Profile(
         openid=openid,
         is_following=number(fields, "subscribe") == 1,

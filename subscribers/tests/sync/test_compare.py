@@ -31,7 +31,7 @@ from subscribers.tests.sync.meanwhile import erase_while_wechat_answers
 
 SECRET = "5d41402abc4b2a76b9719d911017c592"
 FOLLOWED = 1_767_225_600
-PAGE, INFO, INFOS = "/cgi-bin/user/get", "/cgi-bin/user/info", "/cgi-bin/user/info/batchget"
+PAGE, INFOS = "/cgi-bin/user/get", "/cgi-bin/user/info/batchget"
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("state_is_the_fold")]
 

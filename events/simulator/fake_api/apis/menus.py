@@ -45,12 +45,6 @@ def _get_menu(account: FakeAccount, call: ApiCall) -> Fields:
     }
 
 
-def _delete_menu(account: FakeAccount, call: ApiCall) -> Fields:
-    account.menu = account.console_menu = None
-    account.conditional_menus = []
-    return OK
-
-
 def _current_menu(account: FakeAccount, call: ApiCall) -> Fields:
     if account.console_menu is not None:
         return {"is_menu_open": 1, "selfmenu_info": account.console_menu}
@@ -121,7 +115,6 @@ def _sized(fields: Fields, name: str, longest: int, errcode: int) -> str:
 MENUS: dict[str, Api] = {
     "/cgi-bin/menu/create": Api("POST", _create_menu),
     "/cgi-bin/menu/get": Api("GET", _get_menu),
-    "/cgi-bin/menu/delete": Api("GET", _delete_menu),
     "/cgi-bin/get_current_selfmenu_info": Api("GET", _current_menu),
     "/cgi-bin/get_current_autoreply_info": Api("GET", _current_auto_replies),
 }

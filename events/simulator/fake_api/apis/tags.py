@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from events.simulator.fake_api.apis.call import OK, Api, ApiCall, Fields, object_in
-from events.simulator.fake_api.apis.users import openid_in, page_of
 from events.simulator.fake_api.call_answers import Refusal
 from events.simulator.fake_api.fake_account import FakeAccount
 
@@ -30,19 +29,6 @@ def _all_tags(account: FakeAccount, call: ApiCall) -> Fields:
     }
 
 
-def _rename_tag(account: FakeAccount, call: ApiCall) -> Fields:
-    tag_id = _changeable_tag(account, object_in(call.body, "tag").get("id"))
-    account.tags[tag_id] = _tag_name(account, call)
-    return OK
-
-
-def _delete_tag(account: FakeAccount, call: ApiCall) -> Fields:
-    tag_id = _changeable_tag(account, object_in(call.body, "tag").get("id"))
-    del account.tags[tag_id]
-    account.tagged.pop(tag_id, None)
-    return OK
-
-
 def _add_tag(account: FakeAccount, call: ApiCall) -> Fields:
     tag_id, openids = _tag_and_openids(account, call)
     if any(len({*account.tags_of(openid), tag_id}) > 20 for openid in openids):
@@ -55,20 +41,6 @@ def _remove_tag(account: FakeAccount, call: ApiCall) -> Fields:
     tag_id, openids = _tag_and_openids(account, call)
     account.tagged.get(tag_id, set()).difference_update(openids)
     return OK
-
-
-def _tags_of(account: FakeAccount, call: ApiCall) -> Fields:
-    openid = openid_in(call.body)
-    if account.followers.find(openid) is None:
-        raise Refusal(40003)
-    return {"tagid_list": account.tags_of(openid)}
-
-
-def _tagged_page(account: FakeAccount, call: ApiCall) -> Fields:
-    tag_id = _existing_tag(account, call.body.get("tagid"))
-    after = call.body.get("next_openid") or ""
-    later = sorted(openid for openid in account.tagged.get(tag_id, ()) if openid > after)
-    return page_of(later[: account.page_size], {})
 
 
 def _tag_name(account: FakeAccount, call: ApiCall) -> str:
@@ -86,12 +58,6 @@ def _existing_tag(account: FakeAccount, tag_id: Any) -> int:
     return tag_id
 
 
-def _changeable_tag(account: FakeAccount, tag_id: Any) -> int:
-    if tag_id in (0, 1, 2):
-        raise Refusal(45058)
-    return _existing_tag(account, tag_id)
-
-
 def _tag_and_openids(account: FakeAccount, call: ApiCall) -> tuple[int, list[str]]:
     tag_id = _existing_tag(account, call.body.get("tagid"))
     openids = call.body.get("openid_list")
@@ -105,10 +71,6 @@ def _tag_and_openids(account: FakeAccount, call: ApiCall) -> tuple[int, list[str
 TAGS: dict[str, Api] = {
     "/cgi-bin/tags/create": Api("POST", _create_tag, needs_certification=True),
     "/cgi-bin/tags/get": Api("GET", _all_tags, needs_certification=True),
-    "/cgi-bin/tags/update": Api("POST", _rename_tag, needs_certification=True),
-    "/cgi-bin/tags/delete": Api("POST", _delete_tag, needs_certification=True),
     "/cgi-bin/tags/members/batchtagging": Api("POST", _add_tag, needs_certification=True),
     "/cgi-bin/tags/members/batchuntagging": Api("POST", _remove_tag, needs_certification=True),
-    "/cgi-bin/tags/getidlist": Api("POST", _tags_of, needs_certification=True),
-    "/cgi-bin/user/tag/get": Api("POST", _tagged_page, needs_certification=True),
 }

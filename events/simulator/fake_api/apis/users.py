@@ -8,21 +8,17 @@ from events.simulator.fake_api.apis.call import OK, Api, ApiCall, Fields
 from events.simulator.fake_api.call_answers import Refusal
 from events.simulator.fake_api.fake_account import FakeAccount
 
-__all__ = ["USERS", "openid_in", "page_of"]
-
-
-def _user_info(account: FakeAccount, call: ApiCall) -> Fields:
-    return _profile(account, call.query.get("openid", ""))
+__all__ = ["USERS"]
 
 
 def _user_infos(account: FakeAccount, call: ApiCall) -> Fields:
     asked = call.body.get("user_list")
     if not isinstance(asked, list) or not 1 <= len(asked) <= 100:
         raise Refusal(40032)
-    return {"user_info_list": [_profile(account, openid_in(entry)) for entry in asked]}
+    return {"user_info_list": [_profile(account, _openid_in(entry)) for entry in asked]}
 
 
-def openid_in(entry: Any) -> str:
+def _openid_in(entry: Any) -> str:
     """Returns the OpenID in a body; "" if there is none."""
     openid = entry.get("openid") if isinstance(entry, dict) else None
     return openid if isinstance(openid, str) else ""
@@ -56,7 +52,7 @@ def _profile(account: FakeAccount, openid: str) -> Fields:
 
 
 def _write_remark(account: FakeAccount, call: ApiCall) -> Fields:
-    openid, remark = openid_in(call.body), call.body.get("remark")
+    openid, remark = _openid_in(call.body), call.body.get("remark")
     if account.followers.find(openid) is None:
         raise Refusal(40003)
     if not isinstance(remark, str) or len(remark) >= 30:
@@ -70,15 +66,11 @@ def _user_page(account: FakeAccount, call: ApiCall) -> Fields:
     if after and account.followers.find(after) is None:
         raise Refusal(40003)
     openids = account.followers.page(after, account.page_size)
-    return page_of(openids, {"total": account.followers.total()})
-
-
-def page_of(openids: list[str], fields: Fields) -> Fields:
-    """Returns a page of OpenIDs in the form of WeChat's answer."""
+    total = {"total": account.followers.total()}
     if not openids:
-        return {**fields, "count": 0, "next_openid": ""}
+        return {**total, "count": 0, "next_openid": ""}
     return {
-        **fields,
+        **total,
         "count": len(openids),
         "data": {"openid": openids},
         "next_openid": openids[-1],
@@ -86,7 +78,6 @@ def page_of(openids: list[str], fields: Fields) -> Fields:
 
 
 USERS: dict[str, Api] = {
-    "/cgi-bin/user/info": Api("GET", _user_info, needs_certification=True),
     "/cgi-bin/user/info/batchget": Api("POST", _user_infos, needs_certification=True),
     "/cgi-bin/user/get": Api("GET", _user_page, needs_certification=True),
     "/cgi-bin/user/info/updateremark": Api("POST", _write_remark, needs_certification=True),

@@ -17,7 +17,8 @@ from events.simulator.fake_api import (
     ListedFollowers,
 )
 from events.simulator.pushes import Push
-from events.wechat.api import AppCredentials, Client, MemoryTokens, Timeouts, Wire
+from events.testing import MemoryTokens
+from events.wechat.api import AppCredentials, Client, Timeouts, Wire
 
 APP_ID = "wx3a9f0c27d81be645"
 APP_SECRET = "5d41402abc4b2a76b9719d911017c592"

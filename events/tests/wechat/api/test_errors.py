@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from events.simulator.fake_api import Fault
+from events.testing import MemoryTokens
 from events.wechat.api import (
     AddressNotAllowed,
     APIError,
@@ -22,7 +23,6 @@ from events.wechat.api import (
     Client,
     CredentialsRejected,
     DailyQuotaReached,
-    MemoryTokens,
     NotPermitted,
     RateLimitReached,
     RecipientRejected,
@@ -37,9 +37,9 @@ from events.wechat.api import (
 from events.wechat.api.transport import api_errors
 from events.wechat.api.transport.api_errors import refusal
 
-from .conftest import ANNA, APP_ID, APP_SECRET, BERT, CREDENTIALS, STRANGER
+from .conftest import ANNA, APP_ID, APP_SECRET, CREDENTIALS
 
-INFO = "/cgi-bin/user/info"
+LISTING = "/cgi-bin/user/get"
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ INFO = "/cgi-bin/user/info"
     ],
 )
 def test_each_code_raises_the_error_of_its_class(client, fake, errcode, expected, is_temporary):
-    fake.make_trouble(INFO, Fault(errcode=errcode, times=None))
+    fake.make_trouble(LISTING, Fault(errcode=errcode, times=None))
     with pytest.raises(Refused) as caught:
-        client.users.info(ANNA)
+        client.users.page(ANNA)
     error = caught.value
     assert type(error) is expected
-    assert (error.errcode, error.path, error.is_temporary) == (errcode, INFO, is_temporary)
+    assert (error.errcode, error.path, error.is_temporary) == (errcode, LISTING, is_temporary)
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{8}){2}", error.rid)
     assert error.rid in str(error)
     assert "rid" not in error.errmsg
@@ -133,7 +133,7 @@ def test_the_operator_is_told_our_address(errmsg, address):
 def test_an_address_that_is_not_on_the_list(client, account):
     account.allowed_addresses = frozenset({"198.51.100.7"})
     with pytest.raises(AddressNotAllowed) as caught:
-        client.users.info(ANNA)
+        client.users.page(ANNA)
     assert caught.value.address == "127.0.0.1"
 
 
@@ -164,21 +164,22 @@ def patience_with(wire: Wire, fault: Fault):
     ],
 )
 def test_no_usable_answer(client, wire, fake, fault, expected):
-    client.users.info(BERT)  # has fetched the token
-    fake.make_trouble(INFO, fault)
+    client.users.page()  # has fetched the token
+    fake.make_trouble(LISTING, fault)
     with pytest.raises(expected) as caught, patience_with(wire, fault):
-        client.users.info(ANNA)
+        client.users.page(ANNA)
     assert caught.value.is_temporary
     if isinstance(caught.value, Unreachable):
         assert caught.value.may_have_arrived
     # The connection is not spoilt for the next.
-    assert client.users.info(ANNA).is_following
+    assert client.users.page().total == 2
 
 
 def test_control_characters_and_broken_utf8_do_not_spoil_an_answer(client, fake):
-    body = b'{"subscribe": 1, "openid": "o1", "remark": "a\tb\x01\xff"}'
-    fake.make_trouble(INFO, Fault(body=body))
-    assert client.users.info(ANNA).remark == "a\tb\x01�"
+    body = b'{"tags": [{"id": 100, "name": "a\tb\x01\xff"}]}'
+    fake.make_trouble("/cgi-bin/tags/get", Fault(body=body))
+    [tag] = client.tags.all()
+    assert tag.name == "a\tb\x01�"
 
 
 def test_nobody_listens():
@@ -227,9 +228,9 @@ def test_an_endless_answer_is_not_read_to_its_end():
 
 
 def test_a_redirect_is_not_followed_since_the_token_would_go_along(client, fake):
-    fake.make_trouble(INFO, Fault(status=302))
+    fake.make_trouble(LISTING, Fault(status=302))
     with pytest.raises(BadAnswer, match="302"):
-        client.users.info(ANNA)
+        client.users.page(ANNA)
 
 
 # --- Secrets ---
@@ -264,13 +265,12 @@ def test_neither_logs_nor_errors_show_a_secret(client, wire, fake, tokens, caplo
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "httpx")
     token = tokens.get().value
-    fake.make_trouble(INFO, fault)
+    fake.make_trouble(LISTING, fault)
     with pytest.raises(APIError) as caught, patience_with(wire, fault):
-        client.users.info(ANNA)
+        client.users.page(ANNA)
     code = client.qr_codes.create_temporary("bind-7F3K", expire_seconds=60)
-    client.qr_codes.picture(code.ticket)
     text = caplog.text + everything_about(caught.value)
-    assert INFO in text
+    assert LISTING in text
     assert any(record.name == "httpx" for record in caplog.records)
     for secret in (token, APP_SECRET, ANNA, code.ticket, "access_token="):
         assert secret not in text
@@ -284,15 +284,15 @@ def test_asking_for_a_token_does_not_show_the_secret(client, wire, fake, caplog,
     caplog.set_level(logging.DEBUG, "httpx")
     fake.make_trouble("/cgi-bin/stable_token", fault)
     with pytest.raises(APIError) as caught, patience_with(wire, fault):
-        client.users.info(ANNA)
+        client.users.page(ANNA)
     assert APP_SECRET not in caplog.text + everything_about(caught.value)
 
 
 def test_a_secret_that_the_platform_repeats_is_taken_out(client, fake, tokens, caplog):
     token = tokens.get().value
-    fake.make_trouble(INFO, Fault(errcode=40035, errmsg=f"bad access_token={token} rid: 1"))
+    fake.make_trouble(LISTING, Fault(errcode=40035, errmsg=f"bad access_token={token} rid: 1"))
     with pytest.raises(RequestRejected) as caught:
-        client.users.info(ANNA)
+        client.users.page(ANNA)
     assert token not in caplog.text + everything_about(caught.value)
     fake.make_trouble("/cgi-bin/stable_token", Fault(errcode=40125, errmsg=f"bad {APP_SECRET}"))
     with pytest.raises(CredentialsRejected) as refused:
@@ -313,30 +313,30 @@ def test_no_repr_shows_a_secret(client, tokens, wire):
 
 
 def test_the_daily_quota_ends_at_midnight_in_beijing(client, account, clock):
-    client.users.info(ANNA)
-    account.exhaust_quota(INFO)
+    client.users.page(ANNA)
+    account.exhaust_quota(LISTING)
     with pytest.raises(DailyQuotaReached):
-        client.users.info(ANNA)
-    assert client.users.page().total == 2
+        client.users.page(ANNA)
+    assert client.tags.all()
     clock.at += 24 * 3600 - (clock.at + 8 * 3600) % (24 * 3600)
-    assert client.users.info(ANNA).is_following
+    assert client.users.page().total == 2
 
 
 def test_the_rate_of_a_minute(client, account, clock):
-    account.quotas.per_minute[INFO] = 2
-    client.users.info(ANNA)
-    client.users.info(ANNA)
+    account.quotas.per_minute[LISTING] = 2
+    client.users.page(ANNA)
+    client.users.page(ANNA)
     with pytest.raises(RateLimitReached):
-        client.users.info(ANNA)
+        client.users.page(ANNA)
     clock.at += 60
-    assert client.users.info(ANNA).is_following
+    assert client.users.page().total == 2
 
 
 def test_an_uncertified_account_has_a_menu_but_no_followers(client, account):
     account.is_certified = False
     assert client.menus.get() is None
     with pytest.raises(NotPermitted) as caught:
-        client.users.info(ANNA)
+        client.users.page(ANNA)
     assert caught.value.errcode == 48001
 
 
@@ -348,5 +348,5 @@ def test_wrong_credentials_are_told_apart(wire, account):
         (AppCredentials(APP_ID, ""), 41004),
     ]:
         with pytest.raises(CredentialsRejected) as caught:
-            Client(wire, MemoryTokens(wire, credentials)).users.info(STRANGER)
+            Client(wire, MemoryTokens(wire, credentials)).users.page()
         assert caught.value.errcode == errcode

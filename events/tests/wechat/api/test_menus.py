@@ -48,8 +48,6 @@ def test_a_menu_goes_there_and_comes_back(client):
     client.menus.create(MENU)
     assert client.menus.get() == CustomMenu(MENU, 0, ())
     assert client.menus.current() == CurrentMenu(MENU, is_open=True)
-    client.menus.delete()
-    assert client.menus.get() is None
 
 
 def test_a_menu_with_every_type(client):

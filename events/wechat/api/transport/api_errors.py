@@ -23,7 +23,6 @@ __all__ = [
     "Refused",
     "RequestRejected",
     "SystemBusy",
-    "TicketUnknown",
     "TokenRejected",
     "Unreachable",
     "refusal",
@@ -65,12 +64,6 @@ class BadAnswer(APIError):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.path = path
-
-
-class TicketUnknown(APIError):
-    """There is no picture for this ticket: it is wrong, or its code has expired."""
-
-    label = "ticket"
 
 
 class Refused(APIError):

@@ -142,15 +142,6 @@ class Wire:
             raise error
         return answer
 
-    def picture(self, path: str, query: Mapping[str, str]) -> bytes | None:
-        """Return the picture at a path of the MP host; None if it answers 404."""
-        status, content, _type = self._exchange("GET", self.mp_base + path, path, query, None)
-        if status == 404:
-            return None
-        if status != 200:
-            raise BadAnswer(path, f"status {status}")
-        return content
-
     def _exchange(
         self,
         method: str,

@@ -8,7 +8,6 @@ both work during these five minutes.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ __all__ = [
     "REFRESH_AHEAD",
     "AccessToken",
     "AppCredentials",
-    "MemoryTokens",
     "TokenSource",
     "fetch_stable_token",
 ]
@@ -98,38 +96,6 @@ def fetch_stable_token(
     if not value or expires_in <= 0:
         raise BadAnswer(_PATH, "no token in the answer")
     return AccessToken(value, asked_at, asked_at + expires_in)
-
-
-class MemoryTokens:
-    """A token source for one process: tests, and commands that run alone."""
-
-    def __init__(
-        self,
-        wire: Wire,
-        credentials: AppCredentials,
-        *,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._wire = wire
-        self._credentials = credentials
-        self._now = now
-        self._lock = threading.Lock()
-        self._token: AccessToken | None = None
-
-    def get(self) -> AccessToken:
-        with self._lock:
-            if self._token is None or self._now() >= self._token.refresh_at:
-                self._token = self._fetch()
-            return self._token
-
-    def refresh(self, rejected: AccessToken) -> AccessToken:
-        with self._lock:
-            if self._token is None or self._token.value == rejected.value:
-                self._token = self._fetch()
-            return self._token
-
-    def _fetch(self) -> AccessToken:
-        return fetch_stable_token(self._wire, self._credentials, now=self._now)
 
 
 def _with_rid(error: TokenRejected) -> str:
