@@ -23,7 +23,7 @@ from events.api.files.csv import CSVRenderer, csv_text
 from events.api.openapi.examples import CSV, answer
 from events.api.strict_filters import check_parameters
 from events.models import OfficialAccount
-from events.stats.periods import Period
+from events.stats.periods import Period, day_in
 from events.stats.reading.queries import LONGEST_SPAN, Span
 from events.viewer import visible_to
 
@@ -226,15 +226,8 @@ def _days(request: Request) -> tuple[datetime.date, datetime.date]:
 
 
 def _day(request: Request, name: str) -> datetime.date:
-    written = request.query_params.get(name)
-    if not written:
-        raise ValidationError({name: [_("Give a day, such as 2026-11-23.")]})
-    try:
-        day = datetime.date.fromisoformat(written)
-    except ValueError:
-        day = None
-    # Near the first and the last year of the calendar, comparing days would overflow.
-    if day is None or not 1970 <= day.year <= 9000 or written != day.isoformat():
+    day = day_in(request.query_params.get(name, ""))
+    if day is None:
         raise ValidationError({name: [_("Give a day, such as 2026-11-23.")]})
     return day
 

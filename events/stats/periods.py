@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 __all__ = [
     "Period",
+    "day_in",
     "day_start",
     "days_in",
     "microseconds",
@@ -31,7 +32,6 @@ _QUARTER_OF_AN_HOUR = datetime.timedelta(seconds=_QUARTER)
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _HOUR = datetime.timedelta(hours=1)
-_DATE_LENGTH = len("2026-11-28")
 _DAY = datetime.timedelta(days=1)
 
 
@@ -133,11 +133,17 @@ def _after(start: datetime.datetime, zone: zoneinfo.ZoneInfo) -> datetime.dateti
 
 def days_in(written: str) -> tuple[datetime.date, datetime.date] | None:
     """Reads the first and last day of a text such as 2026-11-01..2026-11-30; else None."""
-    first, _dots, last = written.partition("..")
-    if not len(first) == len(last) == _DATE_LENGTH:
-        return None
+    first, last = map(day_in, written.partition("..")[::2])
+    return None if first is None or last is None else (first, last)
+
+
+def day_in(written: str) -> datetime.date | None:
+    """Reads a day from 1970 to 9000 such as 2026-11-01; else None.
+
+    Near the first and the last year of the calendar, comparing days would overflow.
+    """
     try:
-        days = datetime.date.fromisoformat(first), datetime.date.fromisoformat(last)
+        day = datetime.date.fromisoformat(written)
     except ValueError:
         return None
-    return days if days[0].year >= 1970 and days[1].year <= 9000 else None
+    return day if 1970 <= day.year <= 9000 and written == day.isoformat() else None

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from events.admin.access import visible_accounts
 from events.models import OfficialAccount
 from events.stats.days import Days
+from events.stats.periods import day_in
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -126,7 +127,7 @@ def choice_of(request: HttpRequest) -> Choice:
     period = asked.get("period", _DEFAULT)
     error: StrOrPromise = ""
     if "from" in asked or "to" in asked:
-        first, last = _date(asked.get("from", "")), _date(asked.get("to", ""))
+        first, last = day_in(asked.get("from", "")), day_in(asked.get("to", ""))
         if first is None or last is None:
             error = _("Give a first and a last day.")
         elif last < first:
@@ -141,11 +142,3 @@ def choice_of(request: HttpRequest) -> Choice:
     length, ago, _name = _PERIODS[period]
     last = today - ago * _DAY
     return Choice(accounts, chosen, period, Days(shown, last - length * _DAY, last), today, error)
-
-
-def _date(written: str) -> datetime.date | None:
-    try:
-        day = datetime.date.fromisoformat(written)
-    except ValueError:
-        return None
-    return day if 1970 <= day.year <= 9000 and len(written) == 10 else None
