@@ -9,14 +9,22 @@ from django.http import HttpRequest
 
 from events.admin.base import ModelAdmin
 from events.models import ACCOUNT_SECRETS, OfficialAccount, with_account
-from events.viewer import visible_to
+from events.viewer import account_ids, visible_to
 
-__all__ = ["AccountModelAdmin", "visible_accounts"]
+__all__ = ["AccountModelAdmin", "OfAllAccounts", "chosen_account", "visible_accounts"]
 
 
 def visible_accounts(request: HttpRequest) -> QuerySet[OfficialAccount]:
     """Returns the accounts that the user may see, without their secrets."""
     return visible_to(request.user, OfficialAccount.objects.defer(*ACCOUNT_SECRETS), "pk")
+
+
+def chosen_account(request: HttpRequest) -> OfficialAccount | None:
+    """Returns the account in the address, or the only one."""
+    accounts = list(visible_accounts(request))
+    slug = request.GET.get("account")
+    found = next((account for account in accounts if account.slug == slug), None)
+    return found or (accounts[0] if len(accounts) == 1 and not slug else None)
 
 
 class AccountModelAdmin(ModelAdmin):
@@ -40,3 +48,36 @@ class AccountModelAdmin(ModelAdmin):
             accounts = field.queryset.defer(*ACCOUNT_SECRETS)
             field.queryset = visible_to(request.user, accounts, "pk")
         return field
+
+
+class OfAllAccounts:
+    """Hides a page about all accounts from users who see only some accounts."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return _sees_all(request) and bool(
+            super().has_module_permission(request)  # type: ignore[misc]
+        )
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _sees_all(request) and bool(
+            super().has_view_permission(request, obj)  # type: ignore[misc]
+        )
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _sees_all(request) and bool(
+            super().has_add_permission(request)  # type: ignore[misc]
+        )
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _sees_all(request) and bool(
+            super().has_change_permission(request, obj)  # type: ignore[misc]
+        )
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _sees_all(request) and bool(
+            super().has_delete_permission(request, obj)  # type: ignore[misc]
+        )
+
+
+def _sees_all(request: HttpRequest) -> bool:
+    return account_ids(request.user) is None

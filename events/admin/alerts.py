@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from events.admin.access import AccountModelAdmin
+from events.admin.access import AccountModelAdmin, OfAllAccounts
 from events.admin.base import ModelAdmin
 from events.admin.changelist import ReadOnly
 from events.admin.html import confirmation
@@ -23,7 +23,6 @@ from events.alerts.rules import RULES, words_of
 from events.alerts.send import FAILURES, NotSent, is_address, send_test
 from events.audit.record import record
 from events.models import Alert, AlertChannel, AlertMessage
-from events.viewer import account_ids
 
 __all__ = ["AlertAdmin", "AlertChannelAdmin", "AlertMessageAdmin"]
 
@@ -64,37 +63,8 @@ class AlertChannelForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
 
-class _OfTheSite:
-    """Hides pages about all accounts from users who see only some accounts."""
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return account_ids(request.user) is None and bool(
-            super().has_module_permission(request)  # type: ignore[misc]
-        )
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return account_ids(request.user) is None and bool(
-            super().has_view_permission(request, obj)  # type: ignore[misc]
-        )
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return account_ids(request.user) is None and bool(
-            super().has_add_permission(request)  # type: ignore[misc]
-        )
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return account_ids(request.user) is None and bool(
-            super().has_change_permission(request, obj)  # type: ignore[misc]
-        )
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return account_ids(request.user) is None and bool(
-            super().has_delete_permission(request, obj)  # type: ignore[misc]
-        )
-
-
 @admin.register(AlertChannel)
-class AlertChannelAdmin(_OfTheSite, ModelAdmin):
+class AlertChannelAdmin(OfAllAccounts, ModelAdmin):
     form = AlertChannelForm
     list_display = ["name", "service", "language", "quiet_from", "quiet_to", "is_active"]
     readonly_fields = ["service"]
@@ -174,7 +144,7 @@ class AlertAdmin(ReadOnly, AccountModelAdmin):
 
 
 @admin.register(AlertMessage)
-class AlertMessageAdmin(_OfTheSite, ReadOnly, ModelAdmin):
+class AlertMessageAdmin(OfAllAccounts, ReadOnly, ModelAdmin):
     list_display = ["alert_words", "about", "channel", "sent_at", "reason", "failed_at"]
     list_display_links = None
     fields = list_display

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "confirmation",
+    "done_by",
     "facts",
     "fold_out",
     "follower_link",
@@ -44,6 +45,11 @@ def moment(at: datetime.datetime | None, account: OfficialAccount) -> str:
     if at is None:
         return "–"
     return _piece("moment", time=f"{at.astimezone(account.zone):%Y-%m-%d %H:%M:%S}")
+
+
+def done_by(at: datetime.datetime | None, user: Any, account: OfficialAccount) -> str:
+    """Shows when a step was done, and by which user."""
+    return _piece("done_by", at=moment(at, account), user=user)
 
 
 def menu_name(name: MenuName | None) -> str:

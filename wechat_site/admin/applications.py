@@ -26,11 +26,11 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from events.admin.access import OfAllAccounts
 from events.admin.base import ModelAdmin
 from events.admin.html import confirmation, new_secret
 from events.audit.context import recorded_as
 from events.models import ACCOUNT_SECRETS, OfficialAccount
-from events.viewer import account_ids
 from wechat_site.openid.claims import SCOPE, accounts_of, limit_to
 
 __all__ = ["ApplicationAdmin"]
@@ -120,7 +120,7 @@ def _validate_redirect_uri(uri: str) -> None:
 
 
 @admin.register(Client)
-class ApplicationAdmin(ModelAdmin):
+class ApplicationAdmin(OfAllAccounts, ModelAdmin):
     """Makes, changes and removes applications. A removed application loses access at once.
 
     An application may learn of followers of all accounts, so users who may see only some accounts
@@ -146,18 +146,6 @@ class ApplicationAdmin(ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["id", "shown_name", "shown_type", "shown_scopes", "asks_nobody", "made_at"]
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return _sees_all(request) and super().has_view_permission(request, obj)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return _sees_all(request) and super().has_add_permission(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return _sees_all(request) and super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return _sees_all(request) and super().has_delete_permission(request, obj)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if request.method == "GET" and not settings.OPENID_CONNECT:
@@ -219,10 +207,6 @@ class ApplicationAdmin(ModelAdmin):
             client.save(update_fields=["secret"])
         messages.warning(request, new_secret(secret))
         return HttpResponseRedirect(page)
-
-
-def _sees_all(request: HttpRequest) -> bool:
-    return account_ids(request.user) is None
 
 
 def _give_secret(client: Client) -> str:

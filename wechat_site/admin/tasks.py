@@ -16,6 +16,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from events.admin.access import OfAllAccounts
 from events.admin.base import ModelAdmin
 from events.admin.changelist import ReadOnly
 from events.admin.html import confirmation
@@ -23,7 +24,6 @@ from events.audit.record import record
 from events.jobs.queues import COUNTED_UP_TO, Queue
 from events.jobs.task import Task
 from events.models import TaskRun
-from events.viewer import account_ids
 from wechat_site.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ __all__ = ["TasksAdmin"]
 
 
 @admin.register(TaskRun)
-class TasksAdmin(ReadOnly, ModelAdmin):
+class TasksAdmin(OfAllAccounts, ReadOnly, ModelAdmin):
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
         return [
@@ -41,11 +41,6 @@ class TasksAdmin(ReadOnly, ModelAdmin):
             path("try-again/", view(self.try_again), name="events_taskrun_try_again"),
             path("run-now/", view(self.run_now), name="events_taskrun_run_now"),
         ]
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # The page counts over all accounts, so users with a limit may not see it.
-        may_view: bool = super().has_view_permission(request, obj)
-        return may_view and account_ids(request.user) is None
 
     def overview(self, request: HttpRequest) -> HttpResponse:
         """The page itself."""

@@ -20,7 +20,7 @@ from unfold.widgets import (
     UnfoldAdminTextareaWidget,
 )
 
-from events.admin.access import visible_accounts
+from events.admin.access import chosen_account, visible_accounts
 from events.admin.base import ModelAdmin
 from events.admin.menus.menu_publishing import page_of
 from events.answering.take_over import add_rules, new_rules
@@ -97,10 +97,9 @@ class MenuImport(ModelAdmin):
         """Makes a draft, and rules for the keys that replace texts of WeChat's console."""
         if not (self.has_add_permission(request) and self.has_view_permission(request)):
             raise PermissionDenied
-        accounts = visible_accounts(request)
         form = MenuJSONForm(
-            request.POST or None, request.FILES or None, accounts=accounts,
-            initial={"account": _chosen(request, accounts)},
+            request.POST or None, request.FILES or None, accounts=visible_accounts(request),
+            initial={"account": chosen_account(request)},
         )  # fmt: skip
         if request.method == "POST" and form.is_valid():
             return self._store(request, form)
@@ -142,12 +141,3 @@ class MenuImport(ModelAdmin):
             request, _("Version %s is saved. Followers see it once it is published.") % version
         )
         return HttpResponseRedirect(page_of(version))
-
-
-def _chosen(request: HttpRequest, accounts: Any) -> int | None:
-    """Returns the account in the address, or the only one."""
-    found: int | None = (
-        accounts.filter(slug=request.GET.get("account", "")).values_list("pk", flat=True).first()
-    )
-    both = list(accounts.values_list("pk", flat=True)[:2])
-    return found or (both[0] if len(both) == 1 else None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -10,15 +9,14 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.template.loader import render_to_string
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
-from events.admin.access import visible_accounts
+from events.admin.access import chosen_account, visible_accounts
 from events.admin.base import ModelAdmin
-from events.admin.html import moment
+from events.admin.html import done_by
 from events.admin.menus.menu_state import AtWeChat, listing_of
 from events.admin.rules.menu_answers import answers_of_keys
 from events.audit.record import record
@@ -29,7 +27,7 @@ from events.models.menu import MenuVersionQuerySet
 from events.platform.hindrances import hindrance
 from events.wechat.api.menu_model import Menu
 
-__all__ = ["REFRESH_SECONDS", "MenuList", "StateFilter", "answers_in", "done_by"]
+__all__ = ["REFRESH_SECONDS", "MenuList", "StateFilter", "answers_in"]
 
 _COLOURS = {
     MenuVersion.State.DRAFT.value: "info",
@@ -66,11 +64,7 @@ class MenuList(ModelAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         accounts = list(visible_accounts(request))
-        slug = request.GET.get("account")
-        chosen = next(
-            (account for account in accounts if account.slug == slug),
-            accounts[0] if len(accounts) == 1 else None,
-        )
+        chosen = chosen_account(request)
         at_wechat = AtWeChat.of(chosen) if chosen else None
         response = super().changelist_view(
             request,
@@ -125,7 +119,7 @@ class MenuList(ModelAdmin):
 
     @display(description=_("published"))
     def published(self, version: MenuVersion) -> str:
-        return done_by(version.published_at, version.published_by, version)
+        return done_by(version.published_at, version.published_by, version.account)
 
 
 def answers_in(request: HttpRequest, account: Any, menu: Menu) -> dict[str, Any]:
@@ -137,11 +131,3 @@ def answers_in(request: HttpRequest, account: Any, menu: Menu) -> dict[str, Any]
         "may_write_rules": request.user.has_perm("events.add_replyrule"),
         "rules_account": account,
     }
-
-
-def done_by(at: datetime.datetime | None, user: Any, version: MenuVersion) -> str:
-    """Renders when a step was done, and by which user."""
-    return render_to_string(
-        "admin/events/menuversion/done_by.html",
-        {"at": moment(at, version.account), "user": user},
-    )

@@ -14,14 +14,14 @@ from django.utils.translation import gettext_lazy as _
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 
-from events.admin.access import visible_accounts
+from events.admin.access import chosen_account
 from events.admin.changelist import KeysetModelAdmin
 from events.admin.hindered import NeedsRight
-from events.admin.html import moment
+from events.admin.html import done_by, moment
 from events.admin.list_filters import AccountFilter
 from events.admin.menus.menu_forms import MenuVersionForm
 from events.admin.menus.menu_import import MenuImport
-from events.admin.menus.menu_list import REFRESH_SECONDS, MenuList, StateFilter, answers_in, done_by
+from events.admin.menus.menu_list import REFRESH_SECONDS, MenuList, StateFilter, answers_in
 from events.admin.menus.menu_publishing import (
     PublishingActions,
     action_of,
@@ -110,12 +110,9 @@ class MenuVersionAdmin(NeedsRight, MenuList, MenuImport, PublishingActions, Keys
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Takes the menu of the version ``?from=``, or the one that ``?account=`` shows now."""
         source = self._version(request, request.GET.get("from"))
-        accounts = visible_accounts(request)
         if source is not None:
             return {"account": source.account_id, "menu": source.content}
-        account = accounts.filter(slug=request.GET.get("account", "")).first()
-        if account is None and len(found := list(accounts[:2])) == 1:
-            account = found[0]
+        account = chosen_account(request)
         if account is None:
             return {}
         return {"account": account.pk, "menu": AtWeChat.of(account).menu}
@@ -169,7 +166,7 @@ class MenuVersionAdmin(NeedsRight, MenuList, MenuImport, PublishingActions, Keys
 
     @display(description=_("written"))
     def written(self, version: MenuVersion) -> str:
-        return done_by(version.created_at, version.created_by, version)
+        return done_by(version.created_at, version.created_by, version.account)
 
     @display(description=_("origin"))
     def shown_origin(self, version: MenuVersion) -> str:

@@ -17,11 +17,11 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from events.admin.access import visible_accounts
+from events.admin.access import chosen_account, visible_accounts
 from events.admin.html import confirmation
 from events.admin.put_back import WithEarlierStates
 from events.admin.rules.form import RuleForm
-from events.admin.rules.state import RulesPage, chosen_account, names_of, page_of_rules
+from events.admin.rules.state import RulesPage, names_of, page_of_rules
 from events.admin.rules.take_over_page import TakeOverPage
 from events.admin.rules.trying import TryingPages, unmatched_of
 from events.answering.publish_rules import (

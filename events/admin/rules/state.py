@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from events.admin.access import visible_accounts
 from events.admin.html import moment
 from events.answering.hits import Hits, hits_of
 from events.answering.people_slot import code_names, tag_names
@@ -40,7 +38,6 @@ __all__ = [
     "ANY_KEY",
     "RuleRow",
     "RulesPage",
-    "chosen_account",
     "keys_answered",
     "names_of",
     "page_of_rules",
@@ -51,14 +48,6 @@ def names_of(account_id: int) -> Names:
     """Returns the names of the account's menu entries and QR codes by key, and of its tags."""
     menu = {key: path for _account, key, path in keys_of_live_menus([account_id])}
     return Names(menu, code_names(account_id), tag_names(account_id))
-
-
-def chosen_account(request: HttpRequest) -> OfficialAccount | None:
-    """Returns the account in the address, or the only one."""
-    accounts = list(visible_accounts(request))
-    slug = request.GET.get("account")
-    found = next((account for account in accounts if account.slug == slug), None)
-    return found or (accounts[0] if len(accounts) == 1 and not slug else None)
 
 
 def page_of_rules(account: OfficialAccount) -> str:

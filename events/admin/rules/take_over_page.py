@@ -15,9 +15,9 @@ from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from events.admin.access import AccountModelAdmin, visible_accounts
+from events.admin.access import AccountModelAdmin, chosen_account, visible_accounts
 from events.admin.hindered import say_hindrances
-from events.admin.rules.state import chosen_account, names_of, page_of_rules
+from events.admin.rules.state import names_of, page_of_rules
 from events.answering.rule_words import Names, answers_in_words, trigger_in_words
 from events.answering.take_over import (
     Candidate,

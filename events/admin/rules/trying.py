@@ -11,9 +11,9 @@ from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from events.admin.access import AccountModelAdmin, visible_accounts
+from events.admin.access import AccountModelAdmin, chosen_account, visible_accounts
 from events.admin.rules.box import Box, BoxForm
-from events.admin.rules.state import chosen_account, names_of, page_of_rules
+from events.admin.rules.state import names_of, page_of_rules
 from events.answering.publish_rules import draft_of, live_version
 from events.answering.replay import Replayed, replay
 from events.answering.rule_words import Names

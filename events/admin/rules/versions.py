@@ -8,7 +8,6 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -16,7 +15,7 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
 from events.admin.changelist import KeysetModelAdmin, ReadOnly
-from events.admin.html import moment
+from events.admin.html import done_by
 from events.admin.list_filters import AccountFilter
 from events.admin.rules.state import names_of, page_of_rules
 from events.answering.publish_rules import NotPossible, draft_of, take_back
@@ -69,10 +68,7 @@ class RuleVersionAdmin(ReadOnly, KeysetModelAdmin):
 
     @display(description=_("published"))
     def published(self, version: RuleVersion) -> str:
-        return render_to_string(
-            "admin/events/menuversion/done_by.html",
-            {"at": moment(version.published_at, version.account), "user": version.published_by},
-        )
+        return done_by(version.published_at, version.published_by, version.account)
 
     def render_change_form(
         self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any

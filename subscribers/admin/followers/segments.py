@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from events.admin.access import visible_accounts
+from events.admin.access import chosen_account
 from events.admin.list_filters import AccountFilter
 from events.admin.put_back import WithEarlierStates
 from events.db.cached_count import cached_count
@@ -188,11 +188,7 @@ class SegmentAdmin(WithEarlierStates):
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         initial = super().get_changeform_initial_data(request)
-        accounts = visible_accounts(request)
-        chosen = accounts.filter(slug=initial.pop("account", "")).first()
-        if chosen is None and accounts.count() == 1:
-            chosen = accounts.first()
-        return {**initial, "account": chosen.pk if chosen else None}
+        return {**initial, "account": chosen_account(request)}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ["account"] if obj is not None else []
