@@ -14,15 +14,13 @@ from django.utils.translation import ngettext
 from unfold.decorators import action, display
 
 from events.admin.changelist import KeysetModelAdmin, ReadOnly
-from events.admin.html import menu_name, moment
+from events.admin.html import moment
 from events.admin.list_filters import AccountFilter
-from events.kinds import label
-from events.menus.names import MenuNames
-from events.models import EventLog
 from events.viewer import may_see_openids, shown_openid
 from subscribers.admin.followers.follower_edits import WithEdits, edits_of
 from subscribers.admin.followers.follower_exports import WithExports
 from subscribers.admin.followers.follower_filters import FILTERS, may_see_bindings
+from subscribers.admin.followers.latest_events import latest_events
 from subscribers.admin.followers.person import WithPerson
 from subscribers.admin.followers.personal_data import WithPersonalData
 from subscribers.admin.messages.conversation_page import WithConversation
@@ -244,28 +242,12 @@ class SubscriberAdmin(
 
     @display(description=_("events"))
     def latest_events(self, subscriber: Subscriber) -> str:
-        events = list(
-            EventLog.objects.with_openid(subscriber.openid)
-            .filter(account=subscriber.account_id)
-            .newest_first()[:_LATEST_EVENTS]
-        )
-        names = MenuNames.for_events(events)
-        codes = CodeNames([subscriber.account_id], (event.scene for event in events))
-        rows = [
-            {
-                "pk": event.pk,
-                "at": moment(event.event_time, subscriber.account),
-                "label": label(event.kind),
-                "menu_name": menu_name(names.of(event)),
-                "key": event.masked(
-                    codes.in_words(subscriber.account_id, event.scene) or event.event_key
-                ),
-            }
-            for event in events
-        ]
         return render_to_string(
             "admin/subscribers/subscriber/latest_events.html",
-            {"events": rows, "openid": subscriber.openid if may_see_openids() else ""},
+            {
+                "events": latest_events(subscriber, _LATEST_EVENTS),
+                "openid": subscriber.openid if may_see_openids() else "",
+            },
         )
 
     def has_refresh_permission(self, request: HttpRequest) -> bool:

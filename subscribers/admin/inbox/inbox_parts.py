@@ -10,12 +10,11 @@ from django.urls import reverse
 from django.utils.timesince import timeuntil
 from django.utils.translation import gettext_lazy as _
 
-from events.admin.html import menu_name, moment
+from events.admin.html import moment
 from events.binding_scenes import mask_codes
 from events.kinds import label
-from events.menus.names import MenuNames
-from events.models import EventLog
 from events.viewer import may_see_openids, shown_openid
+from subscribers.admin.followers.latest_events import latest_events
 from subscribers.admin.messages.conversation_page import shown_utterances
 from subscribers.messages.conversation import conversation_with
 from subscribers.models import Binding, Conversation, Subscriber
@@ -89,13 +88,7 @@ def said_in(conversation: Conversation) -> list[dict[str, Any]]:
 def facts_of(request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
     """Who the follower is, and what they did lately."""
     subscriber, account = conversation.subscriber, conversation.account
-    events = list(
-        EventLog.objects.with_openid(subscriber.openid)
-        .filter(account=account.pk)
-        .newest_first()[:_LATEST]
-    )
-    names = MenuNames.for_events(events)
-    codes = CodeNames([account.pk], [subscriber.first_scene, *(event.scene for event in events)])
+    codes = CodeNames([account.pk], [subscriber.first_scene])
     first_code = codes.of(account.pk, subscriber.first_scene) or subscriber.first_scene
     rows: list[tuple[Any, Any]] = [
         (_("status"), subscriber.follow_status),
@@ -116,16 +109,7 @@ def facts_of(request: HttpRequest, conversation: Conversation) -> dict[str, Any]
     return {
         "rows": rows,
         "page": reverse("admin:subscribers_subscriber_change", args=[subscriber.pk]),
-        "events": [
-            {
-                "url": reverse("admin:events_eventlog_change", args=[event.pk]),
-                "at": moment(event.event_time, account),
-                "label": label(event.kind),
-                "menu_name": menu_name(names.of(event)),
-                "key": event.masked(codes.in_words(account.pk, event.scene) or event.event_key),
-            }
-            for event in events
-        ],
+        "events": latest_events(subscriber, _LATEST),
     }
 
 
