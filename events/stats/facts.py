@@ -13,7 +13,11 @@ from events.models import EventLog
 from events.models.event_log import EventLogQuerySet
 from events.stats.series import ANSWERABLE, SeriesKey, series_of
 
-__all__ = ["NOT_COUNTED", "Counted", "Fact", "facts"]
+__all__ = ["MEASURES", "NOT_COUNTED", "PEOPLE", "Counted", "Fact", "facts"]
+
+# The columns of PeriodCount that hold numbers, and the position of the people among them.
+MEASURES = ("events", "people", "answered", "unanswered", "waited_ms")
+PEOPLE = MEASURES.index("people")
 
 _COLUMNS = (
     *("pk", "account_id", "source", "kind", "openid", "event_key", "scene", "event_time"),

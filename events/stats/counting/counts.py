@@ -21,23 +21,22 @@ from events.db.lookup import Lookup
 from events.db.upsert import Upsert
 from events.models import EventLog, LastSeen, OpenEvent, PeriodCount
 from events.stats.changes import Batch, counter
-from events.stats.facts import Counted, facts
+from events.stats.facts import MEASURES, PEOPLE, Counted, facts
 from events.stats.periods import Period, microseconds, next_start, starts_at
 from events.stats.series import SeriesKey, stored_series
 
-__all__ = ["MEASURES", "Deltas", "add_deltas", "count_events", "measures", "note_seen"]
+__all__ = ["Deltas", "add_deltas", "count_events", "measures", "note_seen"]
 
-# The columns of a count, in the order of the values of Deltas.
-MEASURES = ("events", "people", "answered", "unanswered", "waited_ms")
 _PERIODS = tuple(Period)
 
-_Person: TypeAlias = "tuple[SeriesKey, str]"
+# A series, and the OpenID of a person in it.
+_PersonInSeries: TypeAlias = "tuple[SeriesKey, str]"
 # OpenID and id of the series.
 _Seen: TypeAlias = "tuple[str, int]"
 # All that the counts take of an event: its series, the starts of its hour, day, week and month, how
 # it counts now, and how it was counted before.
 _Alike: TypeAlias = "tuple[tuple[SeriesKey, ...], tuple[datetime.datetime, ...], Counted, Counted]"
-# Sums by series, position of the period in Period, and start of the period.
+# Sums in the order of MEASURES, by series, position of the period in Period, and its start.
 Deltas: TypeAlias = "defaultdict[tuple[SeriesKey, int, datetime.datetime], list[int]]"
 
 
@@ -46,7 +45,7 @@ def count_events(batch: Batch) -> None:
     """Adds a batch to the counts of events and people."""
     # Most events of a quarter of an hour count in the same way, so add them up first.
     alike: defaultdict[_Alike, int] = defaultdict(int)
-    arrivals: defaultdict[_Person, list[int]] = defaultdict(list)
+    arrivals: defaultdict[_PersonInSeries, list[int]] = defaultdict(list)
     for change in batch.changes:
         fact, before = change
         at = microseconds(fact.event_time)
@@ -88,7 +87,7 @@ def _difference(counted: Counted, before: Counted) -> tuple[int, ...]:
 
 def _count_people(
     batch: Batch,
-    arrivals: Mapping[_Person, list[int]],
+    arrivals: Mapping[_PersonInSeries, list[int]],
     series: Mapping[SeriesKey, int],
     deltas: Deltas,
 ) -> None:
@@ -97,19 +96,19 @@ def _count_people(
     )
     seen: dict[_Seen, int] = {(openid, pk): at for openid, pk, at in rows}
     floors = {pk: microseconds(moment) for pk, moment in batch.seen_since.items()}
-    late: dict[_Person, list[int]] = {}
+    late: dict[_PersonInSeries, list[int]] = {}
     newest: dict[_Seen, int] = {}
     for person, moments in arrivals.items():
         key, openid = person
         moments.sort()
-        place_of_last = (openid, series[key])
-        last = seen.get(place_of_last)
+        seen_key = (openid, series[key])
+        last = seen.get(seen_key)
         if moments[0] < (floors.get(key[0], moments[0]) if last is None else last):
             late[person] = moments
         else:
             _count_in_order(key, moments, last, batch.zones[key[0]], deltas)
         if last is None or last < moments[-1]:
-            newest[place_of_last] = moments[-1]
+            newest[seen_key] = moments[-1]
     if late:
         others = _times_of_other_events(batch, late)
         for (key, openid), moments in late.items():
@@ -123,7 +122,7 @@ def _count_people(
                 for pair in enumerate(starts_at(moment, zone)):
                     if pair not in known:
                         known.add(pair)
-                        deltas[key, *pair][1] += 1
+                        deltas[key, *pair][PEOPLE] += 1
     note_seen(newest)
 
 
@@ -142,7 +141,7 @@ def _count_in_order(
             continue
         for place, start in enumerate(starts):
             if former is None or former[place] != start:
-                deltas[key, place, start][1] += 1
+                deltas[key, place, start][PEOPLE] += 1
         former = starts
 
 
@@ -152,8 +151,8 @@ def _last_seen_lookup() -> Lookup:
 
 
 def _times_of_other_events(
-    batch: Batch, late: Mapping[_Person, Sequence[int]]
-) -> Mapping[_Person, list[int]]:
+    batch: Batch, late: Mapping[_PersonInSeries, Sequence[int]]
+) -> Mapping[_PersonInSeries, list[int]]:
     """Returns the times of these people's counted events in the periods of the late events."""
     spans: dict[tuple[int, str], tuple[datetime.datetime, datetime.datetime]] = {}
     for (key, openid), moments in late.items():
@@ -165,7 +164,7 @@ def _times_of_other_events(
             known = spans.get((key[0], openid), (first, end))
             spans[key[0], openid] = (min(known[0], first), max(known[1], end))
     arriving = {change.fact.pk for change in batch.changes if change.is_new_event}
-    found: defaultdict[_Person, list[int]] = defaultdict(list)
+    found: defaultdict[_PersonInSeries, list[int]] = defaultdict(list)
     rows = (
         EventLog.objects.filter(
             # No filter by account: with one, SQLite would read all of its events of this time.

@@ -23,6 +23,7 @@ HEALTH_MEASURES = (
     *("received", "answered", "within_1s", "within_5s", "unanswered", "failed"),
     *("mended", "unreadable", "quarantined"),
 )
+# Account id, and start of the hour.
 _Hour = tuple[int, datetime.datetime]
 
 
@@ -33,11 +34,11 @@ def count_health(batch: Batch) -> None:
     alike: defaultdict[tuple[_Hour, Counted, Counted, bool], int] = defaultdict(int)
     for fact, before in batch.changes:
         if fact.source == EventLog.Source.CALLBACK:
-            hour = starts_of(fact.received_at, batch.zones[fact.account_id])[0]
-            alike[(fact.account_id, hour), fact.counted, before, fact.is_mended] += 1
+            start = starts_of(fact.received_at, batch.zones[fact.account_id])[0]
+            alike[(fact.account_id, start), fact.counted, before, fact.is_mended] += 1
     deltas: defaultdict[_Hour, list[int]] = defaultdict(lambda: [0] * len(HEALTH_MEASURES))
-    for (place, counted, before, is_mended), number in alike.items():
-        values = deltas[place]
+    for (hour, counted, before, is_mended), number in alike.items():
+        values = deltas[hour]
         pairs = zip(
             health_of(counted, is_mended=is_mended),
             health_of(before, is_mended=is_mended),

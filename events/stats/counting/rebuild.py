@@ -30,15 +30,15 @@ from events.models import (
 )
 from events.models.event_log import EventLogQuerySet
 from events.stats.changes import change_zone
-from events.stats.counting.counts import MEASURES, Deltas, add_deltas, measures, note_seen
+from events.stats.counting.counts import Deltas, add_deltas, measures, note_seen
 from events.stats.counting.health import HEALTH_MEASURES, health_of
 from events.stats.counting.roll_up import counted_before, held_progress, states_of_accounts
 from events.stats.counting.unanswered import recount_unanswered
-from events.stats.facts import Fact, facts
+from events.stats.facts import MEASURES, PEOPLE, Fact, facts
 from events.stats.periods import Period, microseconds, next_start, starts_of
 from events.stats.series import SeriesKey, stored_series
 
-__all__ = ["Difference", "follow_time_zones", "rebuild"]
+__all__ = ["SEEN_FOR", "Difference", "follow_time_zones", "rebuild"]
 
 _PERIODS = tuple(Period)
 _WEEK = _PERIODS.index(Period.WEEK)
@@ -47,7 +47,9 @@ _PLACES = {period.code: place for place, period in enumerate(_PERIODS)}
 _ATTEMPTS = 3
 # The longest time from the event_time of a removed event to its receipt.
 _DELIVERY = datetime.timedelta(days=1)
-_SEEN_FOR = datetime.timedelta(days=62)
+# For how long it is stored when people were last seen. Longer than any period, so an event that
+# comes in time needs no older row.
+SEEN_FOR = datetime.timedelta(days=62)
 
 _Values = list[int]
 
@@ -196,7 +198,7 @@ def _count_events(rows: EventLogQuerySet, zone: zoneinfo.ZoneInfo, count: _Count
                 for measure, number in enumerate(more):
                     values[measure] += number
                 if fact.openid and (not former or former[place] != start):
-                    values[1] += 1
+                    values[PEOPLE] += 1
             if fact.openid:
                 last[key, fact.openid] = starts
                 count.seen[key, fact.openid] = microseconds(fact.event_time)
@@ -273,7 +275,7 @@ def _write_counts(
     series = stored_series({key for key, _, _ in deltas} | {key for key, _ in count.seen})
     add_deltas(deltas, series)
     rows.filter(events=0, people=0).delete()
-    if count.end > timezone.now() - _SEEN_FOR:
+    if count.end > timezone.now() - SEEN_FOR:
         note_seen({(openid, series[key]): at for (key, openid), at in count.seen.items()})
 
 

@@ -13,7 +13,7 @@ from events.models import AccountStatistics, LastSeen, OpenEvent, UnansweredEven
 from events.models.event_log import EventLogQuerySet
 from events.stats.changes import count_changes
 from events.stats.counting.counts import note_seen
-from events.stats.counting.rebuild import rebuild
+from events.stats.counting.rebuild import SEEN_FOR, rebuild
 from events.stats.counting.roll_up import (
     batch_of,
     catch_up,
@@ -28,8 +28,6 @@ from events.stats.periods import microseconds
 
 __all__ = ["forget_unseen", "freeze", "recount_restored", "rename_person"]
 
-# Longer than any period, so an event that comes in time needs no older row.
-_FORGOTTEN_AFTER = datetime.timedelta(days=62)
 _MONTH = datetime.timedelta(days=32)
 
 
@@ -72,7 +70,7 @@ def forget_unseen(now: datetime.datetime | None = None) -> int:
     If an event comes so late that it could concern a removed person, the counter reads the log.
     """
     now = now or timezone.now()
-    limit = now - _FORGOTTEN_AFTER
+    limit = now - SEEN_FOR
     with transaction.atomic():
         held_progress()
         AccountStatistics.objects.update(seen_since=limit + _MONTH)

@@ -17,6 +17,7 @@ from django.db.models import QuerySet, Sum
 from events.db.among import Among
 from events.models import PeriodCount, Series
 from events.stats.days import Days
+from events.stats.facts import MEASURES
 from events.stats.periods import Period
 from events.stats.reading.queries import NOT_EVENTS, Seconds
 from events.stats.reading.rows import Totals
@@ -46,9 +47,6 @@ class EntryTotals:
     taps_before: int
 
 
-_MEASURES = ("events", "people", "answered", "unanswered", "waited_ms")
-
-
 def counts_of(days: Days, period: Period, **series: Any) -> QuerySet[PeriodCount]:
     """Selects the counts of some series in these days, and perhaps of a few hours more.
 
@@ -69,11 +67,11 @@ def kind_totals(days: Days) -> Mapping[str, tuple[Totals, Totals]]:
         .order_by()
         .values_list("series__kind")
         .annotate(
-            **{f"now_{name}": Sum(name, filter=now, default=0) for name in _MEASURES},
-            **{f"before_{name}": Sum(name, filter=before, default=0) for name in _MEASURES},
+            **{f"now_{name}": Sum(name, filter=now, default=0) for name in MEASURES},
+            **{f"before_{name}": Sum(name, filter=before, default=0) for name in MEASURES},
         )
     )
-    half = len(_MEASURES)
+    half = len(MEASURES)
     return {kind: (Totals(*values[:half]), Totals(*values[half:])) for kind, *values in rows}
 
 

@@ -21,6 +21,7 @@ from django.utils import timezone
 from events.db.among import Among
 from events.menus.names import MenuNames
 from events.models import HealthCount, OfficialAccount, PeriodCount, Series
+from events.stats.facts import MEASURES
 from events.stats.periods import Period, day_start, next_start, starts_between
 from events.stats.reading.rows import EventRow, HealthRow, HourRow, MenuRow, MessageRow, Totals
 from events.stats.series import MENU_KINDS, MESSAGES
@@ -252,8 +253,7 @@ def _counts(
         start__lt=span.end,
     )
     found: defaultdict[int, defaultdict[int, Totals]] = defaultdict(lambda: defaultdict(Totals))
-    measures = ("events", "people", "answered", "unanswered", "waited_ms")
-    values_of = rows.annotate(seconds=Seconds("start")).values_list("series", "seconds", *measures)
+    values_of = rows.annotate(seconds=Seconds("start")).values_list("series", "seconds", *MEASURES)
     for pk, seconds, *values in values_of:
         found[pk][span.place_of(seconds)].add(*values)
     return {(kind, key): found[pk] for pk, kind, key in _names_of(list(found))}

@@ -22,12 +22,12 @@ from events.models import (
     UnansweredEvent,
     UnmatchedDay,
 )
-from events.stats.counting.counts import MEASURES
 from events.stats.counting.health import count_repeats
 from events.stats.counting.rebuild import follow_time_zones, rebuild
 from events.stats.counting.removal import forget_unseen
 from events.stats.counting.roll_up import roll_up
 from events.stats.days import Days
+from events.stats.facts import MEASURES
 from events.stats.reading.overview import entry_totals, hours_of_week, kind_totals
 from events.stats.reading.unmatched_texts import unmatched_texts
 from events.stats.series import MENU_KINDS
