@@ -1,4 +1,4 @@
-"""Helpers for tests: an account, a rule, and pushes that are signed and encrypted as WeChat's."""
+"""Helpers for tests: an account, a rule, a source of access tokens, and pushes as WeChat's."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ def test_pushes_stored_by_what_another_process_remembers_are_found_the_second_ti
     assert not PendingJudgement.objects.exists()
 
 
-def test_pushes_of_another_account_stay_set_aside_and_say_why():
+def test_pushes_of_another_account_stay_quarantined_and_say_why():
     account = wrong()
     push(account, message_xml("event.subscribe", to=OTHER))
     account.original_id = "gh_5f2c81d0a7be"
@@ -268,7 +268,7 @@ def test_try_again_judges_anew(operator, by):
     assert statuses() == ["processed"]
 
 
-def test_a_push_that_was_ahead_of_its_receipt_stays_set_aside():
+def test_a_push_that_was_ahead_of_its_receipt_stays_quarantined():
     account = wrong()
     ahead = int(timezone.now().timestamp()) + 3 * 86400
     push(account, message_xml("event.subscribe", at=ahead))

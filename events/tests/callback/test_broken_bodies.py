@@ -161,7 +161,7 @@ def test_an_old_unreadable_row_joins_the_row_of_its_repetition():
     assert Subscriber.objects.get().event_count == 1
 
 
-def test_an_old_unreadable_row_of_another_account_is_set_aside():
+def test_an_old_unreadable_row_of_another_account_is_quarantined():
     account = make_account()
     unreadable_row(account, text_body(to="gh_000000000000"))
     read_unreadable()

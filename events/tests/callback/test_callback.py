@@ -518,7 +518,7 @@ def test_an_authentic_but_unreadable_body_is_kept_and_acknowledged(mode, body):
         (message_xml(to=""), "original ID"),
     ],
 )
-def test_what_is_not_for_us_or_not_yet_is_set_aside(account, body, reason):
+def test_what_is_not_for_us_or_not_yet_is_quarantined(account, body, reason):
     assert push(account, body).content == b"success"
     event = EventLog.objects.get()
     assert (event.status, event.folded_at) == ("set_aside", None)
@@ -526,7 +526,7 @@ def test_what_is_not_for_us_or_not_yet_is_set_aside(account, body, reason):
     assert not Subscriber.objects.exists()
 
 
-def test_what_is_older_than_the_horizon_is_set_aside(plain, settings):
+def test_what_is_older_than_the_horizon_is_quarantined(plain, settings):
     settings.EVENT_RETENTION_DAYS = 30
     push(plain, message_xml(at=int(time.time()) - 31 * 86400))
     push(plain, message_xml(at=int(time.time()) - 29 * 86400))

@@ -278,13 +278,13 @@ def test_a_list_by_a_time_is_walked_down_and_up_without_loss(api, shuffled, name
     assert [row["id"] for page in back[::-1] for row in page["results"]] == expected
 
 
-def test_a_place_in_another_order_is_refused(api, shuffled):
+def test_a_cursor_of_another_order_is_refused(api, shuffled):
     following = api("events/", page_size=2)["next"]
     assert api(f"{following}&event_time_after=2026-01-01", code=404)["detail"]
 
 
 @pytest.mark.parametrize(
-    ("written", "column", "place"),
+    ("written", "column", "cursor"),
     [
         ("17", None, RowCursor(17)),
         ("0_17", "event_time", RowCursor(17, datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC))),
@@ -295,9 +295,9 @@ def test_a_place_in_another_order_is_refused(api, shuffled):
         (None, None, None),
     ],
 )
-def test_a_place_is_read_as_it_was_written(written, column, place):
-    assert RowCursor.parse(written, column) == place
-    assert place is None or str(place) == written
+def test_a_cursor_is_read_as_it_was_written(written, column, cursor):
+    assert RowCursor.parse(written, column) == cursor
+    assert cursor is None or str(cursor) == written
 
 
 # --- Filters that hardly ever meet ---------------------------------------------------------------

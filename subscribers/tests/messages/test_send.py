@@ -177,7 +177,7 @@ def test_whoever_left_has_no_window_and_gets_none_back_by_returning(account):
     assert window_of(back) is None
 
 
-def test_what_was_imported_or_set_aside_opens_no_window(account):
+def test_what_was_imported_or_quarantined_opens_no_window(account):
     subscriber = does(account)
     EventLog.objects.update(source="import")
     assert window_of(subscriber) is None

@@ -1,4 +1,4 @@
-"""State is the base combined with the log, whatever was removed from the log, and when."""
+"""State is what is carried over combined with the log, whatever was removed, and when."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class BaseLaws(TestCase):
                 remove_month(step)
                 assert not EventLog.objects.in_month(step).exists()
                 assert state_of_all() == before
-            # A push of a removed month would be set aside; the key of the others is unique.
+            # A push of a removed month would be quarantined; the key of the others is unique.
             elif step not in ever:
                 ever[step] = store(account, *step)
             assert list(compare()) == []
@@ -121,9 +121,9 @@ class BaseLaws(TestCase):
             new = {step: store(account, *step) for step in batch if step not in stored}
             stored |= new
             announce_removal(EventLog.objects.filter(pk__in=[event.pk for event in new.values()]))
-        for base in CarriedOverState.objects.all():
-            said = (state_of(event) for event in stored.values() if event.openid == base.openid)
-            assert base.state == total(filter(None, said))
+        for row in CarriedOverState.objects.all():
+            said = (state_of(event) for event in stored.values() if event.openid == row.openid)
+            assert row.state == total(filter(None, said))
         known = {event.openid for event in stored.values() if state_of(event)}
         assert set(CarriedOverState.objects.values_list("openid", flat=True)) == known
 
@@ -133,15 +133,15 @@ def account(db):
     return make_account(mode="plaintext")
 
 
-def test_every_kind_has_its_effect_in_the_base(account):
+def test_the_effect_of_every_kind_is_carried_over(account):
     for number, kind in enumerate(STATE_KINDS):
         store(account, kind, f"o{number}", MONTHS[0], number % 60, "")
     before = state_of_all()
     remove_month(MONTHS[0])
-    assert {base.openid: base.state for base in CarriedOverState.objects.all()} == before
+    assert {row.openid: row.state for row in CarriedOverState.objects.all()} == before
 
 
-def test_a_follower_without_a_row_is_found_through_the_base(account):
+def test_a_follower_without_a_row_is_found_by_what_is_carried_over(account):
     store(account, "event.subscribe", "o1", MONTHS[0], 1, "poster")
     before = state_of_all()
     remove_month(MONTHS[0])
@@ -151,14 +151,14 @@ def test_a_follower_without_a_row_is_found_through_the_base(account):
     assert state_of_all() == before
 
 
-def test_a_wrong_base_is_found(account):
+def test_a_wrong_carried_over_state_is_found(account):
     store(account, "event.subscribe", "o1", MONTHS[0], 1, "poster")
     remove_month(MONTHS[0])
     CarriedOverState.objects.update(follow_count=2)
     assert [difference.column for difference in compare()] == ["follow_count"]
 
 
-def test_unfolded_rows_go_without_a_trace_in_the_base(account):
+def test_nothing_of_unfolded_rows_is_carried_over(account):
     event = store(account, "event.subscribe", "o1", MONTHS[0], 1, "poster")
     EventLog.objects.filter(pk=event.pk).update(folded_at=None, status="dead")
     remove_month(MONTHS[0])

@@ -417,7 +417,7 @@ def test_every_account_says_when_its_last_event_came(operator, account):
     make_account("off", name="Off", is_active=False)
     make_account("half", name="Half", token="")
     store(account, 1, event_time=now - datetime.timedelta(hours=3))
-    # A push dated 2100 is set aside and must not look like a sign of life for decades.
+    # A push dated 2100 is quarantined and must not look like a sign of life for decades.
     store(account, 2, event_time=now + datetime.timedelta(days=9999), status="set_aside")
     response = operator.get(DASHBOARD)
     states = {row.name: (str(row.state), row.last_event_at) for row in response.context["accounts"]}
