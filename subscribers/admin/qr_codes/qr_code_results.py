@@ -21,6 +21,7 @@ from events.admin.list_filters import EventTimeFilter
 from events.models import with_account
 from events.numbers import numbers_in, percentage
 from events.spreadsheets import csv_parts
+from events.stats.periods import day_in
 from events.viewer import visible_to
 from subscribers.admin.followers.follower_filters import may_see_bindings
 from subscribers.campaigns.results import DAYS, CodeResult, by_day, results, total
@@ -111,19 +112,11 @@ def _span(request: HttpRequest, codes: list[QRScene]) -> tuple[datetime.date, da
     zones = {code.account.zone for code in codes}
     last = timezone.localdate(timezone=zones.pop() if len(zones) == 1 else None)
     if chosen is None:
-        last = _day(request.GET.get("to", "")) or last
+        last = day_in(request.GET.get("to", "")) or last
         usual = last - datetime.timedelta(days=_USUAL_DAYS - 1)
-        chosen = (_day(request.GET.get("from", "")) or usual, last)
+        chosen = (day_in(request.GET.get("from", "")) or usual, last)
     first, last = min(chosen), max(chosen)
     return max(first, last - datetime.timedelta(days=_MOST_DAYS - 1)), last
-
-
-def _day(written: str) -> datetime.date | None:
-    try:
-        day = datetime.date.fromisoformat(written)
-    except ValueError:
-        return None
-    return day if 1970 <= day.year <= 9000 else None
 
 
 def _shown(row: CodeResult, first: datetime.date, last: datetime.date) -> dict[str, Any]:
