@@ -160,8 +160,7 @@ def test_messages_whose_window_closes_are_found_among_many_that_wait(followers):
         )
         for _ in range(2000)
     )  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    analyze()
     with CaptureQueriesContext(connection) as queries:
         lease = datetime.timedelta(seconds=60)
         assert OutgoingMessage.objects.urgent(now).claim(now, limit=1, lease=lease) == []
