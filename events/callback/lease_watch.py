@@ -8,6 +8,7 @@ import time
 from concurrent.futures import Future
 
 from django.conf import settings
+from django.db import connections
 from django.utils import timezone
 
 from events.db.transactions import release_connection
@@ -51,7 +52,7 @@ class _Watch:
                 looked_at = dict(self._rows)
                 if not looked_at:
                     self._has_thread = False
-                    return
+                    break
             try:
                 free = self._rows_without_lease([row for row, _ in looked_at.values()])
             except Exception:
@@ -65,6 +66,7 @@ class _Watch:
                     del self._rows[pk]
             for pk in free:
                 looked_at[pk][1].set_result(None)
+        connections.close_all()
 
     def _rows_without_lease(self, rows: list[EventLog]) -> set[int]:
         at_it = EventLog.objects.filter(

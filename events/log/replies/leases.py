@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 
 from django.conf import settings
+from django.db import connections
 from django.utils import timezone
 
 from events.db.transactions import release_connection, short_transaction
@@ -104,11 +105,12 @@ class _Renewals:
                 due = {lease: held for lease, held in self._held.items() if held[2] > now}
                 if not self._held:
                     self._has_thread = False
-                    return
+                    break
             try:
                 self._renew_all(due)
             except Exception:
                 logger.warning("Leases could not be renewed", exc_info=True)
+        connections.close_all()
 
     def _renew_all(self, due: dict[str, _Held]) -> None:
         until = timezone.now() + datetime.timedelta(seconds=lease_seconds())
