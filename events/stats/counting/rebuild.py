@@ -47,8 +47,8 @@ _PLACES = {period.code: place for place, period in enumerate(_PERIODS)}
 _ATTEMPTS = 3
 # The longest time from the event_time of a removed event to its receipt.
 _DELIVERY = datetime.timedelta(days=1)
-# For how long it is stored when people were last seen. Longer than any period, so an event that
-# comes in time needs no older row.
+# The rows that say when people were last seen are kept this long. That is longer than any period,
+# so an event that comes in time needs no older row.
 SEEN_FOR = datetime.timedelta(days=62)
 
 _Values = list[int]
