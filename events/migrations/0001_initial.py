@@ -1188,7 +1188,6 @@ class Migration(migrations.Migration):
                     ("last_id", models.BigIntegerField(default=0)),
                     ("turn", models.BigIntegerField(default=0)),
                     ("repeats_until", models.DateTimeField(null=True)),
-                    ("has_texts", models.BooleanField(default=False)),
                 ],
             ),
             migrations.CreateModel(

@@ -32,8 +32,6 @@ class StatisticsProgress(models.Model):
     turn = models.BigIntegerField(default=0)
     # The counts of repeated pushes that were received before this time are final.
     repeats_until = models.DateTimeField(null=True)
-    # Whether the texts from before UnmatchedDay existed are counted by day.
-    has_texts = models.BooleanField(default=False)
 
     def __str__(self) -> str:
         return f"up to #{self.last_id}"

@@ -30,7 +30,6 @@ from events.models import (
 from events.models.event_log import EventLogQuerySet
 from events.stats.changes import Batch, Change, count_changes
 from events.stats.counting import counts, health, unanswered  # noqa: F401  (registers the counters)
-from events.stats.counting.unmatched import count_in_zone
 from events.stats.facts import NOT_COUNTED, Counted, Fact, facts
 
 __all__ = [
@@ -196,10 +195,6 @@ def _take(read: tuple[StatisticsProgress, Sequence[Fact]], bound: int) -> tuple[
         last_id,
         states,
     )
-    if not progress.has_texts:
-        for account_id in states:
-            count_in_zone(account_id, states[account_id].zone)
-        progress.has_texts = True
     count_changes(batch)
     _keep_open(found, now)
     progress.last_id = bound if is_last else found[-1].pk
