@@ -46,6 +46,7 @@ class _Watch:
         # No push waits longer than this. Then release all futures: each waiting push reads its row
         # again.
         last = time.monotonic() + 2 * settings.CALLBACK_SECONDS
+        has_failed = False
         while True:
             time.sleep(_LOOK_EVERY)
             with self._lock:
@@ -55,8 +56,11 @@ class _Watch:
                     break
             try:
                 free = self._rows_without_lease([row for row, _ in looked_at.values()])
+                has_failed = False
             except Exception:
-                logger.warning("Rows of other processes could not be read", exc_info=True)
+                if not has_failed:
+                    logger.warning("Rows of other processes could not be read", exc_info=True)
+                has_failed = True
                 free = set()
             if time.monotonic() > last:
                 free = set(looked_at)

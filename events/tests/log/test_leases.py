@@ -62,3 +62,21 @@ def test_threads_that_look_at_leases_close_their_connections(settings, monkeypat
         "leases": None,
         "watch": None,
     }
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_away_is_logged_once_by_those_who_look_at_leases(monkeypatch, caplog):
+    push(make_account(), message_xml("event.CLICK", EventKey="K"))
+    row = EventLog.objects.get()
+    answers = iter([OSError("away"), OSError("away"), set(), OSError("away"), {row.pk}])
+
+    def look(rows):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(watch, "_rows_without_lease", look)
+    assert watch.look_at(row).result(60) is None
+    # Once for the first two, and once for the one after it was back.
+    assert caplog.text.count("could not be read") == 2
