@@ -11,12 +11,11 @@ from django.utils import timezone
 
 from events.models import OfficialAccount
 from events.platform.client import client_for
-from events.platform.rights import note_unauthorized
+from events.platform.rights import able_accounts, note_unauthorized
 from events.wechat.api import APIError
 from events.wechat.api.datacube import LONGEST_SPAN
 from events.wechat.beijing_time import BEIJING
 from subscribers.models import ProfileFetch, WeChatDay
-from subscribers.sync.profiles import accounts_that_ask
 
 __all__ = ["fetch_figures"]
 
@@ -39,7 +38,7 @@ def fetch_figures(now: datetime.datetime | None = None) -> int:
     """
     now = now or timezone.now()
     fetched = 0
-    for account in accounts_that_ask():
+    for account in able_accounts():
         if ProfileFetch.objects.of(account).is_refused:
             continue
         try:

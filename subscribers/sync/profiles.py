@@ -39,7 +39,7 @@ from subscribers.sync.observations import (
     second,
 )
 
-__all__ = ["LEASE", "accounts_that_ask", "fetch_profiles", "write_profiles"]
+__all__ = ["LEASE", "fetch_profiles", "write_profiles"]
 
 # Long enough for a hundred profiles if WeChat refuses each of them.
 LEASE = datetime.timedelta(minutes=5)
@@ -47,11 +47,6 @@ LEASE = datetime.timedelta(minutes=5)
 _SLICE = 8
 # Seconds to wait for a lock, since callbacks may hold it.
 _LOCK_TIMEOUT = 10
-
-
-def accounts_that_ask() -> list[OfficialAccount]:
-    """The accounts that can ask for their followers: active, and with an AppSecret."""
-    return list(able_accounts())
 
 
 def fetch_profiles(*, lease: datetime.timedelta = LEASE) -> int:
@@ -71,7 +66,7 @@ def fetch_profiles(*, lease: datetime.timedelta = LEASE) -> int:
             served += asked
         ProfileFetch.objects.release(job, timezone.now())
 
-    for account in accounts_that_ask():
+    for account in able_accounts():
         if not _wanted(account, second(now), limit=1):
             continue
         ProfileFetch.objects.of(account)

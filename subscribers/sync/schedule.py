@@ -8,8 +8,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from events.models import OfficialAccount
+from events.platform.rights import able_accounts
 from subscribers.models import FollowerSync, ProfileFetch
-from subscribers.sync.profiles import accounts_that_ask
 
 __all__ = ["begin_daily"]
 
@@ -28,7 +28,7 @@ def begin_daily(now: datetime.datetime | None = None) -> int:
         return 0
     now = now or timezone.now()
     begun = 0
-    for account in accounts_that_ask():
+    for account in able_accounts():
         night = _last_night(account, hour, now)
         runs = FollowerSync.objects.filter(account=account)
         is_due = account.created_at <= night and (now - night < _FIRST_RUN_WITHIN or runs.exists())

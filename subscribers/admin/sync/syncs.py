@@ -25,8 +25,8 @@ from events.admin.html import confirmation, moment
 from events.admin.list_filters import AccountFilter
 from events.audit.record import record
 from events.models import OfficialAccount
+from events.platform.rights import able_accounts
 from subscribers.models import FollowerSync, ProfileFetch
-from subscribers.sync.profiles import accounts_that_ask
 
 __all__ = ["FollowerSyncAdmin", "page_of", "refusal_sentence", "start_url", "status_of"]
 
@@ -163,8 +163,7 @@ class FollowerSyncAdmin(NeedsRight, KeysetModelAdmin):
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "account":
-            able = [account.pk for account in accounts_that_ask()]
-            kwargs["queryset"] = OfficialAccount.objects.filter(pk__in=able)
+            kwargs["queryset"] = able_accounts()
             kwargs["help_text"] = _("Active accounts that have an AppSecret.")
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 

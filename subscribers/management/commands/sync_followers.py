@@ -10,9 +10,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from events.models import OfficialAccount
+from events.platform.rights import able_accounts
 from subscribers.models import FollowerSync
 from subscribers.sync.compare import LEASE, carry_on
-from subscribers.sync.profiles import accounts_that_ask
 
 # All times are seconds. If a run must wait longer than this, the command leaves it to the worker.
 _LONGEST_WAIT = 15 * 60
@@ -136,7 +136,7 @@ class _Progress:
 
 
 def _accounts(slugs: list[str]) -> list[OfficialAccount]:
-    able = {account.slug: account for account in accounts_that_ask()}
+    able = {account.slug: account for account in able_accounts()}
     for slug in slugs:
         if slug not in able:
             raise CommandError(

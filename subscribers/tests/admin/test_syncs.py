@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from events.models.account import ACCOUNT_SECRETS
 from events.testing import make_account, message_xml, push
 from events.wechat.api import NotPermitted
 from subscribers.models import FollowerSync, ProfileFetch, Subscriber
@@ -59,6 +60,14 @@ def test_the_buttons_lead_to_the_start_of_a_sync(operator, account, page):
     ):
         answer = operator.get(reverse(f"admin:{name}", args=arguments))
         assert answer.url.startswith(START)
+
+
+def test_the_start_page_reads_no_secrets_of_accounts(operator, account):
+    with CaptureQueriesContext(connection) as queries:
+        assert account.name in operator.get(START).content.decode()
+    read = [query["sql"].partition(" FROM ")[0] + "," for query in queries]
+    assert any('"events_officialaccount"."name",' in columns for columns in read)
+    assert not [name for name in ACCOUNT_SECRETS for columns in read if f'."{name}",' in columns]
 
 
 def test_an_operator_starts_a_sync(operator, account):
