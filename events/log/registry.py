@@ -143,12 +143,12 @@ def projection(
 ) -> Callable[[_P], _P]:
     """Registers a function for events of these kinds, or of ANY_KIND.
 
-    `batch` does the same for several events at once, which come in any order; it must change rows
-    in a fixed order, so that two processes do not deadlock. `in_statement` does it in SQL. `leaves`
-    returns whether the projection would change nothing, judged by the event and this process's
-    memory. Without `in_statement`, a push takes longer to store unless `leaves` is true for it.
-    Projections run in the order of their registration, those for ANY_KIND first. Raises ValueError
-    without a kind.
+    `batch` does the same for several events at once, in the order of their arrival; it must lock
+    rows in a fixed order, so that two processes do not deadlock. `in_statement` does it in SQL.
+    `leaves` returns whether the projection would change nothing, judged by the event and this
+    process's memory. Without `in_statement`, a push takes longer to store unless `leaves` is true
+    for it. Projections run in the order of their registration, those for ANY_KIND first. Raises
+    ValueError without a kind.
     """
     if not kinds:
         raise ValueError("A projection names the kinds it folds, or ANY_KIND.")

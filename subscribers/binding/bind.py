@@ -247,7 +247,7 @@ def note_new_user_name(
 
 def is_unbind_request(event: EventLog) -> bool:
     """Whether this text message asks to end the sender's binding."""
-    return text_of(event).strip().casefold() in _UNBIND_WORDS
+    return event.kind == "text" and text_of(event).strip().casefold() in _UNBIND_WORDS
 
 
 def unbind_by_follower(event: EventLog) -> None:

@@ -1,8 +1,8 @@
-"""Decides texts that arrive together: codes that followers sent, and answers to questions.
+"""Decides scans of codes, and texts that are a code, an answer to a question or an unbinding.
 
 Most texts that look like a code or an answer belong to no request. A few statements find out which
-do, for all texts together. A text that may belong to a request is decided by itself, in the order
-of arrival, and so are the other texts of its sender.
+do, for all events that arrive together. A text that may belong to a request is decided by itself,
+in the order of arrival, and so are all other events of its sender.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.conf import settings
 
 from events.models import EventLog
 from subscribers.binding.asking import LIFETIME
-from subscribers.binding.bind import complete_binding
+from subscribers.binding.bind import complete_binding, is_unbind_request, unbind_by_follower
 from subscribers.binding.codes import code_in, digest_of, refuse_wrong_codes
 from subscribers.models import BindingRequest, SignInRequest, Subscriber
 from subscribers.signing_in.allow import decide_sign_in
@@ -22,17 +22,19 @@ from subscribers.signing_in.allow import decide_sign_in
 if TYPE_CHECKING:
     from subscribers.models.one_time_code import OneTimeCodeQuerySet
 
-__all__ = ["decide", "decide_texts"]
+__all__ = ["decide", "decide_together"]
 
 
 def decide(event: EventLog) -> None:
     """Decides what a scan or a text does to a sign-in or a binding."""
-    if event.openid and decide_sign_in(event) is None:
+    if is_unbind_request(event):
+        unbind_by_follower(event)
+    elif event.openid and decide_sign_in(event) is None:
         complete_binding(event)
 
 
-def decide_texts(events: Sequence[EventLog]) -> None:
-    """Decides codes and answers that were folded together. The followers' rows must be locked."""
+def decide_together(events: Sequence[EventLog]) -> None:
+    """Decides events that were folded together. The followers' rows must be locked."""
     if len(events) == 1:
         decide(events[0])
         return
@@ -49,8 +51,9 @@ def decide_texts(events: Sequence[EventLog]) -> None:
     if not sent:
         return
     concerned = _asked(sent) | _senders_of_right_codes(sent)
+    concerned |= {follower.pk for event, follower in sent if event.kind != "text"}
     for event, follower in sent:
-        if follower.pk in concerned:
+        if follower.pk in concerned or is_unbind_request(event):
             decide(event)
     wrong = [
         (event, follower)

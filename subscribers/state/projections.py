@@ -13,19 +13,17 @@ from events.binding_scenes import is_binding_scene
 from events.log.registry import projection
 from events.models import EventLog
 from subscribers.binding.asking import is_answer
-from subscribers.binding.bind import is_unbind_request, unbind_by_follower
+from subscribers.binding.bind import is_unbind_request
 from subscribers.binding.codes import code_in
 from subscribers.fold.rules import STATE_KINDS, State, combine, state_of
 from subscribers.models import SeenScene, Subscriber
 from subscribers.models.scene import is_scene
 from subscribers.models.seen_scene import is_noted
-from subscribers.signing_in.texts import decide, decide_texts
+from subscribers.signing_in.texts import decide, decide_together
 from subscribers.state.fold_in_statement import FOLD_IN_STATEMENT
 
 __all__ = [
-    "bind_by_code",
-    "bind_by_scan",
-    "end_binding_on_request",
+    "bind_or_unbind",
     "fold_into_subscriber",
     "remember_scene",
 ]
@@ -48,26 +46,19 @@ def fold_into_subscriber(event: EventLog) -> None:
     _fold_into_subscribers([event])
 
 
-@projection("event.subscribe", "event.scan", leaves=lambda event: not is_binding_scene(event.scene))
-def bind_by_scan(event: EventLog) -> None:
-    """Decides a follow or scan that carries a binding code."""
+def _decides_nothing(event: EventLog) -> bool:
+    if event.kind != "text":
+        return not is_binding_scene(event.scene)
+    return not (code_in(event) or is_answer(event) or is_unbind_request(event))
+
+
+@projection("event.subscribe", "event.scan", "text", batch=decide_together, leaves=_decides_nothing)
+def bind_or_unbind(event: EventLog) -> None:
+    """Decides a follow or scan with a binding code, and a text about a binding or a sign-in.
+
+    These are one projection, because a follower's events must be decided in the order of arrival.
+    """
     decide(event)
-
-
-@projection(
-    "text",
-    batch=decide_texts,
-    leaves=lambda event: not code_in(event) and not is_answer(event),
-)
-def bind_by_code(event: EventLog) -> None:
-    """Decides a text that is a code or an answer to a question."""
-    decide(event)
-
-
-@projection("text", leaves=lambda event: not is_unbind_request(event))
-def end_binding_on_request(event: EventLog) -> None:
-    """Ends the binding of a follower who asks for it."""
-    unbind_by_follower(event)
 
 
 def _remember_scenes(events: Sequence[EventLog]) -> None:

@@ -1,4 +1,4 @@
-"""Codes and answers that arrive together come out as if each had come alone."""
+"""Codes, answers and unbindings that arrive together come out as if each had come alone."""
 
 from __future__ import annotations
 
@@ -133,6 +133,7 @@ def tried(account, batches, found, *, together):
 @given(batches)
 @example([[("o1", "ABCD-2345"), ("o1", "WXYZ-6789"), ("o1", "{alice}"), ("o2", "{alice}")]])
 @example([[("o1", "{alice}"), ("o1", "yes"), ("o2", "yes")], [("o1", "no"), ("o1", "解绑")]])
+@example([[("o1", "{alice}"), ("o1", "解绑"), ("o1", "yes")], [("o1", "{bob}"), ("o1", "no")]])
 @example([[("o1", "{sign_in}"), ("o2", "SAMSUNG9"), ("o2", "no")], [("o1", "登录")]])
 def test_together_as_one_by_one(given_out, batches):
     account, found = given_out
@@ -142,6 +143,24 @@ def test_together_as_one_by_one(given_out, batches):
     # An answer speaks of what holds by then, so it may know what its sender did a moment later.
     if all(len({openid for openid, _ in batch}) == len(batch) for batch in batches):
         assert answers == answers_alone
+
+
+@pytest.mark.parametrize("unbinds_first", [True, False])
+def test_a_scan_and_an_unbinding_that_arrive_together_keep_their_order(unbinds_first):
+    account = make_account()
+
+    def scan(name, second):
+        scene = start_binding(account=account, user=User.objects.create_user(name)).scene
+        xml = message_xml(
+            "event.SCAN", openid="o1", at=int(NOW.timestamp()) + second, EventKey=scene
+        )
+        return build_event(account, xml, NOW + datetime.timedelta(seconds=second))
+
+    deliver([scan("bob", -1)])
+    both = [scan("alice", 0), *unsaved(account, [("o1", "解绑")], {}, 0)]
+    deliver(both[::-1] if unbinds_first else both, are_heard=True)
+    active = Binding.objects.active().values_list("user__username", flat=True)
+    assert [*active] == (["alice"] if unbinds_first else [])
 
 
 def test_many_wrong_codes_cost_as_many_statements_as_few(given_out):
