@@ -431,8 +431,8 @@ def found_by_doctor(account):
 WRONG_LIMITS = {
     "refusals 0": ({"refusals": 0}, "greater than or equal to 1", "大于或等于"),
     "late_answers 101": ({"late_answers": 101}, "less than or equal to 100", "小于或等于"),
-    "silence_late 15": ({"silence_late": 15}, "must be less than “down”", "须小于“中断”"),
-    "queue_down 10": ({"queue_down": 10}, "must be less than “down”", "须小于“中断”"),
+    "silence_late 15": ({"silence_late": 15}, "must be less than “down”", "须小于“严重”"),
+    "queue_down 10": ({"queue_down": 10}, "must be less than “down”", "须小于“严重”"),
     "disk_percent 91": ({"disk_percent": 91}, "less than or equal to 90", "小于或等于"),
     "disk_gigabytes 0": ({"disk_gigabytes": 0}, "greater than or equal to 1", "大于或等于"),
     "a word": ({"dead": "many"}, "whole number", "整数"),
