@@ -1,4 +1,4 @@
-"""Addresses of the rows behind the dashboard's numbers."""
+"""Addresses of the rows behind the dashboard's numbers; "" for pages that refuse the viewer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from events.admin.list_filters import AnswerFilter, EventTimeFilter
+from events.viewer import may
 from wechat_site.admin.dashboard.choice import Choice
 
 __all__ = ["account_url", "follower_url", "jobs_url", "list_url", "log_url", "past_days"]
@@ -16,6 +17,8 @@ __all__ = ["account_url", "follower_url", "jobs_url", "list_url", "log_url", "pa
 
 def list_url(app: str, model: str, **filters: str) -> str:
     """The address of an admin list with these filters; filters without a value are left out."""
+    if not may(f"{app}.view_{model}"):
+        return ""
     query = urlencode({name: value for name, value in filters.items() if value})
     return f"{_list_path(app, model)}{'?' if query else ''}{query}"
 
@@ -47,6 +50,8 @@ def unanswered_url(choice: Choice, **filters: str) -> str:
 
 
 def account_url(account_id: int) -> str:
+    if not may("events.view_officialaccount"):
+        return ""
     return reverse("admin:events_officialaccount_change", args=[account_id])
 
 

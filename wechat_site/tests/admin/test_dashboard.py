@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import html
 import itertools
 import re
 from urllib.parse import urlencode
@@ -31,6 +32,7 @@ from subscribers.models import OutgoingMessage, ProfileFetch, QRScene, Subscribe
 from subscribers.stats.reading.waiting import waiting_followers
 from wechat_site.admin.dashboard import alive, latest
 from wechat_site.admin.dashboard.latest import last_pushes
+from wechat_site.tests.signin.people import browser_of, with_rights
 
 pytestmark = pytest.mark.django_db
 
@@ -525,6 +527,27 @@ def test_a_limited_person_sees_his_accounts_without_contents_and_openids(client,
     # Whether somebody wrote these words is not to be found out by a filter.
     asked = client.get(log_url_of(text="Words to Spruce Books"))
     assert not asked.context["cl"].result_list
+
+
+@pytest.mark.parametrize(
+    "right",
+    ["events.view_officialaccount", "subscribers.view_subscriber", "subscribers.view_followersync"],
+)
+def test_each_link_leads_to_a_page_that_admits_its_reader(account, right):
+    push(account, message_xml(openid="oSomebody", at=midnight(account)))
+    refused = {"failure": "permission", "failed_at": timezone.now(), "due_at": None}
+    ProfileFetch.objects.update_or_create(account=account, defaults=refused)
+    roll_up()
+    browser = browser_of(with_rights("clerk", right))
+    page = browser.get(DASHBOARD)
+    shown = page.content.decode().partition('id="dashboard-live"')[2]
+    assert {
+        "events.view_officialaccount": "Answered late",
+        "subscribers.view_subscriber": "As a table",
+        "subscribers.view_followersync": "Followers not accessible (48001): Spruce Books",
+    }[right] in shown
+    links = {html.unescape(link) for link in re.findall(r'<a href="(/[^"]+)"', shown)}
+    assert [link for link in links if browser.get(link).status_code != 200] == []
 
 
 def log_url_of(**filters):
