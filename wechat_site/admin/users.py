@@ -26,8 +26,8 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from events.admin.base import ModelAdmin
 from events.admin.html import moment
 from events.models import ACCOUNT_SECRETS, AccountLimit, OfficialAccount
-from events.viewer import account_ids, shown_openid, visible_to
-from subscribers.models import Binding
+from events.viewer import account_ids, may_look_at, shown_openid, visible_to
+from subscribers.models import Binding, Subscriber
 from wechat_site.signin.roles import ROLES
 
 admin.site.index_title = _("Dashboard")
@@ -192,6 +192,7 @@ class BindingInline(TabularInline):
             {
                 "subscriber_id": binding.subscriber_id,
                 "openid": shown_openid(binding.subscriber.openid),
+                "is_link": may_look_at(Subscriber),
             },
         )
 
