@@ -10,6 +10,7 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from allauth.usersessions.models import UserSession
+from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
@@ -19,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from events.audit.record import record
 from events.models.fields import decrypted, encrypted
 from events.people.client_address import client_address
+from subscribers.models import Conversation
 from wechat_site.signin.journal import note_failure
 from wechat_site.signin.lifetime import is_fresh
 
@@ -73,10 +75,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """The page where the user works: the inbox for those who only answer followers."""
-        may = request.user.has_perm
         if not request.user.is_staff:
             return reverse("mfa_index")
-        if may("subscribers.view_conversation") and not may("events.view_statistics"):
+        inbox = admin.site.get_model_admin(Conversation)
+        sees_statistics = request.user.has_perm("events.view_statistics")
+        if inbox.has_view_permission(request) and not sees_statistics:
             return reverse("admin:subscribers_conversation_changelist")
         return reverse("admin:index")
 

@@ -9,6 +9,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from wechat_site.signin.roles import ROLES
+from wechat_site.tests.signin.people import with_rights
+
 LOGIN = "/account/login/"
 PASSWORD = "correct horse battery"
 # The filter of docs/sign-in.md, with fail2ban's <HOST> as an address.
@@ -44,6 +47,22 @@ def test_who_must_sign_in_again_comes_back_to_the_form(client, person):
         after = client.post(sign_in, {"username": "ops", "password": PASSWORD})
         assert after.headers["Location"] == goal
         client.logout()
+
+
+@pytest.mark.parametrize(
+    ("rights", "page"),
+    [
+        (["subscribers.view_conversation"], "/admin/"),
+        (sorted(ROLES["agent"].permissions), "/admin/subscribers/conversation/"),
+        (sorted(ROLES["administrator"].permissions), "/admin/"),
+    ],
+)
+def test_a_user_begins_on_a_page_that_admits_him(client, rights, page):
+    user = with_rights("ling", *rights)
+    user.set_password(PASSWORD)
+    user.save()
+    assert try_password(client, PASSWORD, "ling").headers["Location"] == page
+    assert client.get(page).status_code == 200
 
 
 @pytest.mark.parametrize("next_page", ["https://evil.example/", "//evil.example/", "javascript:1"])
