@@ -10,7 +10,9 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.html import escape
 
+from events.models import AccountLimit
 from wechat_site.empty_lists import EMPTY_LISTS
+from wechat_site.tests.signin.people import browser_of, with_rights
 
 pytestmark = pytest.mark.django_db
 
@@ -56,6 +58,25 @@ def test_it_offers_only_what_its_reader_may(client, label):
     assert escape(str(EMPTY_LISTS[label].sentence)) in page
     for step in EMPTY_LISTS[label].steps:
         assert f'href="{reverse(f"admin:{step.page}")}"' not in page
+
+
+@pytest.mark.parametrize(
+    ("label", "right", "limited"),
+    [
+        ("subscribers.outgoingmessage", "subscribers.view_conversation", False),
+        ("events.alert", "events.add_alertchannel", True),
+    ],
+)
+def test_no_step_leads_to_a_page_that_wants_more_than_its_right(label, right, limited):
+    user = with_rights("reader", f"{label.replace('.', '.view_')}", right)
+    if limited:
+        AccountLimit.objects.create(user=user)
+    browser = browser_of(user)
+    page = browser.get(address(label)).content.decode()
+    assert escape(str(EMPTY_LISTS[label].sentence)) in page
+    (step,) = (step for step in EMPTY_LISTS[label].steps if step.right == right)
+    assert browser.get(reverse(f"admin:{step.page}")).status_code == 403
+    assert f'href="{reverse(f"admin:{step.page}")}"' not in page.partition('id="content"')[2]
 
 
 def test_a_filtered_list_says_nothing_matches(operator):
