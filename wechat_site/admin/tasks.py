@@ -53,7 +53,7 @@ class TasksAdmin(OfAllAccounts, ReadOnly, ModelAdmin):
             "opts": self.opts,
             "title": _("Background jobs"),
             "queues": [_queue_row(request, task, now) for task in TASKS if task.queue],
-            "tasks": [_task_row(request, task, runs.get(task.name)) for task in TASKS],
+            "tasks": [_task_row(request, task, runs.get(task.name), now) for task in TASKS],
             "is_silent": TaskRun.objects.is_silent(now),
         }
         return TemplateResponse(request, "admin/tasks.html", context)
@@ -175,14 +175,18 @@ def _queue_row(request: HttpRequest, task: Task, now: datetime.datetime) -> dict
     }
 
 
-def _task_row(request: HttpRequest, task: Task, run: TaskRun | None) -> dict[str, Any]:
+def _task_row(
+    request: HttpRequest, task: Task, run: TaskRun | None, now: datetime.datetime
+) -> dict[str, Any]:
     may_run = task.queue is None and request.user.has_perm("events.change_taskrun")
+    leased_until = None if run is None else run.leased_until
     return {
         "title": _title(task),
         "schedule": _schedule(task),
         "run": run,
         "seconds": None if run is None or run.duration_ms is None else run.duration_ms / 1000,
-        "is_running": run is not None and run.leased_until is not None,
+        # A worker that was killed leaves its lease behind.
+        "is_running": leased_until is not None and leased_until > now,
         "run_now": _url("run_now", task=task.name) if may_run else "",
     }
 

@@ -154,6 +154,15 @@ def test_the_last_run_is_shown(operator):
     assert "gone" not in page
 
 
+def test_a_task_whose_worker_was_killed_does_not_run(operator):
+    now = timezone.now()
+    minute = datetime.timedelta(minutes=1)
+    TaskRun.objects.create(name="retention", lease="x", leased_until=now + minute)
+    assert ">running<" in operator.get(PAGE).content.decode()
+    TaskRun.objects.update(leased_until=now - minute)
+    assert ">running<" not in operator.get(PAGE).content.decode()
+
+
 def test_a_silence_of_all_workers_is_noticed(operator):
     assert "No worker has run" in operator.get(PAGE).content.decode()
     TaskRun.objects.create(name="events", finished_at=timezone.now())
