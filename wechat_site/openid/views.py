@@ -88,7 +88,9 @@ class Authorization(views.AuthorizationView):  # type: ignore[misc]
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         with transaction.atomic():
             response: HttpResponse = super().dispatch(request, *args, **kwargs)
-            if "code" in parse_qs(urlsplit(response.headers.get("Location", "")).query):
+            # A page that has read no request yet may redirect to itself, with any parameters.
+            is_read = hasattr(self, "_request_info")
+            if is_read and "code" in parse_qs(urlsplit(response.headers.get("Location", "")).query):
                 client = Client.objects.get(pk=self._request_info["client_id"])
                 record("sign_in_to", client, name=client.name)
         if response.status_code == HTTPStatus.OK and not hasattr(response, "context_data"):
@@ -102,7 +104,7 @@ class Authorization(views.AuthorizationView):  # type: ignore[misc]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
-        return context | {"goes_to": urlsplit(self._request_info["redirect_uri"]).netloc}
+        return context | {"goes_to": _shown(self._request_info["redirect_uri"])}
 
 
 authorization = Authorization.as_view()
@@ -136,6 +138,12 @@ def applications(request: HttpRequest) -> HttpResponse:
     for client in found.values():
         client.may_learn = list(client.may_learn.values())
     return render(request, "openid/applications.html", {"applications": list(found.values())})
+
+
+def _shown(uri: str) -> str:
+    """Who learns of the user: the host, or an app's own scheme such as org.example.app."""
+    parts = urlsplit(uri)
+    return parts.netloc if parts.scheme in {"http", "https"} else parts.scheme
 
 
 def _target(uri: str) -> str:

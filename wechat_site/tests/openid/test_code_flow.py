@@ -239,6 +239,26 @@ def test_the_page_names_the_application_and_where_the_browser_goes(
     assert page["Cache-Control"] == "no-store"
 
 
+def test_the_page_names_an_app_that_has_a_scheme_of_its_own(application, user):
+    uris = ["org.example.app:/back", "org.example.app://back"]
+    application.set_redirect_uris(uris)
+    application.save()
+    browser = Browser(user)
+    browser.client.cookies["django_language"] = "en"
+    for uri in uris:
+        library = ClientLibrary()
+        library.session.redirect_uri = uri
+        text = browser.page(library.address()).content.decode()
+        assert "You are ling here. org.example.app will learn:" in text
+
+
+def test_a_form_with_a_code_and_no_signed_request_signs_nobody_in(application):
+    browser = Client(HTTP_HOST="wechat.example.com")
+    answer = browser.post("/openid/authorize", {"code": "x"}, secure=True)
+    assert answer["Location"] == "/openid/authorize?code=x"
+    assert not AuditEntry.objects.filter(act="sign_in_to").exists()
+
+
 def test_a_user_who_cancels_is_sent_back_without_a_code(application, user):
     landed = Browser(user).agree(ClientLibrary().address(), action="cancel")
     assert parse_qs(urlsplit(landed).query)["error"] == ["access_denied"]
