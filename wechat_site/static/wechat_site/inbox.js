@@ -24,9 +24,10 @@ document.addEventListener("DOMContentLoaded", () => {
         lines.addEventListener("load", showEnd, true);
         lines.addEventListener("refreshed", () => {
             showEnd();
-            const send = document.querySelector(".inbox-send");
             const isClosed = lines.querySelector(".window")?.dataset.window === "closed";
-            if (send) send.disabled = isClosed;
+            for (const send of document.querySelectorAll(".inbox-send, .inbox-file button")) {
+                send.disabled = isClosed;
+            }
         });
     }
 

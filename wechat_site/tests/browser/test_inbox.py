@@ -112,3 +112,32 @@ def test_a_text_is_sent_once(shared_site, chromium):
         assert len(sent) == 1
         sent[0].continue_()
         expect(page.locator(".conversation")).to_contain_text("Only once.")
+
+
+def test_texts_and_files_can_be_sent_while_the_window_is_open(shared_site, chromium):
+    columns = {
+        **dict.fromkeys(("media_id", "lease", "failure", "failure_text"), ""),
+        **{"kind": "image", "title": "Hours", "file": "x.png", "content_type": "image/png"},
+        **{"size": 1, "attempts": 0, "created_at": "2026-11-01 00:00:00"},
+    }
+    values = ", ".join(map(repr, columns.values()))
+    shared_site.execute(
+        f"INSERT INTO events_mediafile (account_id, {', '.join(columns)}) "
+        f"SELECT id, {values} FROM events_officialaccount WHERE slug = 'inbox'"
+    )
+    with conversation(shared_site, chromium) as screen:
+        page, window = screen.page, "open"
+
+        def with_window(route):
+            body = route.fetch(headers={**route.request.headers, "if-none-match": ""}).text()
+            body = body.replace('data-window="open"', f'data-window="{window}"')
+            route.fulfill(body=body, content_type="text/html")
+
+        page.route("**/lines/", with_window)
+        page.clock.install()
+        page.reload()
+        buttons = page.locator(".inbox-send, .inbox-file button")
+        for window in ("closed", "open"):
+            page.clock.run_for(3_000)
+            expect(page.locator(f"#inbox-lines [data-window={window}]")).to_be_visible()
+            assert [button.is_enabled() for button in buttons.all()] == 2 * [window == "open"]
