@@ -89,7 +89,8 @@ class ApplicationForm(forms.ModelForm):  # type: ignore[type-arg]
             field.label = capfirst(field.label)
         if not self.instance._state.adding:
             self.initial["scopes"] = self.instance.get_scopes()
-            self.initial["accounts"] = accounts_of(self.instance) or []
+            chosen = OfficialAccount.objects.filter(pk__in=accounts_of(self.instance) or [])
+            self.initial["accounts"] = [*chosen.values_list("pk", flat=True)]
 
     def clean_scopes(self) -> str:
         return "\n".join(dict.fromkeys(["openid", *self.cleaned_data["scopes"]]))
@@ -177,7 +178,10 @@ class ApplicationAdmin(OfAllAccounts, ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Client, form: Any, change: bool) -> None:
         obj.scopes = form.cleaned_data["scopes"]
-        limit_to(obj, sorted(account.pk for account in form.cleaned_data["accounts"]))
+        # The form does not show chosen accounts that were deleted. If it stored the rest, a limit
+        # whose last account is gone would become none.
+        if "accounts" in form.changed_data:
+            limit_to(obj, sorted(account.pk for account in form.cleaned_data["accounts"]))
         if change:
             super().save_model(request, obj, form, change)
             return

@@ -95,6 +95,19 @@ def test_a_public_application_is_shown_no_secret(operator):
     assert "<code>" not in page.content.decode()
 
 
+def test_a_limit_stays_though_its_accounts_are_deleted(operator):
+    account, kept = make_account(), make_account("kept")
+    deleted = account.pk
+    operator.post(f"{LIST}add/", {**GIVEN, "accounts": [account.pk]})
+    account.delete()
+    change = f"{LIST}{Application.objects.get().pk}/change/"
+    operator.post(change, {**GIVEN, "name": "Grafana 2"})
+    application = Application.objects.get()
+    assert (application.name, accounts_of(application)) == ("Grafana 2", [deleted])
+    operator.post(change, {**GIVEN, "accounts": [kept.pk]})
+    assert accounts_of(Application.objects.get()) == [kept.pk]
+
+
 def test_users_with_a_limit_see_no_application(db):
     user = User.objects.create_user("north", is_staff=True)
     user.groups.add(Group.objects.get(made_as__key="administrator"))
