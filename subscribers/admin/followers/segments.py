@@ -26,7 +26,7 @@ from events.admin.put_back import WithEarlierStates
 from events.db.cached_count import cached_count
 from events.db.time_limit import TookTooLong, time_limit
 from events.models import with_account
-from events.viewer import visible_to
+from events.viewer import may_look_at, visible_to
 from subscribers.admin.followers.follower_filters import (
     came_in_words,
     code_in_words,
@@ -205,7 +205,7 @@ class SegmentAdmin(WithEarlierStates):
             "admin/subscribers/segment/number.html",
             {
                 "number": segment.page.number(segment),
-                "url": f"{followers}?{query}",
+                "url": f"{followers}?{query}" if may_look_at(Subscriber) else "",
             },
         )
 

@@ -147,6 +147,17 @@ def test_a_page_of_segments_reads_the_names_of_tags_once(operator, account):
     assert len([query for query in queries.captured_queries if table in query["sql"]]) == 1
 
 
+@pytest.mark.parametrize("right", ["view_segment", "view_subscriber"])
+def test_a_segments_number_leads_only_those_to_the_followers_who_may_see_them(account, right):
+    Segment.objects.create(account=account, name="poster", conditions={"channel": "poster"})
+    user = User.objects.create_user("sees-segments", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_segment", right]))
+    browser = Client()
+    browser.force_login(user)
+    page = browser.get(reverse("admin:subscribers_segment_changelist")).content.decode()
+    assert (f'href="{LISTING}?' in page) == (right == "view_subscriber")
+
+
 def test_filters_are_saved_under_a_name_and_changes_are_recorded(operator, account, people):
     shown = operator.get(LISTING, {"following": "yes"}).content.decode()
     assert "1 follower." in shown
