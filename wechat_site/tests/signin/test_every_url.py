@@ -348,6 +348,9 @@ def test_bulk_actions_and_searches_reach_ones_own_account_alone(role: str, own: 
     client.force_login(user)
     before = other.fingerprint()
     for table, row in other.rows.items():
+        # Some tables have no page here: only the API shows them.
+        if not admin.site.is_registered(type(row)):
+            continue
         if not user.has_perm(f"{table.replace('.', '.view_')}"):
             continue
         listing = f"/admin/{table.replace('.', '/')}/"
