@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,3 +54,17 @@ def test_a_package_can_be_seen_at_once(app):
     for module in _modules(app):
         packages[str(module.parent)].append(module.name)
     assert {name: len(held) for name, held in packages.items() if len(held) > MOST_MODULES} == {}
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_the_modules_that_recipes_tell_to_make_have_a_place_and_a_name(app):
+    held = list(_modules(app))
+    recipes = (ROOT / "CONTRIBUTING.md").read_text()
+    for named in re.findall(rf"`({app}/[\w/]+\.py)`", recipes):
+        module = Path(named)
+        if (ROOT / module).exists() or NOT_ROOMS & set(module.parts):
+            continue
+        neighbours = [other for other in held if other.parent == module.parent]
+        assert len(neighbours) < MOST_MODULES, f"no place for {named}"
+        if not {str(folder) for folder in module.parents} & NAMED_AFTER_OTHERS:
+            assert [str(other) for other in held if other.name == module.name] == [], named
