@@ -242,7 +242,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "wrong_original_id": Fault(
         _ERROR,
-        _("Pushes are set aside: they name the original ID %(told)s, the account has %(own)s."),
+        _("Pushes are quarantined: they name the original ID %(told)s, the account has %(own)s."),
         _("Take the ID that pushes name, on the account's page, if it is this account's."),
     ),
     # --- WeChat's API ---

@@ -262,7 +262,7 @@ class OfficialAccountAdmin(AccountModelAdmin):
                 account.save(update_fields=["original_id", "updated_at"])
                 PendingJudgement.request(account.pk)
             messages.success(
-                request, _("The original ID is set. The pushes that were set aside are processed.")
+                request, _("The original ID is set. The quarantined pushes are processed.")
             )
         return HttpResponseRedirect(
             reverse("admin:events_officialaccount_change", args=[object_id])

@@ -77,7 +77,7 @@ class Command(BaseCommand):
         account.save()
         if not account.original_id and account.security_mode == OfficialAccount.Mode.PLAINTEXT:
             self.stderr.write(
-                "The account has no original ID yet. The first pushes are set aside; the admin's "
+                "The account has no original ID yet. The first pushes are quarantined; the admin's "
                 "page of the account then offers the ID that they name."
             )
         if not account.token:
