@@ -203,6 +203,7 @@ class ConversationAdmin(ReadOnly, AccountModelAdmin):
             return conversation
         file = file_of(request.POST.get("file", ""), conversation.account_id)
         form = AnswerForm(request.POST)
+        form.fields["text"].required = file is None
         if file is None and not form.is_valid():
             return self._page(request, conversation, form)
         content = message_of_file(file) if file else TextMessage(form.cleaned_data["text"])

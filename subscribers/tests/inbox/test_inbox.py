@@ -15,7 +15,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from events.log.retention_hooks import announce_erasure
-from events.models import AccountLimit, AuditEntry, EventLog, MessageText, UnmatchedDay
+from events.media.lend import message_of_file
+from events.models import AccountLimit, AuditEntry, EventLog, MediaFile, MessageText, UnmatchedDay
 from events.search.fill import index_texts
 from events.stats.update import update_statistics
 from events.testing import make_account, make_rule, message_xml, push
@@ -209,6 +210,17 @@ def test_a_closed_window_refuses_with_the_reason_and_keeps_the_text(account, age
     assert "too long ago" in page
     assert ">对不起</textarea>" in page
     assert not OutgoingMessage.objects.exists()
+
+
+def test_a_file_that_is_refused_asks_for_no_text(account, agent):
+    talk = says(account, "oLate", "在吗", ago=49 * HOURS)
+    picture = MediaFile.objects.create(
+        account=account, kind="image", title="Door", file="x.png", size=1, due_at=None
+    )
+    reference = message_of_file(picture).media_id
+    page = agent.post(f"{INBOX}{talk.pk}/write/", {"file": reference}).content.decode()
+    assert "too long ago" in page
+    assert "This field is required" not in page
 
 
 @pytest.mark.parametrize("act", ["write", "note", "assign", "done", "reopen"])
